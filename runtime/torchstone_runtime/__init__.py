@@ -1,0 +1,40 @@
+"""Torchstone's runtime: run exported image classifiers, and measure them, without PyTorch.
+
+    from torchstone_runtime import Classifier
+
+    with Classifier.load("bundles/fm") as classifier:
+        predictions = classifier.predict(["boot.png", "shirt.png"])
+        print(predictions.labels, predictions.confidences)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torchstone_runtime.bundle import Bundle
+    from torchstone_runtime.classifier import Classifier, Plan, Predictions
+    from torchstone_runtime.errors import TorchstoneError
+    from torchstone_runtime.input_spec import InputSpec
+    from torchstone_runtime.metrics import Metrics
+
+__version__ = "0.1.0"
+
+__all__ = ["Bundle", "Classifier", "InputSpec", "Metrics", "Plan", "Predictions", "TorchstoneError", "__version__"]
+
+_HOME = {
+    "Bundle": "bundle",
+    "Classifier": "classifier",
+    "InputSpec": "input_spec",
+    "Metrics": "metrics",
+    "Plan": "classifier",
+    "Predictions": "classifier",
+    "TorchstoneError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the public name stands for
+    """Import a public name when it is first used, so that `torchstone --help` loads neither NumPy nor ONNX Runtime."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - only when needed
+
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,106 @@
+"""Opening a bundle: nothing is used whose size and SHA-256 the manifest doesn't state."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from torchstone_runtime.errors import BundleError, UsageError, suggestion
+from torchstone_runtime.manifest import MANIFEST_FILE, FileEntry, Manifest, parse_manifest
+
+_MAX_MANIFEST_BYTES: Final = 16 << 20
+_NOT_RUN_HERE: Final = frozenset({"torchscript"})
+"""TorchScript archives are code-like: the runtime checks their hash but never opens them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle whose manifest has been read; its files are checked when they are read.
+
+    Attributes:
+        path: the directory.
+        manifest: its `manifest.json`.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "Bundle":
+        """Read the manifest of the bundle at `path`.
+
+        Raises:
+            BundleError: no such directory, no manifest, or a manifest that is not valid.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            what = "is not a directory" if folder.exists() else "does not exist"
+            raise BundleError(f"There is no bundle at {folder}: it {what}.", "Give a directory that export wrote.")
+        return cls(folder, parse_manifest(_read_regular(folder / MANIFEST_FILE, _MAX_MANIFEST_BYTES)))
+
+    def read(self, entry: FileEntry) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            BundleError: it is missing, a link, no regular file, or its size or SHA-256 is not the stated one.
+        """
+        path = self.path / entry.name
+        content = _read_regular(path, entry.size)
+        if len(content) != entry.size:
+            raise _altered(path, f"it has {len(content):,} bytes, the manifest states {entry.size:,}")
+        found = hashlib.sha256(content).hexdigest()
+        if found != entry.sha256:
+            raise _altered(path, f"its SHA-256 is {found[:16]}…, the manifest states {entry.sha256[:16]}…")
+        return content
+
+    def read_file(self, purpose: str) -> bytes:
+        """Return the bytes of `golden`, `certificate` or `model_card`; errors as for `read`."""
+        entry = self.manifest.files.get(purpose)
+        if entry is None:
+            raise BundleError(f"The bundle at {self.path} has no {purpose} file.", "Export it again.")
+        return self.read(entry)
+
+    def check_files(self) -> list[FileEntry]:
+        """Check every file that the manifest lists and return their entries; errors as for `read`."""
+        entries = [*self.manifest.variants.values(), *self.manifest.files.values()]
+        for entry in entries:
+            self.read(entry)
+        return entries
+
+    def runnable_variant(self, wanted: str | None) -> str:
+        """Return the variant to run: `wanted`, or the default one.
+
+        Raises:
+            UsageError: the bundle has no such variant, or it needs PyTorch.
+        """
+        name = wanted or self.manifest.default_variant
+        runnable = [variant for variant in self.manifest.variants if variant not in _NOT_RUN_HERE]
+        if name in _NOT_RUN_HERE:
+            raise UsageError(f"The runtime does not run the variant '{name}'.", f"It runs: {', '.join(runnable)}.")
+        if name not in runnable:
+            raise UsageError(f"The bundle has no variant '{name}'.", suggestion(name, runnable))
+        return name
+
+
+def _read_regular(path: Path, max_bytes: int) -> bytes:
+    try:
+        # Without O_NOFOLLOW a link could lead out of the bundle; O_NONBLOCK keeps a named pipe from hanging us.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise BundleError(f"The bundle lacks {path.name} (in {path.parent}).", "Export or copy it again.") from error
+    except OSError as error:
+        reason = "a symbolic link" if path.is_symlink() else f"not readable ({error.strerror})"
+        raise BundleError(f"{path} is {reason}.", "Export or copy the bundle again.") from error
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise BundleError(f"{path} is not a regular file.", "Export or copy the bundle again.")
+        return file.read(max_bytes + 1)
+
+
+def _altered(path: Path, reason: str) -> BundleError:
+    return BundleError(
+        f"{path} is not the file that was exported: {reason}.",
+        "It was altered or damaged after the export; export or copy the bundle again.",
+    )

@@ -1,0 +1,61 @@
+"""`torchstone inspect`: what a bundle is, from its manifest alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from torchstone_runtime.bundle import Bundle
+from torchstone_runtime.manifest import Manifest
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+def inspect(bundle: Path, as_json: bool) -> None:
+    """Show what BUNDLE holds: classes, input, files, origin, measured results, certificate.
+
+    Reads the manifest and no other file; `torchstone verify` checks the rest.
+    """
+    manifest = Bundle.open(bundle).manifest
+    click.echo(json.dumps(manifest.to_json(), indent=2) if as_json else "\n".join(_describe(manifest)))
+
+
+def _describe(manifest: Manifest) -> list[str]:
+    spec = manifest.input_spec
+    lines = [
+        f"model        {manifest.name}",
+        f"classes      {len(manifest.class_names)}: {', '.join(manifest.class_names)}",
+        f"input        uint8 N x {spec.channels} x {spec.height} x {spec.width}, {spec.color}, 0 to 255 "
+        f"({spec.resample} resize; mean {_numbers(spec.mean)}, std {_numbers(spec.std)} in the graph)",
+        "output       logits and probabilities, float32 N x K"
+        + ("" if manifest.temperature == 1 else f" (temperature {manifest.temperature:.4g})"),
+        "",
+    ]
+    for name, entry in (*manifest.variants.items(), *manifest.files.items()):
+        default = " (default)" if name == manifest.default_variant else ""
+        lines.append(f"{name:<12} {entry.name:<22} {entry.size:>11,} bytes  sha256 {entry.sha256[:16]}…{default}")
+    return [*lines, "", *_origin(manifest.provenance), *_measured(manifest)]
+
+
+def _origin(provenance: Any) -> list[str]:  # noqa: ANN401 - free-form JSON of the bundle
+    dataset = provenance.get("dataset", {})
+    lines = [f"data         {dataset.get('kind', 'not stated')}"]
+    for split in ("train", "validation", "test"):
+        if entry := dataset.get(split):
+            lines.append(f"  {split:<11}{entry.get('samples', 0):,} images, fingerprint {entry.get('fingerprint', '')[:16]}…")
+    return lines
+
+
+def _measured(manifest: Manifest) -> list[str]:
+    lines = []
+    for split, values in manifest.metrics.items():
+        low, high = values["accuracy_interval_95"]
+        lines.append(f"{split:<12} accuracy {values['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f})")
+    lines += [f"certificate  {line}" for line in manifest.certificate.get("summary", ())]
+    return lines
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:g}" for value in values)

@@ -1,0 +1,114 @@
+"""`torchstone`: the runtime's own commands, and those that other parts register as entry points."""
+
+import contextlib
+import importlib
+import importlib.metadata
+import os
+import sys
+import traceback
+from typing import Final, NoReturn
+
+import click
+
+from torchstone_runtime import __version__
+from torchstone_runtime.errors import OutputError, TorchstoneError, suggestion
+
+COMMAND_GROUP: Final = "torchstone.commands"
+EXIT_INTERRUPTED: Final = 130
+EXIT_INTERNAL: Final = 70
+"""A fault of Torchstone's own (EX_SOFTWARE of BSD's sysexits.h), so that it can't be taken for a failed check."""
+
+_RUNTIME_COMMANDS: Final = {
+    "evaluate": "torchstone_runtime.cli.evaluate:evaluate",
+    "inspect": "torchstone_runtime.cli.inspect:inspect",
+    "predict": "torchstone_runtime.cli.predict:predict",
+    "verify": "torchstone_runtime.cli.verify:verify",
+}
+_ORDER: Final = ("quickstart", "train", "recipes", "download", "export", "verify", "inspect", "evaluate", "predict")
+
+
+class CommandGroup(click.Group):
+    """Finds commands by name and imports their module when they are called or listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return every command: along the pipeline, then any others by name."""
+        del ctx
+        known = {*_RUNTIME_COMMANDS, *_registered()}
+        return [name for name in _ORDER if name in known] + sorted(known.difference(_ORDER))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command, or None where there is none of that name."""
+        del ctx
+        target = _RUNTIME_COMMANDS.get(cmd_name)
+        if target is not None:
+            module, _, attribute = target.partition(":")
+            command = getattr(importlib.import_module(module), attribute)
+        elif entry := _registered().get(cmd_name):
+            command = entry.load()
+        else:
+            return None
+        return command if isinstance(command, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, suggesting the nearest where there is none of that name."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"There is no command '{args[0]}'. {suggestion(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="torchstone")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error (anywhere on the command line).")
+def torchstone(debug: bool) -> None:
+    """Train an image classifier, export it with proof, and run it without PyTorch."""
+    del debug  # taken out of the arguments by main()
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 fine, 1 a check failed, 2 bad usage or input, 70 a fault of Torchstone's own."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given or bool(os.environ.get("TORCHSTONE_DEBUG"))
+    code = _run([argument for argument in given if argument != "--debug"], debug=debug)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    sys.exit(code)
+
+
+def _run(arguments: list[str], *, debug: bool) -> int:
+    try:
+        result = torchstone.main(arguments, prog_name="torchstone", standalone_mode=False)
+    except click.exceptions.Exit as exit_request:
+        return exit_request.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except TorchstoneError as error:
+        return _report(error, debug=debug)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): nothing is wrong. Python would complain once more at exit.
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - must outlive this block
+        return 0
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _report(OutputError(f"{what}.", "Check the path, its permissions, and the room on the disk."), debug=debug)
+    except Exception:  # noqa: BLE001 - the last resort, which reports a fault of our own
+        traceback.print_exc()
+        click.echo("This is a fault in Torchstone, not in what you did. Please report it with the lines above.", err=True)
+        return EXIT_INTERNAL
+    return result if isinstance(result, int) else 0
+
+
+def _report(error: TorchstoneError, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"Error: {error}", err=True)
+    return error.exit_code
+
+
+def _registered() -> dict[str, importlib.metadata.EntryPoint]:
+    return {entry.name: entry for entry in importlib.metadata.entry_points(group=COMMAND_GROUP)}

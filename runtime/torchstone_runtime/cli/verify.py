@@ -1,0 +1,95 @@
+"""`torchstone verify`: is this the bundle that was exported, and does it still do what it did?"""
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from torchstone_runtime.cli.options import PROVIDER_OPTION
+from torchstone_runtime.data_dir import default_data_dir
+from torchstone_runtime.errors import CheckFailedError, MissingComponentError, UsageError
+
+if TYPE_CHECKING:
+    from torchstone_runtime.bundle import Bundle
+    from torchstone_runtime.classifier import Classifier
+
+HOOK_GROUP: Final = "torchstone.hooks"
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--run", "run", type=click.Path(path_type=Path), help="The training run: repeat the whole certificate.")
+@click.option("--data", "dataset", help="The test data: repeat every decision (with --run also the validation data).")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
+@PROVIDER_OPTION
+def verify(bundle: Path, run: Path | None, dataset: str | None, data_dir: Path | None, provider: str) -> None:
+    """Check BUNDLE: sizes and SHA-256 of every file, and the golden samples on this machine.
+
+    With --data, every decision over the test split is compared with those certified at the export. With --run, the
+    certificate is made anew against the PyTorch model (needs torchstone[export]). Exit code 1 where a check fails.
+    """
+    from torchstone_runtime.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
+
+    opened = Bundle.open(bundle)
+    entries = opened.check_files()
+    click.echo(f"files        {len(entries)} of {len(entries)} have the size and SHA-256 of the manifest")
+    for variant in opened.manifest.variants:
+        _check_variant(opened, variant, provider, dataset, data_dir)
+    if run is not None:
+        _recertify(bundle, run, dataset, data_dir)
+    click.echo("verified")
+
+
+def _check_variant(
+    opened: "Bundle", variant: str, provider: str, dataset: str | None, data_dir: Path | None
+) -> None:
+    from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.golden import GoldenSamples  # noqa: PLC0415
+
+    try:
+        opened.runnable_variant(variant)
+    except UsageError:
+        click.echo(f"{variant:<12} its hash is right; it is not run here (that takes PyTorch)")
+        return
+    samples = GoldenSamples.from_bytes(opened.read_file("golden"))
+    with Classifier.load(opened.path, variant=variant, provider=provider, replay_golden=False) as classifier:
+        error = classifier.replay(samples, opened.manifest.golden_tolerance)
+        click.echo(
+            f"{variant:<12} {len(samples.images)} golden samples decide as at the export on {classifier.plan.provider}; "
+            f"largest logit difference {error:.2e} (accepted: {opened.manifest.golden_tolerance:.2e})"
+        )
+        if dataset is not None:
+            _check_decisions(opened, classifier, variant, dataset, data_dir)
+
+
+def _check_decisions(
+    opened: "Bundle", classifier: "Classifier", variant: str, dataset: str, data_dir: Path | None
+) -> None:
+    from torchstone_runtime.data.catalog import Dataset, DatasetRef  # noqa: PLC0415 - see verify
+    from torchstone_runtime.evaluation import certified_test_split, evaluate  # noqa: PLC0415
+
+    ref = DatasetRef.parse(dataset)
+    names = classifier.class_names if ref.kind == "folder" else None
+    source = Dataset(ref, data_dir or default_data_dir(), classifier.input_spec, names)
+    stated = json.loads(opened.read_file("certificate"))["variants"][variant]["splits"]["test"]
+    split = certified_test_split(source, opened.manifest.provenance)
+    found = evaluate(classifier, split)
+    if found.decisions_sha256 != stated["decisions_sha256"]:
+        raise CheckFailedError(
+            f"{variant} does not decide as it was certified to: accuracy {found.metrics.accuracy:.4f}, "
+            f"certified {stated['accuracy']:.4f}.",
+            "Don't use it on this machine; compare the sample-by-sample output of 'torchstone evaluate --predictions'.",
+        )
+    click.echo(
+        f"{variant:<12} all {len(split):,} test decisions are those of the certificate "
+        f"(accuracy {found.metrics.accuracy:.4f})"
+    )
+
+
+def _recertify(bundle: Path, run: Path, dataset: str | None, data_dir: Path | None) -> None:
+    hooks = {entry.name: entry for entry in importlib.metadata.entry_points(group=HOOK_GROUP)}
+    if "recertify" not in hooks:
+        raise MissingComponentError("--run needs the export part.", "Install it: pip install 'torchstone[cpu,export]'")
+    hooks["recertify"].load()(bundle, run, dataset, data_dir)

@@ -1,0 +1,1 @@
+"""Labelled images: readers for IDX files, npz files, folders and the embedded digits."""

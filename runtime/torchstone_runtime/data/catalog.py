@@ -1,0 +1,126 @@
+"""Datasets by name: `digits`, `fashion-mnist`, `mnist`, `folder:PATH`, `npz:FILE`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from torchstone_runtime.data.digits import load_digits
+from torchstone_runtime.data.folder import folder_parts, load_folder
+from torchstone_runtime.data.holdout import TEST_FRACTION, TEST_SEED, stratified_holdout
+from torchstone_runtime.data.mnist_family import FASHION_MNIST, MNIST, MnistLayout, load_mnist_part
+from torchstone_runtime.data.npz import load_npz
+from torchstone_runtime.data.split import Split
+from torchstone_runtime.errors import DataError, UsageError, suggestion
+from torchstone_runtime.input_spec import InputSpec
+
+MNIST_FAMILY: Final[dict[str, MnistLayout]] = {layout.name: layout for layout in (FASHION_MNIST, MNIST)}
+_WITH_PATH: Final = ("folder", "npz")
+_KINDS: Final = ("digits", *MNIST_FAMILY, *(f"{kind}:" for kind in _WITH_PATH))
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRef:
+    """A dataset as the command line names it.
+
+    Attributes:
+        kind: `digits`, `fashion-mnist`, `mnist`, `folder` or `npz`.
+        path: the folder or file of `folder` and `npz`, else None.
+    """
+
+    kind: str
+    path: Path | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "DatasetRef":
+        """Read `digits`, `fashion-mnist`, `mnist`, `folder:PATH` or `npz:FILE`.
+
+        Raises:
+            UsageError: an unknown name, with the nearest known one.
+        """
+        kind, colon, path = text.partition(":")
+        if kind in _WITH_PATH and path:
+            return cls(kind, Path(path).expanduser())
+        if not colon and kind in ("digits", *MNIST_FAMILY):
+            return cls(kind)
+        if kind in _WITH_PATH:
+            raise UsageError(f"Dataset '{text}' names no path.", f"Write {kind}:PATH.")
+        if not colon and Path(text).exists():
+            suitable = "folder" if Path(text).is_dir() else "npz"
+            raise UsageError(f"There is no dataset '{text}'.", f"To read that path, write {suitable}:{text}")
+        raise UsageError(f"There is no dataset '{text}'.", suggestion(kind + colon, _KINDS))
+
+    def __str__(self) -> str:
+        return self.kind if self.path is None else f"{self.kind}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A labelled source of images whose parts are read when they are asked for.
+
+    Attributes:
+        ref: how it is named.
+        data_dir: where downloaded datasets lie.
+        spec: how pictures are decoded; needed for `folder` only.
+        class_names: the classes a `folder` is read with; without them its sub-folders' names.
+    """
+
+    ref: DatasetRef
+    data_dir: Path
+    spec: InputSpec | None = None
+    class_names: tuple[str, ...] | None = None
+
+    @property
+    def has_test_part(self) -> bool:
+        """Whether the source separates a test part itself; otherwise a fixed fifth is held out."""
+        return self.ref.kind in MNIST_FAMILY or (self.ref.kind == "folder" and "test" in folder_parts(self._path))
+
+    def training(self) -> Split:
+        """Return everything that a model may be fitted and chosen on: all but the test split."""
+        return self._load_part("train") if self.has_test_part else self._divide()[0]
+
+    def validation(self) -> Split | None:
+        """Return the validation part that the source separates itself, or None."""
+        if self.ref.kind == "folder" and "validation" in (parts := folder_parts(self._path)):
+            return self._load_tree(parts["validation"], "validation", self.training().class_names)
+        return None
+
+    def test(self) -> Split:
+        """Return the test split."""
+        return self._load_part("test") if self.has_test_part else self._divide()[1]
+
+    def whole(self) -> Split:
+        """Return every image of a source without a test part of its own."""
+        loaders: dict[str, Callable[[], Split]] = {
+            "digits": load_digits,
+            "npz": lambda: load_npz(self._path),
+            "folder": lambda: self._load_tree(self._path, "whole", self.class_names),
+        }
+        if self.has_test_part:
+            raise UsageError(f"{self.ref} has a test part of its own.", "Choose the test or the train split.")
+        return loaders[self.ref.kind]()
+
+    def _load_part(self, part: str) -> Split:
+        if layout := MNIST_FAMILY.get(self.ref.kind):
+            return load_mnist_part(layout, self.data_dir, part)
+        parts = folder_parts(self._path)
+        names = self.class_names
+        if part == "test" and names is None:
+            names = self._load_tree(parts["train"], "train", None).class_names
+        return self._load_tree(parts[part], part, names)
+
+    def _divide(self) -> tuple[Split, Split]:
+        whole = self.whole()
+        kept, held_out = stratified_holdout(whole.labels, TEST_FRACTION, TEST_SEED, whole.class_names)
+        return whole.select(kept, "train"), whole.select(held_out, "test")
+
+    def _load_tree(self, root: Path, part: str, class_names: tuple[str, ...] | None) -> Split:
+        if self.spec is None:
+            raise DataError(f"{self.ref} needs an input specification before its images can be read.")
+        return load_folder(root, part, self.spec, class_names)
+
+    @property
+    def _path(self) -> Path:
+        if self.ref.path is None:
+            raise ValueError(f"dataset kind {self.ref.kind} has no path")
+        return self.ref.path

@@ -1,0 +1,137 @@
+"""Image folders: one sub-folder a class, in one tree or in `train/` and `test/` (and `validation/`)."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from torchstone_runtime.cpu import usable_cpus
+from torchstone_runtime.data.split import Int64Array, Split
+from torchstone_runtime.errors import DataError
+from torchstone_runtime.images import IMAGE_SUFFIXES, Uint8Array, decode_image
+from torchstone_runtime.input_spec import InputSpec
+
+_VALIDATION_NAMES: Final = ("validation", "val", "valid")
+_HELP: Final = "Expected one sub-folder a class (or train/ and test/ with such sub-folders), with image files inside."
+
+
+@dataclass(frozen=True, slots=True)
+class FileStore:
+    """Images decoded from files when they are read, several at once."""
+
+    root: Path
+    names: Sequence[str]
+    spec: InputSpec
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of one image: (C, H, W)."""
+        return self.spec.shape
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, indices: Int64Array) -> Uint8Array:
+        """Return the images at `indices`, in that order, as uint8 of shape (n, C, H, W).
+
+        Raises:
+            ImageError: a file is not an image; the message names it.
+        """
+        images = np.empty((len(indices), *self.image_shape), dtype=np.uint8)
+        with ThreadPoolExecutor(usable_cpus()) as pool:  # Pillow decodes outside the interpreter's lock
+            for position, pixels in enumerate(pool.map(self._decode, indices.tolist())):
+                images[position] = pixels
+        return images
+
+    def select(self, indices: Int64Array) -> "FileStore":
+        """Return a store of the images at `indices`, in that order."""
+        return FileStore(self.root, [self.names[index] for index in indices], self.spec)
+
+    def _decode(self, index: int) -> Uint8Array:
+        return decode_image(self.root / self.names[index], self.spec)
+
+
+def folder_parts(root: Path) -> dict[str, Path]:
+    """Return the parts that a dataset folder has: `whole`, or `train`, `test` and perhaps `validation`.
+
+    Raises:
+        DataError: no such folder, or `train/` without `test/` beside a validation folder.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder.", f"Give an existing folder: folder:PATH. {_HELP}")
+    validation = next((root / name for name in _VALIDATION_NAMES if (root / name).is_dir()), None)
+    has_train, has_test = (root / "train").is_dir(), (root / "test").is_dir()
+    if has_train and has_test:
+        return {"train": root / "train", "test": root / "test"} | ({"validation": validation} if validation else {})
+    if has_train and validation:
+        raise DataError(
+            f"{root} has train/ and {validation.name}/ but no test/.",
+            "Add a test/ folder that training never sees, or give the one tree that is to be split.",
+        )
+    return {"whole": root}
+
+
+def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, ...] | None = None) -> Split:
+    """List the images of one tree of class folders; their pixels are read later.
+
+    Args:
+        root: the folder whose sub-folders are the classes.
+        part: the name that the split gets.
+        spec: how the pictures are decoded.
+        class_names: the classes, in the order of the labels; a folder may then lack some of them. Without it they
+            are the names of the sub-folders, sorted, and each must hold an image.
+
+    Raises:
+        DataError: no classes or just one, a class without images, an unknown class, or a link that leads outside.
+    """
+    found = list_classes(root)
+    names = class_names or tuple(found)
+    if unknown := sorted(set(found) - set(names)):
+        raise DataError(
+            f"{root} has classes that the model does not know: {', '.join(unknown)}.",
+            f"The folder's classes: {', '.join(found)}.\nThe model's classes: {', '.join(names)}.",
+        )
+    if class_names is None:
+        _require_usable_classes(root, found)
+    files = [(file, label) for label, name in enumerate(names) for file in found.get(name, ())]
+    if not files:
+        raise DataError(f"{root} holds no images.", _HELP)
+    paths = [file for file, _ in files]
+    labels = np.array([label for _, label in files], dtype=np.int64)
+    return Split(part, FileStore(root, paths, spec), labels, names, paths)
+
+
+def list_classes(root: Path) -> dict[str, list[str]]:
+    """Return, for each sub-folder, its image files as sorted paths relative to `root`."""
+    folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    return {name: _list_images(root, name) for name in folders}
+
+
+def _list_images(root: Path, class_folder: str) -> list[str]:
+    real_root = root.resolve()
+    names = []
+    for folder, subfolders, files in os.walk(root / class_folder):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for file in files:
+            path = Path(folder, file)
+            if path.suffix.lower() not in IMAGE_SUFFIXES or file.startswith("."):
+                continue
+            if path.is_symlink() and not path.resolve().is_relative_to(real_root):
+                raise DataError(f"{path} is a link that leads outside of {root}.", "Copy the file into the folder.")
+            names.append(path.relative_to(root).as_posix())
+    return sorted(names)
+
+
+def _require_usable_classes(root: Path, found: dict[str, list[str]]) -> None:
+    if not found:
+        raise DataError(f"{root} is empty: it has no class folders.", _HELP)
+    if empty := [name for name, files in found.items() if not files]:
+        raise DataError(f"{root / empty[0]} holds no image files.", f"Add images or remove the folder. {_HELP}")
+    if len(found) == 1:
+        raise DataError(
+            f"{root} has only one class ('{next(iter(found))}'); a classifier needs at least two.", _HELP
+        )

@@ -1,0 +1,142 @@
+"""A labelled set of images, resident in memory or read from files as needed."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from torchstone_runtime.errors import DataError
+from torchstone_runtime.images import Uint8Array
+
+Int64Array = npt.NDArray[np.int64]
+
+READ_BATCH = 256
+"""Images read at once where a whole split is walked through: bounds the memory of streaming."""
+
+
+class ImageStore(Protocol):
+    """Images of one shape that are read by index."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of one image: (C, H, W)."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+
+    def read(self, indices: Int64Array) -> Uint8Array:
+        """Return the images at `indices`, in that order, as uint8 of shape (n, C, H, W)."""
+
+    def select(self, indices: Int64Array) -> "ImageStore":
+        """Return a store of the images at `indices`, in that order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayStore:
+    """Images held in one uint8 array of shape (N, C, H, W)."""
+
+    array: Uint8Array
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of one image: (C, H, W)."""
+        _, channels, height, width = self.array.shape
+        return channels, height, width
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def read(self, indices: Int64Array) -> Uint8Array:
+        """Return the images at `indices`, in that order, as uint8 of shape (n, C, H, W)."""
+        if len(indices) and indices[-1] - indices[0] == len(indices) - 1 and (np.diff(indices) == 1).all():
+            return self.array[int(indices[0]) : int(indices[-1]) + 1]  # a view: walking in order copies nothing
+        return self.array[indices]
+
+    def select(self, indices: Int64Array) -> "ArrayStore":
+        """Return a store of the images at `indices`, in that order."""
+        return ArrayStore(self.array[indices])
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images with labels and class names: `train`, `validation`, `test`, or a `whole` source.
+
+    Attributes:
+        name: which part of its dataset this is.
+        store: the images.
+        labels: int64 [N], each an index into `class_names`.
+        class_names: one name a class, in the order of the labels.
+        ids: one identifier an image (a relative path, or the position in its file), in the images' order.
+        names_given: False where the source names no classes and `class_names` are just the label numbers.
+    """
+
+    name: str
+    store: ImageStore
+    labels: Int64Array
+    class_names: tuple[str, ...]
+    ids: Sequence[str]
+    names_given: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.store) != len(self.labels):
+            raise DataError(
+                f"The {self.name} split has {len(self.store):,} images but {len(self.labels):,} labels.",
+                "Images and labels must correspond one to one; check that both files belong together.",
+            )
+        if len(self.labels) == 0:
+            raise DataError(f"The {self.name} split has no images.")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(self.class_names):
+            raise DataError(
+                f"The {self.name} split has labels from {low} to {high}; "
+                f"with {len(self.class_names)} classes they must lie in 0 to {len(self.class_names) - 1}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of one image: (C, H, W)."""
+        return self.store.image_shape
+
+    def select(self, indices: Int64Array, name: str) -> "Split":
+        """Return the samples at `indices`, in that order, as a split called `name`."""
+        ids = [self.ids[index] for index in indices]
+        return Split(
+            name, self.store.select(indices), self.labels[indices], self.class_names, ids, self.names_given
+        )
+
+    def batches(self, size: int = READ_BATCH) -> Iterator[Uint8Array]:
+        """Walk through the images in order, `size` at a time; the last batch may be smaller."""
+        for start in range(0, len(self), size):
+            yield self.store.read(np.arange(start, min(start + size, len(self)), dtype=np.int64))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over shape, pixels and labels; the class names and ids don't enter.
+
+        The bytes hashed: `torchstone-split-1`, then N, C, H, W as little-endian int64, the pixels in C order,
+        the labels as little-endian int64.
+        """
+        digest = hashlib.sha256(b"torchstone-split-1")
+        digest.update(np.array([len(self), *self.image_shape], dtype="<i8").tobytes())
+        for batch in self.batches():
+            digest.update(np.ascontiguousarray(batch))
+        digest.update(self.labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def in_memory(self) -> "Split":
+        """Return the same split with its images in one array."""
+        if isinstance(self.store, ArrayStore):
+            return self
+        array = np.empty((len(self), *self.image_shape), dtype=np.uint8)
+        start = 0
+        for batch in self.batches():
+            array[start : start + len(batch)] = batch
+            start += len(batch)
+        return Split(self.name, ArrayStore(array), self.labels, self.class_names, self.ids, self.names_given)

@@ -1,0 +1,75 @@
+"""Errors that a person can act on.
+
+TorchstoneError                 exit code 2: bad usage, bad input or a missing part
+├── UsageError                  the command line or an argument is wrong
+├── DataError (ValueError)      a dataset or one of its files is wrong
+│   └── ImageError              one image cannot be decoded
+├── BundleError (ValueError)    a bundle is incomplete, altered or of another format
+├── ProviderError               an execution provider that was asked for cannot be had
+├── OutputError                 a file or directory cannot be written
+├── MissingComponentError       an optional part of Torchstone is not installed
+└── CheckFailedError            exit code 1: a verification or a threshold failed
+"""
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class TorchstoneError(Exception):
+    """A mistake or a failed check, told to a person: what happened and what to do.
+
+    Args:
+        problem: what happened and what was expected instead.
+        remedy: what to do about it; printed on a line of its own.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem if not remedy else f"{problem}\n{remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class UsageError(TorchstoneError):
+    """The command line or an argument is wrong."""
+
+
+class DataError(TorchstoneError, ValueError):
+    """A dataset, or one of its files, is not what it should be."""
+
+
+class ImageError(DataError):
+    """One image cannot be decoded or is too large to be decoded safely."""
+
+
+class BundleError(TorchstoneError, ValueError):
+    """A bundle is incomplete, altered, of another format version, or reaches outside itself."""
+
+
+class ProviderError(TorchstoneError, RuntimeError):
+    """The execution provider that was asked for by name cannot run the model."""
+
+
+class OutputError(TorchstoneError):
+    """A file or directory cannot be written."""
+
+
+class MissingComponentError(TorchstoneError):
+    """A command needs a part of Torchstone that is not installed."""
+
+
+class CheckFailedError(TorchstoneError):
+    """A verification or a threshold failed."""
+
+    exit_code: ClassVar[int] = 1
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return "Did you mean 'x'?" for the known word nearest to `word`, else the list of known words."""
+    options = sorted(known)
+    close = difflib.get_close_matches(word.lower(), options, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    return f"Known: {', '.join(options)}."

@@ -1,0 +1,198 @@
+"""Measuring a classifier on a labelled split."""
+
+import hashlib
+import heapq
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from torchstone_runtime.classifier import Classifier, Predictions
+from torchstone_runtime.data.catalog import Dataset
+from torchstone_runtime.data.split import READ_BATCH, Int64Array, Split
+from torchstone_runtime.errors import DataError, UsageError
+from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.metrics import Metrics, confusion_matrix, metrics_from_confusion
+
+MISTAKES_KEPT: Final = 24
+_BATCH: Final = 8 * READ_BATCH
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Mistake:
+    """A sample that the model got wrong, and how sure it was (0 to 1); `pixels` is uint8 (C, H, W)."""
+
+    sample_id: str
+    true: str
+    predicted: str
+    probability: float
+    pixels: Uint8Array
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evaluation:
+    """A classifier measured on a split.
+
+    Attributes:
+        metrics: derived from the confusion matrix.
+        predicted: predicted class of each sample, int64 [N], in the split's order.
+        mistakes: up to `MISTAKES_KEPT` wrong samples, the most confident first.
+        seconds: reading, decoding and inference.
+    """
+
+    metrics: Metrics
+    predicted: Int64Array
+    mistakes: list[Mistake]
+    seconds: float
+
+    @property
+    def decisions_sha256(self) -> str:
+        """SHA-256 (hex) of the predicted classes, see `decisions_sha256`."""
+        return decisions_sha256(self.predicted)
+
+
+BatchSink = Callable[[Split, int, Predictions], None]
+"""Called after each batch with the split, the index of the batch's first sample, and its predictions."""
+
+
+def evaluate(classifier: Classifier, split: Split, on_batch: BatchSink | None = None) -> Evaluation:
+    """Classify every sample of a split and compare with its labels, in bounded memory.
+
+    Raises:
+        DataError: the split's classes or image shape are not the model's.
+        ImageError: a file of the split cannot be decoded.
+    """
+    split = align_classes(split, classifier.class_names)
+    _check_shape(classifier, split)
+    predicted = np.empty(len(split), dtype=np.int64)
+    mistakes = _MistakeHeap(split)
+    started = time.perf_counter()
+    start = 0
+    for images in split.batches(_BATCH):
+        predictions = classifier.predict(images)
+        predicted[start : start + len(images)] = predictions.indices
+        mistakes.add(start, images, predictions)
+        if on_batch:
+            on_batch(split, start, predictions)
+        start += len(images)
+    seconds = time.perf_counter() - started
+    confusion = confusion_matrix(split.labels, predicted, len(classifier.class_names))
+    metrics = metrics_from_confusion(confusion, classifier.class_names)
+    return Evaluation(metrics, predicted, mistakes.most_confident(), seconds)
+
+
+def decisions_sha256(predicted: Int64Array) -> str:
+    """Return the SHA-256 (hex) of predicted classes as little-endian int64: two models decide alike where it is equal."""
+    return hashlib.sha256(predicted.astype("<i8").tobytes()).hexdigest()
+
+
+def choose_split(dataset: Dataset, wanted: str, provenance: Mapping[str, Any]) -> tuple[Split, str]:
+    """Return the split to evaluate, and why it was chosen.
+
+    Args:
+        dataset: the labelled source.
+        wanted: `auto`, `test`, `train` (all that is not test) or `all`.
+        provenance: of the bundle; its dataset fingerprints tell whether the model was trained on this source.
+
+    With `auto` a source's own test part is taken. A source without one is taken whole, unless the fifth of it that
+    training would hold out is the very test split of the bundle: then it is the model's own data, and only the
+    held-out part is fair.
+    """
+    if wanted == "train":
+        return dataset.training(), "all that is not held out for the test"
+    if wanted == "test" or dataset.has_test_part:
+        if wanted == "all":
+            raise UsageError(f"{dataset.ref} has separate train and test parts.", "Use --split train or test.")
+        return dataset.test(), "the test part"
+    whole = dataset.whole()
+    if wanted == "all":
+        return whole, "every image, as asked for"
+    try:
+        held_out = dataset.test()
+    except DataError:
+        return whole, "every image: too few to have been split"
+    if held_out.fingerprint == certified_fingerprint(provenance):
+        return held_out, "the fifth that was held out when the model was trained on this data"
+    return whole, "every image: the model was not trained on this data as it is now"
+
+
+def certified_fingerprint(provenance: Mapping[str, Any]) -> str | None:
+    """Return the fingerprint of the test split that a bundle was certified on."""
+    try:
+        return str(provenance["dataset"]["test"]["fingerprint"])
+    except (KeyError, TypeError):
+        return None
+
+
+def certified_test_split(dataset: Dataset, provenance: Mapping[str, Any]) -> Split:
+    """Return the test split that a bundle was certified on.
+
+    Raises:
+        DataError: the dataset holds another one.
+    """
+    split = dataset.test()
+    if split.fingerprint != certified_fingerprint(provenance):
+        raise DataError(
+            f"{dataset.ref} is not the data that the bundle was certified on: its test split has the fingerprint "
+            f"{split.fingerprint[:16]}…, the certificate states {str(certified_fingerprint(provenance))[:16]}….",
+            "Give the dataset of the training, or measure on this one with 'torchstone evaluate'.",
+        )
+    return split
+
+
+def align_classes(split: Split, class_names: tuple[str, ...]) -> Split:
+    """Return the split with the model's class names where it names none itself.
+
+    Raises:
+        DataError: its classes, by name and order, are not the model's.
+    """
+    if split.class_names == class_names:
+        return split
+    if not split.names_given and len(split.class_names) <= len(class_names):
+        return Split(split.name, split.store, split.labels, class_names, split.ids, names_given=False)
+    raise DataError(
+        "The classes of the data are not those of the model.",
+        f"The data's:  {', '.join(split.class_names)}.\nThe model's: {', '.join(class_names)}.",
+    )
+
+
+def _check_shape(classifier: Classifier, split: Split) -> None:
+    if split.image_shape != classifier.input_spec.shape:
+        raise DataError(
+            f"The images are {_shape(split.image_shape)}; the model takes {_shape(classifier.input_spec.shape)} "
+            "(channels x height x width).",
+            "Use data of that size, or an image folder, whose pictures are converted.",
+        )
+
+
+def _shape(shape: tuple[int, int, int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+class _MistakeHeap:
+    """Keeps the most confident mistakes seen so far, with their pixels."""
+
+    def __init__(self, split: Split) -> None:
+        self._split = split
+        # The second item, unique, keeps the heap from ever comparing pixels.
+        self._heap: list[tuple[float, int, int, Uint8Array]] = []
+
+    def add(self, start: int, images: Uint8Array, predictions: Predictions) -> None:
+        indices, confidences = predictions.indices, predictions.confidences
+        for offset in np.flatnonzero(indices != self._split.labels[start : start + len(images)]):
+            item = (float(confidences[offset]), -(start + int(offset)), int(indices[offset]), images[offset])
+            if len(self._heap) < MISTAKES_KEPT:
+                heapq.heappush(self._heap, (*item[:3], item[3].copy()))
+            elif item[:2] > self._heap[0][:2]:
+                heapq.heapreplace(self._heap, (*item[:3], item[3].copy()))
+
+    def most_confident(self) -> list[Mistake]:
+        names = self._split.class_names
+        return [
+            Mistake(
+                self._split.ids[-index], names[self._split.labels[-index]], names[predicted], probability, pixels
+            )
+            for probability, index, predicted, pixels in sorted(self._heap, key=lambda item: (-item[0], -item[1]))
+        ]

@@ -1,0 +1,76 @@
+"""Output files that appear whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from torchstone_runtime.errors import OutputError
+
+_DEFAULT_MODE = 0o666
+
+
+@contextmanager
+def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside `path` that takes its place when the block ends without an error.
+
+    Raises:
+        OutputError: the directory is missing or not writable, or the disk is full; `path` is as it was.
+    """
+    with reported_as_output_error(path):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, _DEFAULT_MODE & ~current_umask())  # noqa: PTH101 - mkstemp made it private
+            os.replace(temporary, path)  # noqa: PTH105 - a plain name, not a Path
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a whole file, text as UTF-8, in one step as seen by a reader.
+
+    Raises:
+        OutputError: see `atomic_writer`.
+    """
+    with atomic_writer(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def require_writable_parent(path: Path) -> None:
+    """Create the parent directory of a file to be written later and try to write there.
+
+    Raises:
+        OutputError: it cannot be made or written, or `path` is a directory.
+    """
+    with reported_as_output_error(path):
+        if path.is_dir():
+            raise OutputError(f"Cannot write {path}: it is a directory.", "Name a file.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+
+
+@contextmanager
+def reported_as_output_error(path: Path) -> Iterator[None]:
+    """Turn an operating-system error inside the block into an `OutputError` that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {path}: {error.strerror or error}.",
+            "Choose a place that exists, that you may write to, and that has room.",
+        ) from error
+
+
+def current_umask() -> int:
+    """Return the process's file mode mask."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

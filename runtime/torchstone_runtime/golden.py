@@ -1,0 +1,79 @@
+"""Golden samples: raw images with the outputs they must give, replayed on the very session that serves."""
+
+import io
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+
+from torchstone_runtime.engine import Float32Array
+from torchstone_runtime.errors import BundleError, CheckFailedError
+from torchstone_runtime.images import Uint8Array
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class GoldenSamples:
+    """A few images and what the PyTorch model makes of them.
+
+    Attributes:
+        images: uint8 [n, C, H, W].
+        logits: float32 [n, K].
+        probabilities: float32 [n, K].
+    """
+
+    images: Uint8Array
+    logits: Float32Array
+    probabilities: Float32Array
+
+    def to_bytes(self) -> bytes:
+        """Return an npz file with the three arrays."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, images=self.images, logits=self.logits, probabilities=self.probabilities)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "GoldenSamples":
+        """Read what `to_bytes` wrote; nothing is unpickled.
+
+        Raises:
+            BundleError: another format, or arrays that don't belong together.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                samples = cls(arrays["images"], arrays["logits"], arrays["probabilities"])
+            if samples.images.dtype != np.uint8 or samples.images.ndim != 4 or len(samples.images) == 0:  # noqa: PLR2004
+                raise ValueError("images must be uint8 [n, C, H, W]")
+            if not len(samples.images) == len(samples.logits) == len(samples.probabilities):
+                raise ValueError("the arrays have different lengths")
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise BundleError(f"The golden samples cannot be read: {error}.", "Export the bundle again.") from error
+        return samples
+
+    def check(self, logits: Float32Array, probabilities: Float32Array, tolerance: float) -> float:
+        """Compare outputs with the expected ones.
+
+        Args:
+            logits: float32 [n, K], what the session gave.
+            probabilities: float32 [n, K], likewise.
+            tolerance: largest accepted absolute difference of a logit.
+
+        Returns:
+            The largest absolute difference of a logit.
+
+        Raises:
+            CheckFailedError: a class differs, or a difference is not finite or above the tolerance.
+        """
+        if logits.shape != self.logits.shape or probabilities.shape != self.probabilities.shape:
+            raise CheckFailedError(f"The model gives outputs of shape {logits.shape}, expected {self.logits.shape}.")
+        error = float(np.abs(logits - self.logits).max())
+        # A probability moves by at most half as much as the logits do: the softmax is 1/2-Lipschitz in this norm.
+        probability_error = float(np.abs(probabilities - self.probabilities).max())
+        flipped = int((probabilities.argmax(axis=1) != self.probabilities.argmax(axis=1)).sum())
+        if flipped or not max(error, probability_error) <= tolerance:
+            raise CheckFailedError(
+                f"On this machine the model does not do what it did when it was exported: of {len(logits)} golden "
+                f"samples {flipped} change class; the largest logit difference is {error:.3g}, accepted is "
+                f"{tolerance:.3g}.",
+                "Don't serve it here. Try another provider, or update ONNX Runtime.",
+            )
+        return error

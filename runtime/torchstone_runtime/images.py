@@ -1,0 +1,120 @@
+"""Pictures to pixels: the one place where an image file becomes the array that a model is fed.
+
+Training on folders, the export's golden samples and production inference all come through `decode_image`,
+so they can't differ.
+"""
+
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from torchstone_runtime.errors import ImageError
+from torchstone_runtime.input_spec import InputSpec
+
+Uint8Array = npt.NDArray[np.uint8]
+ImageInput = str | os.PathLike[str] | bytes | Image.Image
+
+IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+MAX_PIXELS: Final = 89_478_485
+"""Largest picture decoded, in pixels: Pillow's own limit for decompression bombs (256 MiB of RGB)."""
+
+_FILTERS: Final = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_SIXTEEN_BIT_MODES: Final = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
+    """Decode one picture as the model expects it.
+
+    In order: the first frame, the EXIF rotation, 16 bits reduced to 8, conversion to `spec.color` (an alpha
+    channel is dropped), resizing to `spec.height` x `spec.width` (stretched) with `spec.resample`.
+
+    Args:
+        source: a path, the bytes of an image file, or a Pillow image (which is not altered).
+        spec: what the model expects.
+
+    Returns:
+        uint8 array of shape (C, H, W).
+
+    Raises:
+        ImageError: no file, not an image, damaged, or more than `MAX_PIXELS` pixels.
+    """
+    name = describe(source)
+    try:
+        with warnings.catch_warnings():
+            # The size is checked below, with our own message.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            if isinstance(source, Image.Image):
+                return _to_pixels(source, spec, name)
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                return _to_pixels(image, spec, name)
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{name} does not exist.") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name} has more than {MAX_PIXELS:,} pixels.", "Scale the picture down first.") from error
+    except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.
+        raise ImageError(
+            f"{name} cannot be read as an image: {_first_line(error)}.",
+            "Replace or remove it; PNG, JPEG, BMP, GIF, TIFF and WebP are read.",
+        ) from error
+
+
+def describe(source: ImageInput) -> str:
+    """Name an image input for a message: its path, or what kind of object it is."""
+    if isinstance(source, bytes):
+        return f"the image data ({len(source):,} bytes)"
+    if isinstance(source, Image.Image):
+        return f"the {source.mode} image of {source.width} x {source.height}"
+    return str(Path(source))
+
+
+def encode_png(pixels: Uint8Array) -> bytes:
+    """Encode a (C, H, W) uint8 array of one or three channels as a PNG file."""
+    image = Image.fromarray(pixels[0] if pixels.shape[0] == 1 else np.moveaxis(pixels, 0, -1))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _to_pixels(image: Image.Image, spec: InputSpec, name: str) -> Uint8Array:
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(
+            f"{name} has {image.width:,} x {image.height:,} pixels; the limit is {MAX_PIXELS:,} in all.",
+            "Scale the picture down first.",
+        )
+    upright = ImageOps.exif_transpose(image)
+    converted = _to_eight_bits(upright, name).convert(spec.color)
+    if converted.size != (spec.width, spec.height):
+        converted = converted.resize((spec.width, spec.height), _FILTERS[spec.resample])
+    pixels = np.asarray(converted, dtype=np.uint8)
+    return pixels[np.newaxis] if spec.channels == 1 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+
+
+def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
+    # Pillow's own conversion of these modes clips at 255 instead of scaling.
+    if image.mode in _SIXTEEN_BIT_MODES:
+        values = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ImageError(
+            f"{name} has 32-bit pixels (mode {image.mode}), whose range is not known.",
+            "Convert it to 8 or 16 bits first.",
+        )
+    return image
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return text.rstrip(".")

@@ -1,0 +1,199 @@
+"""The manifest of a bundle, format 1 (docs/bundle-format.md). Standard library only: `inspect` stays light."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from torchstone_runtime.errors import BundleError
+from torchstone_runtime.input_spec import InputSpec
+
+FORMAT_NAME: Final = "torchstone-bundle"
+FORMAT_VERSION: Final = 1
+MANIFEST_FILE: Final = "manifest.json"
+METADATA_KEY: Final = "torchstone"
+"""Key in an ONNX file's own metadata that holds `Manifest.essentials` as JSON."""
+
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_MAX_CLASSES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file of a bundle: a plain name, SHA-256 (hex) and size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "FileEntry":
+        """Read an entry of `files`, refusing names that could lead out of the bundle."""
+        name, sha256, size = data["file"], data["sha256"], data["size"]
+        if not (isinstance(name, str) and _PLAIN_NAME.fullmatch(name)):
+            raise BundleError(f"The manifest names a file {name!r}; only plain names inside the bundle are read.")
+        if not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
+            raise BundleError(f"The manifest has no valid SHA-256 for {name}: {sha256!r}.")
+        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+            raise BundleError(f"The manifest has no valid size for {name}: {size!r}.")
+        return cls(name, sha256, size)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        return {"file": self.name, "sha256": self.sha256, "size": self.size}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """What a bundle holds.
+
+    Attributes:
+        name: of the model (the recipe it was trained with).
+        class_names: in the order of the model's outputs.
+        input_spec: what the model takes.
+        temperature: that the logits are divided by, inside the graph, before the softmax.
+        default_variant: the variant used where none is asked for.
+        variants: model files by variant name.
+        files: the other files by purpose: `golden`, `certificate`, `model_card`.
+        golden_tolerance: largest accepted difference of a logit when the golden samples are replayed.
+        provenance: where the model comes from; metrics: what was measured at export; certificate: its summary.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    input_spec: InputSpec
+    temperature: float
+    default_variant: str
+    variants: Mapping[str, FileEntry]
+    files: Mapping[str, FileEntry]
+    golden_tolerance: float
+    provenance: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    certificate: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of `manifest.json`."""
+        return {
+            "format": FORMAT_NAME,
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "classes": list(self.class_names),
+            "input": self.input_spec.to_json(),
+            "outputs": {"logits": "float32 [N, K]", "probabilities": "float32 [N, K]"},
+            "temperature": self.temperature,
+            "default_variant": self.default_variant,
+            "variants": {name: entry.to_json() for name, entry in self.variants.items()},
+            "files": {name: entry.to_json() for name, entry in self.files.items()},
+            "golden_tolerance": self.golden_tolerance,
+            "provenance": dict(self.provenance),
+            "metrics": dict(self.metrics),
+            "certificate": dict(self.certificate),
+        }
+
+    def essentials(self) -> str:
+        """Return the part that a lone ONNX file carries in its own metadata, as JSON."""
+        return essentials_json(self.name, self.class_names, self.input_spec, self.temperature)
+
+
+def essentials_json(name: str, class_names: tuple[str, ...], spec: InputSpec, temperature: float) -> str:
+    """Return what makes a lone ONNX file usable, as JSON with sorted keys."""
+    data = {
+        "format": FORMAT_NAME,
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "classes": list(class_names),
+        "input": spec.to_json(),
+        "temperature": temperature,
+    }
+    return json.dumps(data, sort_keys=True, ensure_ascii=True)
+
+
+def parse_manifest(text: bytes) -> Manifest:
+    """Read `manifest.json`.
+
+    Raises:
+        BundleError: not JSON, not a bundle's manifest, of a later format version, or a field is missing or invalid.
+    """
+    data = _parse_object(text, MANIFEST_FILE)
+    _check_format(data)
+    try:
+        manifest = Manifest(
+            name=_text(data["name"]),
+            class_names=_class_names(data["classes"]),
+            input_spec=InputSpec.from_json(data["input"]),
+            temperature=_positive(data["temperature"]),
+            default_variant=_text(data["default_variant"]),
+            variants={key: FileEntry.from_json(value) for key, value in data["variants"].items()},
+            files={key: FileEntry.from_json(value) for key, value in data["files"].items()},
+            golden_tolerance=_positive(data["golden_tolerance"]),
+            provenance=dict(data["provenance"]),
+            metrics=dict(data["metrics"]),
+            certificate=dict(data["certificate"]),
+        )
+    except BundleError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{MANIFEST_FILE} is not valid: {error!r}.", "Export the bundle again.") from error
+    if manifest.default_variant not in manifest.variants:
+        raise BundleError(f"{MANIFEST_FILE} names '{manifest.default_variant}' as default but has no such variant.")
+    return manifest
+
+
+def parse_essentials(text: str) -> tuple[str, tuple[str, ...], InputSpec]:
+    """Read the metadata of a lone ONNX file: name, class names and input specification.
+
+    Raises:
+        BundleError: as for `parse_manifest`.
+    """
+    data = _parse_object(text.encode(), "The metadata of the ONNX file")
+    _check_format(data)
+    try:
+        return _text(data["name"]), _class_names(data["classes"]), InputSpec.from_json(data["input"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"The metadata of the ONNX file is not valid: {error!r}.") from error
+
+
+def _parse_object(text: bytes, what: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{what} is not valid JSON: {error}.", "Export or copy the bundle again.") from error
+    if not isinstance(data, dict):
+        raise BundleError(f"{what} is not a JSON object.", "Export or copy the bundle again.")
+    return data
+
+
+def _check_format(data: Mapping[str, Any]) -> None:
+    if data.get("format") != FORMAT_NAME:
+        raise BundleError(f"This is not a Torchstone bundle: its format is {data.get('format')!r}.")
+    version = data.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise BundleError(
+            f"The bundle has format version {version}; this installation reads version {FORMAT_VERSION}.",
+            "Update it: pip install --upgrade torchstone",
+        )
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise BundleError(f"The bundle's format version {version!r} is not known; expected {FORMAT_VERSION}.")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, not {value!r}")
+    return value
+
+
+def _class_names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not 2 <= len(value) <= _MAX_CLASSES:  # noqa: PLR2004 - two classes at least
+        raise TypeError("'classes' must be a list of 2 to 65,536 names")
+    names = tuple(_text(name) for name in value)
+    if len(set(names)) != len(names):
+        raise ValueError("'classes' holds a name twice")
+    return names
+
+
+def _positive(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ValueError(f"expected a positive number, not {value!r}")
+    return float(value)

@@ -1,0 +1,164 @@
+"""Classification metrics, from labels or from a confusion matrix.
+
+Averages run over all classes that the model knows, whether or not the data holds samples of each. A ratio whose
+denominator is zero counts as 0. This is scikit-learn's `precision_recall_fscore_support(labels=range(K),
+zero_division=0)`, which the tests compare with.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Int64Array = npt.NDArray[np.int64]
+Float64Array = npt.NDArray[np.float64]
+
+Z_95: Final = 1.959963984540054
+"""Two-sided 95% quantile of the standard normal distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMetrics:
+    """Precision, recall and F1 (each 0 to 1) of one class, and its number of true samples."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """Mean over the classes of precision, recall and F1, each 0 to 1."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Metrics:
+    """What a confusion matrix says of a classifier.
+
+    Attributes:
+        confusion: int64 [K, K]; rows are true classes, columns predicted ones.
+        accuracy: share of samples on the diagonal.
+        accuracy_interval: 95% Wilson score interval of the accuracy.
+        per_class: in the order of the labels.
+        macro: unweighted mean over the classes.
+        weighted: mean over the classes weighted with their support.
+    """
+
+    confusion: Int64Array
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    per_class: tuple[ClassMetrics, ...]
+    macro: Average
+    weighted: Average
+
+    @property
+    def total(self) -> int:
+        """Number of samples."""
+        return int(self.confusion.sum())
+
+    @property
+    def correct(self) -> int:
+        """Number of samples on the diagonal."""
+        return int(np.trace(self.confusion))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the order of the labels."""
+        return tuple(item.name for item in self.per_class)
+
+    def most_confused(self, count: int) -> list[tuple[str, str, int]]:
+        """Return up to `count` cells off the diagonal as (true class, predicted class, samples), largest first."""
+        cells = [
+            (true.name, predicted.name, int(self.confusion[i, j]))
+            for i, true in enumerate(self.per_class)
+            for j, predicted in enumerate(self.per_class)
+            if i != j and self.confusion[i, j]
+        ]
+        return sorted(cells, key=lambda cell: -cell[2])[:count]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the metrics as JSON data."""
+        return {
+            "samples": self.total,
+            "correct": self.correct,
+            "accuracy": self.accuracy,
+            "accuracy_interval_95": list(self.accuracy_interval),
+            "macro": _average_json(self.macro),
+            "weighted": _average_json(self.weighted),
+            "per_class": [
+                {"class": c.name, "precision": c.precision, "recall": c.recall, "f1": c.f1, "support": c.support}
+                for c in self.per_class
+            ],
+            "confusion_matrix": self.confusion.tolist(),
+        }
+
+
+def confusion_matrix(true: Int64Array, predicted: Int64Array, num_classes: int) -> Int64Array:
+    """Count samples by true class (row) and predicted class (column).
+
+    Args:
+        true: int64 [N], 0 to num_classes - 1.
+        predicted: int64 [N], 0 to num_classes - 1.
+        num_classes: K.
+
+    Returns:
+        int64 [K, K].
+
+    Raises:
+        ValueError: different lengths, or a label out of range.
+    """
+    if true.shape != predicted.shape:
+        raise ValueError(f"{len(true)} true labels but {len(predicted)} predictions")
+    for labels in (true, predicted):
+        if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
+            raise ValueError(f"labels must lie in 0..{num_classes - 1}; found {labels.min()}..{labels.max()}")
+    cells = np.bincount(true * num_classes + predicted, minlength=num_classes * num_classes)
+    return cells.reshape(num_classes, num_classes).astype(np.int64)
+
+
+def metrics_from_confusion(confusion: Int64Array, class_names: Sequence[str]) -> Metrics:
+    """Derive all metrics from a confusion matrix, int64 [K, K] with true classes as rows."""
+    diagonal = np.diagonal(confusion).astype(np.float64)
+    predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
+    precision, recall = _ratio(diagonal, predicted), _ratio(diagonal, support)
+    f1 = _ratio(2 * diagonal, predicted + support)
+    total, correct = int(support.sum()), int(diagonal.sum())
+    per_class = tuple(
+        ClassMetrics(name, float(p), float(r), float(f), int(n))
+        for name, p, r, f, n in zip(class_names, precision, recall, f1, support, strict=True)
+    )
+    columns = (precision, recall, f1)
+    macro = Average(*(float(column.mean()) for column in columns))
+    weighted = Average(*(float((column * support).sum() / total) if total else 0.0 for column in columns))
+    accuracy = correct / total if total else 0.0
+    return Metrics(confusion, accuracy, wilson_interval(correct, total), per_class, macro, weighted)
+
+
+def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion (E. B. Wilson, JASA 22, 1927); (0, 1) for no trials."""
+    if trials == 0:
+        return 0.0, 1.0
+    share = successes / trials
+    denominator = 1 + z * z / trials
+    center = (share + z * z / (2 * trials)) / denominator
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / denominator
+    # At 0 and at all successes the bound is exact; rounding would leave it a little off.
+    return (0.0 if successes == 0 else center - half), (1.0 if successes == trials else center + half)
+
+
+def _ratio(numerator: Float64Array, denominator: npt.NDArray[Any]) -> Float64Array:
+    out = np.zeros(len(numerator), dtype=np.float64)
+    return np.divide(numerator, denominator, out=out, where=denominator > 0)
+
+
+def _average_json(average: Average) -> dict[str, float]:
+    return {"precision": average.precision, "recall": average.recall, "f1": average.f1}

@@ -1,0 +1,1 @@
+"""An evaluation shown to people and programs: terminal, JSON, CSV, HTML."""

@@ -1,0 +1,62 @@
+"""An evaluation as CSV: metrics by class, confusion matrix, predictions sample by sample."""
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import IO, Any
+
+from torchstone_runtime.classifier import Predictions
+from torchstone_runtime.data.split import Split
+from torchstone_runtime.metrics import Metrics
+
+
+def metrics_csv(metrics: Metrics) -> str:
+    """Return one row a class, then the averages and the accuracy (in the column `recall`)."""
+    rows: list[list[Any]] = [["class", "precision", "recall", "f1", "support"]]
+    rows += [[c.name, c.precision, c.recall, c.f1, c.support] for c in metrics.per_class]
+    for name, average in (("macro average", metrics.macro), ("weighted average", metrics.weighted)):
+        rows.append([name, average.precision, average.recall, average.f1, metrics.total])
+    rows.append(["accuracy", "", metrics.accuracy, "", metrics.total])
+    return _to_csv(rows)
+
+
+def confusion_csv(metrics: Metrics) -> str:
+    """Return the confusion matrix: one row a true class, one column a predicted class."""
+    rows = [["true \\ predicted", *metrics.class_names]]
+    rows += [
+        [name, *counts] for name, counts in zip(metrics.class_names, metrics.confusion.tolist(), strict=True)
+    ]
+    return _to_csv(rows)
+
+
+class PredictionsCsv:
+    """Writes one row a sample as batches arrive: id, true and predicted class, margin, each class's probability.
+
+    The margin is the difference of the two largest probabilities.
+    """
+
+    def __init__(self, file: IO[bytes], class_names: tuple[str, ...]) -> None:
+        self._file = file
+        header = ["id", "true", "predicted", "correct", "margin", *(f"p({name})" for name in class_names)]
+        self._write([header])
+
+    def add(self, split: Split, start: int, predictions: Predictions) -> None:
+        """Append the samples of `split` from index `start` on; usable as the `on_batch` of `evaluate`."""
+        rows = []
+        for offset, (index, row) in enumerate(zip(predictions.indices, predictions.probabilities, strict=True)):
+            true = split.labels[start + offset]
+            second, first = sorted(row.tolist())[-2:]
+            names = predictions.class_names
+            rows.append(
+                [split.ids[start + offset], names[true], names[index], int(true == index), first - second, *row.tolist()]
+            )
+        self._write(rows)
+
+    def _write(self, rows: Iterable[list[Any]]) -> None:
+        self._file.write(_to_csv(rows).encode())
+
+
+def _to_csv(rows: Iterable[list[Any]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()

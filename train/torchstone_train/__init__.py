@@ -1,0 +1,1 @@
+"""Torchstone's training: named recipes, resident data, runs that can be exported."""

@@ -1,0 +1,95 @@
+"""`torchstone train | recipes | download`. PyTorch is imported only when a command runs."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from torchstone_runtime.cli.components import require_component
+from torchstone_runtime.data_dir import default_data_dir
+from torchstone_train.recipes import OVERRIDABLE, RECIPES, get_recipe
+
+EXIT_INTERRUPTED: Final = 130
+
+
+class _ImageSize(click.ParamType):
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:  # noqa: ANN401
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).lower().split("x")
+        if len(parts) not in (1, 2) or not all(part.isdigit() and int(part) > 0 for part in parts):
+            self.fail(f"'{value}' is not a size; write 64, or 48x64 for height x width.", param, ctx)
+        return int(parts[0]), int(parts[-1])
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--dataset", required=True, help="digits, fashion-mnist, mnist, folder:PATH or npz:FILE.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run directory to write.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda; cuda never falls back to the CPU.")
+@click.option("--epochs", type=int, help="At most this many [the recipe's].")
+@click.option("--patience", type=int, help="Epochs without improvement before stopping; 0: never [the recipe's].")
+@click.option("--min-delta", type=float, help="Smallest gain of validation accuracy that counts [the recipe's].")
+@click.option("--batch-size", type=int, help="Images a step [the recipe's].")
+@click.option("--lr", type=float, help="Learning rate [the recipe's].")
+@click.option("--optimizer", type=click.Choice(["adam", "adamw", "sgd"]), help="[the recipe's]")
+@click.option("--weight-decay", type=float, help="[the recipe's]")
+@click.option("--label-smoothing", type=float, help="[the recipe's]")
+@click.option("--val-fraction", type=float, help="Share of the training data held out for validation [the recipe's].")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
+@click.option("--image-size", type=_ImageSize(), help="For folders: 64, or HEIGHTxWIDTH [the pictures' own, or 64].")
+@click.option("--color", type=click.Choice(["L", "RGB"]), help="For folders [L if all pictures are gray].")
+@click.option("--stream", is_flag=True, help="Read images from their files as needed, even if they fit in memory.")
+@click.option("--resume", is_flag=True, help="Go on with the run at --out after a kill or Ctrl-C.")
+@click.option("--overwrite", is_flag=True, help="Replace a run that is at --out already.")
+def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> int:  # noqa: ANN401
+    """Train RECIPE (see `torchstone recipes`) and write a run directory.
+
+    Ctrl-C keeps the best epoch so far: the run can be exported, or resumed.
+    """
+    resolved = get_recipe(recipe).with_overrides({name: options.pop(name) for name in OVERRIDABLE & options.keys()})
+    require_component("train", "torch", "torchvision", "safetensors", "tqdm")
+    from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415 - loads NumPy
+    from torchstone_train.session import TrainingRequest  # noqa: PLC0415 - loads PyTorch
+    from torchstone_train.session import train as run_training  # noqa: PLC0415
+    from torchstone_train.stopping import StopReason  # noqa: PLC0415
+
+    ref = DatasetRef.parse(dataset)
+    budget = 0 if options.pop("stream") else None
+    out = options["out"]
+    outcome = run_training(
+        TrainingRequest(
+            recipe=resolved, dataset=ref, data_dir=data_dir or default_data_dir(), resident_budget=budget, **options
+        )
+    )
+    if outcome.stop_reason is StopReason.INTERRUPTED:
+        return EXIT_INTERRUPTED
+    click.echo(f"run: {out}\nnext: torchstone export {out} --out BUNDLE")
+    return 0
+
+
+@click.command()
+def recipes() -> None:
+    """List the recipes."""
+    width = max(map(len, RECIPES))
+    for name, recipe in RECIPES.items():
+        click.echo(f"{name:<{width}}  {recipe.summary}")
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where to put it [TORCHSTONE_DATA, or ./data].")
+def download(dataset: str, data_dir: Path | None) -> None:
+    """Fetch DATASET (fashion-mnist or mnist) with torchvision, which checks its checksums."""
+    require_component("train", "torch", "torchvision")
+    from torchstone_train.download import ensure_downloaded  # noqa: PLC0415 - loads NumPy
+
+    directory = data_dir or default_data_dir()
+    fetched = ensure_downloaded(dataset, directory)
+    for path in fetched:
+        click.echo(f"wrote {path}")
+    if not fetched:
+        click.echo(f"{dataset} is in {directory} already.")

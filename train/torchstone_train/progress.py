@@ -1,0 +1,71 @@
+"""What a person sees of a training: a bar on a terminal, plain lines in a log."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Final, TextIO
+
+from tqdm import tqdm
+
+_REFRESH_SECONDS: Final = 0.2
+
+
+class Progress:
+    """Reports epochs on stderr.
+
+    Args:
+        epochs: at most this many.
+        stream: where to write; a bar is drawn only on a terminal.
+    """
+
+    def __init__(self, epochs: int, stream: TextIO | None = None) -> None:
+        self._epochs = epochs
+        self._stream = stream or sys.stderr
+        self._bar: Any = None
+        self._due = 0.0
+
+    def start_epoch(self, epoch: int, samples: int) -> None:
+        """Begin an epoch (from 1) over `samples` images."""
+        self._bar = tqdm(
+            total=samples,
+            desc=f"epoch {epoch}/{self._epochs}",
+            unit=" images",
+            unit_scale=True,
+            leave=False,
+            file=self._stream,
+            disable=not self._stream.isatty(),
+            dynamic_ncols=True,
+        )
+
+    @property
+    def wants_loss(self) -> bool:
+        """Whether a loss would be shown now; asking the GPU for it more often would slow training down."""
+        return not self._bar.disable and time.monotonic() >= self._due
+
+    def step(self, images: int, loss: float | None) -> None:
+        """Count images, and show the loss where it is given."""
+        if loss is not None:
+            self._due = time.monotonic() + _REFRESH_SECONDS
+            self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+        self._bar.update(images)
+
+    def end_epoch(self, record: Mapping[str, Any]) -> None:
+        """Close the bar and print the epoch's line."""
+        self._bar.close()
+        self.say(epoch_line(record, self._epochs))
+
+    def say(self, message: str) -> None:
+        """Print a line."""
+        print(message, file=self._stream, flush=True)
+
+
+def epoch_line(record: Mapping[str, Any], epochs: int) -> str:
+    """Return one line for an epoch of `history.jsonl`."""
+    train, validation = record["train"], record["validation"]
+    return (
+        f"epoch {record['epoch']:>{len(str(epochs))}}/{epochs}  "
+        f"train loss {train['loss']:.4f} accuracy {train['accuracy']:.4f}  "
+        f"validation loss {validation['loss']:.4f} accuracy {validation['accuracy']:.4f} "
+        f"F1 {validation['f1_macro']:.4f}  {record['images_per_second']:,.0f} images/s"
+        f"{'  best so far' if record['best'] else ''}"
+    )

@@ -1,0 +1,187 @@
+"""One training from request to result: data, device, run directory, loop."""
+
+import math
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from torchstone_runtime.cpu import usable_cpus
+from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
+from torchstone_runtime.input_spec import ColorMode
+from torchstone_train.batches import make_batches
+from torchstone_train.classifier import build_classifier
+from torchstone_train.data import TrainingData, load_training_data
+from torchstone_train.device import choose_device
+from torchstone_train.environment import git_commit, versions
+from torchstone_train.loop import Outcome, TrainingLoop, TrainingTask
+from torchstone_train.progress import Progress
+from torchstone_train.recipe import Recipe
+from torchstone_train.run_dir import RunDirectory
+from torchstone_train.stopping import StopReason
+
+_MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingRequest:
+    """What a person asks for.
+
+    Attributes:
+        recipe: with all overrides applied.
+        dataset: which data; `data_dir`: where downloaded datasets lie.
+        out: the run directory.
+        device: `auto`, `cpu` or `cuda`.
+        seed: 0 to 2**32 - 1.
+        resume: go on with the run at `out`; overwrite: replace it.
+        image_size, color: how the pictures of a folder are converted; chosen from them if None.
+        resident_budget: bytes of images held in memory before they are streamed; half of what is free if None.
+    """
+
+    recipe: Recipe
+    dataset: DatasetRef
+    data_dir: Path
+    out: Path
+    device: str = "auto"
+    seed: int = 0
+    resume: bool = False
+    overwrite: bool = False
+    image_size: tuple[int, int] | None = None
+    color: ColorMode | None = None
+    resident_budget: int | None = None
+    progress: Progress | None = field(default=None)
+
+
+def train(request: TrainingRequest) -> Outcome:
+    """Train as requested and leave the run at `request.out`.
+
+    Raises:
+        UsageError: options that contradict each other or the run to be resumed.
+        DataError: the data is missing or unusable, or is not the data of the run to be resumed.
+        ProviderError: `cuda` was asked for and is not usable.
+        OutputError: the run can't be written.
+        CheckFailedError: the loss became no number; the best epoch before that is kept.
+    """
+    if not 0 <= request.seed <= _MAX_SEED:
+        raise UsageError(f"--seed must lie in 0 to {_MAX_SEED}.")
+    device, reason = choose_device(request.device)
+    torch.set_num_threads(usable_cpus())
+    progress = request.progress or Progress(request.recipe.epochs)
+    data = load_training_data(
+        request.dataset,
+        request.data_dir,
+        request.recipe,
+        request.seed,
+        image_size=request.image_size,
+        color=request.color,
+    )
+    info = _describe(request, data, device, reason)
+    run = _open_run(request, info)
+    progress.say(f"device   {device} ({reason})")
+    progress.say(
+        f"data     {request.dataset}: {len(data.train):,} train, {len(data.validation):,} validation, "
+        f"{len(data.test):,} test images of {' x '.join(map(str, data.spec.shape))}, {len(data.train.class_names)} classes"
+    )
+    try:
+        task = _prepare(request, data, device)
+        run.write_info({**info, "stop_reason": str(StopReason.RUNNING)})
+        outcome = TrainingLoop(task, run, info, progress).fit()
+    except BaseException:
+        _discard_unusable(run, request)
+        raise
+    _report(outcome, run, progress)
+    return outcome
+
+
+def _prepare(request: TrainingRequest, data: TrainingData, device: torch.device) -> TrainingTask:
+    torch.manual_seed(request.seed)
+    names = data.train.class_names
+    model = build_classifier(request.recipe.architecture, data.spec, len(names))
+    # The layout in which convolutions run fastest, on CPUs and GPUs alike; values don't change.
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    train, validation = (
+        make_batches(split, device, request.resident_budget) for split in (data.train, data.validation)
+    )
+    return TrainingTask(request.recipe, request.seed, names, model, train, validation, device)
+
+
+def _describe(request: TrainingRequest, data: TrainingData, device: torch.device, reason: str) -> dict[str, Any]:
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{usable_cpus()} CPU threads"
+    return {
+        "recipe": request.recipe.to_json(),
+        "seed": request.seed,
+        "dataset": {**data.to_json(), "source": _absolute(request.dataset)},
+        "class_names": list(data.train.class_names),
+        "input": data.spec.to_json(),
+        "device": {"type": device.type, "name": name, "reason": reason},
+        "versions": versions(),
+        "git_commit": git_commit(Path.cwd()),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _absolute(ref: DatasetRef) -> str:
+    return ref.kind if ref.path is None else f"{ref.kind}:{ref.path.absolute()}"
+
+
+def _open_run(request: TrainingRequest, info: dict[str, Any]) -> RunDirectory:
+    if not request.resume:
+        return RunDirectory.create(request.out, overwrite=request.overwrite)
+    if request.overwrite:
+        raise UsageError("--resume and --overwrite contradict each other.", "Leave one out.")
+    run = RunDirectory.open(request.out)
+    _check_same(run.read_info(), info)
+    return run
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
+    # A run may be given more epochs or patience; anything else would be another training.
+    free = {"epochs", "patience"}
+    then, asked = before["recipe"], now["recipe"]
+    different = [key for key in asked if key not in free and then.get(key) != asked[key]]
+    if before["seed"] != now["seed"]:
+        different.append("seed")
+    if different:
+        raise UsageError(
+            f"The run was made with other settings: {', '.join(different)}.", "Give the same ones to resume it."
+        )
+    fingerprints = [
+        [info["dataset"][split]["fingerprint"] for split in ("train", "validation")] for info in (before, now)
+    ]
+    if fingerprints[0] != fingerprints[1]:
+        raise DataError("The data is not what the run was trained on.", "Restore it, or train anew.")
+
+
+def _discard_unusable(run: RunDirectory, request: TrainingRequest) -> None:
+    # Nothing was learnt yet: half a run would only be in the way of the next try.
+    if request.resume or run.has_weights:
+        return
+    for path in sorted(run.path.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    if run.path.resolve() != Path.cwd().resolve():
+        os.rmdir(run.path)  # noqa: PTH106 - beside the loop above
+
+
+def _report(outcome: Outcome, run: RunDirectory, progress: Progress) -> None:
+    progress.say(_summary(outcome))
+    if outcome.stop_reason is StopReason.NON_FINITE_LOSS:
+        kept = f"The best epoch, {outcome.best_epoch}, is kept." if outcome.best_epoch else "No epoch was completed."
+        raise CheckFailedError(f"Training stopped: {outcome.detail}. {kept}", "Lower the learning rate: --lr.")
+    if outcome.stop_reason is StopReason.INTERRUPTED:
+        progress.say(f"The run at {run.path} can be exported; --resume goes on with it.")
+
+
+def _summary(outcome: Outcome) -> str:
+    words = {
+        StopReason.MAX_EPOCHS: "all epochs done",
+        StopReason.EARLY_STOPPING: "stopped early: no improvement within the patience",
+        StopReason.INTERRUPTED: f"interrupted {outcome.detail}",
+        StopReason.NON_FINITE_LOSS: outcome.detail,
+    }
+    accuracy = outcome.best["accuracy"] if outcome.best else math.nan
+    best = f"best epoch {outcome.best_epoch}" if outcome.best_epoch else "unfinished first epoch"
+    return f"{words[outcome.stop_reason]}; {best}, validation accuracy {accuracy:.4f}"
