@@ -1,0 +1,59 @@
+"""`torchstone export | quickstart`. PyTorch is imported only when a command runs."""
+
+from pathlib import Path
+
+import click
+
+from torchstone_runtime.cli.components import require_component
+from torchstone_runtime.data_dir import default_data_dir
+
+_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "onnxruntime", "tqdm")
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The bundle directory to write.")
+@click.option("--torchscript/--no-torchscript", default=True, show_default=True, help="Export TorchScript as well.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
+@click.option("--dataset", help="Where the run's data lies now, if it was moved.")
+def export(run: Path, out: Path, torchscript: bool, data_dir: Path | None, dataset: str | None) -> None:
+    """Export RUN to ONNX and TorchScript, prove both over the whole validation and test splits, write a bundle.
+
+    The bundle appears whole or not at all. Exit code 1, with the numbers, where a file does not do what the trained
+    model does; an earlier bundle is then untouched.
+    """
+    require_component("export", *_PACKAGES)
+    from torchstone_export.pipeline import ExportRequest, export_run  # noqa: PLC0415 - loads PyTorch
+    from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
+
+    ref = DatasetRef.parse(dataset) if dataset else None
+    exported = export_run(
+        ExportRequest(run=run, out=out, data_dir=data_dir or default_data_dir(), dataset=ref, torchscript=torchscript)
+    )
+    click.echo("\n".join(exported.summary))
+    click.echo(f"bundle: {out}\nnext: torchstone evaluate {out} --data {exported.bundle.manifest.provenance['dataset']['kind']}")
+
+
+@click.command()
+@click.option("--out", default="quickstart", show_default=True, type=click.Path(path_type=Path), help="Where to write.")
+def quickstart(out: Path) -> int:
+    """Show the whole line in under a minute: train on the embedded digits, export, verify, evaluate without PyTorch."""
+    require_component("all", *_PACKAGES)
+    from torchstone_export.quickstart import run_quickstart  # noqa: PLC0415 - loads PyTorch
+
+    return run_quickstart(out)
+
+
+def recertify(bundle: Path, run: Path, dataset: str | None, data_dir: Path | None) -> None:
+    """Make the certificate of a bundle anew from its run; what `torchstone verify --run` calls.
+
+    Raises:
+        CheckFailedError: a file of the bundle does not do what the run's model does.
+    """
+    require_component("export", *_PACKAGES)
+    from torchstone_export.recertify import recertify_bundle  # noqa: PLC0415 - loads PyTorch
+    from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
+
+    ref = DatasetRef.parse(dataset) if dataset else None
+    for line in recertify_bundle(bundle, run, ref, data_dir or default_data_dir()):
+        click.echo(line)

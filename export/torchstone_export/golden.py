@@ -1,0 +1,30 @@
+"""Choosing the golden samples of a bundle."""
+
+from typing import Final
+
+import numpy as np
+
+from torchstone_export.certify import margins
+from torchstone_export.model import ExportableClassifier
+from torchstone_export.reference import SplitReference, run_module
+from torchstone_runtime.golden import GoldenSamples
+
+GOLDEN_COUNT: Final = 16
+GOLDEN_MULTIPLE: Final = 64.0
+"""Accepted logit error of a replay as a multiple of the noise floor: other processors and ONNX Runtime versions sum in
+another order than the machine of the export did. Provisional, like the certificate's multiple."""
+
+
+def choose_golden(model: ExportableClassifier, part: SplitReference, tolerance: float) -> GoldenSamples:
+    """Pick samples spread over a split whose class no error within the tolerance could change.
+
+    Args:
+        model: whose outputs are expected.
+        part: the split and its reference outputs.
+        tolerance: accepted when the samples are replayed.
+    """
+    safe = np.flatnonzero(margins(part.exact) > 4 * tolerance)
+    candidates = safe if len(safe) else np.arange(len(part.split))
+    chosen = candidates[np.linspace(0, len(candidates) - 1, min(GOLDEN_COUNT, len(candidates))).astype(np.int64)]
+    images = np.ascontiguousarray(part.split.store.read(chosen))
+    return GoldenSamples(images, *run_module(model, images))

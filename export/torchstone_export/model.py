@@ -1,0 +1,76 @@
+"""The model as it is exported: raw pixels in, logits and probabilities out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchstone_runtime.errors import DataError
+from torchstone_runtime.input_spec import InputSpec
+from torchstone_train.classifier import ImageClassifier, build_classifier
+from torchstone_train.recipe import Recipe
+from torchstone_train.run_dir import RunDirectory
+
+
+class ExportableClassifier(nn.Module):
+    """A classifier with softmax and temperature, whose exported files need nothing around them.
+
+    Args:
+        classifier: uint8 images (N, C, H, W) to logits (N, K).
+        temperature: that the logits are divided by before the softmax; the logits are given out as they are.
+    """
+
+    def __init__(self, classifier: ImageClassifier, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.temperature = temperature
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and probabilities, each (N, K), of uint8 images (N, C, H, W)."""
+        logits = self.classifier(images)
+        scaled = logits if self.temperature == 1 else logits / self.temperature
+        return logits, torch.softmax(scaled, dim=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A run's model with what is needed to export it.
+
+    Attributes:
+        info: the run's `run.json`.
+        recipe: it was trained with.
+        spec: what it takes.
+        class_names: in the order of the outputs.
+        module: with the weights of the best epoch, in evaluation mode, float32 on the CPU.
+    """
+
+    info: dict[str, Any]
+    recipe: Recipe
+    spec: InputSpec
+    class_names: tuple[str, ...]
+    module: ExportableClassifier
+
+
+def load_trained(run: RunDirectory) -> TrainedModel:
+    """Rebuild the model of a run.
+
+    Raises:
+        DataError: the run is incomplete, or its files contradict each other.
+    """
+    info = run.read_info()
+    try:
+        recipe = Recipe.from_json(info["recipe"])
+        spec = InputSpec.from_json(info["input"])
+        class_names = tuple(info["class_names"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{run.path}/run.json is not valid: {error!r}.", "Train again.") from error
+    weights = run.read_weights()
+    classifier = build_classifier(recipe.architecture, spec, len(class_names))
+    try:
+        classifier.network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise DataError(f"The weights of {run.path} are not those of '{recipe.architecture}': {error}") from error
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
+        raise DataError(f"The weights of {run.path} hold values that are not finite.", "Train again with a lower --lr.")
+    return TrainedModel(info, recipe, spec, class_names, ExportableClassifier(classifier).eval())

@@ -1,0 +1,100 @@
+"""The bundle's README.md: a model card in Hugging Face's format, with the measured results."""
+
+import json
+from typing import Any
+
+from torchstone_export.model import TrainedModel
+
+
+def render_model_card(
+    model: TrainedModel, dataset_kind: str, metrics: dict[str, Any], summary: list[str], variants: dict[str, str]
+) -> str:
+    """Return the card.
+
+    Args:
+        model: the trained model.
+        dataset_kind: name of the dataset.
+        metrics: of each split, as in the manifest.
+        summary: of the certificate, a line a variant.
+        variants: file name by variant.
+    """
+    test = metrics["test"]
+    low, high = test["accuracy_interval_95"]
+    spec = model.spec
+    classes = "\n".join(
+        f"| {c['class']} | {c['precision']:.4f} | {c['recall']:.4f} | {c['f1']:.4f} | {c['support']:,} |"
+        for c in test["per_class"]
+    )
+    files = "\n".join(f"- `{file}`: variant `{name}`" for name, file in variants.items())
+    evidence = "\n".join(f"- {line}" for line in summary)
+    return f"""{_front_matter(model, dataset_kind, test)}
+# {model.recipe.name}, trained on {dataset_kind}
+
+An image classifier with {len(model.class_names)} classes: {", ".join(model.class_names)}.
+
+It takes raw pixels, uint8, N x {spec.channels} x {spec.height} x {spec.width} ({spec.color}, 0 to 255), and gives logits
+and probabilities, float32, N x {len(model.class_names)}. Scaling, normalisation and softmax are inside.
+
+```python
+from torchstone_runtime import Classifier
+
+classifier = Classifier.load("path/to/this/folder")
+predictions = classifier.predict(["picture.png"])
+print(predictions.labels, predictions.confidences)
+```
+
+## Results
+
+Accuracy on the test split ({test["samples"]:,} images): **{test["accuracy"]:.4f}**, 95% interval {low:.4f} to {high:.4f}.
+Measured on the exported ONNX file with ONNX Runtime.
+
+| class | precision | recall | F1 | samples |
+|---|---|---|---|---|
+{classes}
+
+## Evidence
+
+{evidence}
+
+`certificate.json` holds the whole of it. `torchstone verify` checks the files and replays the golden samples.
+
+## Files
+
+{files}
+
+## Limits
+
+The figures hold for images like those of the test split. The model answers every picture with one of its classes,
+also pictures of something else.
+"""
+
+
+def _front_matter(model: TrainedModel, dataset_kind: str, test: dict[str, Any]) -> str:
+    def quoted(text: str) -> str:
+        return json.dumps(text, ensure_ascii=False)  # a JSON string is a YAML string
+
+    name = model.recipe.name
+    return f"""---
+library_name: torchstone
+pipeline_tag: image-classification
+tags:
+- image-classification
+- onnx
+- torchscript
+model-index:
+- name: {quoted(name)}
+  results:
+  - task:
+      type: image-classification
+    dataset:
+      name: {quoted(dataset_kind)}
+      type: {quoted(dataset_kind)}
+      split: test
+    metrics:
+    - type: accuracy
+      value: {test["accuracy"]}
+    - type: f1
+      name: macro F1
+      value: {test["macro"]["f1"]}
+---
+"""

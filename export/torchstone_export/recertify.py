@@ -1,0 +1,36 @@
+"""The certificate once more, for a bundle that exists."""
+
+from pathlib import Path
+
+from torchstone_export.certify import summarize
+from torchstone_export.model import load_trained
+from torchstone_export.pipeline import certify_files, load_run_splits
+from torchstone_export.reference import make_reference
+from torchstone_runtime.bundle import Bundle
+from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.errors import CheckFailedError
+from torchstone_train.run_dir import RunDirectory
+
+
+def recertify_bundle(bundle: Path, run: Path, dataset: DatasetRef | None, data_dir: Path) -> list[str]:
+    """Certify every variant of a bundle against the PyTorch model of a run.
+
+    Returns:
+        The summary, a line a variant.
+
+    Raises:
+        BundleError: the bundle is incomplete or altered.
+        DataError: the run or its data is missing or unusable.
+        CheckFailedError: a variant does not do what the model does.
+    """
+    opened = Bundle.open(bundle)
+    opened.check_files()
+    model = load_trained(RunDirectory.open(run))
+    if model.class_names != opened.manifest.class_names or model.spec != opened.manifest.input_spec:
+        raise CheckFailedError(f"{run} is not the run of this bundle: its classes or its input differ.")
+    reference = make_reference(model.module, load_run_splits(model.info, dataset, data_dir))
+    certificates = certify_files(bundle, list(opened.manifest.variants), model, reference)
+    if any(certificate.failures for certificate in certificates.values()):
+        raise CheckFailedError("The bundle does not do what the run's model does:\n  " + "\n  ".join(
+            summarize(reference, certificates)))
+    return summarize(reference, certificates)

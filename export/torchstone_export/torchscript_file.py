@@ -1,0 +1,68 @@
+"""The TorchScript file: traced, frozen, and freed of the traces of the machine that made it."""
+
+import io
+import warnings
+import zipfile
+from typing import Final, cast
+
+import torch
+
+from torchstone_export.model import ExportableClassifier
+from torchstone_runtime.engine import Outputs
+from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.input_spec import InputSpec
+
+_ALIGNMENT: Final = 64
+"""PyTorch aligns the data of each member so that tensors can be mapped into memory."""
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def export_torchscript(model: ExportableClassifier, spec: InputSpec) -> bytes:
+    """Return the model as a TorchScript archive that takes uint8 images and gives (logits, probabilities).
+
+    Args:
+        model: in evaluation mode on the CPU.
+        spec: what the model takes.
+    """
+    example = torch.zeros((2, *spec.shape), dtype=torch.uint8)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # TorchScript is deprecated in favour of torch.export; its files are what this format is asked for.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.freeze(torch.jit.trace(model, (example,), check_trace=False))
+        torch.jit.save(traced, buffer)
+    return _without_debug_records(buffer.getvalue())
+
+
+class TorchScriptRunner:
+    """Runs a TorchScript archive that this process wrote, or whose hash was checked: loading one runs its code."""
+
+    def __init__(self, archive: bytes) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._module = torch.jit.load(io.BytesIO(archive), map_location="cpu")
+
+    @torch.inference_mode()
+    def run(self, images: Uint8Array) -> Outputs:
+        """Return logits and probabilities, float32 (N, K), for uint8 images (N, C, H, W)."""
+        logits, probabilities = self._module(torch.from_numpy(images))
+        return cast("Outputs", (logits.numpy(), probabilities.numpy()))
+
+
+def _without_debug_records(archive: bytes) -> bytes:
+    # *.debug_pkl holds source paths and lines; the serialization id is different each time.
+    output = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as target:
+        for name in source.namelist():
+            if not name.endswith((".debug_pkl", "/.data/serialization_id")):
+                _write_aligned(target, output, name, source.read(name))
+    return output.getvalue()
+
+
+def _write_aligned(target: zipfile.ZipFile, output: io.BytesIO, name: str, content: bytes) -> None:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    header = output.tell() + zipfile.sizeFileHeader + len(name.encode())
+    padding = -(header + 4) % _ALIGNMENT
+    # An extra field of PyTorch's own kind ("FB") fills the gap.
+    info.extra = b"FB" + padding.to_bytes(2, "little") + bytes(padding)
+    target.writestr(info, content)
