@@ -198,7 +198,7 @@ def _flips(part: SplitReference, logits: Float32Array) -> list[dict[str, Any]]:
             "variant_margin": float(variant_margins[index]),
             "within_noise": bool(noise[index]),
         }
-        for index in np.flatnonzero(decisions != part.decisions)
+        for index in np.flatnonzero(decisions != part.decisions).tolist()
     ]
 
 
@@ -220,10 +220,12 @@ def _check_batch_size(
     if logits.shape != part.exact[:count].shape:
         certificate.failures.append(f"batch size {size}: {len(images)} images gave outputs of shape {logits.shape}")
         return
-    error = float(np.abs(logits - part.exact[:count]).max())
-    certificate.batch_sizes[str(size)] = error
-    if not error <= tolerance:
-        certificate.failures.append(f"batch size {size}: the largest logit error is {error:.3g} (accepted {tolerance:.3g})")
+    largest = float(np.abs(logits - part.exact[:count]).max())
+    certificate.batch_sizes[str(size)] = largest
+    if not largest <= tolerance:
+        certificate.failures.append(
+            f"batch size {size}: the largest logit error is {largest:.3g} (accepted {tolerance:.3g})"
+        )
 
 
 def _shape_problem(part: SplitReference, logits: Float32Array, probabilities: Float32Array) -> str:

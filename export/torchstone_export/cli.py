@@ -31,7 +31,7 @@ def export(run: Path, out: Path, torchscript: bool, data_dir: Path | None, datas
         ExportRequest(run=run, out=out, data_dir=data_dir or default_data_dir(), dataset=ref, torchscript=torchscript)
     )
     click.echo("\n".join(exported.summary))
-    click.echo(f"bundle: {out}\nnext: torchstone evaluate {out} --data {exported.bundle.manifest.provenance['dataset']['kind']}")
+    click.echo(f"bundle: {out}\nnext: torchstone evaluate {out} --data DATASET")
 
 
 @click.command()

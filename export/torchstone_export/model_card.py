@@ -7,7 +7,11 @@ from torchstone_export.model import TrainedModel
 
 
 def render_model_card(
-    model: TrainedModel, dataset_kind: str, metrics: dict[str, Any], summary: list[str], variants: dict[str, str]
+    model: TrainedModel,
+    dataset_kind: str,
+    metrics: dict[str, Any],
+    summary: list[str],
+    variants: dict[str, str],
 ) -> str:
     """Return the card.
 
@@ -32,8 +36,9 @@ def render_model_card(
 
 An image classifier with {len(model.class_names)} classes: {", ".join(model.class_names)}.
 
-It takes raw pixels, uint8, N x {spec.channels} x {spec.height} x {spec.width} ({spec.color}, 0 to 255), and gives logits
-and probabilities, float32, N x {len(model.class_names)}. Scaling, normalisation and softmax are inside.
+It takes raw pixels, uint8, N x {spec.channels} x {spec.height} x {spec.width} ({spec.color}, 0 to 255).
+It gives logits and probabilities, float32, N x {len(model.class_names)}.
+Scaling, normalisation and softmax are inside.
 
 ```python
 from torchstone_runtime import Classifier
@@ -45,7 +50,8 @@ print(predictions.labels, predictions.confidences)
 
 ## Results
 
-Accuracy on the test split ({test["samples"]:,} images): **{test["accuracy"]:.4f}**, 95% interval {low:.4f} to {high:.4f}.
+Accuracy on the test split ({test["samples"]:,} images): **{test["accuracy"]:.4f}**
+(95% interval {low:.4f} to {high:.4f}).
 Measured on the exported ONNX file with ONNX Runtime.
 
 | class | precision | recall | F1 | samples |

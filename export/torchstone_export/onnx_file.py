@@ -20,9 +20,7 @@ IR_VERSION: Final = 10
 """Read by ONNX Runtime from 1.18 on; onnx would write 14, which 1.31 refuses."""
 
 
-def export_onnx(
-    model: ExportableClassifier, name: str, class_names: tuple[str, ...], spec: InputSpec
-) -> bytes:
+def export_onnx(model: ExportableClassifier, name: str, class_names: tuple[str, ...], spec: InputSpec) -> bytes:
     """Return the model as an ONNX file with input `images` and outputs `logits` and `probabilities`.
 
     The same weights give the same bytes. The file's metadata holds what a lone file needs to be used.
@@ -52,9 +50,7 @@ def export_onnx(
     proto.producer_name, proto.producer_version, proto.doc_string = "torchstone", "", ""
     _strip_traces(proto.graph)
     del proto.metadata_props[:]
-    onnx.helper.set_model_props(
-        proto, {METADATA_KEY: essentials_json(name, class_names, spec, model.temperature)}
-    )
+    onnx.helper.set_model_props(proto, {METADATA_KEY: essentials_json(name, class_names, spec, model.temperature)})
     onnx.checker.check_model(proto, full_check=True)
     return bytes(proto.SerializeToString(deterministic=True))
 
@@ -63,7 +59,13 @@ def _strip_traces(graph: onnx.GraphProto) -> None:
     # PyTorch's exporter writes stack traces, with source paths and code, into every node.
     graph.name, graph.doc_string = "torchstone", ""
     del graph.metadata_props[:]
-    values: tuple[Any, ...] = (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    values: tuple[Any, ...] = (
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+    )
     for item in values:
         item.doc_string = ""
         del item.metadata_props[:]

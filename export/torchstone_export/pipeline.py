@@ -115,7 +115,11 @@ def load_run_splits(info: dict[str, Any], dataset: DatasetRef | None, data_dir: 
 def _load_data(info: dict[str, Any], dataset: DatasetRef | None, data_dir: Path) -> TrainingData:
     ref = dataset or DatasetRef.parse(info["dataset"]["source"])
     return load_training_data(
-        ref, data_dir, Recipe.from_json(info["recipe"]), int(info["seed"]), spec=InputSpec.from_json(info["input"])
+        ref,
+        data_dir,
+        Recipe.from_json(info["recipe"]),
+        int(info["seed"]),
+        spec=InputSpec.from_json(info["input"]),
     )
 
 
@@ -200,7 +204,11 @@ def _write_rest(
         golden_tolerance=tolerance,
         provenance=_provenance(model),
         metrics=metrics,
-        certificate={"passed": certificate["passed"], "noise_floor": reference.noise_floor, "summary": summary},
+        certificate={
+            "passed": certificate["passed"],
+            "noise_floor": reference.noise_floor,
+            "summary": summary,
+        },
     )
     (folder / MANIFEST_FILE).write_bytes(_json_bytes(manifest.to_json()))
 

@@ -34,7 +34,11 @@ def run_quickstart(out: Path) -> int:
     _announce(1, f"train the recipe {_RECIPE} on {_DATASET}")
     outcome = train(
         TrainingRequest(
-            recipe=get_recipe(_RECIPE), dataset=DatasetRef(_DATASET), data_dir=data_dir, out=run, overwrite=True
+            recipe=get_recipe(_RECIPE),
+            dataset=DatasetRef(_DATASET),
+            data_dir=data_dir,
+            out=run,
+            overwrite=True,
         )
     )
     if outcome.stop_reason is StopReason.INTERRUPTED:

@@ -31,6 +31,7 @@ def recertify_bundle(bundle: Path, run: Path, dataset: DatasetRef | None, data_d
     reference = make_reference(model.module, load_run_splits(model.info, dataset, data_dir))
     certificates = certify_files(bundle, list(opened.manifest.variants), model, reference)
     if any(certificate.failures for certificate in certificates.values()):
-        raise CheckFailedError("The bundle does not do what the run's model does:\n  " + "\n  ".join(
-            summarize(reference, certificates)))
+        raise CheckFailedError(
+            "The bundle does not do what the run's model does:\n  " + "\n  ".join(summarize(reference, certificates))
+        )
     return summarize(reference, certificates)

@@ -37,7 +37,8 @@ class SplitReference:
     @property
     def decisions(self) -> Int64Array:
         """Classes that the float32 model chooses, int64 [N]."""
-        return self.logits.argmax(axis=1)
+        decisions: Int64Array = np.argmax(self.logits, axis=1)
+        return decisions
 
     @property
     def error(self) -> float:

@@ -14,6 +14,8 @@ from torchstone_runtime.input_spec import InputSpec
 
 _ALIGNMENT: Final = 64
 """PyTorch aligns the data of each member so that tensors can be mapped into memory."""
+_LOCAL_HEADER: Final = 30
+"""Size of a zip member's header without name and extra field (PKWARE APPNOTE, 4.3.7)."""
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -29,7 +31,7 @@ def export_torchscript(model: ExportableClassifier, spec: InputSpec) -> bytes:
     with warnings.catch_warnings():
         # TorchScript is deprecated in favour of torch.export; its files are what this format is asked for.
         warnings.simplefilter("ignore")
-        traced = torch.jit.freeze(torch.jit.trace(model, (example,), check_trace=False))
+        traced = torch.jit.freeze(torch.jit.trace(model, (example,), check_trace=False))  # type: ignore[no-untyped-call]
         torch.jit.save(traced, buffer)
     return _without_debug_records(buffer.getvalue())
 
@@ -40,7 +42,7 @@ class TorchScriptRunner:
     def __init__(self, archive: bytes) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._module = torch.jit.load(io.BytesIO(archive), map_location="cpu")
+            self._module = torch.jit.load(io.BytesIO(archive), map_location="cpu")  # type: ignore[no-untyped-call]
 
     @torch.inference_mode()
     def run(self, images: Uint8Array) -> Outputs:
@@ -52,7 +54,10 @@ class TorchScriptRunner:
 def _without_debug_records(archive: bytes) -> bytes:
     # *.debug_pkl holds source paths and lines; the serialization id is different each time.
     output = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as target:
+    with (
+        zipfile.ZipFile(io.BytesIO(archive)) as source,
+        zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as target,
+    ):
         for name in source.namelist():
             if not name.endswith((".debug_pkl", "/.data/serialization_id")):
                 _write_aligned(target, output, name, source.read(name))
@@ -61,7 +66,7 @@ def _without_debug_records(archive: bytes) -> bytes:
 
 def _write_aligned(target: zipfile.ZipFile, output: io.BytesIO, name: str, content: bytes) -> None:
     info = zipfile.ZipInfo(name, _EPOCH)
-    header = output.tell() + zipfile.sizeFileHeader + len(name.encode())
+    header = output.tell() + _LOCAL_HEADER + len(name.encode())
     padding = -(header + 4) % _ALIGNMENT
     # An extra field of PyTorch's own kind ("FB") fills the gap.
     info.extra = b"FB" + padding.to_bytes(2, "little") + bytes(padding)

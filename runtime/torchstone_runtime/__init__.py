@@ -1,10 +1,10 @@
 """Torchstone's runtime: run exported image classifiers, and measure them, without PyTorch.
 
-    from torchstone_runtime import Classifier
+from torchstone_runtime import Classifier
 
-    with Classifier.load("bundles/fm") as classifier:
-        predictions = classifier.predict(["boot.png", "shirt.png"])
-        print(predictions.labels, predictions.confidences)
+with Classifier.load("bundles/fm") as classifier:
+    predictions = classifier.predict(["boot.png", "shirt.png"])
+    print(predictions.labels, predictions.confidences)
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Bundle", "Classifier", "InputSpec", "Metrics", "Plan", "Predictions", "TorchstoneError", "__version__"]
+__all__ = [
+    "Bundle",
+    "Classifier",
+    "InputSpec",
+    "Metrics",
+    "Plan",
+    "Predictions",
+    "TorchstoneError",
+    "__version__",
+]
 
 _HOME = {
     "Bundle": "bundle",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,8 @@ class Predictions:
     @property
     def indices(self) -> npt.NDArray[np.int64]:
         """Most probable class of each image as its index, int64 [N]; the first one of equals."""
-        return self.logits.argmax(axis=1)
+        indices: npt.NDArray[np.int64] = np.argmax(self.logits, axis=1)
+        return indices
 
     @property
     def labels(self) -> list[str]:
@@ -54,7 +55,8 @@ class Predictions:
     @property
     def confidences(self) -> Float32Array:
         """Probability of the most probable class of each image, float32 [N]."""
-        return self.probabilities.max(axis=1)
+        confidences: Float32Array = np.max(self.probabilities, axis=1)
+        return confidences
 
     def top(self, count: int) -> list[list[tuple[str, float]]]:
         """Return for each image its `count` most probable classes with their probabilities, best first."""
@@ -144,9 +146,7 @@ class Classifier:
             opened, manifest.name, manifest.class_names, manifest.input_spec, variant=chosen, threads=threads
         )
         if replay_golden:
-            classifier.replay(
-                GoldenSamples.from_bytes(bundle.read_file("golden")), manifest.golden_tolerance
-            )
+            classifier.replay(GoldenSamples.from_bytes(bundle.read_file("golden")), manifest.golden_tolerance)
         return classifier
 
     @classmethod
@@ -234,7 +234,7 @@ class Classifier:
         """End the worker threads and free the session."""
         self._engine.close()
 
-    def __enter__(self) -> "Classifier":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -252,7 +252,12 @@ class Classifier:
                 f"The images are {images.dtype}; the model takes raw uint8 pixels from 0 to 255.",
                 "Don't scale or normalise them: the model does that itself.",
             )
-        if expected[0] == 1 and images.shape[-2:] == expected[1:] and images.ndim in (2, 3) and images.shape != expected:
+        if (
+            expected[0] == 1
+            and images.shape[-2:] == expected[1:]
+            and images.ndim in (2, 3)
+            and images.shape != expected
+        ):
             images = images[..., np.newaxis, :, :]
         batch = images[np.newaxis] if images.ndim == 3 else images  # noqa: PLR2004 - C, H, W
         if batch.shape[1:] != expected:

@@ -26,9 +26,9 @@ def cgroup_quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1) -> float | None:
     Read from cgroup v2's `cpu.max` ("quota period", in microseconds), else from v1's `cpu.cfs_quota_us` and
     `cpu.cfs_period_us` (see the Linux kernel's cgroup documentation).
     """
-    for read in (lambda: _read_v2(v2), lambda: _read_v1(v1)):
+    for read, path in ((_read_v2, v2), (_read_v1, v1)):
         try:
-            return read()
+            return read(path)
         except (OSError, ValueError):
             continue
     return None

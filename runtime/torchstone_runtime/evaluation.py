@@ -84,7 +84,7 @@ def evaluate(classifier: Classifier, split: Split, on_batch: BatchSink | None = 
 
 
 def decisions_sha256(predicted: Int64Array) -> str:
-    """Return the SHA-256 (hex) of predicted classes as little-endian int64: two models decide alike where it is equal."""
+    """Return the SHA-256 (hex) of predicted classes as little-endian int64; equal where two models decide alike."""
     return hashlib.sha256(predicted.astype("<i8").tobytes()).hexdigest()
 
 
@@ -192,7 +192,11 @@ class _MistakeHeap:
         names = self._split.class_names
         return [
             Mistake(
-                self._split.ids[-index], names[self._split.labels[-index]], names[predicted], probability, pixels
+                self._split.ids[-index],
+                names[self._split.labels[-index]],
+                names[predicted],
+                probability,
+                pixels,
             )
             for probability, index, predicted, pixels in sorted(self._heap, key=lambda item: (-item[0], -item[1]))
         ]

@@ -95,7 +95,13 @@ class Metrics:
             "macro": _average_json(self.macro),
             "weighted": _average_json(self.weighted),
             "per_class": [
-                {"class": c.name, "precision": c.precision, "recall": c.recall, "f1": c.f1, "support": c.support}
+                {
+                    "class": c.name,
+                    "precision": c.precision,
+                    "recall": c.recall,
+                    "f1": c.f1,
+                    "support": c.support,
+                }
                 for c in self.per_class
             ],
             "confusion_matrix": self.confusion.tolist(),
@@ -157,7 +163,8 @@ def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float
 
 def _ratio(numerator: Float64Array, denominator: npt.NDArray[Any]) -> Float64Array:
     out = np.zeros(len(numerator), dtype=np.float64)
-    return np.divide(numerator, denominator, out=out, where=denominator > 0)
+    np.divide(numerator, denominator, out=out, where=denominator > 0)
+    return out
 
 
 def _average_json(average: Average) -> dict[str, float]:

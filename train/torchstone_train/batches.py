@@ -47,7 +47,7 @@ class ResidentBatches:
 
     def walk(self, order: Tensor, size: int) -> Iterator[Batch]:
         """See `Batches.walk`."""
-        for chunk in order.to(self._device).split(size):
+        for chunk in torch.split(order.to(self._device), size):
             yield self._images[chunk], self._labels[chunk]
 
 
@@ -68,7 +68,7 @@ class StreamedBatches:
 
     def walk(self, order: Tensor, size: int) -> Iterator[Batch]:
         """See `Batches.walk`."""
-        chunks = list(order.split(size))
+        chunks = list(torch.split(order, size))
         with ThreadPoolExecutor(1) as reader:
             upcoming = reader.submit(self._read, chunks[0]) if chunks else None
             for following in (*chunks[1:], None):

@@ -12,7 +12,7 @@ from torchstone_train.recipes import OVERRIDABLE, RECIPES, get_recipe
 EXIT_INTERRUPTED: Final = 130
 
 
-class _ImageSize(click.ParamType):
+class _ImageSize(click.ParamType[tuple[int, int]]):
     name = "SIZE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:  # noqa: ANN401
@@ -29,7 +29,9 @@ class _ImageSize(click.ParamType):
 @click.option("--dataset", required=True, help="digits, fashion-mnist, mnist, folder:PATH or npz:FILE.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The run directory to write.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda; cuda never falls back to the CPU.")
+@click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu or cuda; cuda never falls back to the CPU."
+)
 @click.option("--epochs", type=int, help="At most this many [the recipe's].")
 @click.option("--patience", type=int, help="Epochs without improvement before stopping; 0: never [the recipe's].")
 @click.option("--min-delta", type=float, help="Smallest gain of validation accuracy that counts [the recipe's].")
@@ -62,7 +64,11 @@ def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> i
     out = options["out"]
     outcome = run_training(
         TrainingRequest(
-            recipe=resolved, dataset=ref, data_dir=data_dir or default_data_dir(), resident_budget=budget, **options
+            recipe=resolved,
+            dataset=ref,
+            data_dir=data_dir or default_data_dir(),
+            resident_budget=budget,
+            **options,
         )
     )
     if outcome.stop_reason is StopReason.INTERRUPTED:

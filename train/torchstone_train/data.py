@@ -125,7 +125,8 @@ def _read_header(path: Path) -> tuple[tuple[int, int], str]:
             return (image.height, image.width), image.mode
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(
-            f"{path} cannot be read as an image.", "Replace or remove it; PNG, JPEG, BMP, GIF, TIFF and WebP are read."
+            f"{path} cannot be read as an image.",
+            "Replace or remove it; PNG, JPEG, BMP, GIF, TIFF and WebP are read.",
         ) from error
 
 

@@ -60,7 +60,7 @@ def _fetch(layout: MnistLayout, folder: Path, target: Path, dataset_class: Any) 
         reason = " ".join(str(error).split())
         raise DataError(
             f"{layout.name} is not in {target} and could not be downloaded: {reason}",
-            f"Without a network: put {', '.join(missing_files(layout, target.parents[1]))} (plain or .gz) into {target}, "
+            f"Without a network: put {', '.join(missing_files(layout, target.parents[1]))} (plain or .gz) there, "
             f"or point --data-dir or TORCHSTONE_DATA at a folder that holds {layout.folder}/raw.",
         ) from error
     return raw

@@ -15,7 +15,7 @@ def versions() -> dict[str, str]:
 
 
 def git_commit(folder: Path) -> str | None:
-    """Return the commit checked out around `folder`, with `-dirty` where files are changed, or None outside a checkout."""
+    """Return the commit checked out around `folder` (`-dirty` where files are changed), or None outside a checkout."""
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - the user's git

@@ -3,6 +3,7 @@
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Self
 
 
 class GracefulInterrupt:
@@ -12,7 +13,7 @@ class GracefulInterrupt:
         self.requested = False
         self._previous: dict[signal.Signals, object] = {}
 
-    def __enter__(self) -> "GracefulInterrupt":
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # only it may set handlers
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._handle)

@@ -84,7 +84,8 @@ def train(request: TrainingRequest) -> Outcome:
     progress.say(f"device   {device} ({reason})")
     progress.say(
         f"data     {request.dataset}: {len(data.train):,} train, {len(data.validation):,} validation, "
-        f"{len(data.test):,} test images of {' x '.join(map(str, data.spec.shape))}, {len(data.train.class_names)} classes"
+        f"{len(data.test):,} test images of {' x '.join(map(str, data.spec.shape))}, "
+        f"{len(data.train.class_names)} classes"
     )
     try:
         task = _prepare(request, data, device)
@@ -147,7 +148,8 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
         different.append("seed")
     if different:
         raise UsageError(
-            f"The run was made with other settings: {', '.join(different)}.", "Give the same ones to resume it."
+            f"The run was made with other settings: {', '.join(different)}.",
+            "Give the same ones to resume it.",
         )
     fingerprints = [
         [info["dataset"][split]["fingerprint"] for split in ("train", "validation")] for info in (before, now)

@@ -48,7 +48,7 @@ def evaluate(bundle: Path, dataset: str, min_accuracy: float | None, **options: 
         raise CheckFailedError(f"The accuracy is {metrics.accuracy:.4f}, below the required {min_accuracy:.4f}.")
 
 
-def _evaluate_to_files(  # noqa: PLR0913 - one parameter an option
+def _evaluate_to_files(
     bundle: Path,
     dataset: str,
     *,
@@ -67,7 +67,12 @@ def _evaluate_to_files(  # noqa: PLR0913 - one parameter an option
     from torchstone_runtime.files import require_writable_parent  # noqa: PLC0415
 
     to_stdout = json_file is not None and str(json_file) == "-"
-    files = {"csv": csv_file, "confusion": confusion_csv, "report": report, "json": None if to_stdout else json_file}
+    files = {
+        "csv": csv_file,
+        "confusion": confusion_csv,
+        "report": report,
+        "json": None if to_stdout else json_file,
+    }
     targets = [path for path in (*files.values(), predictions) if path is not None]
     if len(set(targets)) != len(targets):
         raise UsageError("Two outputs have the same file name.", "Give each its own.")
@@ -80,7 +85,12 @@ def _evaluate_to_files(  # noqa: PLR0913 - one parameter an option
 
 
 def _measure(
-    classifier: "Classifier", bundle: Path, dataset: str, data_dir: Path | None, split: str, predictions: Path | None
+    classifier: "Classifier",
+    bundle: Path,
+    dataset: str,
+    data_dir: Path | None,
+    split: str,
+    predictions: Path | None,
 ) -> "EvaluationDocument":
     from torchstone_runtime.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.data.catalog import Dataset, DatasetRef  # noqa: PLC0415

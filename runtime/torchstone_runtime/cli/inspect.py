@@ -24,13 +24,14 @@ def inspect(bundle: Path, as_json: bool) -> None:
 
 def _describe(manifest: Manifest) -> list[str]:
     spec = manifest.input_spec
+    size = f"N x {spec.channels} x {spec.height} x {spec.width}"
+    normalised = f"mean {_numbers(spec.mean)}, std {_numbers(spec.std)} in the graph"
+    temperature = "" if manifest.temperature == 1 else f" (temperature {manifest.temperature:.4g})"
     lines = [
         f"model        {manifest.name}",
         f"classes      {len(manifest.class_names)}: {', '.join(manifest.class_names)}",
-        f"input        uint8 N x {spec.channels} x {spec.height} x {spec.width}, {spec.color}, 0 to 255 "
-        f"({spec.resample} resize; mean {_numbers(spec.mean)}, std {_numbers(spec.std)} in the graph)",
-        "output       logits and probabilities, float32 N x K"
-        + ("" if manifest.temperature == 1 else f" (temperature {manifest.temperature:.4g})"),
+        f"input        uint8 {size}, {spec.color}, 0 to 255 ({spec.resample} resize; {normalised})",
+        f"output       logits and probabilities, float32 N x K{temperature}",
         "",
     ]
     for name, entry in (*manifest.variants.items(), *manifest.files.items()):
@@ -42,10 +43,11 @@ def _describe(manifest: Manifest) -> list[str]:
 def _origin(provenance: Any) -> list[str]:  # noqa: ANN401 - free-form JSON of the bundle
     dataset = provenance.get("dataset", {})
     lines = [f"data         {dataset.get('kind', 'not stated')}"]
-    for split in ("train", "validation", "test"):
-        if entry := dataset.get(split):
-            lines.append(f"  {split:<11}{entry.get('samples', 0):,} images, fingerprint {entry.get('fingerprint', '')[:16]}…")
-    return lines
+    present = [(split, dataset[split]) for split in ("train", "validation", "test") if split in dataset]
+    return lines + [
+        f"  {split:<11}{entry.get('samples', 0):,} images, fingerprint {entry.get('fingerprint', '')[:16]}…"
+        for split, entry in present
+    ]
 
 
 def _measured(manifest: Manifest) -> list[str]:

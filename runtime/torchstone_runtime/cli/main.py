@@ -24,7 +24,17 @@ _RUNTIME_COMMANDS: Final = {
     "predict": "torchstone_runtime.cli.predict:predict",
     "verify": "torchstone_runtime.cli.verify:verify",
 }
-_ORDER: Final = ("quickstart", "train", "recipes", "download", "export", "verify", "inspect", "evaluate", "predict")
+_ORDER: Final = (
+    "quickstart",
+    "train",
+    "recipes",
+    "download",
+    "export",
+    "verify",
+    "inspect",
+    "evaluate",
+    "predict",
+)
 
 
 class CommandGroup(click.Group):
@@ -76,7 +86,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def _run(arguments: list[str], *, debug: bool) -> int:
+def _run(arguments: list[str], *, debug: bool) -> int:  # noqa: PLR0911 - an exit code for each kind of end
     try:
         result = torchstone.main(arguments, prog_name="torchstone", standalone_mode=False)
     except click.exceptions.Exit as exit_request:
@@ -95,10 +105,15 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         return 0
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        return _report(OutputError(f"{what}.", "Check the path, its permissions, and the room on the disk."), debug=debug)
+        return _report(
+            OutputError(f"{what}.", "Check the path, its permissions, and the room on the disk."), debug=debug
+        )
     except Exception:  # noqa: BLE001 - the last resort, which reports a fault of our own
         traceback.print_exc()
-        click.echo("This is a fault in Torchstone, not in what you did. Please report it with the lines above.", err=True)
+        click.echo(
+            "This is a fault in Torchstone, not in what you did. Please report it with the lines above.",
+            err=True,
+        )
         return EXIT_INTERNAL
     return result if isinstance(result, int) else 0
 

@@ -10,5 +10,7 @@ PROVIDER_OPTION = click.option(
 )
 VARIANT_OPTION = click.option("--variant", help="Which model of the bundle [its default one].")
 THREADS_OPTION = click.option(
-    "--threads", type=click.IntRange(min=1), help="Calls that run at once [the processors this process may use]."
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Calls that run at once [the processors this process may use].",
 )

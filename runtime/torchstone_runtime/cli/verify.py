@@ -42,9 +42,7 @@ def verify(bundle: Path, run: Path | None, dataset: str | None, data_dir: Path |
     click.echo("verified")
 
 
-def _check_variant(
-    opened: "Bundle", variant: str, provider: str, dataset: str | None, data_dir: Path | None
-) -> None:
+def _check_variant(opened: "Bundle", variant: str, provider: str, dataset: str | None, data_dir: Path | None) -> None:
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.golden import GoldenSamples  # noqa: PLC0415
 
@@ -56,9 +54,10 @@ def _check_variant(
     samples = GoldenSamples.from_bytes(opened.read_file("golden"))
     with Classifier.load(opened.path, variant=variant, provider=provider, replay_golden=False) as classifier:
         error = classifier.replay(samples, opened.manifest.golden_tolerance)
+        accepted = opened.manifest.golden_tolerance
         click.echo(
-            f"{variant:<12} {len(samples.images)} golden samples decide as at the export on {classifier.plan.provider}; "
-            f"largest logit difference {error:.2e} (accepted: {opened.manifest.golden_tolerance:.2e})"
+            f"{variant:<12} {len(samples.images)} golden samples decide as at the export, on {classifier.plan.provider}; "
+            f"largest logit difference {error:.2e} (accepted: {accepted:.2e})"
         )
         if dataset is not None:
             _check_decisions(opened, classifier, variant, dataset, data_dir)

@@ -1,6 +1,5 @@
 """Datasets by name: `digits`, `fashion-mnist`, `mnist`, `folder:PATH`, `npz:FILE`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -91,14 +90,13 @@ class Dataset:
 
     def whole(self) -> Split:
         """Return every image of a source without a test part of its own."""
-        loaders: dict[str, Callable[[], Split]] = {
-            "digits": load_digits,
-            "npz": lambda: load_npz(self._path),
-            "folder": lambda: self._load_tree(self._path, "whole", self.class_names),
-        }
         if self.has_test_part:
             raise UsageError(f"{self.ref} has a test part of its own.", "Choose the test or the train split.")
-        return loaders[self.ref.kind]()
+        if self.ref.kind == "digits":
+            return load_digits()
+        if self.ref.kind == "npz":
+            return load_npz(self._path)
+        return self._load_tree(self._path, "whole", self.class_names)
 
     def _load_part(self, part: str) -> Split:
         if layout := MNIST_FAMILY.get(self.ref.kind):

@@ -29,5 +29,7 @@ def load_digits() -> Split:
     return Split("whole", ArrayStore(images[:, None]), labels.astype(np.int64), CLASS_NAMES, ids)
 
 
-def _enlarge(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _enlarge(
+    image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR))

@@ -132,6 +132,4 @@ def _require_usable_classes(root: Path, found: dict[str, list[str]]) -> None:
     if empty := [name for name, files in found.items() if not files]:
         raise DataError(f"{root / empty[0]} holds no image files.", f"Add images or remove the folder. {_HELP}")
     if len(found) == 1:
-        raise DataError(
-            f"{root} has only one class ('{next(iter(found))}'); a classifier needs at least two.", _HELP
-        )
+        raise DataError(f"{root} has only one class ('{next(iter(found))}'); a classifier needs at least two.", _HELP)

@@ -45,9 +45,7 @@ def read_idx(path: Path, dimensions: int) -> Uint8Array:
             shape = _read_header(stream, path, dimensions)
             return _read_values(stream, path, shape)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{path} is damaged or truncated: {error}.", "Delete it and fetch it again."
-        ) from error
+        raise DataError(f"{path} is damaged or truncated: {error}.", "Delete it and fetch it again.") from error
 
 
 def _read_header(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...]:

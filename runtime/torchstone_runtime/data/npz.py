@@ -72,7 +72,8 @@ def _check_labels(path: Path, labels: npt.NDArray[Any]) -> Int64Array:
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(f"{path}: 'labels' is {labels.dtype} of shape {labels.shape}.", _LAYOUT_HELP)
     if len(labels) and (labels.min() < 0 or labels.max() >= _MAX_CLASSES):
-        raise DataError(f"{path}: 'labels' must be class numbers from 0 to {_MAX_CLASSES - 1}; found {labels.min()} to {labels.max()}.")
+        found = f"{labels.min()} to {labels.max()}"
+        raise DataError(f"{path}: 'labels' must be class numbers from 0 to {_MAX_CLASSES - 1}; found {found}.")
     return labels.astype(np.int64)
 
 

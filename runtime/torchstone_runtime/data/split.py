@@ -107,9 +107,7 @@ class Split:
     def select(self, indices: Int64Array, name: str) -> "Split":
         """Return the samples at `indices`, in that order, as a split called `name`."""
         ids = [self.ids[index] for index in indices]
-        return Split(
-            name, self.store.select(indices), self.labels[indices], self.class_names, ids, self.names_given
-        )
+        return Split(name, self.store.select(indices), self.labels[indices], self.class_names, ids, self.names_given)
 
     def batches(self, size: int = READ_BATCH) -> Iterator[Uint8Array]:
         """Walk through the images in order, `size` at a time; the last batch may be smaller."""
@@ -126,7 +124,7 @@ class Split:
         digest = hashlib.sha256(b"torchstone-split-1")
         digest.update(np.array([len(self), *self.image_shape], dtype="<i8").tobytes())
         for batch in self.batches():
-            digest.update(np.ascontiguousarray(batch))
+            digest.update(np.ascontiguousarray(batch).data)
         digest.update(self.labels.astype("<i8").tobytes())
         return digest.hexdigest()
 

@@ -23,9 +23,7 @@ def metrics_csv(metrics: Metrics) -> str:
 def confusion_csv(metrics: Metrics) -> str:
     """Return the confusion matrix: one row a true class, one column a predicted class."""
     rows = [["true \\ predicted", *metrics.class_names]]
-    rows += [
-        [name, *counts] for name, counts in zip(metrics.class_names, metrics.confusion.tolist(), strict=True)
-    ]
+    rows += [[name, *counts] for name, counts in zip(metrics.class_names, metrics.confusion.tolist(), strict=True)]
     return _to_csv(rows)
 
 
@@ -48,7 +46,14 @@ class PredictionsCsv:
             second, first = sorted(row.tolist())[-2:]
             names = predictions.class_names
             rows.append(
-                [split.ids[start + offset], names[true], names[index], int(true == index), first - second, *row.tolist()]
+                [
+                    split.ids[start + offset],
+                    names[true],
+                    names[index],
+                    int(true == index),
+                    first - second,
+                    *row.tolist(),
+                ]
             )
         self._write(rows)
 

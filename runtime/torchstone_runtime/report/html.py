@@ -15,10 +15,10 @@ _BAR_REM: Final = 6
 def render_html(document: EvaluationDocument) -> str:
     """Return the whole report as an HTML document."""
     metrics = document.evaluation.metrics
+    subtitle = f"{metrics.total:,} images of the split “{document.split.name}”: {document.split_reason}."
     body = [
         f"<header><h1>{escape(document.model)} on {escape(document.dataset)}</h1>",
-        f'<p class="soft">{metrics.total:,} images of the split “{escape(document.split.name)}”: '
-        f"{escape(document.split_reason)}.</p></header>",
+        f'<p class="soft">{escape(subtitle)}</p></header>',
         _cards(metrics),
         section("Confusion matrix", confusion_html(metrics)),
         section("By class", _per_class(metrics)),
@@ -49,8 +49,8 @@ def confusion_html(metrics: Metrics) -> str:
         rows.append(f'<tr><th scope="row">{escape(item.name)}</th>{cells}</tr>')
     return (
         '<p class="soft">Rows are true classes, columns predicted ones; the shade is the share of the row.</p>'
-        f'<div class="scroll"><table class="matrix"><thead><tr><th scope="col">true \\ predicted</th>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f'<div class="scroll"><table class="matrix"><thead><tr><th scope="col">true \\ predicted</th>{head}</tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
@@ -87,7 +87,8 @@ def _class_row(name: str, values: Average, support: int) -> str:
 def _confused(metrics: Metrics) -> str:
     support = {item.name: item.support for item in metrics.per_class}
     rows = [
-        f"<tr><td>{escape(true)}</td><td>{escape(predicted)}</td><td>{count:,}</td><td>{count / support[true]:.1%}</td></tr>"
+        f"<tr><td>{escape(true)}</td><td>{escape(predicted)}</td>"
+        f"<td>{count:,}</td><td>{count / support[true]:.1%}</td></tr>"
         for true, predicted, count in metrics.most_confused(_CONFUSIONS_SHOWN)
     ]
     if not rows:
@@ -119,7 +120,10 @@ def _provenance(document: EvaluationDocument) -> list[tuple[str, str]]:
         ("Bundle", document.bundle),
         ("Variant", document.plan.variant),
         ("SHA-256 of the model", document.sha256 or "not known: a lone file"),
-        ("Run by", f"ONNX Runtime {execution['onnxruntime']}, {document.plan.provider} ({document.plan.reason})"),
+        (
+            "Run by",
+            f"ONNX Runtime {execution['onnxruntime']}, {document.plan.provider} ({document.plan.reason})",
+        ),
         ("Data", f"{document.dataset}, {document.split.name}; {certified}"),
         ("Fingerprint of the data", document.split.fingerprint),
         ("Torchstone", data["torchstone"]),

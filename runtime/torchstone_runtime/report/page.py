@@ -17,20 +17,25 @@ body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; background:
 h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; }
 p { margin: .3rem 0; } .soft { color: var(--soft); } code { font-size: .9em; overflow-wrap: anywhere; }
 .cards { display: flex; flex-wrap: wrap; gap: .8rem; margin-top: 1.4rem; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .7rem 1rem; flex: 1 1 9rem; }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
+  padding: .7rem 1rem; flex: 1 1 9rem; }
 .card b { display: block; font-size: 1.55rem; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } thead th { color: var(--soft); font-weight: 600; }
-.bar { display: inline-block; height: .7em; background: rgb(var(--hit)); border-radius: 2px; vertical-align: baseline; }
-.matrix td, .matrix thead th { text-align: center; padding: .3rem .35rem; min-width: 2.9rem; border: 1px solid var(--line); }
+.bar { display: inline-block; height: .7em; background: rgb(var(--hit)); border-radius: 2px;
+  vertical-align: baseline; }
+.matrix td, .matrix thead th { text-align: center; padding: .3rem .35rem; min-width: 2.9rem;
+  border: 1px solid var(--line); }
 .matrix thead th { font-weight: 500; white-space: normal; font-size: .78rem; vertical-align: bottom; }
-.matrix .hit { background: rgba(var(--hit), var(--share)); } .matrix .miss { background: rgba(var(--miss), var(--share)); }
+.matrix .hit { background: rgba(var(--hit), var(--share)); }
+.matrix .miss { background: rgba(var(--miss), var(--share)); }
 .matrix .zero { color: var(--soft); opacity: .45; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.6rem, 1fr)); gap: .8rem; }
 figure { margin: 0; padding: .6rem; background: var(--card); border: 1px solid var(--line);
-  border-top: 3px solid rgb(var(--miss)); border-radius: .5rem; font-size: .82rem; line-height: 1.35; break-inside: avoid; }
+  border-top: 3px solid rgb(var(--miss)); border-radius: .5rem; font-size: .82rem;
+  line-height: 1.35; break-inside: avoid; }
 figure img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; background: #000;
   border-radius: .3rem; margin-bottom: .35rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 0; } dt { color: var(--soft); }

@@ -8,12 +8,14 @@ def render_text(document: EvaluationDocument) -> str:
     """Return the whole report for the terminal."""
     metrics = document.evaluation.metrics
     low, high = metrics.accuracy_interval
-    known = ", the certified data" if document.certified else ""
+    why = document.split_reason + (", the certified data" if document.certified else "")
+    accuracy = (
+        f"{metrics.accuracy:.4f}  ({metrics.correct:,} of {metrics.total:,}; 95% interval {low:.4f} to {high:.4f})"
+    )
     lines = [
         f"model     {document.model}: {document.plan}",
-        f"data      {document.dataset}, {document.split.name}: {metrics.total:,} images ({document.split_reason}{known})",
-        f"accuracy  {metrics.accuracy:.4f}  ({metrics.correct:,} of {metrics.total:,}; "
-        f"95% interval {low:.4f} to {high:.4f})",
+        f"data      {document.dataset}, {document.split.name}: {metrics.total:,} images ({why})",
+        f"accuracy  {accuracy}",
         "",
         *per_class_table(metrics),
         "",

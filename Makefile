@@ -1,0 +1,43 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# The GPU runtime only where a GPU is: the two ONNX Runtime wheels overwrite each other's files.
+RUNTIME := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || echo cpu)
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test test-fast check format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## create .venv with everything (the gpu runtime where nvidia-smi lists a GPU)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Torchstone needs Python 3.11 or later; this is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(RUNTIME),train,export]' --group dev
+	@touch $(STAMP)
+
+quickstart: install ## train, export, verify and evaluate on real digits, in under a minute after the install
+	$(BIN)/torchstone quickstart
+
+test: check ## everything: format, lint, types, import contracts, tests
+	$(BIN)/python -m pytest
+
+test-fast: install ## the tests that take less than ten seconds each
+	$(BIN)/python -m pytest -m 'not slow'
+
+check: install ## format check, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## format the code and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove .venv and what tools and the quickstart left
+	rm -rf $(VENV) quickstart dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

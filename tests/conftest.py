@@ -1,0 +1,42 @@
+"""Fixtures: a real run and bundle, made once by the command line itself, and the real datasets."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from support import run_torchstone
+
+
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three epochs on the embedded digits. Don't change it: copy it."""
+    run = tmp_path_factory.mktemp("digits") / "run"
+    result = run_torchstone("train", "cnn3", "--dataset", "digits", "--epochs", "3", "--out", run)
+    assert result.returncode == 0, result.stderr
+    return run
+
+
+@pytest.fixture(scope="session")
+def digits_bundle(digits_run: Path) -> Path:
+    """The bundle exported from `digits_run`. Don't change it: use `bundle_copy`."""
+    bundle = digits_run.parent / "bundle"
+    result = run_torchstone("export", digits_run, "--out", bundle)
+    assert result.returncode == 0, result.stderr
+    return bundle
+
+
+@pytest.fixture
+def bundle_copy(digits_bundle: Path, tmp_path: Path) -> Path:
+    """A bundle of one's own, to be damaged."""
+    return shutil.copytree(digits_bundle, tmp_path / "bundle")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder with the real Fashion-MNIST and MNIST; skips where it is not there."""
+    folder = Path(os.environ.get("TORCHSTONE_DATA", ""))
+    if not (folder / "FashionMNIST" / "raw").is_dir():
+        pytest.skip("TORCHSTONE_DATA does not hold Fashion-MNIST")
+    return folder.absolute()
