@@ -56,7 +56,7 @@ def _check_variant(opened: "Bundle", variant: str, provider: str, dataset: str |
         error = classifier.replay(samples, opened.manifest.golden_tolerance)
         accepted = opened.manifest.golden_tolerance
         click.echo(
-            f"{variant:<12} {len(samples.images)} golden samples decide as at the export, on {classifier.plan.provider}; "
+            f"{variant:<12} {len(samples.images)} golden samples decide as at export, on {classifier.plan.provider}; "
             f"largest logit difference {error:.2e} (accepted: {accepted:.2e})"
         )
         if dataset is not None:
