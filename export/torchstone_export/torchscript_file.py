@@ -1,6 +1,7 @@
 """The TorchScript file: traced, frozen, and freed of the traces of the machine that made it."""
 
 import io
+import re
 import warnings
 import zipfile
 from typing import Final, cast
@@ -33,7 +34,7 @@ def export_torchscript(model: ExportableClassifier, spec: InputSpec) -> bytes:
         warnings.simplefilter("ignore")
         traced = torch.jit.freeze(torch.jit.trace(model, (example,), check_trace=False))  # type: ignore[no-untyped-call]
         torch.jit.save(traced, buffer)
-    return _without_debug_records(buffer.getvalue())
+    return _without_traces(buffer.getvalue())
 
 
 class TorchScriptRunner:
@@ -51,17 +52,35 @@ class TorchScriptRunner:
         return cast("Outputs", (logits.numpy(), probabilities.numpy()))
 
 
-def _without_debug_records(archive: bytes) -> bytes:
+def _without_traces(archive: bytes) -> bytes:
     # *.debug_pkl holds source paths and lines; the serialization id is different each time.
-    output = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(archive)) as source,
-        zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as target,
-    ):
+    output, names = io.BytesIO(), _Renumbering()
+    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as target:
         for name in source.namelist():
-            if not name.endswith((".debug_pkl", "/.data/serialization_id")):
-                _write_aligned(target, output, name, source.read(name))
+            if name.endswith((".debug_pkl", "/.data/serialization_id")):
+                continue
+            content = source.read(name)
+            if name.endswith((".py", "/data.pkl")):
+                content = names.apply(content)
+            _write_aligned(target, output, names.apply(name.encode()).decode(), content)
     return output.getvalue()
+
+
+class _Renumbering:
+    """Numbers TorchScript's mangled class names from 0.
+
+    PyTorch counts them up over the life of a process, so that a second export of the same weights would differ. In
+    data.pkl they stand in GLOBAL opcodes, which end with a line break and so may change their length.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, bytes] = {}
+
+    def apply(self, text: bytes) -> bytes:
+        return re.sub(rb"___torch_mangle_(\d+)", self._rename, text)
+
+    def _rename(self, match: "re.Match[bytes]") -> bytes:
+        return self._known.setdefault(match[1], b"___torch_mangle_%d" % len(self._known))
 
 
 def _write_aligned(target: zipfile.ZipFile, output: io.BytesIO, name: str, content: bytes) -> None:

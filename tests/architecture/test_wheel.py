@@ -1,0 +1,152 @@
+"""The wheel with its `[cpu]` extra, in an environment that has nothing else, does all that production needs."""
+
+import json
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from support import RUNTIME_HEAVY, run_torchstone
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"torchstone_runtime", "torchstone_train", "torchstone_export"}
+
+pytestmark = pytest.mark.slow
+
+Bare = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel built from this checkout."""
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Bare:
+    """Runs `torchstone` in an environment made of the wheel and its `[cpu]` extra alone."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder / "venv", with_pip=True)
+    python = folder / "venv" / "bin" / "python"
+    constraints = ROOT / "constraints.txt"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(constraints), f"{wheel}[cpu]"]
+    subprocess.run(install, check=True, capture_output=True)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+    def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        command = [str(python.parent / "torchstone"), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
+
+    return run
+
+
+def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
+    """No test, document or generic name ends up in somebody's site-packages."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+
+    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == PACKAGES
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+
+
+def test_the_base_requirements_are_those_of_the_runtime(wheel: Path) -> None:
+    """Without an extra only click, NumPy and Pillow are required."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        lines = archive.read(name).decode().splitlines()
+    required = [line for line in lines if line.startswith("Requires-Dist:") and "extra ==" not in line]
+
+    assert sorted(line.split()[1].partition(">")[0] for line in required) == ["click", "numpy", "pillow"]
+
+
+def test_none_of_the_heavy_packages_is_there(bare: Bare) -> None:
+    """The bare environment really is one: importing any of the heavy packages fails in it."""
+    python = Path(bare("--version").args[0]).parent / "python"
+    for package in RUNTIME_HEAVY:
+        result = subprocess.run([str(python), "-c", f"import {package}"], capture_output=True, check=False)
+
+        assert result.returncode == 1, package
+
+
+def test_evaluate_gives_the_same_numbers_as_with_pytorch_around(bare: Bare, digits_bundle: Path) -> None:
+    """Metrics and every single decision are those of the development environment."""
+    here = run_torchstone("evaluate", digits_bundle, "--data", "digits", "--json", "-")
+    there = bare("evaluate", digits_bundle, "--data", "digits", "--json", "-")
+
+    assert there.returncode == 0, there.stderr
+    expected, found = json.loads(here.stdout), json.loads(there.stdout)
+    assert found["metrics"] == expected["metrics"]
+    assert found["decisions_sha256"] == expected["decisions_sha256"]
+
+
+def test_every_output_of_evaluate_is_written(bare: Bare, digits_bundle: Path, tmp_path: Path) -> None:
+    """JSON, both CSV files, the predictions and the HTML report need nothing but the runtime."""
+    files = {name: tmp_path / name for name in ("a.json", "a.csv", "c.csv", "p.csv", "r.html")}
+    result = bare(
+        *("evaluate", digits_bundle, "--data", "digits", "--json", files["a.json"], "--csv", files["a.csv"]),
+        *("--confusion-csv", files["c.csv"], "--predictions", files["p.csv"], "--report", files["r.html"]),
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert all(path.stat().st_size > 0 for path in files.values())
+
+
+def test_verify_inspect_and_predict_work(bare: Bare, digits_bundle: Path, tmp_path: Path) -> None:
+    """The other commands of the runtime run in the bare environment too."""
+    Image.new("L", (28, 28)).save(tmp_path / "black.png")
+
+    for arguments in (
+        ("verify", digits_bundle, "--data", "digits"),
+        ("inspect", digits_bundle),
+        ("predict", digits_bundle, tmp_path / "black.png"),
+    ):
+        result = bare(*arguments)
+        assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("train", "cnn3", "--dataset", "digits", "--out", "run"), "pip install 'torchstone[train]'"),
+        (("export", "run", "--out", "bundle"), "pip install 'torchstone[export]'"),
+        (("download", "mnist"), "pip install 'torchstone[train]'"),
+        (("quickstart",), "pip install 'torchstone[all]'"),
+    ],
+)
+def test_a_missing_part_is_named_with_its_install_line(bare: Bare, arguments: tuple[str, ...], line: str) -> None:
+    """Commands of parts that are not installed exit with 2 and say what to install."""
+    result = bare(*arguments)
+
+    assert result.returncode == 2
+    assert line in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.data
+def test_fashion_mnist_from_training_to_the_bare_environment(bare: Bare, data_dir: Path, tmp_path: Path) -> None:
+    """`cnn3` reaches at least 0.905 on the real test split, and the bare runtime counts exactly what PyTorch does."""
+    run, bundle = tmp_path / "run", tmp_path / "bundle"
+    steps = [
+        run_torchstone(
+            "train", "cnn3", "--dataset", "fashion-mnist", "--data-dir", data_dir, "--out", run, timeout=1500
+        ),
+        run_torchstone("export", run, "--out", bundle, "--data-dir", data_dir),
+        bare("evaluate", bundle, "--data", "fashion-mnist", "--data-dir", data_dir, "--json", "-"),
+    ]
+    assert [step.returncode for step in steps] == [0, 0, 0], [step.stderr for step in steps]
+    found = json.loads(steps[-1].stdout)
+    pytorch = json.loads((bundle / "certificate.json").read_text())["pytorch"]["test"]
+
+    assert found["metrics"]["samples"] == 10_000
+    assert found["metrics"]["accuracy"] >= 0.905
+    assert found["metrics"]["correct"] == pytorch["correct"]
+    assert found["decisions_sha256"] == pytorch["decisions_sha256"]
