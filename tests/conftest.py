@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from readme import run_session
 from support import run_torchstone
 
 
@@ -40,3 +41,11 @@ def data_dir() -> Path:
     if not (folder / "FashionMNIST" / "raw").is_dir():
         pytest.skip("TORCHSTONE_DATA does not hold Fashion-MNIST")
     return folder.absolute()
+
+
+@pytest.fixture(scope="session")
+def fashion_session(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the commands of the README's first screen were run: `runs/fm` and `bundles/fm`. Slow."""
+    folder = tmp_path_factory.mktemp("fashion")
+    run_session("fashion", folder, {"TORCHSTONE_DATA": str(data_dir)})
+    return folder

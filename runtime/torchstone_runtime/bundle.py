@@ -93,10 +93,12 @@ def _read_regular(path: Path, max_bytes: int) -> bytes:
     except OSError as error:
         reason = "a symbolic link" if path.is_symlink() else f"not readable ({error.strerror})"
         raise BundleError(f"{path} is {reason}.", "Export or copy the bundle again.") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise BundleError(f"{path} is not a regular file.", "Export or copy the bundle again.")
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise BundleError(f"{path} is not a regular file.", "Export or copy the bundle again.")
-        return file.read(max_bytes + 1)
+        # Reading allocates what it is asked for: a manifest that states an absurd size must not decide that.
+        return file.read(min(max_bytes, os.fstat(handle).st_size) + 1)
 
 
 def _altered(path: Path, reason: str) -> BundleError:

@@ -29,7 +29,7 @@ def cgroup_quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1) -> float | None:
     for read, path in ((_read_v2, v2), (_read_v1, v1)):
         try:
             return read(path)
-        except (OSError, ValueError):
+        except (OSError, ValueError, ZeroDivisionError):
             continue
     return None
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images import Uint8Array
 
 Float32Array = npt.NDArray[np.float32]
@@ -46,7 +47,12 @@ class Engine:
 
         Returns:
             logits and probabilities, float32 [N, K].
+
+        Raises:
+            UsageError: it is closed.
         """
+        if self._session is None:
+            raise UsageError("This classifier is closed.", "Load it again with Classifier.load.")
         count = len(images)
         if 0 < count <= self.tile:
             logits, probabilities = self._session.run(_OUTPUTS, {_INPUT: images})
@@ -62,7 +68,7 @@ class Engine:
         return logits, probabilities
 
     def close(self) -> None:
-        """End the worker threads and let go of the session; `run` must not be called afterwards."""
+        """End the worker threads and let go of the session."""
         if self._pool is not None:
             self._pool.shutdown()
         self._session = None

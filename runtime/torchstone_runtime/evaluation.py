@@ -105,7 +105,7 @@ def choose_split(dataset: Dataset, wanted: str, provenance: Mapping[str, Any]) -
     if wanted == "test" or dataset.has_test_part:
         if wanted == "all":
             raise UsageError(f"{dataset.ref} has separate train and test parts.", "Use --split train or test.")
-        return dataset.test(), "the test part"
+        return dataset.test(), "its own test part"
     whole = dataset.whole()
     if wanted == "all":
         return whole, "every image, as asked for"

@@ -20,6 +20,7 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         OutputError: the directory is missing or not writable, or the disk is full; `path` is as it was.
     """
     with reported_as_output_error(path):
+        path = _target(path)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -50,11 +51,20 @@ def require_writable_parent(path: Path) -> None:
         OutputError: it cannot be made or written, or `path` is a directory.
     """
     with reported_as_output_error(path):
-        if path.is_dir():
-            raise OutputError(f"Cannot write {path}: it is a directory.", "Name a file.")
+        path = _target(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
+
+
+def _target(path: Path) -> Path:
+    # A rename would put a file in the place of a link, or of a device such as /dev/null.
+    target = path.resolve() if path.is_symlink() else path
+    if target.is_dir():
+        raise OutputError(f"Cannot write {path}: it is a directory.", "Name a file.")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"Cannot write {path}: it is not a regular file.", "Name a file.")
+    return target
 
 
 @contextmanager

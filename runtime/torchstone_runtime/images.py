@@ -6,9 +6,10 @@ so they can't differ.
 
 import io
 import os
+import stat
 import warnings
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ ImageInput = str | os.PathLike[str] | bytes | Image.Image
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 MAX_PIXELS: Final = 89_478_485
 """Largest picture decoded, in pixels: Pillow's own limit for decompression bombs (256 MiB of RGB)."""
+
+_FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""What Pillow may open. Others do more than decode: for EPS it starts Ghostscript on the file."""
 
 _FILTERS: Final = {
     "nearest": Image.Resampling.NEAREST,
@@ -56,7 +60,7 @@ def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             if isinstance(source, Image.Image):
                 return _to_pixels(source, spec, name)
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            with _open(source) as file, Image.open(file, formats=_FORMATS) as image:
                 return _to_pixels(image, spec, name)
     except ImageError:
         raise
@@ -86,6 +90,21 @@ def encode_png(pixels: Uint8Array) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def _open(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    file = open(source, "rb", opener=_open_without_waiting)  # noqa: SIM115 - a Path takes no opener
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError("it is not a regular file")
+    return file
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # Opening a named pipe would wait for a writer, perhaps for ever; the flag means nothing to regular files.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _to_pixels(image: Image.Image, spec: InputSpec, name: str) -> Uint8Array:

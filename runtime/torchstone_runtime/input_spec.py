@@ -94,7 +94,7 @@ class InputSpec:
             )
         except BundleError:
             raise
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleError(f"the input specification is not valid: {error!r}") from error
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.text import is_showable
 
 FORMAT_NAME: Final = "torchstone-bundle"
 FORMAT_VERSION: Final = 1
@@ -134,7 +135,7 @@ def parse_manifest(text: bytes) -> Manifest:
         )
     except BundleError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BundleError(f"{MANIFEST_FILE} is not valid: {error!r}.", "Export the bundle again.") from error
     if manifest.default_variant not in manifest.variants:
         raise BundleError(f"{MANIFEST_FILE} names '{manifest.default_variant}' as default but has no such variant.")
@@ -181,6 +182,8 @@ def _check_format(data: Mapping[str, Any]) -> None:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected text, not {value!r}")
+    if not is_showable(value):
+        raise ValueError(f"{value!r} holds control characters or is not valid Unicode")
     return value
 
 

@@ -1,6 +1,7 @@
 """Execution providers by the names that people use, and sessions that really run on the one asked for."""
 
 import importlib.metadata
+import os
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -103,6 +104,8 @@ def _session_options() -> Any:  # noqa: ANN401 - onnxruntime ships no types
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Weights outside the file would be looked for in the current directory; in here there is never any.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     options.log_severity_level = _ERRORS_ONLY
     return options
 

@@ -132,18 +132,12 @@ def test_a_missing_part_is_named_with_its_install_line(bare: Bare, arguments: tu
 
 
 @pytest.mark.data
-def test_fashion_mnist_from_training_to_the_bare_environment(bare: Bare, data_dir: Path, tmp_path: Path) -> None:
+def test_fashion_mnist_in_the_bare_environment(bare: Bare, data_dir: Path, fashion_session: Path) -> None:
     """`cnn3` reaches at least 0.905 on the real test split, and the bare runtime counts exactly what PyTorch does."""
-    run, bundle = tmp_path / "run", tmp_path / "bundle"
-    steps = [
-        run_torchstone(
-            "train", "cnn3", "--dataset", "fashion-mnist", "--data-dir", data_dir, "--out", run, timeout=1500
-        ),
-        run_torchstone("export", run, "--out", bundle, "--data-dir", data_dir),
-        bare("evaluate", bundle, "--data", "fashion-mnist", "--data-dir", data_dir, "--json", "-"),
-    ]
-    assert [step.returncode for step in steps] == [0, 0, 0], [step.stderr for step in steps]
-    found = json.loads(steps[-1].stdout)
+    bundle = fashion_session / "bundles" / "fm"
+    result = bare("evaluate", bundle, "--data", "fashion-mnist", "--data-dir", data_dir, "--json", "-")
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
     pytorch = json.loads((bundle / "certificate.json").read_text())["pytorch"]["test"]
 
     assert found["metrics"]["samples"] == 10_000

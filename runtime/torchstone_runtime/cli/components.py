@@ -15,5 +15,5 @@ def require_component(extra: str, *packages: str) -> None:
     if missing:
         raise MissingComponentError(
             f"This command needs the part '{extra}' of Torchstone; not installed: {', '.join(missing)}.",
-            f"Install it: pip install 'torchstone[{extra}]'",
+            f"Install it: pip install 'torchstone[{extra}]' (in a clone: pip install '.[{extra}]')",
         )

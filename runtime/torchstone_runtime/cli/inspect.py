@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from torchstone_runtime.bundle import Bundle
-from torchstone_runtime.manifest import Manifest
+from torchstone_runtime.errors import BundleError
+from torchstone_runtime.manifest import MANIFEST_FILE, Manifest
 
 
 @click.command()
@@ -19,7 +20,18 @@ def inspect(bundle: Path, as_json: bool) -> None:
     Reads the manifest and no other file; `torchstone verify` checks the rest.
     """
     manifest = Bundle.open(bundle).manifest
-    click.echo(json.dumps(manifest.to_json(), indent=2) if as_json else "\n".join(_describe(manifest)))
+    if as_json:
+        click.echo(json.dumps(manifest.to_json(), indent=2))
+        return
+    try:
+        lines = _describe(manifest)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"'provenance', 'metrics' or 'certificate' in {bundle / MANIFEST_FILE} is not what an export writes: "
+            f"{error!r}.",
+            "See it as it is with --json, or export the bundle again.",
+        ) from error
+    click.echo("\n".join(lines))
 
 
 def _describe(manifest: Manifest) -> list[str]:

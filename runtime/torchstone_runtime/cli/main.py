@@ -87,6 +87,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: list[str], *, debug: bool) -> int:  # noqa: PLR0911 - an exit code for each kind of end
+    stdout = sys.stdout
     try:
         result = torchstone.main(arguments, prog_name="torchstone", standalone_mode=False)
     except click.exceptions.Exit as exit_request:
@@ -99,9 +100,11 @@ def _run(arguments: list[str], *, debug: bool) -> int:  # noqa: PLR0911 - an exi
         return error.exit_code
     except TorchstoneError as error:
         return _report(error, debug=debug)
-    except BrokenPipeError:
-        # Whoever read our output has gone (`| head`): nothing is wrong. Python would complain once more at exit.
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - must outlive this block
+    except SystemExit:
+        if sys.stdout is stdout:
+            raise
+        # Whoever read our output has gone (`| head`): nothing is wrong. Click put a stream in place of stdout that
+        # stays silent when Python flushes it at exit, and asked for exit code 1, which is that of a failed check.
         return 0
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)

@@ -61,7 +61,8 @@ def _expand(paths: tuple[Path, ...]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+        images = (file for file in path.rglob("[!.]*") if file.suffix.lower() in IMAGE_SUFFIXES)
+        found = sorted(file for file in images if file.is_file())
         if not found:
             raise DataError(f"{path} holds no image files.", "Give image files or a folder with some.")
         yield from found
@@ -76,9 +77,9 @@ def _answers(classifier: "Classifier", paths: Iterator[Path], top: int) -> Itera
 
 
 def _as_text(path: Path, answer: list[tuple[str, float]]) -> str:
-    return f"{path}\t" + "\t".join(f"{name} {probability:.4f}" for name, probability in answer)
+    return f"{click.format_filename(path)}\t" + "\t".join(f"{name} {probability:.4f}" for name, probability in answer)
 
 
 def _as_json(path: Path, answer: list[tuple[str, float]]) -> str:
     classes = [{"class": name, "probability": probability} for name, probability in answer]
-    return json.dumps({"path": str(path), **classes[0], "top": classes}, ensure_ascii=False)
+    return json.dumps({"path": click.format_filename(path), **classes[0], "top": classes}, ensure_ascii=False)

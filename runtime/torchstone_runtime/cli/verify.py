@@ -9,7 +9,7 @@ import click
 
 from torchstone_runtime.cli.options import PROVIDER_OPTION
 from torchstone_runtime.data_dir import default_data_dir
-from torchstone_runtime.errors import CheckFailedError, MissingComponentError, UsageError
+from torchstone_runtime.errors import BundleError, CheckFailedError, MissingComponentError, UsageError
 
 if TYPE_CHECKING:
     from torchstone_runtime.bundle import Bundle
@@ -32,6 +32,10 @@ def verify(bundle: Path, run: Path | None, dataset: str | None, data_dir: Path |
     """
     from torchstone_runtime.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
 
+    if dataset is not None:
+        from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415 - --help must not load NumPy
+
+        DatasetRef.parse(dataset)  # a misspelt name is told before any work is done
     opened = Bundle.open(bundle)
     entries = opened.check_files()
     click.echo(f"files        {len(entries)} of {len(entries)} have the size and SHA-256 of the manifest")
@@ -72,13 +76,18 @@ def _check_decisions(
     ref = DatasetRef.parse(dataset)
     names = classifier.class_names if ref.kind == "folder" else None
     source = Dataset(ref, data_dir or default_data_dir(), classifier.input_spec, names)
-    stated = json.loads(opened.read_file("certificate"))["variants"][variant]["splits"]["test"]
+    certificate = opened.read_file("certificate")
+    try:
+        stated = json.loads(certificate)["variants"][variant]["splits"]["test"]
+        certified_decisions, certified_accuracy = str(stated["decisions_sha256"]), float(stated["accuracy"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise BundleError(f"The certificate is not valid: {error!r}.", "Export the bundle again.") from error
     split = certified_test_split(source, opened.manifest.provenance)
     found = evaluate(classifier, split)
-    if found.decisions_sha256 != stated["decisions_sha256"]:
+    if found.decisions_sha256 != certified_decisions:
         raise CheckFailedError(
             f"{variant} does not decide as it was certified to: accuracy {found.metrics.accuracy:.4f}, "
-            f"certified {stated['accuracy']:.4f}.",
+            f"certified {certified_accuracy:.4f}.",
             "Don't use it on this machine; compare the sample-by-sample output of 'torchstone evaluate --predictions'.",
         )
     click.echo(

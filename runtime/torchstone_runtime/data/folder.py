@@ -14,6 +14,7 @@ from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images import IMAGE_SUFFIXES, Uint8Array, decode_image
 from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.text import is_showable
 
 _VALIDATION_NAMES: Final = ("validation", "val", "valid")
 _HELP: Final = "Expected one sub-folder a class (or train/ and test/ with such sub-folders), with image files inside."
@@ -102,17 +103,28 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
         raise DataError(f"{root} holds no images.", _HELP)
     paths = [file for file, _ in files]
     labels = np.array([label for _, label in files], dtype=np.int64)
-    return Split(part, FileStore(root, paths, spec), labels, names, paths)
+    # An id is written to reports: a file name that is not valid UTF-8 shows its odd bytes as escapes.
+    ids = [path.encode("utf-8", "backslashreplace").decode() for path in paths]
+    return Split(part, FileStore(root, paths, spec), labels, names, ids)
 
 
 def list_classes(root: Path) -> dict[str, list[str]]:
     """Return, for each sub-folder, its image files as sorted paths relative to `root`."""
     folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    if unshowable := [name for name in folders if not is_showable(name)]:
+        raise DataError(
+            f"{root} has a class folder {unshowable[0]!r}: its name holds control characters or is not valid UTF-8.",
+            "Rename it.",
+        )
     return {name: _list_images(root, name) for name in folders}
 
 
 def _list_images(root: Path, class_folder: str) -> list[str]:
     real_root = root.resolve()
+    if not (root / class_folder).resolve().is_relative_to(real_root):
+        raise DataError(
+            f"{root / class_folder} is a link that leads outside of {root}.", "Copy the images into the folder."
+        )
     names = []
     for folder, subfolders, files in os.walk(root / class_folder):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))

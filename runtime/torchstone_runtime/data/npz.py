@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torchstone_runtime.data.split import ArrayStore, Int64Array, Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.text import is_showable
 
 _MAX_BYTES: Final = 16 << 30
 _MAX_CLASSES: Final = 65_536
@@ -54,7 +55,7 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             return {name: archive[name] for name in ("images", "labels", "class_names") if name in found}
     except DataError:
         raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
+    except Exception as error:  # A damaged archive makes zipfile, zlib and NumPy raise a dozen unrelated classes.
         raise DataError(f"{path} cannot be read as an npz file: {error}.", _LAYOUT_HELP) from error
 
 
@@ -82,4 +83,6 @@ def _class_names(path: Path, names: npt.NDArray[Any] | None, labels: Int64Array)
         return tuple(str(index) for index in range(int(labels.max()) + 1))
     if names.ndim != 1 or names.dtype.kind != "U" or len(set(names.tolist())) != len(names):
         raise DataError(f"{path}: 'class_names' must be different texts, one a class.", _LAYOUT_HELP)
+    if unshowable := [name for name in names.tolist() if not is_showable(name)]:
+        raise DataError(f"{path}: the class name {unshowable[0]!r} holds control characters or is not valid Unicode.")
     return tuple(names.tolist())

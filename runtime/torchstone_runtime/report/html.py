@@ -87,13 +87,14 @@ def _class_row(name: str, values: Average, support: int) -> str:
 def _confused(metrics: Metrics) -> str:
     support = {item.name: item.support for item in metrics.per_class}
     rows = [
-        f"<tr><td>{escape(true)}</td><td>{escape(predicted)}</td>"
+        f'<tr><td>{escape(true)}</td><td class="text">{escape(predicted)}</td>'
         f"<td>{count:,}</td><td>{count / support[true]:.1%}</td></tr>"
         for true, predicted, count in metrics.most_confused(_CONFUSIONS_SHOWN)
     ]
     if not rows:
         return "<p>No sample was taken for another class.</p>"
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("true class", "taken for", "samples", "of the class"))
+    columns = {"true class": "text", "taken for": "text", "samples": "", "of the class": ""}
+    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in columns.items())
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 

@@ -10,7 +10,7 @@ _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1d2430; --soft: #5c6675; --paper: #fff; --card: #f5f6f8; --line: #dfe3e8;
   --hit: 33, 118, 174; --miss: 201, 70, 50; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eaee; --soft: #9aa4b2; --paper: #14181e; --card: #1d232b;
-  --line: #313944; --hit: 96, 173, 223; --miss: 238, 118, 97; } }
+  --line: #313944; --hit: 52, 138, 196; --miss: 226, 100, 80; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
@@ -23,7 +23,8 @@ p { margin: .3rem 0; } .soft { color: var(--soft); } code { font-size: .9em; ove
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } thead th { color: var(--soft); font-weight: 600; }
+th:first-child, td:first-child { text-align: left; } td.text, th.text { text-align: left; }
+thead th { color: var(--soft); font-weight: 600; }
 .bar { display: inline-block; height: .7em; background: rgb(var(--hit)); border-radius: 2px;
   vertical-align: baseline; }
 .matrix td, .matrix thead th { text-align: center; padding: .3rem .35rem; min-width: 2.9rem;

@@ -1,0 +1,13 @@
+"""Names that come from outside and are shown to people."""
+
+import unicodedata
+
+_UNSHOWABLE = frozenset({"Cc", "Cs"})
+
+
+def is_showable(text: str) -> bool:
+    """Return whether text holds neither control characters, which could steer a terminal, nor lone surrogates.
+
+    Lone surrogates (Python's stand-in for bytes that are not UTF-8) cannot be written to any UTF-8 file.
+    """
+    return not any(unicodedata.category(character) in _UNSHOWABLE for character in text)

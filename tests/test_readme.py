@@ -1,0 +1,55 @@
+"""Every command of the README works and prints what the README shows."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from readme import BLOCK, README, ROOT, run_session
+from support import write_image_tree
+from torchstone_runtime import __version__
+from torchstone_runtime.data.digits import load_digits
+
+
+def test_every_code_block_is_run_or_says_why_not() -> None:
+    """No block can be added that nothing runs."""
+    blocks = re.findall(r"^```\w+$", README, flags=re.MULTILINE)
+    reasons = [marker for marker, _, _ in BLOCK.findall(README)]
+
+    assert len(reasons) == len(blocks)
+    assert all(reason.startswith(("session: ", "not run here: ")) for reason in reasons)
+
+
+@pytest.mark.slow
+def test_the_quickstart_session_works_as_shown(tmp_path: Path) -> None:
+    """The quickstart, the commands on its bundle, the Python example, and a folder of one's own."""
+    digits = load_digits()
+    (seven,) = digits.store.read(np.flatnonzero(digits.labels == 7)[:1])
+    (tmp_path / "pictures").mkdir()
+    Image.fromarray(seven[0]).save(tmp_path / "pictures" / "seven.png")
+    write_image_tree(tmp_path / "photos", {"dark": 30, "bright": 30}, side=20, mode="RGB")
+    run_session("quickstart", tmp_path)
+
+    assert (tmp_path / "quickstart" / "report.html").stat().st_size > 0
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_the_first_screen_works_as_shown(fashion_session: Path) -> None:
+    """Training on the real Fashion-MNIST, export and evaluation print what the first screen shows."""
+    assert (fashion_session / "fm.html").stat().st_size > 0
+
+
+def test_links_lead_to_files() -> None:
+    """Every relative link of the README names a file of the repository."""
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).is_file(), target
+
+
+def test_the_changelog_knows_the_version() -> None:
+    """The version of the package is the changelog's, or its changes are not released yet."""
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{__version__}]" in changelog or "## [Unreleased]" in changelog
+    assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
