@@ -8,14 +8,14 @@ import numpy as np
 
 from torchstone_export.reference import Float64Array, Reference, SplitReference
 from torchstone_runtime.data.split import READ_BATCH
-from torchstone_runtime.engine import Float32Array, Outputs
+from torchstone_runtime.engine import CPU_TILE, Float32Array, Outputs
 from torchstone_runtime.evaluation import decisions_sha256
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
 
 ACCEPTED_MULTIPLE: Final = 16.0
 """Largest accepted logit error, as a multiple of PyTorch float32's own. Provisional: honest exports measured at most
-about 2 (docs/design.md)."""
+about 2.4 (docs/design.md)."""
 BATCH_SIZES: Final = (1, 2, 7, 64)
 _BATCH_SAMPLES: Final = 150
 """Samples run at every batch size: no multiple of 64 or 7, so that the last batch is ragged."""
@@ -121,7 +121,7 @@ def margins(logits: Float32Array | Float64Array) -> Float64Array:
 
 
 def _run_split(part: SplitReference, run: Runner) -> Outputs:
-    outputs = [run(np.ascontiguousarray(images), READ_BATCH) for images in part.split.batches(16 * READ_BATCH)]
+    outputs = [run(np.ascontiguousarray(images), CPU_TILE) for images in part.split.batches(16 * READ_BATCH)]
     return np.concatenate([logits for logits, _ in outputs]), np.concatenate([rows for _, rows in outputs])
 
 

@@ -6,8 +6,9 @@ import click
 
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.data_dir import default_data_dir
+from torchstone_runtime.errors import UsageError, suggestion
 
-_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "onnxruntime", "tqdm")
+_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm")
 
 
 @click.command()
@@ -23,6 +24,7 @@ def export(run: Path, out: Path, torchscript: bool, data_dir: Path | None, datas
     model does; an earlier bundle is then untouched.
     """
     require_component("export", *_PACKAGES)
+    require_component("cpu", "onnxruntime")
     from torchstone_export.pipeline import ExportRequest, export_run  # noqa: PLC0415 - loads PyTorch
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
 
@@ -38,10 +40,45 @@ def export(run: Path, out: Path, torchscript: bool, data_dir: Path | None, datas
 @click.option("--out", default="quickstart", show_default=True, type=click.Path(path_type=Path), help="Where to write.")
 def quickstart(out: Path) -> int:
     """Show the whole line in under a minute: train on the embedded digits, export, verify, evaluate without PyTorch."""
-    require_component("all", *_PACKAGES)
+    require_component("all", *_PACKAGES, "onnxruntime")
     from torchstone_export.quickstart import run_quickstart  # noqa: PLC0415 - loads PyTorch
 
     return run_quickstart(out)
+
+
+@click.command()
+@click.argument("recipes", nargs=-1)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Trainings a recipe: 0, 1, ...")
+@click.option(
+    "--out", default="runs/reproduce", show_default=True, type=click.Path(path_type=Path), help="Runs, bundles."
+)
+@click.option(
+    "--results", default="docs/results.md", show_default=True, type=click.Path(path_type=Path), help="The page."
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
+def reproduce(recipes: tuple[str, ...], seeds: int, out: Path, results: Path, data_dir: Path | None) -> None:
+    """Train the starting documents' RECIPES (all of them if none is named), and write reported beside measured.
+
+    What is finished under --out is not repeated: after an interruption, start the same command again.
+    """
+    from torchstone_train.documents import DOCUMENTS  # noqa: PLC0415 - beside the others
+
+    for recipe in recipes:
+        if recipe not in DOCUMENTS:
+            raise UsageError(f"No starting document stands behind '{recipe}'.", suggestion(recipe, DOCUMENTS))
+    require_component("all", *_PACKAGES, "onnxruntime")
+    from torchstone_export.reproduce import reproduce as run_all  # noqa: PLC0415 - loads PyTorch
+    from torchstone_export.results_page import render_results  # noqa: PLC0415
+    from torchstone_runtime.files import require_writable_parent, write_atomic  # noqa: PLC0415
+
+    chosen = recipes or tuple(DOCUMENTS)
+    require_writable_parent(results)
+    measured = run_all(
+        chosen, range(seeds), out, data_dir or default_data_dir(), lambda line: click.echo(line, err=True)
+    )
+    command = " ".join(["torchstone reproduce", *recipes, f"--seeds {seeds}"])
+    write_atomic(results, render_results(measured, command))
+    click.echo(f"wrote {results}")
 
 
 def recertify(bundle: Path, run: Path, dataset: str | None, data_dir: Path | None) -> None:
@@ -51,6 +88,7 @@ def recertify(bundle: Path, run: Path, dataset: str | None, data_dir: Path | Non
         CheckFailedError: a file of the bundle does not do what the run's model does.
     """
     require_component("export", *_PACKAGES)
+    require_component("cpu", "onnxruntime")
     from torchstone_export.recertify import recertify_bundle  # noqa: PLC0415 - loads PyTorch
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
 

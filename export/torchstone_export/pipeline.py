@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -85,7 +86,7 @@ def export_run(request: ExportRequest) -> Exported:
         contents = _build_files(model, torchscript=request.torchscript)
         for name, content in contents.items():
             (folder / FILE_NAMES[name]).write_bytes(content)
-        certificates = certify_files(folder, list(contents), model, reference)
+        certificates = certify_files(_read_back(folder, list(contents)), model, reference)
         summary = summarize(reference, certificates)
         _require_passed(certificates, request.out)
         _write_rest(folder, list(contents), model, reference, certificates)
@@ -124,12 +125,17 @@ def _load_data(info: dict[str, Any], dataset: DatasetRef | None, data_dir: Path)
 
 
 def certify_files(
-    folder: Path, variants: list[str], model: TrainedModel, reference: Reference
+    contents: Mapping[str, bytes], model: TrainedModel, reference: Reference
 ) -> dict[str, VariantCertificate]:
-    """Certify model files as they lie in a folder, run as production and PyTorch will run them."""
+    """Certify model files, run as production and PyTorch will run them.
+
+    Args:
+        contents: the bytes of the files, by variant, as they were read back or checked against a manifest.
+        model: they were exported from.
+        reference: its outputs.
+    """
     certificates = {}
-    for variant in variants:
-        content = (folder / FILE_NAMES[variant]).read_bytes()
+    for variant, content in contents.items():
         try:
             runner = _make_runner(variant, content, len(model.class_names))
         except Exception as error:  # noqa: BLE001 - a file that can't be loaded is the finding
@@ -137,6 +143,11 @@ def certify_files(
             continue
         certificates[variant] = certify_variant(reference, runner)
     return certificates
+
+
+def _read_back(folder: Path, variants: list[str]) -> dict[str, bytes]:
+    # What is certified is what lies on the disk, not what was meant to be written.
+    return {variant: (folder / FILE_NAMES[variant]).read_bytes() for variant in variants}
 
 
 def _build_files(model: TrainedModel, *, torchscript: bool) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import fcntl
+import glob
 import os
 import shutil
 import tempfile
@@ -11,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from torchstone_runtime.errors import OutputError, UsageError
+from torchstone_runtime.bundle import Bundle
+from torchstone_runtime.errors import BundleError, OutputError, UsageError
 from torchstone_runtime.files import current_umask, reported_as_output_error
 from torchstone_runtime.manifest import MANIFEST_FILE
 
@@ -28,8 +30,22 @@ def check_target(target: Path) -> None:
     """
     if target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file.", "Name a directory for the bundle.")
-    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST_FILE).is_file():
-        raise UsageError(f"{target} holds files that are no bundle.", "Choose another directory; nothing was changed.")
+    foreign = {path.name for path in target.iterdir()} if target.is_dir() else set()
+    if foreign and (target / MANIFEST_FILE).is_file():
+        foreign -= _files_of_bundle(target)
+    if foreign:
+        raise UsageError(
+            f"{target} holds what is no part of a bundle: {', '.join(sorted(foreign)[:3])}.",
+            "Choose another directory, or empty this one; nothing was changed.",
+        )
+
+
+def _files_of_bundle(target: Path) -> set[str]:
+    try:
+        manifest = Bundle.open(target).manifest
+    except BundleError:
+        return set()
+    return {MANIFEST_FILE, *(entry.name for entry in (*manifest.variants.values(), *manifest.files.values()))}
 
 
 @contextmanager
@@ -43,6 +59,7 @@ def published_directory(target: Path) -> Iterator[Path]:
         OutputError: it can't be written, or the disk is full.
         UsageError: see `check_target`.
     """
+    target = Path(os.path.realpath(target))  # what a link leads to is replaced, not the link
     check_target(target)
     with reported_as_output_error(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +88,7 @@ def _make_locked(target: Path) -> tuple[Path, int]:
 
 
 def _remove_abandoned(target: Path) -> None:
-    for path in target.parent.glob(f".{target.name}.partial-*"):
+    for path in target.parent.glob(f".{glob.escape(target.name)}.partial-*"):
         try:
             lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
         except OSError:

@@ -24,12 +24,12 @@ def recertify_bundle(bundle: Path, run: Path, dataset: DatasetRef | None, data_d
         CheckFailedError: a variant does not do what the model does.
     """
     opened = Bundle.open(bundle)
-    opened.check_files()
+    contents = {variant: opened.read(entry) for variant, entry in opened.manifest.variants.items()}
     model = load_trained(RunDirectory.open(run))
     if model.class_names != opened.manifest.class_names or model.spec != opened.manifest.input_spec:
         raise CheckFailedError(f"{run} is not the run of this bundle: its classes or its input differ.")
     reference = make_reference(model.module, load_run_splits(model.info, dataset, data_dir))
-    certificates = certify_files(bundle, list(opened.manifest.variants), model, reference)
+    certificates = certify_files(contents, model, reference)
     if any(certificate.failures for certificate in certificates.values()):
         raise CheckFailedError(
             "The bundle does not do what the run's model does:\n  " + "\n  ".join(summarize(reference, certificates))

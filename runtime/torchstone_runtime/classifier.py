@@ -60,7 +60,8 @@ class Predictions:
 
     def top(self, count: int) -> list[list[tuple[str, float]]]:
         """Return for each image its `count` most probable classes with their probabilities, best first."""
-        order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
+        # By the logits, as `indices` is: several probabilities may round to the same number.
+        order = np.argsort(-self.logits, axis=1, kind="stable")[:, :count]
         return [
             [(self.class_names[column], float(row[column])) for column in columns]
             for row, columns in zip(self.probabilities, order, strict=True)
@@ -95,11 +96,13 @@ class Classifier:
         class_names: in the order of the outputs.
         input_spec: what the model takes.
         plan: variant, provider, threads and tile, with the reason.
+        bundle: that it was loaded from; None for a lone file.
     """
 
     def __init__(
         self, *, name: str, class_names: tuple[str, ...], input_spec: InputSpec, plan: Plan, engine: Engine
     ) -> None:
+        self.bundle: Bundle | None = None
         self.name = name
         self.class_names = class_names
         self.input_spec = input_spec
@@ -145,6 +148,7 @@ class Classifier:
         classifier = cls._assemble(
             opened, manifest.name, manifest.class_names, manifest.input_spec, variant=chosen, threads=threads
         )
+        classifier.bundle = bundle
         if replay_golden:
             classifier.replay(GoldenSamples.from_bytes(bundle.read_file("golden")), manifest.golden_tolerance)
         return classifier
@@ -216,9 +220,12 @@ class Classifier:
 
         Raises:
             ImageError: a picture cannot be decoded.
+            UsageError: `batch_size` below 1, or something that is no picture.
         """
+        if batch_size < 1:
+            raise UsageError(f"batch_size must be at least 1, not {batch_size}.")
         remaining = iter(sources)
-        with ThreadPoolExecutor(self.plan.threads) as pool:
+        with ThreadPoolExecutor(usable_cpus()) as pool:
             while chunk := list(islice(remaining, batch_size)):
                 decoded = pool.map(lambda source: decode_image(source, self.input_spec), chunk)
                 yield self._predict_array(np.stack(list(decoded)))

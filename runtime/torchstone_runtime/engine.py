@@ -1,7 +1,8 @@
 """The hot path: uint8 images in, logits and probabilities out.
 
 Large inputs are cut into tiles that stay in the processor's cache, and tiles run on several single-threaded calls
-at once. Against one call over everything this measured about twice as fast (docs/design.md).
+at once. Against one call over everything on one thread this measured about twice as fast, with two processors
+(docs/design.md has the figures).
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -105,7 +105,8 @@ def choose_split(dataset: Dataset, wanted: str, provenance: Mapping[str, Any]) -
     if wanted == "test" or dataset.has_test_part:
         if wanted == "all":
             raise UsageError(f"{dataset.ref} has separate train and test parts.", "Use --split train or test.")
-        return dataset.test(), "its own test part"
+        reason = "its own test part" if dataset.has_test_part else "the fifth that training holds out"
+        return dataset.test(), reason
     whole = dataset.whole()
     if wanted == "all":
         return whole, "every image, as asked for"

@@ -7,15 +7,14 @@ so they can't differ.
 import io
 import os
 import stat
-import warnings
 from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from torchstone_runtime.errors import ImageError
+from torchstone_runtime.errors import ImageError, UsageError
 from torchstone_runtime.input_spec import InputSpec
 
 Uint8Array = npt.NDArray[np.uint8]
@@ -27,6 +26,8 @@ MAX_PIXELS: Final = 89_478_485
 
 _FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """What Pillow may open. Others do more than decode: for EPS it starts Ghostscript on the file."""
+
+_FORMATS_HELP: Final = "Replace or remove it; PNG, JPEG, BMP, GIF, TIFF, WebP, PGM and PPM are read."
 
 _FILTERS: Final = {
     "nearest": Image.Resampling.NEAREST,
@@ -52,27 +53,29 @@ def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
 
     Raises:
         ImageError: no file, not an image, damaged, or more than `MAX_PIXELS` pixels.
+        UsageError: no path, bytes or Pillow image.
     """
+    if not isinstance(source, str | os.PathLike | bytes | Image.Image):
+        raise UsageError(
+            f"An image was given as {type(source).__name__}; expected a path, the bytes of a file or a Pillow image.",
+            "Give many arrays as one: numpy.stack(images).",
+        )
     name = describe(source)
     try:
-        with warnings.catch_warnings():
-            # The size is checked below, with our own message.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            if isinstance(source, Image.Image):
-                return _to_pixels(source, spec, name)
-            with _open(source) as file, Image.open(file, formats=_FORMATS) as image:
-                return _to_pixels(image, spec, name)
+        if isinstance(source, Image.Image):
+            return _to_pixels(source, spec, name)
+        with _open(source) as file, Image.open(file, formats=_FORMATS) as image:
+            return _to_pixels(image, spec, name)
     except ImageError:
         raise
     except FileNotFoundError as error:
         raise ImageError(f"{name} does not exist.") from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name} has more than {MAX_PIXELS:,} pixels.", "Scale the picture down first.") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name} is not an image of a format that is read.", _FORMATS_HELP) from error
     except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.
-        raise ImageError(
-            f"{name} cannot be read as an image: {_first_line(error)}.",
-            "Replace or remove it; PNG, JPEG, BMP, GIF, TIFF and WebP are read.",
-        ) from error
+        raise ImageError(f"{name} cannot be read as an image: {_first_line(error)}.", _FORMATS_HELP) from error
 
 
 def describe(source: ImageInput) -> str:

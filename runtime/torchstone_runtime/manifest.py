@@ -175,7 +175,7 @@ def _check_format(data: Mapping[str, Any]) -> None:
             f"The bundle has format version {version}; this installation reads version {FORMAT_VERSION}.",
             "Update it: pip install --upgrade torchstone",
         )
-    if version != FORMAT_VERSION or isinstance(version, bool):
+    if type(version) is not int or version != FORMAT_VERSION:
         raise BundleError(f"The bundle's format version {version!r} is not known; expected {FORMAT_VERSION}.")
 
 

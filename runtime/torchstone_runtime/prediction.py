@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from torchstone_runtime.classifier import DECODE_BATCH
+from torchstone_runtime.cpu import usable_cpus
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images import Uint8Array, decode_image
 from torchstone_runtime.input_spec import InputSpec
 
 
 def decode_in_batches(
-    paths: Iterable[Path], spec: InputSpec, threads: int
+    paths: Iterable[Path], spec: InputSpec
 ) -> Iterator[tuple[list[Path], Uint8Array, dict[Path, ImageError]]]:
     """Decode files, `DECODE_BATCH` at a time and several at once.
 
@@ -30,7 +31,7 @@ def decode_in_batches(
             return error
 
     remaining = iter(paths)
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(usable_cpus()) as pool:
         while batch := list(islice(remaining, DECODE_BATCH)):
             results = list(pool.map(decode, batch))
             errors = {path: item for path, item in zip(batch, results, strict=True) if isinstance(item, ImageError)}

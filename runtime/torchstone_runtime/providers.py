@@ -78,7 +78,7 @@ def _open_strict(model: bytes, provider: str) -> Any:  # noqa: ANN401 - onnxrunt
     except Exception as error:  # onnxruntime's exceptions share no base class of their own.
         raise ProviderError(
             f"The provider '{provider}' cannot run this model: {_first_line(error)}",
-            "Check the driver and the CUDA libraries that onnxruntime needs, or use --provider cpu.",
+            "Check the driver and the libraries that the provider needs, or use --provider cpu.",
         ) from error
     if session.get_providers()[0] != name:
         raise ProviderError(
@@ -100,7 +100,8 @@ def _create(model: bytes, providers: list[str], options: Any) -> Any:  # noqa: A
 
 def _session_options() -> Any:  # noqa: ANN401 - onnxruntime ships no types
     options = ort.SessionOptions()
-    # One thread a call: several calls at once are faster than one call on several threads (docs/design.md).
+    # One thread a call, several calls at once: as fast as one call on several threads where the machine is idle, and
+    # far faster where it is not (docs/design.md).
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

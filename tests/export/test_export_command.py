@@ -188,6 +188,18 @@ def test_verify_with_another_run_fails(digits_bundle: Path, tmp_path: Path) -> N
     assert "does not do what the run's model does" in result.stderr
 
 
+def test_verify_with_the_run_opens_only_what_the_manifest_lists(digits_run: Path, bundle_copy: Path) -> None:
+    """A TorchScript file under another name is checked and used; an unlisted one in its place is never opened."""
+    manifest = json.loads((bundle_copy / "manifest.json").read_text())
+    (bundle_copy / "model.torchscript.pt").rename(bundle_copy / "other.pt")
+    (bundle_copy / "model.torchscript.pt").write_text("not an archive at all")
+    manifest["variants"]["torchscript"]["file"] = "other.pt"
+    (bundle_copy / "manifest.json").write_text(json.dumps(manifest))
+    result = run_torchstone("verify", bundle_copy, "--run", digits_run)
+
+    assert result.returncode == 0, result.stderr
+
+
 def test_a_directory_that_is_no_run_is_refused(tmp_path: Path) -> None:
     """The message says what is missing."""
     assert_refused(run_torchstone("export", tmp_path, "--out", tmp_path / "bundle"), "There is no run", "run.json")

@@ -1,6 +1,7 @@
 """A published directory is there whole or not at all."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -12,14 +13,34 @@ import pytest
 from torchstone_export import publish
 from torchstone_export.publish import published_directory
 from torchstone_runtime.errors import OutputError, UsageError
-from torchstone_runtime.manifest import MANIFEST_FILE
+from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.manifest import MANIFEST_FILE, FileEntry, Manifest
 
 
 def write_bundle(folder: Path, content: str) -> None:
-    """Write what counts as a bundle here: a manifest and a model."""
+    """Write a bundle: a valid manifest, with `content` as the model's name, and a model file."""
     folder.mkdir(exist_ok=True)
-    (folder / MANIFEST_FILE).write_text(content)
+    (folder / MANIFEST_FILE).write_text(manifest_text(content))
     (folder / "model.onnx").write_text(content)
+
+
+def manifest_text(name: str) -> str:
+    """Return a manifest that lists `model.onnx` as its only file."""
+    spec = InputSpec(color="L", height=8, width=8, mean=(0.5,), std=(0.5,))
+    manifest = Manifest(
+        name=name,
+        class_names=("a", "b"),
+        input_spec=spec,
+        temperature=1.0,
+        default_variant="fp32",
+        variants={"fp32": FileEntry("model.onnx", "0" * 64, 3)},
+        files={},
+        golden_tolerance=1.0,
+        provenance={},
+        metrics={},
+        certificate={},
+    )
+    return json.dumps(manifest.to_json())
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -34,7 +55,7 @@ def fail_after_writing(target: Path) -> None:
         _ = 1 / 0
 
 
-OLD, NEW = ({MANIFEST_FILE: text, "model.onnx": text} for text in ("old", "new"))
+OLD, NEW = ({MANIFEST_FILE: manifest_text(text), "model.onnx": text} for text in ("old", "new"))
 
 
 def test_a_new_directory_appears_with_all_its_files(tmp_path: Path) -> None:
@@ -50,10 +71,9 @@ def test_a_new_directory_appears_with_all_its_files(tmp_path: Path) -> None:
 
 
 def test_an_earlier_directory_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    """No file of the earlier one stays."""
+    """The earlier one is gone, and nothing is left beside the target."""
     target = tmp_path / "bundle"
     write_bundle(target, "old")
-    (target / "model.int8.onnx").write_text("old")
     with published_directory(target) as folder:
         write_bundle(folder, "new")
 
@@ -86,10 +106,44 @@ def test_readers_may_enter_the_published_directory(tmp_path: Path) -> None:
 def test_files_that_are_no_bundle_are_never_replaced(tmp_path: Path) -> None:
     """A directory with anything else in it is refused, unchanged."""
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(UsageError, match="no bundle"), published_directory(tmp_path):
+    with pytest.raises(UsageError, match="no part of a bundle"), published_directory(tmp_path):
         pass
 
     assert contents(tmp_path) == {"thesis.txt": "years of work"}
+
+
+def test_a_web_applications_manifest_is_not_taken_for_a_bundles(tmp_path: Path) -> None:
+    """Other programs have a manifest.json too: their directory is refused, unchanged."""
+    (tmp_path / MANIFEST_FILE).write_text('{"name": "app"}')
+    (tmp_path / "app.js").write_text("code")
+    with pytest.raises(UsageError, match=r"app\.js"), published_directory(tmp_path):
+        pass
+
+    assert contents(tmp_path) == {MANIFEST_FILE: '{"name": "app"}', "app.js": "code"}
+
+
+def test_a_bundle_with_a_foreign_file_is_not_replaced(tmp_path: Path) -> None:
+    """Notes that somebody put beside the model would be lost."""
+    target = tmp_path / "bundle"
+    write_bundle(target, "old")
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"notes\.txt"), published_directory(target):
+        pass
+
+    assert contents(target) == {**OLD, "notes.txt": "mine"}
+
+
+def test_behind_a_link_the_directory_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
+    """A link to the place where bundles are served from goes on leading there."""
+    real, link = tmp_path / "real", tmp_path / "link"
+    write_bundle(real, "old")
+    link.symlink_to(real)
+    with published_directory(link) as folder:
+        write_bundle(folder, "new")
+
+    assert link.is_symlink()
+    assert contents(real) == NEW
+    assert {path.name for path in tmp_path.iterdir()} == {"real", "link"}
 
 
 def test_a_file_as_target_is_refused(tmp_path: Path) -> None:

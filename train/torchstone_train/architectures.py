@@ -1,10 +1,14 @@
-"""Networks by name: each takes normalised float images (N, C, H, W) and returns logits (N, K)."""
+"""Networks by name: each takes normalised float images (N, C, H, W) and returns logits (N, K).
+
+A new one is a function here and its entry in `ARCHITECTURES` (docs/recipes.md).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from torchstone_runtime.errors import UsageError, suggestion
 
@@ -26,23 +30,76 @@ def cnn3(shape: ModelShape) -> nn.Module:
     """Three 3x3 convolutions of 32, 64 and 128 filters, each with ReLU and 2x2 max-pooling; dense 256; dropout 0.5.
 
     On 28x28 images the last feature map is 128 x 3 x 3.
-
-    Raises:
-        UsageError: the images are smaller than 8 x 8, so that nothing would remain after three poolings.
     """
-    height, width = shape.height // 8, shape.width // 8
-    if height < 1 or width < 1:
-        raise UsageError(f"cnn3 needs images of at least 8 x 8, not {shape.height} x {shape.width}.")
-    layers: list[nn.Module] = []
+    features: list[nn.Module] = []
     channels = shape.channels
     for filters in (32, 64, 128):
-        layers += [nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        features += _conv_pool(channels, filters, kernel=3, padding=1)
         channels = filters
-    layers += [nn.Flatten(), nn.Linear(channels * height * width, 256), nn.ReLU(), nn.Dropout(0.5)]
-    return nn.Sequential(*layers, nn.Linear(256, shape.num_classes))
+    head = [nn.Linear(_flat_size(features, shape), 256), nn.ReLU(), nn.Dropout(0.5), nn.Linear(256, shape.num_classes)]
+    return nn.Sequential(*features, nn.Flatten(), *head)
 
 
-ARCHITECTURES: Final[dict[str, Builder]] = {"cnn3": cnn3}
+def sgd_cnn(shape: ModelShape) -> nn.Module:
+    """Convolutions of 20 (5x5), 46 (4x4) and 70 (3x3) filters, each with ReLU and 2x2 max-pooling; dense 512.
+
+    Padded so that 70 x 3 x 3 remain of 28x28 images.
+    """
+    features = [
+        *_conv_pool(shape.channels, 20, kernel=5, padding=2),
+        *_conv_pool(20, 46, kernel=4, padding=2),
+        *_conv_pool(46, 70, kernel=3, padding=1),
+    ]
+    head = [nn.Linear(_flat_size(features, shape), 512), nn.ReLU(), nn.Linear(512, shape.num_classes)]
+    return nn.Sequential(*features, nn.Flatten(), *head)
+
+
+def mlp(shape: ModelShape) -> nn.Module:
+    """Flattened pixels, hidden layers of 512 and 256 with ReLU."""
+    pixels = shape.channels * shape.height * shape.width
+    hidden = [nn.Linear(pixels, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU()]
+    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(256, shape.num_classes))
+
+
+def mnist_cnn(shape: ModelShape) -> nn.Module:
+    """Convolutions of 32 (padded) and 64 (not padded) 3x3 filters, each with ReLU and 2x2 max-pooling; dense 128.
+
+    On 28x28 images 64 x 6 x 6 remain.
+    """
+    features = [
+        *_conv_pool(shape.channels, 32, kernel=3, padding=1),
+        *_conv_pool(32, 64, kernel=3, padding=0),
+    ]
+    head = [nn.Linear(_flat_size(features, shape), 128), nn.ReLU(), nn.Linear(128, shape.num_classes)]
+    return nn.Sequential(*features, nn.Flatten(), *head)
+
+
+def bn_cnn(shape: ModelShape) -> nn.Module:
+    """Two 3x3 convolutions (32, 64) with batch norm, ReLU and pooling; dense 256 and 128, dropout 0.5 after each.
+
+    On 28x28 images 64 x 7 x 7 = 3136 values remain.
+    """
+    features: list[nn.Module] = []
+    channels = shape.channels
+    for filters in (32, 64):
+        convolution = nn.Conv2d(channels, filters, 3, padding=1)
+        features += [convolution, nn.BatchNorm2d(filters), nn.ReLU(), nn.MaxPool2d(2)]
+        channels = filters
+    head: list[nn.Module] = []
+    size = _flat_size(features, shape)
+    for width in (256, 128):
+        head += [nn.Linear(size, width), nn.ReLU(), nn.Dropout(0.5)]
+        size = width
+    return nn.Sequential(*features, nn.Flatten(), *head, nn.Linear(size, shape.num_classes))
+
+
+ARCHITECTURES: Final[dict[str, Builder]] = {
+    "bn-cnn": bn_cnn,
+    "cnn3": cnn3,
+    "mlp": mlp,
+    "mnist-cnn": mnist_cnn,
+    "sgd-cnn": sgd_cnn,
+}
 
 
 def build_network(architecture: str, shape: ModelShape) -> nn.Module:
@@ -54,3 +111,23 @@ def build_network(architecture: str, shape: ModelShape) -> nn.Module:
     if architecture not in ARCHITECTURES:
         raise UsageError(f"There is no architecture '{architecture}'.", suggestion(architecture, ARCHITECTURES))
     return ARCHITECTURES[architecture](shape)
+
+
+def _conv_pool(channels: int, filters: int, *, kernel: int, padding: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels, filters, kernel, padding=padding), nn.ReLU(), nn.MaxPool2d(2)]
+
+
+def _flat_size(features: list[nn.Module], shape: ModelShape) -> int:
+    probe = torch.zeros(1, shape.channels, shape.height, shape.width)
+    try:
+        with torch.no_grad():
+            # Evaluation mode: batch norm must not take the probe into its statistics.
+            output: Tensor = nn.Sequential(*features).eval()(probe)
+            return output.numel()
+    except RuntimeError as error:  # a pooling or convolution with nothing left to work on
+        raise UsageError(
+            f"Images of {shape.height} x {shape.width} are too small for this architecture.",
+            "Choose a larger --image-size, or the recipe mlp.",
+        ) from error
+    finally:
+        nn.Sequential(*features).train()

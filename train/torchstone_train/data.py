@@ -11,7 +11,7 @@ from torchstone_runtime.data.catalog import MNIST_FAMILY, Dataset, DatasetRef
 from torchstone_runtime.data.folder import folder_parts, list_classes
 from torchstone_runtime.data.holdout import stratified_holdout
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.errors import DataError, ImageError
+from torchstone_runtime.errors import DataError, ImageError, UsageError
 from torchstone_runtime.input_spec import ColorMode, InputSpec
 from torchstone_train.download import ensure_downloaded
 from torchstone_train.recipe import Recipe
@@ -69,13 +69,18 @@ def load_training_data(
 
     Raises:
         DataError: the data is missing, damaged, or too small to be split.
+        UsageError: a size or colour for data that is no folder.
     """
+    if ref.kind != "folder" and (image_size or color):
+        raise UsageError(f"--image-size and --color are for folders; the images of {ref} are taken as they are.")
     if ref.kind in MNIST_FAMILY:
         ensure_downloaded(ref.kind, data_dir)
     if spec is None and ref.kind == "folder":
         spec = _folder_spec(ref, recipe, image_size, color)
     dataset = Dataset(ref, data_dir, spec)
     pool, test = dataset.training(), dataset.test()
+    if len(pool.class_names) < 2:  # noqa: PLR2004 - what a classifier tells apart
+        raise DataError(f"{ref} has only one class; a classifier needs at least two.", "Add images of another class.")
     if pool.image_shape != test.image_shape:
         raise DataError(f"The training images are {pool.image_shape}, the test images {test.image_shape}.")
     train, validation = _divide(dataset, pool, recipe, seed)

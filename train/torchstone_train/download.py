@@ -1,17 +1,24 @@
 """Fashion-MNIST and MNIST through torchvision's own download code and checksums."""
 
 import contextlib
-import shutil
+import errno
+import socket
 import sys
 import tempfile
+import zlib
+from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from torchstone_runtime.data.catalog import MNIST_FAMILY
 from torchstone_runtime.data.idx import find_idx
 from torchstone_runtime.data.mnist_family import MnistLayout, missing_files
 from torchstone_runtime.errors import DataError, UsageError, suggestion
 from torchstone_runtime.files import reported_as_output_error
+
+_TIMEOUT_SECONDS: Final = 30
+_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG})
 
 
 def ensure_downloaded(name: str, data_dir: Path, dataset_class: Any = None) -> list[Path]:  # noqa: ANN401
@@ -23,7 +30,7 @@ def ensure_downloaded(name: str, data_dir: Path, dataset_class: Any = None) -> l
     Args:
         name: `fashion-mnist` or `mnist`.
         data_dir: that holds, or will hold, `FashionMNIST/raw` or `MNIST/raw`.
-        dataset_class: the torchvision dataset to use; the one that belongs to `name` if None.
+        dataset_class: the torchvision dataset whose mirrors and checksums count; the one of `name` if None.
 
     Returns:
         The files that were fetched; empty where all were there.
@@ -39,38 +46,71 @@ def ensure_downloaded(name: str, data_dir: Path, dataset_class: Any = None) -> l
     missing = missing_files(layout, data_dir)
     if not missing:
         return []
-    target = layout.raw(data_dir)
-    with reported_as_output_error(target):
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=data_dir, prefix=".download-") as temporary:
-            fetched = _fetch(layout, Path(temporary), target, dataset_class or _torchvision_class(layout))
-            return [_move_into_place(fetched, stem, target) for stem in missing]
+    source = dataset_class or _torchvision_class(layout)
+    with (
+        reported_as_output_error(data_dir),
+        _made_for(data_dir),
+        tempfile.TemporaryDirectory(dir=data_dir, prefix=".download-") as temporary,
+    ):
+        for stem in missing:
+            _fetch(layout, stem, Path(temporary), data_dir, source)
+        return [_move_into_place(Path(temporary), stem, layout.raw(data_dir)) for stem in missing]
 
 
-def _fetch(layout: MnistLayout, folder: Path, target: Path, dataset_class: Any) -> Path:  # noqa: ANN401
-    raw = folder / layout.folder / "raw"
-    raw.mkdir(parents=True)
-    # What is there already is not fetched again: torchvision takes a .gz file whose checksum is right.
-    for archive in target.glob("*.gz"):
-        shutil.copy(archive, raw)
+@contextlib.contextmanager
+def _made_for(folder: Path) -> Iterator[None]:
+    """Make a folder for the block; if it fails and left nothing there, take it away again."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
-            dataset_class(folder, download=True)
-    except (RuntimeError, OSError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(
-            f"{layout.name} is not in {target} and could not be downloaded: {reason}",
-            f"Without a network: put {', '.join(missing_files(layout, target.parents[1]))} (plain or .gz) there, "
-            f"or point --data-dir or TORCHSTONE_DATA at a folder that holds {layout.folder}/raw.",
-        ) from error
-    return raw
+        yield
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
-def _move_into_place(raw: Path, stem: str, target: Path) -> Path:
-    source = find_idx(raw, stem)
+def _fetch(layout: MnistLayout, stem: str, folder: Path, data_dir: Path, source: Any) -> None:  # noqa: ANN401
+    from torchvision.datasets.utils import download_and_extract_archive  # noqa: PLC0415 - takes seconds, seldom needed
+
+    filename, md5 = next(entry for entry in source.resources if entry[0].removesuffix(".gz") == stem)
+    failures = []
+    for mirror in source.mirrors:
+        try:
+            with contextlib.redirect_stdout(sys.stderr), _timeout():  # stdout is for results
+                download_and_extract_archive(f"{mirror}{filename}", str(folder), filename=filename, md5=md5)
+        except (RuntimeError, OSError, EOFError, HTTPException, zlib.error) as error:
+            if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+                raise  # not the network's fault: no mirror would help
+            failures.append(f"{mirror}{filename}: {' '.join(str(error).split()) or type(error).__name__}")
+        else:
+            return
+    raise DataError(
+        f"{layout.name} is not in {layout.raw(data_dir)}, and {filename} could not be downloaded.\n"
+        + "\n".join(failures),
+        f"Without a network: put {', '.join(missing_files(layout, data_dir))} (plain or .gz) into that folder, "
+        f"or point --data-dir or TORCHSTONE_DATA at one that holds {layout.folder}/raw.",
+    )
+
+
+@contextlib.contextmanager
+def _timeout() -> Iterator[None]:
+    """Let connections fail that stay silent; torchvision would wait for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _move_into_place(fetched: Path, stem: str, raw: Path) -> Path:
+    source = find_idx(fetched, stem)
     if source is None:
         raise DataError(f"torchvision did not provide {stem}.", "Fetch it by hand.")
-    destination = target / source.name
+    raw.mkdir(parents=True, exist_ok=True)
+    destination = raw / source.name
     source.replace(destination)
     return destination
 

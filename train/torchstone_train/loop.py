@@ -6,18 +6,21 @@ repeated exactly.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from torchstone_train.batches import Batches
 from torchstone_train.classifier import ImageClassifier
+from torchstone_train.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.interrupt import GracefulInterrupt
 from torchstone_train.measure import Measured, Tally, measure
+from torchstone_train.observer import Record, TrainingObserver
 from torchstone_train.progress import Progress
 from torchstone_train.recipe import Recipe
 from torchstone_train.run_dir import RunDirectory, Weights
@@ -25,20 +28,6 @@ from torchstone_train.stopping import EarlyStopping, StopReason
 
 _GPU_CHECK_EVERY: Final = 64
 """Steps between two looks at the losses on a GPU: each look waits for it."""
-
-
-class NonFiniteLossError(ArithmeticError):
-    """The loss of a step is NaN or infinite.
-
-    Attributes:
-        epoch: from 1.
-        step: of the epoch, from 1.
-    """
-
-    def __init__(self, epoch: int, step: int, value: float) -> None:
-        super().__init__(f"the loss became {value} in epoch {epoch}, step {step}")
-        self.epoch = epoch
-        self.step = step
 
 
 class _InterruptedError(Exception):
@@ -81,7 +70,7 @@ class Outcome:
     stop_reason: StopReason
     best_epoch: int
     best: Mapping[str, Any] | None
-    history: list[dict[str, Any]]
+    history: list[Record]
     detail: str = ""
 
 
@@ -93,16 +82,25 @@ class TrainingLoop:
         run: where to write.
         info: the fields of `run.json` that are known beforehand.
         progress: where to report.
+        observers: are told of each epoch once its files are written.
     """
 
-    def __init__(self, task: TrainingTask, run: RunDirectory, info: Mapping[str, Any], progress: Progress) -> None:
+    def __init__(
+        self,
+        task: TrainingTask,
+        run: RunDirectory,
+        info: Mapping[str, Any],
+        progress: Progress,
+        observers: Sequence[TrainingObserver] = (),
+    ) -> None:
         self._task = task
         self._run = run
         self._info = info
         self._progress = progress
+        self._observers = observers
         self._optimizer = make_optimizer(task.recipe, task.model)
         self._stopping = EarlyStopping(task.recipe.patience, task.recipe.min_delta)
-        self._history: list[dict[str, Any]] = []
+        self._history: list[Record] = []
         self._best_weights: Weights | None = None
 
     def resume(self) -> int:
@@ -125,6 +123,8 @@ class TrainingLoop:
         """Train until the epochs are done, patience runs out, Ctrl-C, or the loss is no number; restore the best."""
         with GracefulInterrupt() as interrupt:
             epoch = self.resume()
+            for observer in self._observers:
+                observer.training_begins(self._history)
             try:
                 while epoch < self._task.recipe.epochs and not self._stopping.exhausted:
                     epoch += 1
@@ -142,6 +142,8 @@ class TrainingLoop:
         trained = self._train(epoch, interrupt)
         seconds = time.perf_counter() - started
         validated = measure(task.model, task.validation, task.class_names, task.device)
+        if not math.isfinite(validated.loss):  # the last step spoilt the weights
+            raise NonFiniteLossError(epoch, None, validated.loss)
         best = self._stopping.update(epoch, validated.metrics.accuracy)
         record = {
             "epoch": epoch,
@@ -150,18 +152,21 @@ class TrainingLoop:
             "learning_rate": self._optimizer.param_groups[0]["lr"],
             "images_per_second": len(task.train) / seconds,
             "seconds": time.perf_counter() - started,
+            "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "best": best,
         }
         self._history.append(record)
         self._save(epoch, is_best=best)
         self._progress.end_epoch(record)
+        for observer in self._observers:
+            observer.epoch_ended(record)
 
     def _train(self, epoch: int, interrupt: GracefulInterrupt) -> Measured:
         task, recipe = self._task, self._task.recipe
         generator = seed_epoch(task.seed, epoch)
         order = torch.randperm(len(task.train), generator=generator)
         tally = Tally(task.class_names, task.device)
-        check = _FiniteCheck(epoch, 1 if task.device.type == "cpu" else _GPU_CHECK_EVERY)
+        check = FiniteCheck(epoch, 1 if task.device.type == "cpu" else _GPU_CHECK_EVERY)
         task.model.train()
         for images, labels in task.train.walk(order, recipe.batch_size):
             if interrupt.requested:
@@ -218,29 +223,6 @@ class TrainingLoop:
             "seconds": sum(record["seconds"] for record in self._history),
             "metrics": {"validation": best},
         }
-
-
-class _FiniteCheck:
-    """Finds the first step whose loss is no number, looking only now and then."""
-
-    def __init__(self, epoch: int, every: int) -> None:
-        self._epoch = epoch
-        self._every = every
-        self._steps_seen = 0
-        self._losses: list[Tensor] = []
-
-    def add(self, loss: Tensor) -> None:
-        self._losses.append(loss)
-        if len(self._losses) >= self._every:
-            self.look()
-
-    def look(self) -> None:
-        values = torch.stack(self._losses).tolist() if self._losses else []
-        for offset, value in enumerate(values, start=1):
-            if not math.isfinite(value):
-                raise NonFiniteLossError(self._epoch, self._steps_seen + offset, value)
-        self._steps_seen += len(values)
-        self._losses.clear()
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:

@@ -50,12 +50,13 @@ class Progress:
         self._bar.update(images)
 
     def end_epoch(self, record: Mapping[str, Any]) -> None:
-        """Close the bar and print the epoch's line."""
-        self._bar.close()
+        """Print the epoch's line in place of the bar."""
         self.say(epoch_line(record, self._epochs))
 
     def say(self, message: str) -> None:
-        """Print a line."""
+        """Print a line; a bar that is still there goes, finished or not."""
+        if self._bar is not None:
+            self._bar.close()
         print(message, file=self._stream, flush=True)
 
 

@@ -6,13 +6,45 @@ from typing import Final
 from torchstone_runtime.errors import UsageError, suggestion
 from torchstone_train.recipe import Recipe
 
+SGD_CNN: Final = Recipe(
+    name="sgd-cnn",
+    summary="convolutions 20 (5x5), 46 (4x4), 70 (3x3), dense 512; SGD with momentum and weight decay, batch 36",
+    architecture="sgd-cnn",
+    optimizer="sgd",
+    lr=0.01,
+    momentum=0.9,
+    weight_decay=1e-4,
+    batch_size=36,
+    patience=0,
+    val_fraction=0.25,
+    mean=0.0,
+    std=1.0,
+)
+MLP: Final = Recipe(
+    name="mlp",
+    summary="flattened pixels, dense 512 and 256 with ReLU; Adam 0.001, batch 64",
+    architecture="mlp",
+)
 CNN3: Final = Recipe(
     name="cnn3",
     summary="three 3x3 convolutions (32, 64, 128) with pooling, dense 256, dropout 0.5; Adam 0.001, batch 64",
     architecture="cnn3",
 )
+MNIST_CNN: Final = Recipe(
+    name="mnist-cnn",
+    summary="3x3 convolutions 32 and 64 with pooling, dense 128; Adam 0.001, batch 64; made for MNIST",
+    architecture="mnist-cnn",
+)
+BN_CNN: Final = Recipe(
+    name="bn-cnn",
+    summary="3x3 convolutions 32 and 64 with batch norm, dense 256 and 128, dropout 0.5; Adam, weight decay 1e-4",
+    architecture="bn-cnn",
+    weight_decay=1e-4,
+    epochs=30,
+    patience=3,
+)
 
-RECIPES: Final[dict[str, Recipe]] = {recipe.name: recipe for recipe in (CNN3,)}
+RECIPES: Final[dict[str, Recipe]] = {recipe.name: recipe for recipe in (SGD_CNN, MLP, CNN3, MNIST_CNN, BN_CNN)}
 
 OVERRIDABLE: Final = frozenset(field.name for field in fields(Recipe)) - {"name", "summary", "architecture"}
 

@@ -20,6 +20,7 @@ _RUN_FILE: Final = "run.json"
 _HISTORY_FILE: Final = "history.jsonl"
 _WEIGHTS_FILE: Final = "best.safetensors"
 _CHECKPOINT_FILE: Final = "last/checkpoint.pt"
+_ENTRIES: Final = frozenset({_RUN_FILE, _HISTORY_FILE, _WEIGHTS_FILE, "last", "figures", "tensorboard", "report.html"})
 
 Weights = dict[str, torch.Tensor]
 
@@ -35,15 +36,12 @@ class RunDirectory:
         """Make an empty run directory.
 
         Raises:
-            UsageError: there is a run already and `overwrite` is not set, or other files lie there.
+            UsageError: there is a run already and `overwrite` is not set, or other files lie there; nothing is deleted.
             OutputError: it can't be made or written.
         """
         with reported_as_output_error(path):
             if path.is_dir() and any(path.iterdir()):
-                if not (path / _RUN_FILE).is_file():
-                    raise UsageError(f"{path} holds other files.", "Choose a new directory for the run.")
-                if not overwrite:
-                    raise UsageError(f"{path} holds a run already.", "Use --resume, --overwrite, or another --out.")
+                _check_replaceable(path, overwrite=overwrite)
                 shutil.rmtree(path)
             (path / "last").mkdir(parents=True, exist_ok=True)
         return cls(path)
@@ -138,3 +136,14 @@ class RunDirectory:
             return dict(torch.load(file, map_location="cpu", weights_only=True))
         except Exception as error:  # torch.load raises whatever its unpickler does
             raise DataError(f"{file} is damaged: {error}.", "Train again with --overwrite.") from error
+
+
+def _check_replaceable(path: Path, *, overwrite: bool) -> None:
+    names = {entry.name for entry in path.iterdir()}
+    # A kill may have left a file half-written, see `atomic_writer`.
+    foreign = sorted(name for name in names - _ENTRIES if not name.endswith(".partial"))
+    if _RUN_FILE not in names or foreign:
+        what = f" ({', '.join(foreign[:3])})" if foreign else ""
+        raise UsageError(f"{path} holds other files{what}.", "Choose a new directory for the run.")
+    if not overwrite:
+        raise UsageError(f"{path} holds a run already.", "Use --resume, --overwrite, or another --out.")

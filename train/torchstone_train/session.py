@@ -21,8 +21,10 @@ from torchstone_train.environment import git_commit, versions
 from torchstone_train.loop import Outcome, TrainingLoop, TrainingTask
 from torchstone_train.progress import Progress
 from torchstone_train.recipe import Recipe
+from torchstone_train.results import RunResults
 from torchstone_train.run_dir import RunDirectory
 from torchstone_train.stopping import StopReason
+from torchstone_train.validation_pass import pass_over
 
 _MAX_SEED = 2**32 - 1
 
@@ -88,13 +90,18 @@ def train(request: TrainingRequest) -> Outcome:
         f"{len(data.train.class_names)} classes"
     )
     try:
-        task = _prepare(request, data, device)
+        # First of all, so that a kill while the images are read leaves what --resume and --overwrite take for a run.
         run.write_info({**info, "stop_reason": str(StopReason.RUNNING)})
-        outcome = TrainingLoop(task, run, info, progress).fit()
+        task = _prepare(request, data, device)
+        results = RunResults(run, _title(request), progress.say)
+        outcome = TrainingLoop(task, run, info, progress, results.observers()).fit()
     except BaseException:
         _discard_unusable(run, request)
         raise
-    _report(outcome, run, progress)
+    progress.say(_summary(outcome))
+    if outcome.best is not None:
+        results.write(outcome, pass_over(task.model, task.validation, data.validation, device))
+    _conclude(outcome, run, progress)
     return outcome
 
 
@@ -135,7 +142,9 @@ def _open_run(request: TrainingRequest, info: dict[str, Any]) -> RunDirectory:
     if request.overwrite:
         raise UsageError("--resume and --overwrite contradict each other.", "Leave one out.")
     run = RunDirectory.open(request.out)
-    _check_same(run.read_info(), info)
+    before = run.read_info()
+    _check_same(before, info)
+    info["started"] = before["started"]
     return run
 
 
@@ -168,8 +177,12 @@ def _discard_unusable(run: RunDirectory, request: TrainingRequest) -> None:
         os.rmdir(run.path)  # noqa: PTH106 - beside the loop above
 
 
-def _report(outcome: Outcome, run: RunDirectory, progress: Progress) -> None:
-    progress.say(_summary(outcome))
+def _title(request: TrainingRequest) -> str:
+    ref = request.dataset
+    return f"{request.recipe.name} on {ref.kind if ref.path is None else ref.path.name}"
+
+
+def _conclude(outcome: Outcome, run: RunDirectory, progress: Progress) -> None:
     if outcome.stop_reason is StopReason.NON_FINITE_LOSS:
         kept = f"The best epoch, {outcome.best_epoch}, is kept." if outcome.best_epoch else "No epoch was completed."
         raise CheckFailedError(f"Training stopped: {outcome.detail}. {kept}", "Lower the learning rate: --lr.")

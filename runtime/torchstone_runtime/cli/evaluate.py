@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import PROVIDER_OPTION, THREADS_OPTION, VARIANT_OPTION
+from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.data_dir import default_data_dir
 from torchstone_runtime.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
     from torchstone_runtime.classifier import Classifier
+    from torchstone_runtime.data.catalog import DatasetRef
+    from torchstone_runtime.data.split import Split
     from torchstone_runtime.evaluation import Evaluation
     from torchstone_runtime.report.document import EvaluationDocument
 
@@ -42,6 +46,7 @@ def evaluate(bundle: Path, dataset: str, min_accuracy: float | None, **options: 
 
     Results go to stdout, or as one JSON document with --json -.
     """
+    require_component("cpu", "onnxruntime")
     document = _evaluate_to_files(bundle, dataset, **options)
     metrics = document.evaluation.metrics
     if min_accuracy is not None and metrics.accuracy < min_accuracy:
@@ -64,6 +69,7 @@ def _evaluate_to_files(
     report: Path | None,
 ) -> "EvaluationDocument":
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
     from torchstone_runtime.files import require_writable_parent  # noqa: PLC0415
 
     to_stdout = json_file is not None and str(json_file) == "-"
@@ -76,48 +82,48 @@ def _evaluate_to_files(
     targets = [path for path in (*files.values(), predictions) if path is not None]
     if len(set(targets)) != len(targets):
         raise UsageError("Two outputs have the same file name.", "Give each its own.")
-    for path in targets:
-        require_writable_parent(path)
     with Classifier.load(bundle, variant=variant, provider=provider, threads=threads) as classifier:
-        document = _measure(classifier, bundle, dataset, data_dir, split, predictions)
+        chosen, reason = _find_split(classifier, DatasetRef.parse(dataset), data_dir, split)
+        for path in targets:
+            require_writable_parent(path)
+        evaluation = _run(classifier, chosen, predictions)
+    document = _document(classifier, str(bundle), dataset, chosen, reason, evaluation)
     _write_reports(document, files, to_stdout=to_stdout)
     return document
 
 
-def _measure(
-    classifier: "Classifier",
-    bundle: Path,
-    dataset: str,
-    data_dir: Path | None,
-    split: str,
-    predictions: Path | None,
-) -> "EvaluationDocument":
-    from torchstone_runtime.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.data.catalog import Dataset, DatasetRef  # noqa: PLC0415
-    from torchstone_runtime.evaluation import align_classes, certified_fingerprint, choose_split  # noqa: PLC0415
-    from torchstone_runtime.report.document import EvaluationDocument  # noqa: PLC0415
+def _find_split(classifier: "Classifier", ref: "DatasetRef", data_dir: Path | None, wanted: str) -> tuple["Split", str]:
+    from torchstone_runtime.data.catalog import Dataset  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.evaluation import align_classes, choose_split  # noqa: PLC0415
 
-    ref = DatasetRef.parse(dataset)
     names = classifier.class_names if ref.kind == "folder" else None
     source = Dataset(ref, data_dir or default_data_dir(), classifier.input_spec, names)
-    manifest = Bundle.open(bundle).manifest if bundle.is_dir() else None
-    chosen, reason = choose_split(source, split, manifest.provenance if manifest else {})
-    chosen = align_classes(chosen, classifier.class_names)
-    evaluation = _run(classifier, chosen, predictions)
+    provenance = classifier.bundle.manifest.provenance if classifier.bundle else {}
+    chosen, reason = choose_split(source, wanted, provenance)
+    return align_classes(chosen, classifier.class_names), reason
+
+
+def _document(
+    classifier: "Classifier", bundle: str, dataset: str, split: "Split", reason: str, evaluation: "Evaluation"
+) -> "EvaluationDocument":
+    from torchstone_runtime.evaluation import certified_fingerprint  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.report.document import EvaluationDocument  # noqa: PLC0415
+
+    manifest = classifier.bundle.manifest if classifier.bundle else None
     return EvaluationDocument(
         model=classifier.name,
-        bundle=str(bundle),
+        bundle=bundle,
         sha256=manifest.variants[classifier.plan.variant].sha256 if manifest else None,
         plan=classifier.plan,
-        dataset=str(ref),
-        split=chosen,
+        dataset=dataset,
+        split=split,
         split_reason=reason,
-        certified=chosen.fingerprint == certified_fingerprint(manifest.provenance if manifest else {}),
+        certified=split.fingerprint == certified_fingerprint(manifest.provenance if manifest else {}),
         evaluation=evaluation,
     )
 
 
-def _run(classifier: "Classifier", split: Any, predictions: Path | None) -> "Evaluation":  # noqa: ANN401
+def _run(classifier: "Classifier", split: "Split", predictions: Path | None) -> "Evaluation":
     from torchstone_runtime.evaluation import evaluate as measure  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.files import atomic_writer  # noqa: PLC0415
     from torchstone_runtime.report.csv_files import PredictionsCsv  # noqa: PLC0415
@@ -146,4 +152,4 @@ def _write_reports(document: "EvaluationDocument", files: dict[str, Path | None]
         if path is not None:
             write_atomic(path, contents[kind]())
             click.echo(f"wrote {path}", err=True)
-    click.echo(as_json if to_stdout else terminal.render_text(document))
+    echo_result(as_json if to_stdout else terminal.render_text(document))

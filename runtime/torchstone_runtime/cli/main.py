@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import sys
 import traceback
+import warnings
 from typing import Final, NoReturn
 
 import click
@@ -78,6 +79,8 @@ def torchstone(debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 fine, 1 a check failed, 2 bad usage or input, 70 a fault of Torchstone's own."""
+    # Such a picture is refused, with a message of our own.
+    warnings.filterwarnings("ignore", message="Image size .* could be decompression bomb")
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given or bool(os.environ.get("TORCHSTONE_DEBUG"))
     code = _run([argument for argument in given if argument != "--debug"], debug=debug)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import PROVIDER_OPTION, THREADS_OPTION, VARIANT_OPTION
 from torchstone_runtime.errors import CheckFailedError, DataError, ImageError
 
@@ -37,21 +38,26 @@ def predict(
 
     A file that is not an image is reported and the others are done; the exit code is then 1, or 2 if none was one.
     """
+    require_component("cpu", "onnxruntime")
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
 
     failed = done = 0
     with Classifier.load(bundle, variant=variant, provider=provider, threads=threads) as classifier:
         for path, answer in _answers(classifier, _expand(paths), top):
             if isinstance(answer, ImageError):
+                if len(paths) == 1 and not paths[0].is_dir():
+                    raise answer
                 failed += 1
-                click.echo(f"Error: {answer}", err=True)
+                click.echo(f"left out: {answer}", err=True)
             else:
                 done += 1
                 click.echo(_as_json(path, answer) if as_json else _as_text(path, answer))
     if failed and not done:
-        raise DataError("None of the files could be classified." if failed > 1 else "The file could not be classified.")
+        raise DataError(f"None of the {failed:,} files could be classified.", "The lines above say why.")
     if failed:
-        raise CheckFailedError(f"{failed:,} of {failed + done:,} files could not be classified.")
+        raise CheckFailedError(
+            f"{failed:,} of {failed + done:,} files could not be classified.", "The lines above say why."
+        )
 
 
 def _expand(paths: tuple[Path, ...]) -> Iterator[Path]:
@@ -71,7 +77,7 @@ def _expand(paths: tuple[Path, ...]) -> Iterator[Path]:
 def _answers(classifier: "Classifier", paths: Iterator[Path], top: int) -> Iterator[tuple[Path, Answer]]:
     from torchstone_runtime.prediction import decode_in_batches  # noqa: PLC0415 - --help must not load NumPy
 
-    for names, pixels, errors in decode_in_batches(paths, classifier.input_spec, classifier.plan.threads):
+    for names, pixels, errors in decode_in_batches(paths, classifier.input_spec):
         answers = iter(classifier.predict(pixels).top(top))
         yield from ((name, errors[name] if name in errors else next(answers)) for name in names)
 

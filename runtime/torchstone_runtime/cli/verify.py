@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import PROVIDER_OPTION
 from torchstone_runtime.data_dir import default_data_dir
 from torchstone_runtime.errors import BundleError, CheckFailedError, MissingComponentError, UsageError
@@ -30,6 +31,7 @@ def verify(bundle: Path, run: Path | None, dataset: str | None, data_dir: Path |
     With --data, every decision over the test split is compared with those certified at the export. With --run, the
     certificate is made anew against the PyTorch model (needs torchstone[export]). Exit code 1 where a check fails.
     """
+    require_component("cpu", "onnxruntime")
     from torchstone_runtime.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
 
     if dataset is not None:
@@ -88,7 +90,7 @@ def _check_decisions(
         raise CheckFailedError(
             f"{variant} does not decide as it was certified to: accuracy {found.metrics.accuracy:.4f}, "
             f"certified {certified_accuracy:.4f}.",
-            "Don't use it on this machine; compare the sample-by-sample output of 'torchstone evaluate --predictions'.",
+            "Don't rely on it on this machine; 'torchstone evaluate --predictions FILE.csv' shows every margin.",
         )
     click.echo(
         f"{variant:<12} all {len(split):,} test decisions are those of the certificate "

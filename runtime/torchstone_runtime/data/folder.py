@@ -68,12 +68,19 @@ def folder_parts(root: Path) -> dict[str, Path]:
     has_train, has_test = (root / "train").is_dir(), (root / "test").is_dir()
     if has_train and has_test:
         return {"train": root / "train", "test": root / "test"} | ({"validation": validation} if validation else {})
-    if has_train and validation:
-        raise DataError(
-            f"{root} has train/ and {validation.name}/ but no test/.",
-            "Add a test/ folder that training never sees, or give the one tree that is to be split.",
-        )
+    for present, lacking in (("train", "test"), ("test", "train")):
+        if (root / present).is_dir() and _has_class_folders(root / present):
+            raise DataError(
+                f"{root} has {present}/ but no {lacking}/.",
+                f"Add {lacking}/, or give the one tree that is meant: folder:{root / present}",
+            )
     return {"whole": root}
+
+
+def _has_class_folders(root: Path) -> bool:
+    # A class may be called "train"; then there are pictures in its folder, not folders.
+    entries = [entry for entry in root.iterdir() if not entry.name.startswith(".")]
+    return bool(entries) and all(entry.is_dir() for entry in entries)
 
 
 def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, ...] | None = None) -> Split:

@@ -62,6 +62,7 @@ class EvaluationDocument:
                 "reason": self.plan.reason,
                 "threads": self.plan.threads,
                 "seconds": self.evaluation.seconds,
+                "images_per_second": self.images_per_second,
                 "onnxruntime": ort.__version__,
                 "numpy": np.__version__,
                 "python": platform.python_version(),

@@ -40,7 +40,7 @@ def per_class_table(metrics: Metrics) -> list[str]:
 
 def confusion_table(metrics: Metrics) -> list[str]:
     """Return the confusion matrix, a line a true class; columns are numbered as the rows are."""
-    names = [f"{index} {name}" for index, name in enumerate(metrics.class_names)]
+    names = [_numbered(index, name) for index, name in enumerate(metrics.class_names)]
     width = max(map(len, names))
     cell = max(len(f"{metrics.confusion.max():,}"), len(str(len(names) - 1)), 3) + 1
     header = " " * width + "".join(f"{index:>{cell}}" for index in range(len(names)))
@@ -49,6 +49,10 @@ def confusion_table(metrics: Metrics) -> list[str]:
         for name, row in zip(names, metrics.confusion.tolist(), strict=True)
     ]
     return [header, *rows]
+
+
+def _numbered(index: int, name: str) -> str:
+    return name if name == str(index) else f"{index} {name}"
 
 
 def _row(name: str, width: int, values: Average, support: int) -> str:

@@ -1,0 +1,155 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from torchstone_runtime.metrics import Metrics, confusion_matrix, metrics_from_confusion, wilson_interval
+
+NAMES = tuple("abcdefgh")
+MAX_CLASSES = len(NAMES)
+
+
+def measure(true: list[int], predicted: list[int], classes: int) -> Metrics:
+    """Return our metrics of two lists of labels."""
+    matrix = confusion_matrix(np.array(true, dtype=np.int64), np.array(predicted, dtype=np.int64), classes)
+    return metrics_from_confusion(matrix, NAMES[:classes])
+
+
+@st.composite
+def labellings(draw: st.DrawFn) -> tuple[list[int], list[int], int]:
+    """Draw true and predicted labels, often with classes that occur in neither or in one only."""
+    classes = draw(st.integers(2, MAX_CLASSES))
+    label = st.integers(0, classes - 1)
+    pairs = draw(st.lists(st.tuples(label, label), min_size=1, max_size=60))
+    return [true for true, _ in pairs], [predicted for _, predicted in pairs], classes
+
+
+@settings(deadline=None, max_examples=60)
+@given(labellings())
+def test_per_class_figures_are_those_of_scikit_learn(case: tuple[list[int], list[int], int]) -> None:
+    """Precision, recall, F1 and support of every class agree, classes without samples or predictions included."""
+    true, predicted, classes = case
+    expected = sk.precision_recall_fscore_support(true, predicted, labels=range(classes), zero_division=0)
+    found = measure(true, predicted, classes).per_class
+    np.testing.assert_allclose([c.precision for c in found], expected[0], atol=1e-15)
+    np.testing.assert_allclose([c.recall for c in found], expected[1], atol=1e-15)
+    np.testing.assert_allclose([c.f1 for c in found], expected[2], atol=1e-15)
+    assert [c.support for c in found] == expected[3].tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(labellings(), st.sampled_from(["macro", "weighted"]))
+def test_averages_are_those_of_scikit_learn(case: tuple[list[int], list[int], int], average: str) -> None:
+    """Macro and weighted averages run over all classes that the model knows."""
+    true, predicted, classes = case
+    expected = sk.precision_recall_fscore_support(
+        true, predicted, labels=range(classes), average=average, zero_division=0
+    )
+    found = getattr(measure(true, predicted, classes), average)
+    np.testing.assert_allclose([found.precision, found.recall, found.f1], expected[:3], atol=1e-14)
+
+
+@settings(deadline=None, max_examples=60)
+@given(labellings())
+def test_confusion_matrix_and_accuracy_are_those_of_scikit_learn(case: tuple[list[int], list[int], int]) -> None:
+    """Rows are true classes, columns predicted ones, and the accuracy is the share on the diagonal."""
+    true, predicted, classes = case
+    found = measure(true, predicted, classes)
+    assert found.confusion.tolist() == sk.confusion_matrix(true, predicted, labels=range(classes)).tolist()
+    assert found.accuracy == sk.accuracy_score(true, predicted)
+    assert (found.total, found.correct) == (len(true), sum(map(int.__eq__, true, predicted)))
+
+
+def test_a_worked_example() -> None:
+    """Of four samples three are right; the figures are those that one finds on paper."""
+    found = measure([0, 0, 1, 1], [0, 1, 1, 1], 3)
+    a, b, c = found.per_class
+    assert (a.precision, a.recall, a.f1, a.support) == pytest.approx((1.0, 0.5, 2 / 3, 2))
+    assert (b.precision, b.recall, b.f1, b.support) == pytest.approx((2 / 3, 1.0, 0.8, 2))
+    assert (c.precision, c.recall, c.f1, c.support) == (0.0, 0.0, 0.0, 0)
+    assert found.accuracy == 0.75
+    assert found.macro.recall == pytest.approx(0.5)
+    assert found.weighted.recall == pytest.approx(0.75)
+
+
+def test_no_samples_at_all_give_zeros() -> None:
+    """An empty evaluation has accuracy 0, all ratios 0 and an interval that excludes nothing."""
+    found = metrics_from_confusion(np.zeros((3, 3), dtype=np.int64), NAMES[:3])
+    assert (found.accuracy, found.accuracy_interval) == (0.0, (0.0, 1.0))
+    assert found.weighted.f1 == found.macro.f1 == 0.0
+
+
+def test_most_confused_lists_the_largest_cells_first() -> None:
+    """Cells off the diagonal come by size, empty ones never."""
+    found = metrics_from_confusion(np.array([[9, 1, 0], [0, 5, 4], [2, 0, 7]]), NAMES[:3])
+    assert found.most_confused(2) == [("b", "c", 4), ("c", "a", 2)]
+    assert len(found.most_confused(99)) == 3
+
+
+@pytest.mark.parametrize(("true", "predicted"), [([0, 3], [0, 0]), ([0, 0], [-1, 0])])
+def test_labels_out_of_range_are_refused(true: list[int], predicted: list[int]) -> None:
+    """A label that is no class would land in a wrong cell."""
+    with pytest.raises(ValueError, match=r"labels must lie in 0\.\.2"):
+        measure(true, predicted, 3)
+
+
+def test_lists_of_different_length_are_refused() -> None:
+    """One prediction a sample."""
+    with pytest.raises(ValueError, match="2 true labels but 1 predictions"):
+        measure([0, 1], [0], 3)
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [
+        (81, 263, 0.255289, 0.366210),  # R. G. Newcombe, Statistics in Medicine 17 (1998), table I, method 3
+        (15, 148, 0.062386, 0.160472),
+        (0, 20, 0.0, 0.161125),
+        (1, 29, 0.006113, 0.171755),
+    ],
+)
+def test_wilson_interval_has_the_published_values(successes: int, trials: int, low: float, high: float) -> None:
+    """The bounds are those that Newcombe's comparison of intervals tabulates."""
+    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=6e-5)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_interval_contains_the_share_and_narrows(case: tuple[int, int]) -> None:
+    """It lies in 0 to 1, around the share, and ten times the trials make it narrower."""
+    successes, trials = case
+    low, high = wilson_interval(successes, trials)
+    share = successes / trials
+    assert 0 <= low <= share <= high <= 1
+    assert low < high
+    narrow_low, narrow_high = wilson_interval(10 * successes, 10 * trials)
+    assert narrow_high - narrow_low < high - low
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10**5).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_interval_mirrors(case: tuple[int, int]) -> None:
+    """Counting failures instead of successes mirrors the interval."""
+    successes, trials = case
+    low, high = wilson_interval(successes, trials)
+    mirrored_low, mirrored_high = wilson_interval(trials - successes, trials)
+    assert math.isclose(low, 1 - mirrored_high, abs_tol=1e-12)
+    assert math.isclose(high, 1 - mirrored_low, abs_tol=1e-12)
+
+
+def test_json_form_holds_every_figure() -> None:
+    """The JSON data states the counts, the interval and the matrix as numbers."""
+    data = measure([0, 1, 1], [0, 1, 0], 2).to_json()
+    assert (data["samples"], data["correct"], data["accuracy"]) == (3, 2, pytest.approx(2 / 3))
+    assert data["confusion_matrix"] == [[1, 0], [1, 1]]
+    assert data["accuracy_interval_95"] == list(wilson_interval(2, 3))
+    assert data["per_class"][1] == {
+        "class": "b",
+        "precision": 1.0,
+        "recall": 0.5,
+        "f1": pytest.approx(2 / 3),
+        "support": 2,
+    }

@@ -1,0 +1,79 @@
+"""A dataset so small that a training takes a moment, and what several tests do with it."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from support import run_torchstone
+from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_train import session
+from torchstone_train.data import load_training_data
+from torchstone_train.loop import Outcome, TrainingLoop
+from torchstone_train.observer import TrainingObserver
+from torchstone_train.progress import Progress
+from torchstone_train.recipes import CNN3
+from torchstone_train.run_dir import RunDirectory
+
+Fit = Callable[..., tuple[Outcome, RunDirectory]]
+
+
+@pytest.fixture(scope="session")
+def tiny_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """180 gray images of 10 x 10 in three classes that differ in brightness, with noise that blurs the border."""
+    generator = np.random.default_rng(7)
+    labels = np.arange(180) % 3
+    images = 70 + 50 * labels[:, None, None] + generator.normal(0, 22, 180)[:, None, None]
+    noisy = images + generator.normal(0, 40, (180, 10, 10))
+    file = tmp_path_factory.mktemp("tiny") / "tiny.npz"
+    np.savez(file, images=noisy.clip(0, 255).astype(np.uint8), labels=labels)
+    return file
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three epochs on `tiny_npz`, made by the command line. Don't change it: copy it."""
+    run = tmp_path_factory.mktemp("tiny-run") / "run"
+    result = run_torchstone("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "3", "--out", run)
+    assert result.returncode == 0, result.stderr
+    return run
+
+
+@pytest.fixture
+def fit(tiny_npz: Path, tmp_path: Path) -> Fit:
+    """Train in this process, without pictures: recipe fields by name, and what else differs from a plain training."""
+
+    def run_loop(  # noqa: PLR0913 - each test gives one or two
+        *,
+        seed: int = 0,
+        dataset: str = f"npz:{tiny_npz}",
+        out: str = "run",
+        budget: int | None = None,
+        network: nn.Module | None = None,
+        observers: Sequence[TrainingObserver] = (),
+        **overrides: Any,  # noqa: ANN401
+    ) -> tuple[Outcome, RunDirectory]:
+        recipe = replace(CNN3, **{"epochs": 2, **overrides})
+        request = session.TrainingRequest(
+            recipe=recipe,
+            dataset=DatasetRef.parse(dataset),
+            data_dir=tmp_path,
+            out=tmp_path / out,
+            seed=seed,
+            resident_budget=budget,
+        )
+        data = load_training_data(request.dataset, tmp_path, recipe, seed)
+        task = session._prepare(request, data, torch.device("cpu"))
+        if network is not None:
+            task.model.network = network
+        run = RunDirectory.create(request.out, overwrite=True)
+        progress = Progress(recipe.epochs, io.StringIO())
+        return TrainingLoop(task, run, {}, progress, observers).fit(), run
+
+    return run_loop

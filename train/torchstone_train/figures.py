@@ -1,0 +1,234 @@
+"""A run's pictures as PNG and SVG files, drawn by matplotlib without a display.
+
+The same run gives the same bytes. Colours are Okabe and Ito's, which people with any colour vision tell apart; lines
+differ in dashes and markers as well.
+"""
+
+import io
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from torchstone_runtime.files import reported_as_output_error, write_atomic
+from torchstone_runtime.metrics import Float64Array, Metrics
+from torchstone_train.curves import CURVES
+from torchstone_train.observer import Record
+
+NumberArray = npt.NDArray[np.int64] | Float64Array
+
+_SERIES: Final[dict[str, dict[str, Any]]] = {
+    "train": {"color": "#D55E00", "linestyle": (0, (4, 1.5)), "marker": "s", "markersize": 3.2},
+    "validation": {"color": "#0072B2", "linestyle": "-", "marker": "o", "markersize": 3.8},
+}
+_INK: Final = "#1d2430"
+_SOFT: Final = "#5c6675"
+_GRID: Final = "#dfe3e8"
+_STYLE: Final[dict[Any, Any]] = {
+    "axes.edgecolor": _GRID,
+    "axes.labelcolor": _SOFT,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
+    "font.size": 9,
+    "grid.color": _GRID,
+    "svg.hashsalt": "torchstone",
+    "text.color": _INK,
+    "text.parse_math": False,  # a class may be called "$"
+    "xtick.color": _SOFT,
+    "ytick.color": _SOFT,
+}
+_DPI: Final = 144
+_MOST_COUNTS: Final = 24
+"""Classes up to which the cells of a confusion matrix bear numbers."""
+_MOST_NAMES: Final = 60
+"""Classes up to which each is named."""
+_LONGEST_NAME: Final = 22
+_LONGEST_TITLE: Final = 70
+_COUNTED: Final = "Confusion matrix: number of images"
+_NORMALIZED: Final = "Confusion matrix: share of each true class, in %"
+_SHORT_NAME: Final = 2
+"""Characters up to which names stand beside each other without being turned."""
+_SHORT_NUMBER: Final = 4
+_DARK: Final = 0.6
+"""Shade (0 to 1) from which white reads better than ink."""
+_HALF_PERCENT: Final = 0.005
+
+
+def save_figures(folder: Path, history: Sequence[Record], metrics: Metrics, title: str) -> None:
+    """Write `curves`, `confusion`, `confusion_normalized` and `f1_by_class`, each as PNG and SVG.
+
+    Args:
+        folder: is made where it is missing.
+        history: an epoch a record; without any, no curves are drawn.
+        metrics: of the validation split.
+        title: of the run, on one line.
+
+    Raises:
+        OutputError: a file can't be written.
+    """
+    with reported_as_output_error(folder):
+        folder.mkdir(exist_ok=True)
+    with mpl.rc_context(_STYLE):
+        figures = {
+            "confusion": confusion_figure(metrics, title, normalized=False),
+            "confusion_normalized": confusion_figure(metrics, title, normalized=True),
+            "f1_by_class": f1_figure(metrics, title),
+        }
+        if history:
+            figures["curves"] = curves_figure(history, title)
+        for name, figure in figures.items():
+            write_atomic(folder / f"{name}.png", _encode(figure, "png"))
+            write_atomic(folder / f"{name}.svg", _encode(figure, "svg"))
+
+
+def confusion_png(metrics: Metrics, title: str, *, normalized: bool) -> bytes:
+    """Return the confusion matrix as a PNG file."""
+    with mpl.rc_context(_STYLE):
+        return _encode(confusion_figure(metrics, title, normalized=normalized), "png")
+
+
+def curves_figure(history: Sequence[Record], title: str) -> Figure:
+    """Draw loss, accuracy, precision, recall and F1 over the epochs, for training and validation."""
+    figure = Figure(figsize=(10.5, 6.2), layout="constrained")
+    figure.suptitle(_shorten(title, _LONGEST_TITLE), x=0.012, ha="left")
+    axes = figure.subplots(2, 3).ravel()
+    for axis, (key, name) in zip(axes, CURVES.items(), strict=False):
+        _draw_curve(axis, history, key, name)
+    axes[-1].axis("off")
+    handles, labels = axes[0].get_legend_handles_labels()
+    axes[-1].legend(handles, labels, loc="upper left", frameon=False, fontsize=10, handlelength=3)
+    return figure
+
+
+def _draw_curve(axis: Axes, history: Sequence[Record], key: str, name: str) -> None:
+    epochs = [record["epoch"] for record in history]
+    for part, style in _SERIES.items():
+        values = [record[part][key] for record in history]
+        axis.plot(epochs, values, label=part, linewidth=1.6, **style)
+    best = [record["epoch"] for record in history if record["best"]]
+    if best:
+        axis.axvline(best[-1], color=_SOFT, linewidth=1, linestyle=":", zorder=0, label=f"best epoch ({best[-1]})")
+    axis.set_title(name)
+    axis.set_xlabel("epoch")
+    axis.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    axis.grid(axis="y")
+    axis.set_axisbelow(True)
+    if key == "loss":
+        axis.set_ylim(bottom=0)
+    else:
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+
+
+def confusion_figure(metrics: Metrics, title: str, *, normalized: bool) -> Figure:
+    """Draw the confusion matrix: rows are true classes; counts, or shares of their row."""
+    count = len(metrics.per_class)
+    side = min(4 + 0.42 * count, 14.0)
+    figure = Figure(figsize=(side + 0.9, side), layout="constrained")
+    _set_titles(figure, title, _NORMALIZED if normalized else _COUNTED)
+    axis = figure.subplots()
+    shares = _row_shares(metrics)
+    values = shares if normalized else metrics.confusion
+    # The root makes rare confusions visible beside a diagonal near 1.
+    norm = PowerNorm(0.5, vmin=0, vmax=1 if normalized else max(1, int(metrics.confusion.max())))
+    picture = axis.imshow(values, cmap="Blues", norm=norm)
+    if count <= _MOST_COUNTS:
+        _write_cells(axis, values, norm, _percent if normalized else "{:,}".format)
+    _name_classes(axis, metrics)
+    axis.spines[:].set_visible(False)
+    bar = figure.colorbar(picture, ax=axis, fraction=0.046, pad=0.02)
+    bar.outline.set_visible(False)
+    if normalized:
+        bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
+    return figure
+
+
+def _row_shares(metrics: Metrics) -> Float64Array:
+    support = np.maximum(metrics.confusion.sum(axis=1, keepdims=True), 1)
+    shares: Float64Array = metrics.confusion / support
+    return shares
+
+
+def _write_cells(axis: Axes, values: NumberArray, norm: PowerNorm, write: Callable[[Any], str]) -> None:
+    texts = {position: write(value) for position, value in np.ndenumerate(values) if value}
+    size = 8.5 if max(map(len, texts.values()), default=0) <= _SHORT_NUMBER else 7
+    for (row, column), text in texts.items():
+        color = "white" if norm(values[row, column]) > _DARK else _INK
+        axis.text(column, row, text, ha="center", va="center", color=color, fontsize=size)
+
+
+def _percent(share: float) -> str:
+    return "<1" if share < _HALF_PERCENT else f"{100 * share:.0f}"
+
+
+def _name_classes(axis: Axes, metrics: Metrics) -> None:
+    step = math.ceil(len(metrics.per_class) / _MOST_NAMES)
+    positions = range(0, len(metrics.per_class), step)
+    names = [_shorten(metrics.per_class[index].name, _LONGEST_NAME) for index in positions]
+    if max(map(len, names)) <= _SHORT_NAME:
+        axis.set_xticks(positions, names)
+    else:
+        axis.set_xticks(positions, names, rotation=45, ha="right", rotation_mode="anchor")
+    axis.set_yticks(positions, names)
+    axis.tick_params(length=0)
+    axis.set_xlabel("predicted class")
+    axis.set_ylabel("true class")
+
+
+def f1_figure(metrics: Metrics, title: str) -> Figure:
+    """Draw a bar of F1 for each class; of very many classes, the lowest ones."""
+    shown = list(metrics.per_class)
+    note = ""
+    if len(shown) > _MOST_NAMES:
+        shown = sorted(shown, key=lambda item: item.f1)[:_MOST_NAMES]
+        note = f" (the {_MOST_NAMES} lowest of {len(metrics.per_class)})"
+    figure = Figure(figsize=(8, 1.5 + 0.28 * len(shown)), layout="constrained")
+    _set_titles(figure, title, f"F1 by class{note}; dashed: macro average, {metrics.macro.f1:.4f}")
+    axis = figure.subplots()
+    axis.barh(range(len(shown)), [item.f1 for item in shown], color="#0072B2", height=0.68)
+    for position, item in enumerate(shown):
+        axis.text(1.02, position, f"{item.f1:.3f}", va="center")
+    axis.axvline(metrics.macro.f1, color="#D55E00", linewidth=1.4, linestyle=(0, (4, 2)))
+    axis.set_yticks(range(len(shown)), [_shorten(item.name, _LONGEST_NAME) for item in shown])
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1.1)
+    axis.set_xticks(np.linspace(0, 1, 6))
+    axis.grid(axis="x")
+    axis.set_axisbelow(True)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    return figure
+
+
+def _set_titles(figure: Figure, title: str, subtitle: str) -> None:
+    figure.suptitle(f"{_shorten(title, _LONGEST_TITLE)}, validation split\n{subtitle}", x=0.012, ha="left")
+
+
+def _shorten(text: str, longest: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def _encode(figure: Figure, kind: str) -> bytes:
+    # No date and no version: the same figure gives the same bytes.
+    metadata: dict[str, None] = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # such a letter is drawn as a box
+        figure.savefig(buffer, format=kind, dpi=_DPI, facecolor="white", metadata=metadata)
+    return buffer.getvalue()
