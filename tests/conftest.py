@@ -8,6 +8,9 @@ import pytest
 
 from readme import run_session
 from support import run_torchstone
+from torchstone_train.openmp import wait_passively
+
+wait_passively()  # before any test imports PyTorch
 
 
 @pytest.fixture(scope="session")

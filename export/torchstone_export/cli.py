@@ -7,6 +7,7 @@ import click
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.data_dir import default_data_dir
 from torchstone_runtime.errors import UsageError, suggestion
+from torchstone_train.openmp import wait_passively
 
 _PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm")
 
@@ -25,6 +26,7 @@ def export(run: Path, out: Path, torchscript: bool, data_dir: Path | None, datas
     """
     require_component("export", *_PACKAGES)
     require_component("cpu", "onnxruntime")
+    wait_passively()
     from torchstone_export.pipeline import ExportRequest, export_run  # noqa: PLC0415 - loads PyTorch
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
 
@@ -41,6 +43,7 @@ def export(run: Path, out: Path, torchscript: bool, data_dir: Path | None, datas
 def quickstart(out: Path) -> int:
     """Show the whole line in under a minute: train on the embedded digits, export, verify, evaluate without PyTorch."""
     require_component("all", *_PACKAGES, "onnxruntime")
+    wait_passively()
     from torchstone_export.quickstart import run_quickstart  # noqa: PLC0415 - loads PyTorch
 
     return run_quickstart(out)
@@ -67,6 +70,7 @@ def reproduce(recipes: tuple[str, ...], seeds: int, out: Path, results: Path, da
         if recipe not in DOCUMENTS:
             raise UsageError(f"No starting document stands behind '{recipe}'.", suggestion(recipe, DOCUMENTS))
     require_component("all", *_PACKAGES, "onnxruntime")
+    wait_passively()
     from torchstone_export.reproduce import reproduce as run_all  # noqa: PLC0415 - loads PyTorch
     from torchstone_export.results_page import render_results  # noqa: PLC0415
     from torchstone_runtime.files import require_writable_parent, write_atomic  # noqa: PLC0415
@@ -89,6 +93,7 @@ def recertify(bundle: Path, run: Path, dataset: str | None, data_dir: Path | Non
     """
     require_component("export", *_PACKAGES)
     require_component("cpu", "onnxruntime")
+    wait_passively()
     from torchstone_export.recertify import recertify_bundle  # noqa: PLC0415 - loads PyTorch
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
 

@@ -117,16 +117,17 @@ def _to_pixels(image: Image.Image, spec: InputSpec, name: str) -> Uint8Array:
             "Scale the picture down first.",
         )
     upright = ImageOps.exif_transpose(image)
-    converted = _to_eight_bits(upright, name).convert(spec.color)
+    converted = _to_eight_bits(upright, name, image.format).convert(spec.color)
     if converted.size != (spec.width, spec.height):
         converted = converted.resize((spec.width, spec.height), _FILTERS[spec.resample])
     pixels = np.asarray(converted, dtype=np.uint8)
     return pixels[np.newaxis] if spec.channels == 1 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
 
 
-def _to_eight_bits(image: Image.Image, name: str) -> Image.Image:
+def _to_eight_bits(image: Image.Image, name: str, name_of_format: str | None) -> Image.Image:
     # Pillow's own conversion of these modes clips at 255 instead of scaling.
-    if image.mode in _SIXTEEN_BIT_MODES:
+    # Pillow opens a 16-bit PGM file as 32-bit integers, scaled to 0..65535.
+    if image.mode in _SIXTEEN_BIT_MODES or (image.mode == "I" and name_of_format == "PPM"):
         values = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))
     if image.mode in ("I", "F"):

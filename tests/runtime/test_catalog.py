@@ -92,3 +92,9 @@ def test_an_npz_file_is_divided_the_same_way_each_time(tmp_path: Path) -> None:
     dataset = Dataset(DatasetRef.parse(f"npz:{tmp_path}/d.npz"), tmp_path)
     assert dataset.test().fingerprint == dataset.test().fingerprint
     assert np.bincount(dataset.test().labels).tolist() == [2, 2, 2, 2]
+
+
+def test_a_home_directory_that_does_not_exist_is_named() -> None:
+    """`~nobody` is a mistake of the user's, not a fault."""
+    with pytest.raises(UsageError, match="no home directory"):
+        DatasetRef.parse("folder:~there-is-no-such-user/photos")

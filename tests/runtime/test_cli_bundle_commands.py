@@ -137,3 +137,11 @@ def test_a_closed_pipe_is_no_fault(digits_bundle: Path, arguments: list[str]) ->
     with process.stderr:
         assert process.stderr.read() == ""
     assert process.wait() == 0
+
+
+def test_a_terminal_without_the_sign_shows_it_escaped(digits_bundle: Path) -> None:
+    """A character set that lacks the ellipsis doesn't end the command."""
+    result = run_torchstone("inspect", digits_bundle, env={"PYTHONIOENCODING": "latin-1"})
+
+    assert result.returncode == 0, result.stderr
+    assert "\\u2026" in result.stdout

@@ -147,3 +147,11 @@ def test_an_encoded_png_decodes_to_the_same_pixels(color: ColorMode) -> None:
     pixels = GENERATOR.integers(0, 256, (channels, 12, 10), dtype=np.uint8)
     spec = InputSpec(color=color, height=12, width=10, mean=(0.5,) * channels, std=(0.5,) * channels)
     np.testing.assert_array_equal(decode_image(encode_png(pixels), spec), pixels)
+
+
+def test_a_16_bit_pgm_is_scaled(gray: InputSpec) -> None:
+    """Pillow opens it as 32-bit integers; white stays white and middle gray stays middle gray."""
+    header = f"P5\n{gray.width} {gray.height}\n65535\n".encode()
+    middle = header + b"\x80\x80" * (gray.width * gray.height)
+
+    assert (decode_image(middle, gray) == 128).all()

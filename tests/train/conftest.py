@@ -1,7 +1,9 @@
 """A dataset so small that a training takes a moment, and what several tests do with it."""
 
 import io
-from collections.abc import Callable, Sequence
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,14 @@ from torchstone_train.run_dir import RunDirectory
 Fit = Callable[..., tuple[Outcome, RunDirectory]]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def patient_threads() -> Iterator[None]:
+    """Let the threads of the trainings that are started wait without spinning: several share few processors."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_WAIT_POLICY", "passive")
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """180 gray images of 10 x 10 in three classes that differ in brightness, with noise that blurs the border."""
@@ -37,10 +47,28 @@ def tiny_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of three epochs on `tiny_npz`, made by the command line. Don't change it: copy it."""
+def tiny_training(
+    tiny_npz: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
+    """A training of three epochs on `tiny_npz` by the command line: its run, and what it said."""
     run = tmp_path_factory.mktemp("tiny-run") / "run"
     result = run_torchstone("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "3", "--out", run)
+    assert result.returncode == 0, result.stderr
+    return run, result
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_training: tuple[Path, "subprocess.CompletedProcess[str]"]) -> Path:
+    """The run of `tiny_training`. Don't change it: copy it."""
+    return tiny_training[0]
+
+
+@pytest.fixture(scope="session")
+def resumed_run(tiny_run: Path, tiny_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `tiny_run` that went on to five epochs. Don't change it: copy it."""
+    run = shutil.copytree(tiny_run, tmp_path_factory.mktemp("resumed") / "run")
+    arguments = ("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "5", "--out", run, "--resume")
+    result = run_torchstone(*arguments)
     assert result.returncode == 0, result.stderr
     return run
 
@@ -49,7 +77,7 @@ def tiny_run(tiny_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fit(tiny_npz: Path, tmp_path: Path) -> Fit:
     """Train in this process, without pictures: recipe fields by name, and what else differs from a plain training."""
 
-    def run_loop(  # noqa: PLR0913 - each test gives one or two
+    def run_loop(
         *,
         seed: int = 0,
         dataset: str = f"npz:{tiny_npz}",

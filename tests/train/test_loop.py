@@ -3,7 +3,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-import torch
 from torch import Tensor, nn
 
 from support import write_image_tree
@@ -146,8 +145,7 @@ def test_full_disk_in_a_picture_is_an_error(fit: Fit) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
-def test_each_optimizer_moves_the_weights(fit: Fit, optimizer: str) -> None:
+def test_each_optimizer_lowers_the_loss(fit: Fit, optimizer: str) -> None:
     """Every optimiser that can be chosen trains."""
-    before = fit(out="a", optimizer=optimizer, epochs=1)[1].read_weights()
-    after = fit(out="b", optimizer=optimizer, epochs=8, patience=0)[1].read_weights()
-    assert any(not torch.equal(before[name], after[name]) for name in before)
+    outcome, _ = fit(optimizer=optimizer, epochs=6, patience=0, batch_size=16)
+    assert outcome.history[-1]["train"]["loss"] < outcome.history[0]["train"]["loss"]

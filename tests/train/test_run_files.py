@@ -129,10 +129,10 @@ def test_overwrite_never_deletes_foreign_files(tiny_run: Path, tmp_path: Path, *
     """A directory with files that no training wrote is refused and left as it is, run or no run."""
     folder = shutil.copytree(tiny_run, tmp_path / "run") if with_run else tmp_path
     (folder / "thesis.tex").write_text("years of work")
-    before = sorted(os.listdir(folder))
+    before = sorted(folder.iterdir())
     with pytest.raises(UsageError, match=r"other files.*thesis\.tex"):
         RunDirectory.create(folder, overwrite=True)
-    assert sorted(os.listdir(folder)) == before
+    assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.parametrize("content", [b"", b"not json", b"[]", b'{"format_version": 99}', b"\xff\xfe"])

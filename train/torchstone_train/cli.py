@@ -7,6 +7,7 @@ import click
 
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.data_dir import default_data_dir
+from torchstone_train.openmp import wait_passively
 from torchstone_train.recipes import OVERRIDABLE, RECIPES, get_recipe
 
 EXIT_INTERRUPTED: Final = 130
@@ -54,6 +55,7 @@ def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> i
     """
     resolved = get_recipe(recipe).with_overrides({name: options.pop(name) for name in OVERRIDABLE & options.keys()})
     require_component("train", "torch", "torchvision", "safetensors", "tqdm")
+    wait_passively()
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415 - loads NumPy
     from torchstone_train.session import TrainingRequest  # noqa: PLC0415 - loads PyTorch
     from torchstone_train.session import train as run_training  # noqa: PLC0415

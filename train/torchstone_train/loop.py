@@ -129,6 +129,8 @@ class TrainingLoop:
                 while epoch < self._task.recipe.epochs and not self._stopping.exhausted:
                     epoch += 1
                     self._run_epoch(epoch, interrupt)
+                    if interrupt.requested:  # while the epoch was validated and saved
+                        raise _InterruptedError
                 reason = StopReason.EARLY_STOPPING if self._stopping.exhausted else StopReason.MAX_EPOCHS
                 return self._finish(reason)
             except _InterruptedError:

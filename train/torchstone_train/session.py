@@ -12,7 +12,7 @@ import torch
 from torchstone_runtime.cpu import usable_cpus
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
-from torchstone_runtime.input_spec import ColorMode
+from torchstone_runtime.input_spec import ColorMode, InputSpec
 from torchstone_train.batches import make_batches
 from torchstone_train.classifier import build_classifier
 from torchstone_train.data import TrainingData, load_training_data
@@ -80,6 +80,7 @@ def train(request: TrainingRequest) -> Outcome:
         request.seed,
         image_size=request.image_size,
         color=request.color,
+        spec=_recorded_spec(request),
     )
     info = _describe(request, data, device, reason)
     run = _open_run(request, info)
@@ -103,6 +104,13 @@ def train(request: TrainingRequest) -> Outcome:
         results.write(outcome, pass_over(task.model, task.validation, data.validation, device))
     _conclude(outcome, run, progress)
     return outcome
+
+
+def _recorded_spec(request: TrainingRequest) -> InputSpec | None:
+    # How the pictures of a folder are converted need not be said again, but may be.
+    if not request.resume or request.image_size or request.color:
+        return None
+    return InputSpec.from_json(RunDirectory.open(request.out).read_info()["input"])
 
 
 def _prepare(request: TrainingRequest, data: TrainingData, device: torch.device) -> TrainingTask:
@@ -153,8 +161,7 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     free = {"epochs", "patience"}
     then, asked = before["recipe"], now["recipe"]
     different = [key for key in asked if key not in free and then.get(key) != asked[key]]
-    if before["seed"] != now["seed"]:
-        different.append("seed")
+    different += [key for key in ("seed", "input") if before[key] != now[key]]
     if different:
         raise UsageError(
             f"The run was made with other settings: {', '.join(different)}.",

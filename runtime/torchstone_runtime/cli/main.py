@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import importlib.metadata
+import io
 import os
 import sys
 import traceback
@@ -81,6 +82,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 fine, 1 a check failed, 2 bad usage or input, 70 a fault of Torchstone's own."""
     # Such a picture is refused, with a message of our own.
     warnings.filterwarnings("ignore", message="Image size .* could be decompression bomb")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal whose character set lacks a sign must not end a command
+            stream.reconfigure(errors="backslashreplace")
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given or bool(os.environ.get("TORCHSTONE_DEBUG"))
     code = _run([argument for argument in given if argument != "--debug"], debug=debug)

@@ -39,7 +39,7 @@ class DatasetRef:
         """
         kind, colon, path = text.partition(":")
         if kind in _WITH_PATH and path:
-            return cls(kind, Path(path).expanduser())
+            return cls(kind, _expanded(path))
         if not colon and kind in ("digits", *MNIST_FAMILY):
             return cls(kind)
         if kind in _WITH_PATH:
@@ -51,6 +51,13 @@ class DatasetRef:
 
     def __str__(self) -> str:
         return self.kind if self.path is None else f"{self.kind}:{self.path}"
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # "~somebody" without such a user
+        raise UsageError(f"The path {path} leads to no home directory: {error}", "Write it out.") from error
 
 
 @dataclass(frozen=True, slots=True)
