@@ -49,7 +49,7 @@ def tiny_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_training(
     tiny_npz: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A training of three epochs on `tiny_npz` by the command line: its run, and what it said."""
     run = tmp_path_factory.mktemp("tiny-run") / "run"
     result = run_torchstone("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "3", "--out", run)
@@ -58,7 +58,7 @@ def tiny_training(
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_training: tuple[Path, "subprocess.CompletedProcess[str]"]) -> Path:
+def tiny_run(tiny_training: tuple[Path, subprocess.CompletedProcess[str]]) -> Path:
     """The run of `tiny_training`. Don't change it: copy it."""
     return tiny_training[0]
 

@@ -85,6 +85,11 @@ def test_each_step_shows_once_after_a_resume(resumed_run: Path) -> None:
     assert len(history_of(resumed_run)) == 5
 
 
+def test_resume_leaves_one_event_file(resumed_run: Path) -> None:
+    """A run that is resumed often doesn't pile up files whose epochs count no more."""
+    assert len(list((resumed_run / "tensorboard").iterdir())) == 1
+
+
 def test_final_figures_show_once_after_a_resume(resumed_run: Path) -> None:
     """Those of the shorter training are gone."""
     assert [image.step for image in events_of(resumed_run).Images("confusion")] == [5]

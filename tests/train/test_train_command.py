@@ -10,7 +10,7 @@ from support import assert_refused, run_torchstone
 
 DIGITS = ("--dataset", "digits")
 
-Training = tuple[Path, "subprocess.CompletedProcess[str]"]
+Training = tuple[Path, subprocess.CompletedProcess[str]]
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,20 @@
 """An evaluation as one self-contained HTML file."""
 
 from html import escape
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from torchstone_runtime.evaluation import Mistake
 from torchstone_runtime.metrics import Average, Metrics
-from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.page import card, facts, picture, render_page, section
+
+if TYPE_CHECKING:  # both load ONNX Runtime, which a machine that only trains need not have
+    from torchstone_runtime.evaluation import Mistake
+    from torchstone_runtime.report.document import EvaluationDocument
 
 _CONFUSIONS_SHOWN: Final = 10
 _BAR_REM: Final = 6
 
 
-def render_html(document: EvaluationDocument) -> str:
+def render_html(document: "EvaluationDocument") -> str:
     """Return the whole report as an HTML document."""
     metrics = document.evaluation.metrics
     subtitle = f"{metrics.total:,} images of the split “{document.split.name}”: {document.split_reason}."
@@ -98,13 +100,13 @@ def _confused(metrics: Metrics) -> str:
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def _gallery(mistakes: list[Mistake]) -> str:
+def _gallery(mistakes: "list[Mistake]") -> str:
     if not mistakes:
         return "<p>No mistakes.</p>"
     return f'<div class="gallery">{"".join(map(_mistake, mistakes))}</div>'
 
 
-def _mistake(mistake: Mistake) -> str:
+def _mistake(mistake: "Mistake") -> str:
     alt = f"sample {mistake.sample_id}: {mistake.true}, taken for {mistake.predicted}"
     return (
         f"<figure>{picture(mistake.pixels, alt)}<figcaption>{escape(mistake.predicted)} "
@@ -113,7 +115,7 @@ def _mistake(mistake: Mistake) -> str:
     )
 
 
-def _provenance(document: EvaluationDocument) -> list[tuple[str, str]]:
+def _provenance(document: "EvaluationDocument") -> list[tuple[str, str]]:
     data = document.to_json()
     execution = data["execution"]
     certified = "the data of the certificate" if document.certified else "not the data of the certificate"
