@@ -14,6 +14,7 @@ from torchstone_runtime.errors import BundleError, CheckFailedError, DataError
 from torchstone_runtime.evaluation import evaluate
 from torchstone_runtime.files import write_atomic
 from torchstone_train.documents import DOCUMENTS
+from torchstone_train.recipe import Recipe
 from torchstone_train.recipes import get_recipe
 from torchstone_train.run_dir import RunDirectory
 from torchstone_train.session import TrainingRequest, train
@@ -87,7 +88,7 @@ def _reproduce_one(recipe: str, seed: int, out: Path, data_dir: Path) -> SeedRes
         if train(request).stop_reason not in _FINISHED:
             raise CheckFailedError(f"The training of {recipe} with seed {seed} did not finish.", "Start it again.")
     info = RunDirectory.open(run).read_info()
-    if info["recipe"] != get_recipe(recipe).to_json():
+    if Recipe.from_json(info["recipe"]) != get_recipe(recipe):
         raise DataError(f"{run} was made with other settings of {recipe}.", "Remove it, or choose another --out.")
     if not _belongs_to(bundle, info):
         export_run(ExportRequest(run=run, out=bundle, data_dir=data_dir))

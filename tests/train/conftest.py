@@ -17,11 +17,14 @@ from support import run_torchstone
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_train import session
 from torchstone_train.data import load_training_data
-from torchstone_train.loop import Outcome, TrainingLoop
+from torchstone_train.distributed import World
+from torchstone_train.loop import TrainingLoop
 from torchstone_train.observer import TrainingObserver
+from torchstone_train.precision import choose_precision
 from torchstone_train.progress import Progress
 from torchstone_train.recipes import CNN3
 from torchstone_train.run_dir import RunDirectory
+from torchstone_train.task import Outcome
 
 Fit = Callable[..., tuple[Outcome, RunDirectory]]
 
@@ -97,7 +100,8 @@ def fit(tiny_npz: Path, tmp_path: Path) -> Fit:
             resident_budget=budget,
         )
         data = load_training_data(request.dataset, tmp_path, recipe, seed)
-        task = session._prepare(request, data, torch.device("cpu"))
+        cpu = torch.device("cpu")
+        task = session._prepare(request, data, cpu, choose_precision(recipe.amp, cpu), World())
         if network is not None:
             task.model.network = network
         run = RunDirectory.create(request.out, overwrite=True)

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from support import write_image_tree
 from torchstone_runtime.errors import OutputError
-from torchstone_train.loop import Outcome
 from torchstone_train.observer import Record, Shielded
 from torchstone_train.run_dir import RunDirectory
 from torchstone_train.stopping import StopReason
+from torchstone_train.task import Outcome
 
 Fit = Callable[..., tuple[Outcome, RunDirectory]]
 

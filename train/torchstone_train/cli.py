@@ -1,5 +1,6 @@
 """`torchstone train | recipes | download`. PyTorch is imported only when a command runs."""
 
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,17 +42,32 @@ class _ImageSize(click.ParamType[tuple[int, int]]):
 @click.option("--optimizer", type=click.Choice(["adam", "adamw", "sgd"]), help="[the recipe's]")
 @click.option("--weight-decay", type=float, help="[the recipe's]")
 @click.option("--label-smoothing", type=float, help="[the recipe's]")
+@click.option("--schedule", type=click.Choice(["constant", "cosine", "one-cycle"]), help="Of the rate [the recipe's].")
+@click.option("--augment", type=click.Choice(["none", "flip", "shift", "flip-shift"]), help="[the recipe's]")
+@click.option("--amp", type=click.Choice(["off", "auto", "bf16", "fp16"]), help="Mixed precision [the recipe's].")
+@click.option(
+    "--monitor",
+    type=click.Choice(["accuracy", "f1_macro", "f1_weighted", "loss"]),
+    help="Validation figure by which the best epoch is chosen [the recipe's].",
+)
 @click.option("--val-fraction", type=float, help="Share of the training data held out for validation [the recipe's].")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
 @click.option("--image-size", type=_ImageSize(), help="For folders: 64, or HEIGHTxWIDTH [the pictures' own, or 64].")
 @click.option("--color", type=click.Choice(["L", "RGB"]), help="For folders [L if all pictures are gray].")
 @click.option("--stream", is_flag=True, help="Read images from their files as needed, even if they fit in memory.")
+@click.option(
+    "--deterministic/--no-deterministic",
+    default=True,
+    show_default=True,
+    help="Same seed, same weights; no: faster GPU.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run at --out after a kill or Ctrl-C.")
 @click.option("--overwrite", is_flag=True, help="Replace a run that is at --out already.")
 def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> int:  # noqa: ANN401
     """Train RECIPE (see `torchstone recipes`) and write a run directory.
 
-    Ctrl-C keeps the best epoch so far: the run can be exported, or resumed.
+    Ctrl-C keeps the best epoch so far: the run can be exported, or resumed. On several GPUs or processes:
+    torchrun --nproc-per-node N -m torchstone_runtime train RECIPE ...
     """
     resolved = get_recipe(recipe).with_overrides({name: options.pop(name) for name in OVERRIDABLE & options.keys()})
     require_component("train", "torch", "torchvision", "safetensors", "tqdm")
@@ -75,6 +91,8 @@ def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> i
     )
     if outcome.stop_reason is StopReason.INTERRUPTED:
         return EXIT_INTERRUPTED
+    if os.environ.get("RANK", "0") != "0":  # of several processes the first one speaks
+        return 0
     click.echo(f"run: {out}\nnext: torchstone export {out} --out BUNDLE")
     return 0
 

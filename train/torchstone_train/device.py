@@ -1,5 +1,7 @@
 """Where to train, and why there. Asking for a GPU and not getting it is an error."""
 
+import os
+
 import torch
 
 from torchstone_runtime.cpu import usable_cpus
@@ -36,3 +38,17 @@ def cuda_obstacle() -> str | None:
     except RuntimeError as error:  # a driver too old, a device in use by others, no kernel for this GPU
         return f"the GPU does not compute: {str(error).splitlines()[0]}"
     return None
+
+
+def set_determinism(wanted: bool) -> None:
+    """Make the same seed give the same weights on the same machine, or let a GPU choose its fastest kernels.
+
+    On the CPU, results are the same either way. On a GPU, determinism rules out some kernels and the search for the
+    fastest convolution (see "Reproducibility" in PyTorch's notes).
+    """
+    # cuBLAS asks for this before its first use.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
+    # Filling every new tensor costs time, and nothing here reads one before it is written.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = not wanted

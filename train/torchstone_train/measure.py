@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from torchstone_runtime.metrics import Metrics, metrics_from_confusion
 from torchstone_train.batches import Batches
+from torchstone_train.distributed import World
 
 _BATCH = 512
+_ALONE = World()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,36 +42,39 @@ class Tally:
     Args:
         class_names: K names, in the order of the labels.
         device: of the tensors that are added.
+        world: the processes whose samples are counted together.
     """
 
-    def __init__(self, class_names: tuple[str, ...], device: torch.device) -> None:
+    def __init__(self, class_names: tuple[str, ...], device: torch.device, world: World = _ALONE) -> None:
         self._class_names = class_names
+        self._world = world
         num_classes = len(class_names)
         self._confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
         # On the CPU in double: float32 sums of many thousand losses would drift. Every device has it.
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
-        self.count = 0
 
     def add(self, logits: Tensor, labels: Tensor, mean_loss: Tensor) -> None:
         """Take in a batch: logits (n, K), labels (n), and its mean loss."""
         cells = labels * len(self._class_names) + logits.detach().argmax(dim=1)
         self._confusion += torch.bincount(cells, minlength=len(self._confusion))
         self._loss += mean_loss.detach().double() * len(labels)
-        self.count += len(labels)
 
     def result(self) -> Measured:
-        """Return what was taken in; at least one sample must have been."""
+        """Return what all processes took in; at least one sample must have been."""
         num_classes = len(self._class_names)
-        confusion = self._confusion.cpu().numpy().reshape(num_classes, num_classes)
-        return Measured(float(self._loss) / self.count, metrics_from_confusion(confusion, self._class_names))
+        confusion = self._world.sum(self._confusion).cpu().numpy().reshape(num_classes, num_classes)
+        loss = float(self._world.sum(self._loss)) / int(confusion.sum())
+        return Measured(loss, metrics_from_confusion(confusion, self._class_names))
 
 
 @torch.inference_mode()
-def measure(model: nn.Module, batches: Batches, class_names: tuple[str, ...], device: torch.device) -> Measured:
-    """Return the cross-entropy (without label smoothing) and metrics of a model over all its samples."""
+def measure(
+    model: nn.Module, batches: Batches, class_names: tuple[str, ...], device: torch.device, world: World = _ALONE
+) -> Measured:
+    """Return cross-entropy (without label smoothing) and metrics of a model over all samples, shared by the world."""
     model.eval()
-    tally = Tally(class_names, device)
-    for images, labels in batches.walk(torch.arange(len(batches)), _BATCH):
+    tally = Tally(class_names, device, world)
+    for images, labels in batches.walk(world.share(torch.arange(len(batches)), even=False), _BATCH):
         logits = model(images).float()
         tally.add(logits, labels, nn.functional.cross_entropy(logits, labels))
     return tally.result()

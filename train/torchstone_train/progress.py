@@ -16,11 +16,13 @@ class Progress:
     Args:
         epochs: at most this many.
         stream: where to write; a bar is drawn only on a terminal.
+        silent: whether nothing is written at all.
     """
 
-    def __init__(self, epochs: int, stream: TextIO | None = None) -> None:
+    def __init__(self, epochs: int, stream: TextIO | None = None, *, silent: bool = False) -> None:
         self._epochs = epochs
         self._stream = stream or sys.stderr
+        self._silent = silent
         self._bar: Any = None
         self._due = 0.0
 
@@ -33,7 +35,7 @@ class Progress:
             unit_scale=True,
             leave=False,
             file=self._stream,
-            disable=not self._stream.isatty(),
+            disable=self._silent or not self._stream.isatty(),
             dynamic_ncols=True,
         )
 
@@ -57,7 +59,8 @@ class Progress:
         """Print a line; a bar that is still there goes, finished or not."""
         if self._bar is not None:
             self._bar.close()
-        print(message, file=self._stream, flush=True)
+        if not self._silent:
+            print(message, file=self._stream, flush=True)
 
 
 def epoch_line(record: Mapping[str, Any], epochs: int) -> str:

@@ -3,11 +3,24 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from torchstone_runtime.errors import UsageError
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
+ScheduleName = Literal["constant", "cosine", "one-cycle"]
+MonitorName = Literal["accuracy", "f1_macro", "f1_weighted", "loss"]
+AmpName = Literal["off", "auto", "bf16", "fp16"]
+AugmentName = Literal["none", "flip", "shift", "flip-shift"]
+
+
+_CHOICES: Final = {
+    "optimizer": OptimizerName,
+    "schedule": ScheduleName,
+    "monitor": MonitorName,
+    "amp": AmpName,
+    "augment": AugmentName,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,14 +32,18 @@ class Recipe:
         summary: one line for people.
         architecture: a name of `torchstone_train.architectures`.
         optimizer: `adam`, `adamw` or `sgd` (with Nesterov-free momentum).
-        lr: learning rate, constant over the training.
+        lr: learning rate, the largest of the training.
+        schedule: of the learning rate: `constant`, `cosine` or `one-cycle` (`optimization.schedule_factor`).
         momentum: of `sgd`; the others ignore it.
         weight_decay: L2 penalty (`adamw`: decoupled).
         label_smoothing: share of the target spread evenly over all classes, 0 to 1.
+        augment: `none`, `flip`, `shift` (by up to 2 pixels) or `flip-shift`, at random for each image and epoch.
+        amp: mixed precision: `off` (float32), `auto`, `bf16` or `fp16` (`precision.choose_precision`).
         batch_size: images a step; the last batch of an epoch may be smaller.
+        monitor: validation figure by which the best epoch is chosen and patience is counted.
         epochs: at most.
         patience: epochs without improvement after which training stops; 0 never stops early.
-        min_delta: smallest gain of validation accuracy (0 to 1) that counts as improvement.
+        min_delta: smallest gain of the monitored figure (of `loss`: smallest fall) that counts as improvement.
         val_fraction: share of the training data, of each class, that is held out for validation.
         mean: subtracted from pixels scaled to 0..1, the same for each channel.
         std: what the difference is divided by.
@@ -38,10 +55,14 @@ class Recipe:
     optimizer: OptimizerName = "adam"
     lr: float = 1e-3
     momentum: float = 0.9
+    schedule: ScheduleName = "constant"
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
+    augment: AugmentName = "none"
+    amp: AmpName = "off"
     batch_size: int = 64
     epochs: int = 10
+    monitor: MonitorName = "accuracy"
     patience: int = 5
     min_delta: float = 0.0
     val_fraction: float = 0.2
@@ -49,7 +70,9 @@ class Recipe:
     std: float = 0.5
 
     def __post_init__(self) -> None:
-        _require(self.optimizer in get_args(OptimizerName), "--optimizer", f"one of {get_args(OptimizerName)}")
+        for option, names in _CHOICES.items():
+            value = getattr(self, option)
+            _require(value in get_args(names), f"--{option}", f"one of {', '.join(get_args(names))}")
         _require(math.isfinite(self.lr) and self.lr > 0, "--lr", "a number greater than 0")
         _require(0 <= self.weight_decay < math.inf, "--weight-decay", "0 or more")
         _require(0 <= self.label_smoothing < 1, "--label-smoothing", "at least 0 and less than 1")

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from torchstone_runtime.files import write_atomic
-from torchstone_train.loop import Outcome
 from torchstone_train.observer import Shielded, TrainingObserver, shielded
 from torchstone_train.run_dir import RunDirectory
+from torchstone_train.task import Outcome
 from torchstone_train.validation_pass import ValidationPass
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,21 +10,23 @@ from typing import Any
 
 import torch
 
-from torchstone_runtime.cpu import usable_cpus
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
 from torchstone_runtime.input_spec import ColorMode, InputSpec
 from torchstone_train.batches import make_batches
 from torchstone_train.classifier import build_classifier
 from torchstone_train.data import TrainingData, load_training_data
-from torchstone_train.device import choose_device
+from torchstone_train.device import choose_device, set_determinism
+from torchstone_train.distributed import World, joined_world
 from torchstone_train.environment import git_commit, versions
-from torchstone_train.loop import Outcome, TrainingLoop, TrainingTask
+from torchstone_train.loop import TrainingLoop
+from torchstone_train.precision import Precision, choose_precision
 from torchstone_train.progress import Progress
 from torchstone_train.recipe import Recipe
 from torchstone_train.results import RunResults
 from torchstone_train.run_dir import RunDirectory
 from torchstone_train.stopping import StopReason
+from torchstone_train.task import Outcome, TrainingTask
 from torchstone_train.validation_pass import pass_over
 
 _MAX_SEED = 2**32 - 1
@@ -42,6 +45,7 @@ class TrainingRequest:
         resume: go on with the run at `out`; overwrite: replace it.
         image_size, color: how the pictures of a folder are converted; chosen from them if None.
         resident_budget: bytes of images held in memory before they are streamed; half of what is free if None.
+        deterministic: same seed, same machine, same weights; False may be faster on a GPU.
     """
 
     recipe: Recipe
@@ -55,6 +59,7 @@ class TrainingRequest:
     image_size: tuple[int, int] | None = None
     color: ColorMode | None = None
     resident_budget: int | None = None
+    deterministic: bool = True
     progress: Progress | None = field(default=None)
 
 
@@ -71,9 +76,43 @@ def train(request: TrainingRequest) -> Outcome:
     if not 0 <= request.seed <= _MAX_SEED:
         raise UsageError(f"--seed must lie in 0 to {_MAX_SEED}.")
     device, reason = choose_device(request.device)
-    torch.set_num_threads(usable_cpus())
-    progress = request.progress or Progress(request.recipe.epochs)
-    data = load_training_data(
+    set_determinism(request.deterministic)
+    with joined_world(device) as world:
+        world.check_batch(request.recipe.batch_size)
+        torch.set_num_threads(world.threads)
+        return _train_in_world(request, world, world.place(device), reason)
+
+
+def _train_in_world(request: TrainingRequest, world: World, device: torch.device, reason: str) -> Outcome:
+    progress = request.progress or Progress(request.recipe.epochs, silent=not world.is_first)
+    with world.first_goes_ahead():  # it downloads what is missing
+        data = _load_data(request)
+    precision = choose_precision(request.recipe.amp, device)
+    info = _describe(request, data, device, reason, precision, world)
+    with world.first_goes_ahead():
+        run = _open_run(request, info) if world.is_first else RunDirectory(request.out)
+    for line in _announce(request, data, device, reason, precision, world):
+        progress.say(line)
+    try:
+        if world.is_first:
+            # First of all: a kill while the images are read leaves what --resume and --overwrite take for a run.
+            run.write_info({**info, "stop_reason": str(StopReason.RUNNING)})
+        task = _prepare(request, data, device, precision, world)
+        results = RunResults(run, _title(request), progress.say) if world.is_first else None
+        outcome = TrainingLoop(task, run, info, progress, results.observers() if results else ()).fit()
+    except BaseException:
+        if world.is_first:
+            _discard_unusable(run, request)
+        raise
+    progress.say(_summary(outcome, request.recipe.monitor))
+    if results and outcome.best is not None:
+        results.write(outcome, pass_over(task.model, task.validation, data.validation, device))
+    _conclude(outcome, run, progress)
+    return outcome
+
+
+def _load_data(request: TrainingRequest) -> TrainingData:
+    return load_training_data(
         request.dataset,
         request.data_dir,
         request.recipe,
@@ -82,28 +121,25 @@ def train(request: TrainingRequest) -> Outcome:
         color=request.color,
         spec=_recorded_spec(request),
     )
-    info = _describe(request, data, device, reason)
-    run = _open_run(request, info)
-    progress.say(f"device   {device} ({reason})")
-    progress.say(
+
+
+def _announce(
+    request: TrainingRequest,
+    data: TrainingData,
+    device: torch.device,
+    reason: str,
+    precision: Precision,
+    world: World,
+) -> Iterator[str]:
+    together = f", {world.size} processes" if world.size > 1 else ""
+    yield f"device   {device} ({reason}){together}"
+    if request.recipe.amp != "off":
+        yield f"amp      {precision.name} ({precision.reason})"
+    yield (
         f"data     {request.dataset}: {len(data.train):,} train, {len(data.validation):,} validation, "
         f"{len(data.test):,} test images of {' x '.join(map(str, data.spec.shape))}, "
         f"{len(data.train.class_names)} classes"
     )
-    try:
-        # First of all, so that a kill while the images are read leaves what --resume and --overwrite take for a run.
-        run.write_info({**info, "stop_reason": str(StopReason.RUNNING)})
-        task = _prepare(request, data, device)
-        results = RunResults(run, _title(request), progress.say)
-        outcome = TrainingLoop(task, run, info, progress, results.observers()).fit()
-    except BaseException:
-        _discard_unusable(run, request)
-        raise
-    progress.say(_summary(outcome))
-    if outcome.best is not None:
-        results.write(outcome, pass_over(task.model, task.validation, data.validation, device))
-    _conclude(outcome, run, progress)
-    return outcome
 
 
 def _recorded_spec(request: TrainingRequest) -> InputSpec | None:
@@ -113,7 +149,9 @@ def _recorded_spec(request: TrainingRequest) -> InputSpec | None:
     return InputSpec.from_json(RunDirectory.open(request.out).read_info()["input"])
 
 
-def _prepare(request: TrainingRequest, data: TrainingData, device: torch.device) -> TrainingTask:
+def _prepare(
+    request: TrainingRequest, data: TrainingData, device: torch.device, precision: Precision, world: World
+) -> TrainingTask:
     torch.manual_seed(request.seed)
     names = data.train.class_names
     model = build_classifier(request.recipe.architecture, data.spec, len(names))
@@ -122,18 +160,27 @@ def _prepare(request: TrainingRequest, data: TrainingData, device: torch.device)
     train, validation = (
         make_batches(split, device, request.resident_budget) for split in (data.train, data.validation)
     )
-    return TrainingTask(request.recipe, request.seed, names, model, train, validation, device)
+    return TrainingTask(request.recipe, request.seed, names, model, train, validation, device, precision, world)
 
 
-def _describe(request: TrainingRequest, data: TrainingData, device: torch.device, reason: str) -> dict[str, Any]:
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{usable_cpus()} CPU threads"
+def _describe(
+    request: TrainingRequest,
+    data: TrainingData,
+    device: torch.device,
+    reason: str,
+    precision: Precision,
+    world: World,
+) -> dict[str, Any]:
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{world.threads} CPU threads"
     return {
         "recipe": request.recipe.to_json(),
         "seed": request.seed,
         "dataset": {**data.to_json(), "source": _absolute(request.dataset)},
         "class_names": list(data.train.class_names),
         "input": data.spec.to_json(),
-        "device": {"type": device.type, "name": name, "reason": reason},
+        "device": {"type": device.type, "name": name, "reason": reason, "processes": world.size},
+        "precision": {"amp": precision.name, "reason": precision.reason},
+        "deterministic": request.deterministic,
         "versions": versions(),
         "git_commit": git_commit(Path.cwd()),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -159,8 +206,9 @@ def _open_run(request: TrainingRequest, info: dict[str, Any]) -> RunDirectory:
 def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     # A run may be given more epochs or patience; anything else would be another training.
     free = {"epochs", "patience"}
-    then, asked = before["recipe"], now["recipe"]
-    different = [key for key in asked if key not in free and then.get(key) != asked[key]]
+    # By way of Recipe: a run of an earlier version lacks the fields that were added since.
+    then, asked = Recipe.from_json(before["recipe"]).to_json(), now["recipe"]
+    different = [key for key in asked if key not in free and then[key] != asked[key]]
     different += [key for key in ("seed", "input") if before[key] != now[key]]
     if different:
         raise UsageError(
@@ -197,7 +245,7 @@ def _conclude(outcome: Outcome, run: RunDirectory, progress: Progress) -> None:
         progress.say(f"The run at {run.path} can be exported; --resume goes on with it.")
 
 
-def _summary(outcome: Outcome) -> str:
+def _summary(outcome: Outcome, monitor: str) -> str:
     words = {
         StopReason.MAX_EPOCHS: "all epochs done",
         StopReason.EARLY_STOPPING: "stopped early: no improvement within the patience",
@@ -206,4 +254,5 @@ def _summary(outcome: Outcome) -> str:
     }
     accuracy = outcome.best["accuracy"] if outcome.best else math.nan
     best = f"best epoch {outcome.best_epoch}" if outcome.best_epoch else "unfinished first epoch"
-    return f"{words[outcome.stop_reason]}; {best}, validation accuracy {accuracy:.4f}"
+    by = "" if monitor == "accuracy" else f" (by validation {monitor})"
+    return f"{words[outcome.stop_reason]}; {best}{by}, validation accuracy {accuracy:.4f}"
