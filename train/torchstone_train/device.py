@@ -50,5 +50,5 @@ def set_determinism(wanted: bool) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(wanted, warn_only=True)
     # Filling every new tensor costs time, and nothing here reads one before it is written.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch has no stub
     torch.backends.cudnn.benchmark = not wanted
