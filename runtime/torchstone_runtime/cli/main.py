@@ -30,6 +30,7 @@ _ORDER: Final = (
     "quickstart",
     "train",
     "recipes",
+    "reproduce",
     "download",
     "export",
     "verify",
