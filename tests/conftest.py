@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from readme import run_session
-from support import run_torchstone
+from support import Mount, run_torchstone
 from torchstone_train.openmp import wait_passively
 
 wait_passively()  # before any test imports PyTorch
@@ -35,6 +38,25 @@ def digits_bundle(digits_run: Path) -> Path:
 def bundle_copy(digits_bundle: Path, tmp_path: Path) -> Path:
     """A bundle of one's own, to be damaged."""
     return shutil.copytree(digits_bundle, tmp_path / "bundle")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Mount]:
+    """Make a disk of some bytes; skips where mounting is not permitted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    with ExitStack() as mounted:
+
+        def mount(size: int) -> Path:
+            options = ["-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+            try:
+                subprocess.run(["mount", *options], check=True, capture_output=True)  # noqa: S607 - the system's own
+            except (OSError, subprocess.CalledProcessError):
+                pytest.skip("mounting is not permitted here")
+            mounted.callback(subprocess.run, ["umount", "--lazy", str(place)], check=True)
+            return place
+
+        yield mount
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+Mount = Callable[[int], Path]
+"""Makes a disk of some bytes and returns where it is."""
 
 RUNTIME_HEAVY = ("torch", "torchvision", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib")
 

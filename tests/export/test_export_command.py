@@ -17,7 +17,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from support import assert_refused, run_torchstone
+from support import Mount, assert_refused, run_torchstone
 from torchstone_export.model import ExportableClassifier, TrainedModel, load_trained
 from torchstone_export.onnx_file import export_onnx
 from torchstone_export.reference import run_module
@@ -233,3 +233,12 @@ def test_an_output_that_cannot_be_written_is_one_message(digits_run: Path, tmp_p
     result = run_torchstone("export", digits_run, "--out", tmp_path / "file" / "bundle")
 
     assert_refused(result, "Cannot write")
+
+
+def test_a_full_disk_is_one_message_and_leaves_nothing(digits_run: Path, small_disk: Mount) -> None:
+    """A real disk of one MiB, too small for two model files."""
+    disk = small_disk(1 << 20)
+    result = run_torchstone("export", digits_run, "--out", disk / "bundle")
+
+    assert_refused(result, "No space left on device")
+    assert list(disk.iterdir()) == []

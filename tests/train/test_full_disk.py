@@ -1,34 +1,8 @@
 import json
 import os
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
-
-from support import assert_refused, run_torchstone
-
-Mount = Callable[[int], Path]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Mount]:
-    """Make a disk of some bytes; skips where mounting is not permitted."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    with ExitStack() as mounted:
-
-        def mount(size: int) -> Path:
-            options = ["-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
-            try:
-                subprocess.run(["mount", *options], check=True, capture_output=True)  # noqa: S607 - the system's own
-            except (OSError, subprocess.CalledProcessError):
-                pytest.skip("mounting is not permitted here")
-            mounted.callback(subprocess.run, ["umount", "--lazy", str(place)], check=True)
-            return place
-
-        yield mount
+from support import Mount, assert_refused, run_torchstone
 
 
 def disk_usage(path: Path) -> int:

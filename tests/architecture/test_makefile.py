@@ -1,0 +1,44 @@
+"""`make` installs the runtime that fits the machine, and says what it can do."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def make(*arguments: str, path: Path | None = None) -> str:
+    """Return what make prints, with `path` before everything else on PATH; nothing is run with -n."""
+    environment = {**os.environ, "PATH": f"{path}:{os.environ['PATH']}"} if path else dict(os.environ)
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("answer", "extra"),
+    [("echo 'GPU 0: NVIDIA H200 (UUID: GPU-1)'", "gpu"), ("echo 'No devices found.'", "cpu"), ("exit 9", "cpu")],
+)
+def test_the_gpu_runtime_is_installed_only_where_a_gpu_is_listed(tmp_path: Path, answer: str, extra: str) -> None:
+    """What `nvidia-smi -L` says decides; a driver without a GPU is no GPU."""
+    command = tmp_path / "nvidia-smi"
+    command.write_text(f"#!/bin/sh\n{answer}\n")
+    command.chmod(0o755)
+
+    assert f"--editable '.[{extra},train,export]'" in make("-n", "-B", "install", path=tmp_path)
+
+
+def test_help_lists_every_target_that_is_meant_for_people() -> None:
+    """Each phony target has a line."""
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert phony is not None
+
+    assert set(re.findall(r"make ([a-z-]+)", make("help"))) == set(phony[1].split())
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    """`.ci/run` ends in `make test` and nothing else."""
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "exec make test"
+    assert "`make test`" in (ROOT / "README.md").read_text(encoding="utf-8")
