@@ -33,8 +33,8 @@ def test_report_opens_without_errors_and_shows_its_images(tiny_run: Path, tmp_pa
     result = browse(tiny_run / "report.html", tmp_path, "--dump-dom")
     assert "CONSOLE" not in result.stderr
     titles = re.findall(r"<h2>(.*?)</h2>", result.stdout)
-    assert titles[:3] == ["Over the epochs", "Confusion matrix", "By class"]
-    assert titles[3:] == ["Samples", "Most confident mistakes", "Most often confused", "How it was made"]
+    assert titles[:4] == ["Over the epochs", "Confusion matrix", "By class", "Confidence"]
+    assert titles[4:] == ["Samples", "Most confident mistakes", "Most often confused", "How it was made"]
     assert result.stdout.count("<img ") == (tiny_run / "report.html").read_text().count("<img ")
 
 

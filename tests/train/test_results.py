@@ -17,7 +17,7 @@ from torchstone_train.measure import Measured
 from torchstone_train.report import RunReport, render_report
 from torchstone_train.validation_pass import ValidationPass
 
-FIGURES = ("confusion", "confusion_normalized", "curves", "f1_by_class")
+FIGURES = ("confusion", "confusion_normalized", "confidence_by_class", "curves", "f1_by_class", "reliability")
 VOID = {"meta", "link", "img", "br"}
 
 
@@ -101,18 +101,18 @@ def test_figure_is_there_as_svg(name: str, tiny_run: Path) -> None:
 
 def test_same_run_draws_the_same_bytes(history: list[dict[str, Any]], tmp_path: Path) -> None:
     """Figures of equal runs are equal files, so that a difference means something."""
-    metrics = seen(("a", "b"), [0, 1, 1], [0.5, 0.6, 0.7]).measured.metrics
+    decided = seen(("a", "b"), [0, 1, 1], [0.5, 0.6, 0.7])
     for name in ("first", "second"):
-        save_figures(tmp_path / name, history, metrics, "title")
+        save_figures(tmp_path / name, history, decided, "title")
     files = sorted(path.name for path in (tmp_path / "first").iterdir())
-    assert len(files) == 8
+    assert len(files) == 12
     assert all((tmp_path / "first" / n).read_bytes() == (tmp_path / "second" / n).read_bytes() for n in files)
 
 
 @pytest.mark.parametrize("names", [("$a$", "b_{2"), ("犬", "猫"), ("x" * 300, "<b>&amp;")])
 def test_any_class_name_can_be_drawn(names: tuple[str, str], tmp_path: Path) -> None:
     """Formula signs, other scripts, markup and very long names spoil no figure."""
-    save_figures(tmp_path / "figures", [], seen(names, [0, 0], [0.9, 0.8]).measured.metrics, "$title$")
+    save_figures(tmp_path / "figures", [], seen(names, [0, 0], [0.9, 0.8]), "$title$")
     for file in (tmp_path / "figures").glob("*.svg"):
         ET.fromstring(file.read_text())  # noqa: S314 - our own file
 
@@ -120,7 +120,7 @@ def test_any_class_name_can_be_drawn(names: tuple[str, str], tmp_path: Path) -> 
 def test_hundreds_of_classes_can_be_drawn(tmp_path: Path) -> None:
     """With many classes the figures stay of a size that can be opened."""
     names = tuple(f"class {index}" for index in range(200))
-    save_figures(tmp_path / "figures", [], seen(names, list(range(200)), [0.9] * 200).measured.metrics, "many")
+    save_figures(tmp_path / "figures", [], seen(names, list(range(200)), [0.9] * 200), "many")
     with Image.open(tmp_path / "figures" / "confusion.png") as image:
         assert max(image.size) < 4000
 
@@ -142,9 +142,8 @@ def test_report_names_no_network_address(tiny_run: Path) -> None:
 def test_pictures_of_the_report_have_words(page: Page) -> None:
     """Who can't see the images reads true class, predicted class and probability; curves have a label."""
     assert all("predicted" in image["alt"] and "%" in image["alt"] for image in page.all("img"))
-    curves = [svg for svg in page.all("svg") if svg.get("role") == "img"]
-    assert len(curves) == 5
-    assert all("over 3 epochs" in svg["aria-label"] for svg in curves)
+    drawings = [svg["aria-label"] for svg in page.all("svg") if svg.get("role") == "img"]
+    assert sum("over 3 epochs" in words for words in drawings) == 5
 
 
 def test_report_shows_the_figures_of_the_kept_weights(page: Page, info: dict[str, Any]) -> None:

@@ -100,11 +100,18 @@ def test_loss_that_is_no_number_is_exit_code_1(tiny_npz: Path, tmp_path: Path) -
 
 
 def test_log_has_plain_lines_without_a_terminal(tiny_training: Training) -> None:
-    """In a log there is a line an epoch with loss, accuracy and images/s, and no bar."""
+    """In a log there are two lines an epoch, training and validation, with every figure, and no bar."""
     _, result = tiny_training
-    epochs = [line for line in result.stderr.splitlines() if line.startswith("epoch ")]
-    assert [line.split()[1] for line in epochs] == ["1/3", "2/3", "3/3"]
-    assert all("train loss" in line and "images/s" in line for line in epochs)
+    lines = result.stderr.splitlines()
+    starts = [index for index, line in enumerate(lines) if line.startswith("epoch ")]
+    assert [lines[index].split()[1] for index in starts] == ["1/3", "2/3", "3/3"]
+    for index in starts:
+        for line in lines[index : index + 2]:
+            assert all(f" {name} " in line for name in ("loss", "accuracy", "precision", "recall", "F1"))
+        assert " train " in lines[index]
+        assert " lr 0.001 " in lines[index]
+        assert lines[index].endswith(" images/s")
+        assert " validation " in lines[index + 1]
     assert "\r" not in result.stderr
 
 

@@ -1,13 +1,10 @@
 """A run's pictures as PNG and SVG files, drawn by matplotlib without a display.
 
-The same run gives the same bytes. Colours are Okabe and Ito's, which people with any colour vision tell apart; lines
-differ in dashes and markers as well.
+The same run gives the same bytes. Lines differ in dashes and markers as well as in colour.
 """
 
-import io
 import math
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,44 +18,33 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from torchstone_runtime.files import reported_as_output_error, write_atomic
 from torchstone_runtime.metrics import Float64Array, Metrics
+from torchstone_train.confidence_figures import reliability_figure, sureness_figure
 from torchstone_train.curves import CURVES
+from torchstone_train.drawing import (
+    BLUE,
+    INK,
+    LONGEST_NAME,
+    LONGEST_TITLE,
+    MOST_NAMES,
+    ORANGE,
+    SOFT,
+    STYLE,
+    encode,
+    plain_bars,
+    set_titles,
+    shorten,
+)
 from torchstone_train.observer import Record
+from torchstone_train.validation_pass import ValidationPass
 
 NumberArray = npt.NDArray[np.int64] | Float64Array
 
 _SERIES: Final[dict[str, dict[str, Any]]] = {
-    "train": {"color": "#D55E00", "linestyle": (0, (4, 1.5)), "marker": "s", "markersize": 3.2},
-    "validation": {"color": "#0072B2", "linestyle": "-", "marker": "o", "markersize": 3.8},
+    "train": {"color": ORANGE, "linestyle": (0, (4, 1.5)), "marker": "s", "markersize": 3.2},
+    "validation": {"color": BLUE, "linestyle": "-", "marker": "o", "markersize": 3.8},
 }
-_INK: Final = "#1d2430"
-_SOFT: Final = "#5c6675"
-_GRID: Final = "#dfe3e8"
-_STYLE: Final[dict[Any, Any]] = {
-    "axes.edgecolor": _GRID,
-    "axes.labelcolor": _SOFT,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "figure.titlesize": 12,
-    "figure.titleweight": "bold",
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
-    "font.size": 9,
-    "grid.color": _GRID,
-    "svg.hashsalt": "torchstone",
-    "text.color": _INK,
-    "text.parse_math": False,  # a class may be called "$"
-    "xtick.color": _SOFT,
-    "ytick.color": _SOFT,
-}
-_DPI: Final = 144
 _MOST_COUNTS: Final = 24
 """Classes up to which the cells of a confusion matrix bear numbers."""
-_MOST_NAMES: Final = 60
-"""Classes up to which each is named."""
-_LONGEST_NAME: Final = 22
-_LONGEST_TITLE: Final = 70
 _COUNTED: Final = "Confusion matrix: number of images"
 _NORMALIZED: Final = "Confusion matrix: share of each true class, in %"
 _SHORT_NAME: Final = 2
@@ -69,13 +55,15 @@ _DARK: Final = 0.6
 _HALF_PERCENT: Final = 0.005
 
 
-def save_figures(folder: Path, history: Sequence[Record], metrics: Metrics, title: str) -> None:
-    """Write `curves`, `confusion`, `confusion_normalized` and `f1_by_class`, each as PNG and SVG.
+def save_figures(folder: Path, history: Sequence[Record], seen: ValidationPass, title: str) -> None:
+    """Write `confusion`, `confusion_normalized`, `curves`, `f1_by_class`, `reliability` and `confidence_by_class`.
+
+    Each is a PNG and an SVG file.
 
     Args:
         folder: is made where it is missing.
         history: an epoch a record; without any, no curves are drawn.
-        metrics: of the validation split.
+        seen: the validation split as the kept weights decide it.
         title: of the run, on one line.
 
     Raises:
@@ -83,29 +71,27 @@ def save_figures(folder: Path, history: Sequence[Record], metrics: Metrics, titl
     """
     with reported_as_output_error(folder):
         folder.mkdir(exist_ok=True)
-    with mpl.rc_context(_STYLE):
-        figures = {
-            "confusion": confusion_figure(metrics, title, normalized=False),
-            "confusion_normalized": confusion_figure(metrics, title, normalized=True),
-            "f1_by_class": f1_figure(metrics, title),
-        }
-        if history:
-            figures["curves"] = curves_figure(history, title)
-        for name, figure in figures.items():
-            write_atomic(folder / f"{name}.png", _encode(figure, "png"))
-            write_atomic(folder / f"{name}.svg", _encode(figure, "svg"))
+    with mpl.rc_context(STYLE):
+        for name, figure in _figures(history, seen, title):
+            write_atomic(folder / f"{name}.png", encode(figure, "png"))
+            write_atomic(folder / f"{name}.svg", encode(figure, "svg"))
 
 
-def confusion_png(metrics: Metrics, title: str, *, normalized: bool) -> bytes:
-    """Return the confusion matrix as a PNG file."""
-    with mpl.rc_context(_STYLE):
-        return _encode(confusion_figure(metrics, title, normalized=normalized), "png")
+def _figures(history: Sequence[Record], seen: ValidationPass, title: str) -> Iterator[tuple[str, Figure]]:
+    metrics = seen.measured.metrics
+    if history:
+        yield "curves", curves_figure(history, title)
+    yield "confusion", confusion_figure(metrics, title, normalized=False)
+    yield "confusion_normalized", confusion_figure(metrics, title, normalized=True)
+    yield "f1_by_class", f1_figure(metrics, title)
+    yield "reliability", reliability_figure(seen, title)
+    yield "confidence_by_class", sureness_figure(seen, title)
 
 
 def curves_figure(history: Sequence[Record], title: str) -> Figure:
     """Draw loss, accuracy, precision, recall and F1 over the epochs, for training and validation."""
     figure = Figure(figsize=(10.5, 6.2), layout="constrained")
-    figure.suptitle(_shorten(title, _LONGEST_TITLE), x=0.012, ha="left")
+    figure.suptitle(shorten(title, LONGEST_TITLE), x=0.012, ha="left")
     axes = figure.subplots(2, 3).ravel()
     for axis, (key, name) in zip(axes, CURVES.items(), strict=False):
         _draw_curve(axis, history, key, name)
@@ -122,7 +108,7 @@ def _draw_curve(axis: Axes, history: Sequence[Record], key: str, name: str) -> N
         axis.plot(epochs, values, label=part, linewidth=1.6, **style)
     best = [record["epoch"] for record in history if record["best"]]
     if best:
-        axis.axvline(best[-1], color=_SOFT, linewidth=1, linestyle=":", zorder=0, label=f"best epoch ({best[-1]})")
+        axis.axvline(best[-1], color=SOFT, linewidth=1, linestyle=":", zorder=0, label=f"best epoch ({best[-1]})")
     axis.set_title(name)
     axis.set_xlabel("epoch")
     axis.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
@@ -140,7 +126,7 @@ def confusion_figure(metrics: Metrics, title: str, *, normalized: bool) -> Figur
     count = len(metrics.per_class)
     side = min(4 + 0.42 * count, 14.0)
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
-    _set_titles(figure, title, _NORMALIZED if normalized else _COUNTED)
+    set_titles(figure, title, _NORMALIZED if normalized else _COUNTED)
     axis = figure.subplots()
     shares = _row_shares(metrics)
     values = shares if normalized else metrics.confusion
@@ -168,7 +154,7 @@ def _write_cells(axis: Axes, values: NumberArray, norm: PowerNorm, write: Callab
     texts = {position: write(value) for position, value in np.ndenumerate(values) if value}
     size = 8.5 if max(map(len, texts.values()), default=0) <= _SHORT_NUMBER else 7
     for (row, column), text in texts.items():
-        color = "white" if norm(values[row, column]) > _DARK else _INK
+        color = "white" if norm(values[row, column]) > _DARK else INK
         axis.text(column, row, text, ha="center", va="center", color=color, fontsize=size)
 
 
@@ -177,9 +163,9 @@ def _percent(share: float) -> str:
 
 
 def _name_classes(axis: Axes, metrics: Metrics) -> None:
-    step = math.ceil(len(metrics.per_class) / _MOST_NAMES)
+    step = math.ceil(len(metrics.per_class) / MOST_NAMES)
     positions = range(0, len(metrics.per_class), step)
-    names = [_shorten(metrics.per_class[index].name, _LONGEST_NAME) for index in positions]
+    names = [shorten(metrics.per_class[index].name, LONGEST_NAME) for index in positions]
     if max(map(len, names)) <= _SHORT_NAME:
         axis.set_xticks(positions, names)
     else:
@@ -194,41 +180,17 @@ def f1_figure(metrics: Metrics, title: str) -> Figure:
     """Draw a bar of F1 for each class; of very many classes, the lowest ones."""
     shown = list(metrics.per_class)
     note = ""
-    if len(shown) > _MOST_NAMES:
-        shown = sorted(shown, key=lambda item: item.f1)[:_MOST_NAMES]
-        note = f" (the {_MOST_NAMES} lowest of {len(metrics.per_class)})"
+    if len(shown) > MOST_NAMES:
+        shown = sorted(shown, key=lambda item: item.f1)[:MOST_NAMES]
+        note = f" (the {MOST_NAMES} lowest of {len(metrics.per_class)})"
     figure = Figure(figsize=(8, 1.5 + 0.28 * len(shown)), layout="constrained")
-    _set_titles(figure, title, f"F1 by class{note}; dashed: macro average, {metrics.macro.f1:.4f}")
+    set_titles(figure, title, f"F1 by class{note}; dashed: macro average, {metrics.macro.f1:.4f}")
     axis = figure.subplots()
-    axis.barh(range(len(shown)), [item.f1 for item in shown], color="#0072B2", height=0.68)
+    axis.barh(range(len(shown)), [item.f1 for item in shown], color=BLUE, height=0.68)
     for position, item in enumerate(shown):
         axis.text(1.02, position, f"{item.f1:.3f}", va="center")
-    axis.axvline(metrics.macro.f1, color="#D55E00", linewidth=1.4, linestyle=(0, (4, 2)))
-    axis.set_yticks(range(len(shown)), [_shorten(item.name, _LONGEST_NAME) for item in shown])
-    axis.invert_yaxis()
+    axis.axvline(metrics.macro.f1, color=ORANGE, linewidth=1.4, linestyle=(0, (4, 2)))
+    plain_bars(axis, [item.name for item in shown])
     axis.set_xlim(0, 1.1)
     axis.set_xticks(np.linspace(0, 1, 6))
-    axis.grid(axis="x")
-    axis.set_axisbelow(True)
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
     return figure
-
-
-def _set_titles(figure: Figure, title: str, subtitle: str) -> None:
-    figure.suptitle(f"{_shorten(title, _LONGEST_TITLE)}, validation split\n{subtitle}", x=0.012, ha="left")
-
-
-def _shorten(text: str, longest: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
-
-
-def _encode(figure: Figure, kind: str) -> bytes:
-    # No date and no version: the same figure gives the same bytes.
-    metadata: dict[str, None] = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # such a letter is drawn as a box
-        figure.savefig(buffer, format=kind, dpi=_DPI, facecolor="white", metadata=metadata)
-    return buffer.getvalue()

@@ -52,8 +52,8 @@ class Progress:
         self._bar.update(images)
 
     def end_epoch(self, record: Mapping[str, Any]) -> None:
-        """Print the epoch's line in place of the bar."""
-        self.say(epoch_line(record, self._epochs))
+        """Print the epoch's lines in place of the bar."""
+        self.say(epoch_lines(record, self._epochs))
 
     def say(self, message: str) -> None:
         """Print a line; a bar that is still there goes, finished or not."""
@@ -63,13 +63,20 @@ class Progress:
             print(message, file=self._stream, flush=True)
 
 
-def epoch_line(record: Mapping[str, Any], epochs: int) -> str:
-    """Return one line for an epoch of `history.jsonl`."""
-    train, validation = record["train"], record["validation"]
+def epoch_lines(record: Mapping[str, Any], epochs: int) -> str:
+    """Return two lines for an epoch of `history.jsonl`: training and validation; averages are macro / weighted."""
+    epoch = f"epoch {record['epoch']:>{len(str(epochs))}}/{epochs}"
+    speed = f"lr {record['learning_rate']:.3g}  {record['images_per_second']:,.0f} images/s"
+    best = "best so far" if record["best"] else ""
     return (
-        f"epoch {record['epoch']:>{len(str(epochs))}}/{epochs}  "
-        f"train loss {train['loss']:.4f} accuracy {train['accuracy']:.4f}  "
-        f"validation loss {validation['loss']:.4f} accuracy {validation['accuracy']:.4f} "
-        f"F1 {validation['f1_macro']:.4f}  {record['images_per_second']:,.0f} images/s"
-        f"{'  best so far' if record['best'] else ''}"
-    )
+        f"{epoch}  train       {_figures(record['train'])}  {speed}\n"
+        f"{'':{len(epoch)}}  validation  {_figures(record['validation'])}  {best}"
+    ).rstrip()
+
+
+def _figures(part: Mapping[str, float]) -> str:
+    averages = [
+        f"{shown} {part[f'{name}_macro']:.4f} / {part[f'{name}_weighted']:.4f}"
+        for shown, name in (("precision", "precision"), ("recall", "recall"), ("F1", "f1"))
+    ]
+    return f"loss {part['loss']:.4f}  accuracy {part['accuracy']:.4f}  {'  '.join(averages)}"

@@ -11,6 +11,8 @@ from torchstone_runtime.metrics import Metrics
 from torchstone_runtime.report.html import confusion_html
 from torchstone_runtime.report.page import card, facts, render_page, section
 from torchstone_train import curves, gallery
+from torchstone_train.confidence_html import STYLE as CONFIDENCE_STYLE
+from torchstone_train.confidence_html import confidence_html
 from torchstone_train.observer import Record
 from torchstone_train.validation_pass import ValidationPass
 
@@ -51,12 +53,13 @@ def render_report(report: RunReport) -> str:
     """Return the whole report as an HTML document."""
     metrics = report.seen.measured.metrics
     body = [
-        f"<style>{curves.STYLE}{gallery.STYLE}</style>",
+        f"<style>{curves.STYLE}{CONFIDENCE_STYLE}{gallery.STYLE}</style>",
         f'<header><h1>{escape(report.title)}</h1><p class="soft">{escape(_subtitle(report))}</p></header>',
         _cards(report),
         section("Over the epochs", _curves(report)),
         section("Confusion matrix", _confusion(metrics)),
         section("By class", _per_class(report.seen)),
+        section("Confidence", confidence_html(report.seen)),
         section("Samples", _samples(report.seen)),
         section("Most confident mistakes", _mistakes(report.seen)),
         section("Most often confused", gallery.confused_html(report.seen, _PAIRS, _SAMPLES_OF_A_PAIR) or _NO_MISTAKES),

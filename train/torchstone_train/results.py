@@ -68,7 +68,7 @@ class RunResults:
     def _write_figures(self, outcome: Outcome, seen: ValidationPass) -> None:
         from torchstone_train.figures import save_figures  # noqa: PLC0415 - loads matplotlib
 
-        save_figures(self._run.path / "figures", outcome.history, seen.measured.metrics, self._title)
+        save_figures(self._run.path / "figures", outcome.history, seen, self._title)
 
     def _end_log(self, log: "TensorBoardLog", outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:
         files = {name: self._run.path / "figures" / f"{name}.png" for name in ("confusion", "confusion_normalized")}
