@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from scipy import stats
 from support import assert_refused, run_torchstone
 from torchstone_export.reproduce import SeedResult, reproduce
 from torchstone_export.results_page import mean_interval, render_results
-from torchstone_train.documents import DOCUMENTS, Document
+from torchstone_train.documents import DOCUMENTS, MEASURED, Document
 from torchstone_train.recipes import RECIPES
 
 
@@ -98,3 +99,12 @@ def test_the_page_has_a_row_a_recipe_and_a_row_a_seed() -> None:
 
     assert page.count("\n| `cnn3` |") == 3
     assert "0.8000 (reported 0.9139)" in page
+
+
+def test_the_listed_results_are_those_of_the_page() -> None:
+    """`torchstone recipes` shows what docs/results.md says, and nothing that it does not."""
+    page = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| \d{3} \| (\S+) \|.*?\*\*([\d.]+)\*\* ± ([\d.]+)", page, re.MULTILINE)
+    found = {recipe: (dataset, float(mean), float(deviation)) for recipe, dataset, mean, deviation in rows}
+
+    assert found == {name: (item.dataset, item.mean, item.deviation) for name, item in MEASURED.items()}

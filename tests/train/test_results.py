@@ -11,13 +11,16 @@ from PIL import Image
 from support import run_torchstone
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
-from torchstone_train import gallery
+from torchstone_train import gallery, samples
 from torchstone_train.figures import save_figures
 from torchstone_train.measure import Measured
 from torchstone_train.report import RunReport, render_report
 from torchstone_train.validation_pass import ValidationPass
 
-FIGURES = ("confusion", "confusion_normalized", "confidence_by_class", "curves", "f1_by_class", "reliability")
+FIGURES = (
+    *("confidence_by_class", "confused", "confusion", "confusion_normalized", "curves"),
+    *("f1_by_class", "gallery", "mistakes", "reliability"),
+)
 VOID = {"meta", "link", "img", "br"}
 
 
@@ -105,7 +108,7 @@ def test_same_run_draws_the_same_bytes(history: list[dict[str, Any]], tmp_path: 
     for name in ("first", "second"):
         save_figures(tmp_path / name, history, decided, "title")
     files = sorted(path.name for path in (tmp_path / "first").iterdir())
-    assert len(files) == 12
+    assert len(files) == 18
     assert all((tmp_path / "first" / n).read_bytes() == (tmp_path / "second" / n).read_bytes() for n in files)
 
 
@@ -146,6 +149,24 @@ def test_pictures_of_the_report_have_words(page: Page) -> None:
     assert sum("over 3 epochs" in words for words in drawings) == 5
 
 
+def test_report_has_both_diagrams_of_the_confidence(page: Page) -> None:
+    """Reliability and confidence by class, each with words for who can't see it."""
+    drawings = [svg["aria-label"] for svg in page.all("svg") if svg.get("role") == "img"]
+    begins = [words.replace(".", ":").split(":")[0] for words in drawings[5:]]
+    assert begins == ["Reliability diagram", "Confidence by true class, the least sure first"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_files_bear_words(name: str, tiny_run: Path) -> None:
+    """Both files have a title that says what is drawn, and of which run."""
+    svg = ET.fromstring((tiny_run / "figures" / f"{name}.svg").read_text())  # noqa: S314 - our own file
+    title = svg.findtext("{http://www.w3.org/2000/svg}title")
+    assert title is not None
+    assert title.startswith("cnn3 on ")
+    with Image.open(tiny_run / "figures" / f"{name}.png") as image:
+        assert image.info["Title"] == title
+
+
 def test_report_shows_the_figures_of_the_kept_weights(page: Page, info: dict[str, Any]) -> None:
     """Accuracy and F1 are those of run.json: the weights that were restored were measured."""
     metrics = info["metrics"]["validation"]
@@ -181,7 +202,7 @@ def test_mistakes_are_the_wrong_ones_the_most_confident_first() -> None:
 def test_samples_are_spread_over_the_classes() -> None:
     """The first of each class, then the second of each; a class with fewer runs out."""
     labels = np.array([2, 0, 0, 0, 1, 2], dtype=np.int64)
-    assert gallery.evenly_by_class(labels, 5).tolist() == [1, 4, 0, 2, 5]
+    assert samples.evenly_by_class(labels, 5).tolist() == [1, 4, 0, 2, 5]
 
 
 def test_report_escapes_what_comes_from_the_data(info: dict[str, Any], history: list[dict[str, Any]]) -> None:

@@ -48,13 +48,12 @@ def test_rates_are_logged(tag: str, tiny_run: Path) -> None:
     assert_curve(tiny_run, tag, [record[tag] for record in history_of(tiny_run)])
 
 
-def test_confusion_matrix_is_an_image(tiny_run: Path) -> None:
-    """TensorBoard shows the very figure, counted and normalised."""
-    events = events_of(tiny_run)
-    for name in ("confusion", "confusion_normalized"):
-        (image,) = events.Images(name)
-        assert image.encoded_image_string == (tiny_run / "figures" / f"{name}.png").read_bytes()
-        assert image.width > 300
+@pytest.mark.parametrize("name", ["confusion", "confusion_normalized", "reliability", "gallery", "mistakes"])
+def test_figure_is_an_image(name: str, tiny_run: Path) -> None:
+    """TensorBoard shows the very figure."""
+    (image,) = events_of(tiny_run).Images(name)
+    assert image.encoded_image_string == (tiny_run / "figures" / f"{name}.png").read_bytes()
+    assert image.width > 300
 
 
 def test_runs_are_compared_by_final_figures(tiny_run: Path) -> None:

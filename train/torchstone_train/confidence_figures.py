@@ -21,7 +21,7 @@ def reliability_figure(seen: ValidationPass, title: str) -> Figure:
     """Draw accuracy and mean confidence in each bin, and below it how many images the bin holds."""
     found = reliability_of(seen)
     figure = Figure(figsize=(7.2, 7.4), layout="constrained")
-    set_titles(figure, title, f"Reliability: expected calibration error {found.error:.4f} ({SOURCE})")
+    set_titles(figure, title, f"Reliability: expected calibration error {found.error:.4f}")
     upper, lower = figure.subplots(2, 1, height_ratios=(3.2, 1), sharex=True)
     _draw_accuracy(upper, found)
     _draw_counts(lower, found)
@@ -42,7 +42,7 @@ def _draw_accuracy(axis: Axes, found: Reliability) -> None:
     axis.set_ylabel("share of the bin's images")
     axis.grid(axis="y")
     axis.set_axisbelow(True)
-    axis.legend(loc="upper left", frameon=False)
+    axis.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=3, frameon=False, fontsize=8.5)
 
 
 def _draw_counts(axis: Axes, found: Reliability) -> None:
@@ -54,7 +54,7 @@ def _draw_counts(axis: Axes, found: Reliability) -> None:
     axis.set_xticks(np.arange(BINS + 1) / BINS)
     axis.xaxis.set_major_formatter(PercentFormatter(1))
     axis.set_yticks([])
-    axis.set_xlabel("confidence: probability of the predicted class")
+    axis.set_xlabel(f"confidence: probability of the predicted class\nerror over {BINS} equal bins as in {SOURCE}")
     axis.set_ylabel("images")
 
 

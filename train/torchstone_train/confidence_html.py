@@ -27,7 +27,7 @@ _SCALE: Final = _WIDTH - _NAMES - _MEANS
 STYLE: Final = """
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem 2.4rem; }
 .chart { break-inside: avoid; } .chart h3 { font-size: .95rem; margin: 0 0 .3rem; }
-.chart svg { width: 100%; max-width: 40rem; height: auto; display: block; font-size: 11px; fill: var(--soft);
+.chart > svg { width: 100%; max-width: 40rem; height: auto; display: block; font-size: 11px; fill: var(--soft);
   overflow: visible; }
 .chart text.strong { fill: var(--ink); }
 .chart path { fill: none; stroke: var(--line); stroke-width: 1; }
@@ -36,7 +36,7 @@ STYLE: Final = """
 .chart path.reach { stroke: rgb(var(--hit)); stroke-width: 1.8; }
 .chart rect, .key rect { fill: rgba(var(--hit), .72); } .chart rect.count { fill: var(--soft); opacity: .7; }
 .chart path.mark, .key path.mark { fill: var(--train); stroke: var(--paper); stroke-width: 1; }
-.chart p { font-size: .86rem; }
+.chart p, .chart .key { font-size: .86rem; }
 """
 
 

@@ -34,6 +34,7 @@ from torchstone_train.drawing import (
     set_titles,
     shorten,
 )
+from torchstone_train.gallery_figures import confused_figure, gallery_figure, mistakes_figure
 from torchstone_train.observer import Record
 from torchstone_train.validation_pass import ValidationPass
 
@@ -56,9 +57,10 @@ _HALF_PERCENT: Final = 0.005
 
 
 def save_figures(folder: Path, history: Sequence[Record], seen: ValidationPass, title: str) -> None:
-    """Write `confusion`, `confusion_normalized`, `curves`, `f1_by_class`, `reliability` and `confidence_by_class`.
+    """Write a PNG and an SVG file of each figure.
 
-    Each is a PNG and an SVG file.
+    They are `curves`, `confusion`, `confusion_normalized`, `f1_by_class`, `reliability`, `confidence_by_class`,
+    `gallery`, `mistakes` and `confused`.
 
     Args:
         folder: is made where it is missing.
@@ -73,8 +75,8 @@ def save_figures(folder: Path, history: Sequence[Record], seen: ValidationPass, 
         folder.mkdir(exist_ok=True)
     with mpl.rc_context(STYLE):
         for name, figure in _figures(history, seen, title):
-            write_atomic(folder / f"{name}.png", encode(figure, "png"))
-            write_atomic(folder / f"{name}.svg", encode(figure, "svg"))
+            for suffix, content in encode(figure).items():
+                write_atomic(folder / f"{name}.{suffix}", content)
 
 
 def _figures(history: Sequence[Record], seen: ValidationPass, title: str) -> Iterator[tuple[str, Figure]]:
@@ -86,6 +88,9 @@ def _figures(history: Sequence[Record], seen: ValidationPass, title: str) -> Ite
     yield "f1_by_class", f1_figure(metrics, title)
     yield "reliability", reliability_figure(seen, title)
     yield "confidence_by_class", sureness_figure(seen, title)
+    yield "gallery", gallery_figure(seen, title)
+    yield "mistakes", mistakes_figure(seen, title)
+    yield "confused", confused_figure(seen, title)
 
 
 def curves_figure(history: Sequence[Record], title: str) -> Figure:

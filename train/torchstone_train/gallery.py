@@ -5,11 +5,10 @@ from html import escape
 from typing import Final
 
 import numpy as np
-from PIL import Image
 
-from torchstone_runtime.data.split import Int64Array
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.report.page import picture
+from torchstone_train.samples import confused_pairs, reduced
 from torchstone_train.validation_pass import ValidationPass
 
 _LARGEST_SIDE: Final = 160
@@ -19,7 +18,7 @@ STYLE: Final = """
 :root { --right: #1a7f4b; --wrong: #c42b1c; }
 @media (prefers-color-scheme: dark) { :root { --right: #3fbf7f; --wrong: #ff6b5e; } }
 figure.right, figure.wrong { border-width: 2px; } figure.right { border-color: var(--right); }
-figure.wrong { border-color: var(--wrong); }
+figure.wrong { border-color: var(--wrong); border-style: dashed; }
 figure b { font-weight: 700; } figure.right b { color: var(--right); } figure.wrong b { color: var(--wrong); }
 figcaption { overflow-wrap: anywhere; }
 .pair { display: grid; grid-template-columns: 13rem 1fr; gap: .4rem 1.2rem; align-items: start;
@@ -31,15 +30,6 @@ figcaption { overflow-wrap: anywhere; }
 """
 
 
-def evenly_by_class(labels: Int64Array, count: int) -> Int64Array:
-    """Return up to `count` indices: the first of each class, then the second of each, and so on."""
-    rank = np.empty(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        rank[members] = np.arange(len(members))
-    return np.lexsort((labels, rank))[:count]
-
-
 def gallery_html(seen: ValidationPass, indices: Iterable[int]) -> str:
     """Return the images at `indices` of the split with true class, predicted class and probability."""
     chosen = np.array(list(indices), dtype=np.int64)
@@ -48,23 +38,14 @@ def gallery_html(seen: ValidationPass, indices: Iterable[int]) -> str:
     return f'<div class="gallery">{"".join(tiles)}</div>'
 
 
-def confused_html(seen: ValidationPass, pairs: int, samples: int) -> str:
+def confused_html(seen: ValidationPass) -> str:
     """Return the pairs of classes that are most often confused, each with its most confident samples."""
-    metrics = seen.measured.metrics
-    names = seen.split.class_names
-    wrong = seen.wrong()
-    blocks = []
-    for true, predicted, count in metrics.most_confused(pairs):
-        here = wrong[
-            (seen.split.labels[wrong] == names.index(true)) & (seen.predicted[wrong] == names.index(predicted))
-        ]
-        support = metrics.per_class[names.index(true)].support
-        blocks.append(
-            f'<div class="pair"><p><strong>{escape(true)}</strong> taken for <strong>{escape(predicted)}</strong><br>'
-            f'<span class="soft">{count:,} of {support:,} ({count / support:.1%})</span></p>'
-            f"{gallery_html(seen, here[:samples])}</div>"
-        )
-    return "".join(blocks)
+    return "".join(
+        f'<div class="pair"><p><strong>{escape(pair.true)}</strong> taken for <strong>{escape(pair.predicted)}</strong>'
+        f'<br><span class="soft">{pair.count:,} of {pair.support:,} ({pair.count / pair.support:.1%})</span></p>'
+        f"{gallery_html(seen, pair.indices)}</div>"
+        for pair in confused_pairs(seen)
+    )
 
 
 def _tile(seen: ValidationPass, index: int, pixels: Uint8Array) -> str:
@@ -76,17 +57,7 @@ def _tile(seen: ValidationPass, index: int, pixels: Uint8Array) -> str:
     # Marked by a sign too: not everybody tells green from red.
     verdict = "&#10003; right" if right else f"&#10007; truly <strong>{escape(true)}</strong>"
     return (
-        f'<figure class="{"right" if right else "wrong"}">{picture(_reduced(pixels), alt)}'
+        f'<figure class="{"right" if right else "wrong"}">{picture(reduced(pixels, _LARGEST_SIDE), alt)}'
         f'<figcaption><b>{escape(predicted)}</b> <span class="soft">{share}</span><br>{verdict}<br>'
         f'<span class="soft">sample {escape(sample)}</span></figcaption></figure>'
     )
-
-
-def _reduced(pixels: Uint8Array) -> Uint8Array:
-    _, height, width = pixels.shape
-    factor = _LARGEST_SIDE / max(height, width)
-    if factor >= 1:
-        return pixels
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    planes = [np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX)) for plane in pixels]
-    return np.stack(planes)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from torchstone_runtime.errors import DataError
 from torchstone_train.augment import augment
 from torchstone_train.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.interrupt import GracefulInterrupt
@@ -65,10 +66,16 @@ class TrainingLoop:
         self._best_weights: Weights | None = None
 
     def resume(self) -> int:
-        """Load the last checkpoint, if there is one, and return how many epochs are done."""
+        """Load the last checkpoint, if there is one, and return how many epochs are done.
+
+        Raises:
+            DataError: it is damaged, or another version wrote it.
+        """
         state = self._run.read_checkpoint()
         if state is None:
             return 0
+        if "optimization" not in state:
+            raise DataError("The run was begun by another version of Torchstone.", "Train again with --overwrite.")
         self._task.model.load_state_dict(state["model"])
         self._optimization.load_state_dict(state["optimization"])
         self._stopping.best = float(state["stopping"]["best"])

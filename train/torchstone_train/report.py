@@ -14,12 +14,9 @@ from torchstone_train import curves, gallery
 from torchstone_train.confidence_html import STYLE as CONFIDENCE_STYLE
 from torchstone_train.confidence_html import confidence_html
 from torchstone_train.observer import Record
+from torchstone_train.samples import confident_mistakes, samples_of_each_class
 from torchstone_train.validation_pass import ValidationPass
 
-_SAMPLES: Final = 28
-_MISTAKES: Final = 21
-_PAIRS: Final = 6
-_SAMPLES_OF_A_PAIR: Final = 6
 _MOST_CLASSES: Final = 100
 """Classes up to which the confusion matrix is shown as a table."""
 _BAR_REM: Final = 6
@@ -62,7 +59,7 @@ def render_report(report: RunReport) -> str:
         section("Confidence", confidence_html(report.seen)),
         section("Samples", _samples(report.seen)),
         section("Most confident mistakes", _mistakes(report.seen)),
-        section("Most often confused", gallery.confused_html(report.seen, _PAIRS, _SAMPLES_OF_A_PAIR) or _NO_MISTAKES),
+        section("Most often confused", gallery.confused_html(report.seen) or _NO_MISTAKES),
         section("How it was made", facts(_provenance(report))),
     ]
     return render_page(f"{report.title}: {metrics.accuracy:.2%}", "\n".join(body))
@@ -146,13 +143,12 @@ def _row(name: str, values: tuple[float, float, float], support: int, confidence
 
 
 def _samples(seen: ValidationPass) -> str:
-    indices = gallery.evenly_by_class(seen.split.labels, _SAMPLES)
-    note = '<p class="soft">The first images of each class. Green frame: right; red frame: wrong.</p>'
-    return note + gallery.gallery_html(seen, indices)
+    note = '<p class="soft">The first images of each class. Green frame: right; dashed red frame: wrong.</p>'
+    return note + gallery.gallery_html(seen, samples_of_each_class(seen))
 
 
 def _mistakes(seen: ValidationPass) -> str:
-    wrong = seen.wrong()[:_MISTAKES]
+    wrong = confident_mistakes(seen)
     return gallery.gallery_html(seen, wrong) if len(wrong) else _NO_MISTAKES
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torchstone_train.tensorboard_log import TensorBoardLog
 
 _NEEDS: Final = {"figures/": "matplotlib", "tensorboard/": "tensorboard"}
+_LOGGED: Final = ("confusion", "confusion_normalized", "reliability", "gallery", "mistakes")
+"""Figures that TensorBoard shows as well."""
 
 
 class RunResults:
@@ -71,7 +73,7 @@ class RunResults:
         save_figures(self._run.path / "figures", outcome.history, seen, self._title)
 
     def _end_log(self, log: "TensorBoardLog", outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:
-        files = {name: self._run.path / "figures" / f"{name}.png" for name in ("confusion", "confusion_normalized")}
+        files = {name: self._run.path / "figures" / f"{name}.png" for name in _LOGGED}
         figures = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
         log.training_ended(len(outcome.history), figures, _settings(info), seen.measured.to_json())
 
