@@ -6,6 +6,7 @@ import pytest
 
 from support import assert_refused, run_torchstone
 from torchstone_runtime.errors import UsageError
+from torchstone_train.documents import MEASURED
 from torchstone_train.recipe import Recipe
 from torchstone_train.recipes import CNN3, OVERRIDABLE, RECIPES, get_recipe
 
@@ -86,6 +87,8 @@ def test_misspelt_recipe_suggests_the_near_one() -> None:
 
 
 def test_recipes_lists_every_recipe() -> None:
-    """`torchstone recipes` prints a line a recipe."""
+    """`torchstone recipes` prints each recipe, and below it what was measured."""
     lines = run_torchstone("recipes").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == list(RECIPES)
+    names = [line.split()[0] for line in lines]
+    assert [name for name in names if name != "measured:"] == list(RECIPES)
+    assert names.count("measured:") == len(MEASURED)

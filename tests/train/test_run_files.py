@@ -19,6 +19,8 @@ INFO = {
     "device",
     "versions",
     "git_commit",
+    "precision",
+    "deterministic",
     "started",
     "stop_reason",
     "stop_detail",
