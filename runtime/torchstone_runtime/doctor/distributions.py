@@ -1,0 +1,76 @@
+"""Installed packages, by their metadata alone: nothing is imported."""
+
+import base64
+import hashlib
+import importlib.metadata
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_RUNTIME_WHEELS: Final = frozenset(
+    {
+        *("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-qnn"),
+        *("onnxruntime-rocm", "onnxruntime-migraphx", "onnxruntime-training", "onnxruntime-cann", "ort-nightly"),
+        *("ort-nightly-gpu", "onnxruntime-silicon", "onnxruntime-vitisai", "onnxruntime-windowsml"),
+    }
+)
+"""Packages that all write to the folder `onnxruntime`; others of that name, such as the extensions, do not."""
+
+_CHECKED: Final = re.compile(r"onnxruntime/(__init__\.py|capi/[^/]+\.(py|so[.\d]*))")
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An installed package.
+
+    Attributes:
+        name: normalised: lower case, with hyphens.
+        version: as stated.
+        distribution: its metadata.
+    """
+
+    name: str
+    version: str
+    distribution: importlib.metadata.Distribution
+
+
+def installed_packages() -> dict[str, Installed]:
+    """Return every installed package by normalised name; of two copies the one that Python would import."""
+    found: dict[str, Installed] = {}
+    for distribution in importlib.metadata.distributions():
+        metadata = distribution.metadata
+        # What an interrupted installation leaves behind has neither name nor version.
+        if "Name" in metadata and "Version" in metadata:
+            key = re.sub(r"[-_.]+", "-", metadata["Name"]).lower()
+            found.setdefault(key, Installed(key, metadata["Version"], distribution))
+    return found
+
+
+def runtime_wheels(packages: dict[str, Installed]) -> list[Installed]:
+    """Return those of the packages that are an ONNX Runtime."""
+    return [packages[name] for name in sorted(_RUNTIME_WHEELS & packages.keys())]
+
+
+def altered_files(wheel: Installed) -> list[str]:
+    """Return the ONNX Runtime files of a wheel that are missing, or not those that its RECORD states by SHA-256.
+
+    A package without a RECORD (conda's, an editable one) has nothing to compare with.
+    """
+    altered = []
+    for file in wheel.distribution.files or ():
+        if file.hash is None or not _CHECKED.fullmatch(file.as_posix()):
+            continue
+        if _sha256(Path(str(file.locate()))) != file.hash.value:
+            altered.append(file.as_posix())
+    return altered
+
+
+def _sha256(path: Path) -> str | None:
+    """Return a file's SHA-256 as RECORD writes it, or None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return None
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,0 +1,122 @@
+"""What ONNX Runtime really does here, tried in a process of its own: `python -m torchstone_runtime.doctor.probe`.
+
+Broken libraries can end a process, and print what they like. So each step is a line of JSON on stdout as soon as it
+is done, and all else goes to stderr.
+"""
+
+import ctypes
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from torchstone_runtime.doctor.libraries import inspect_libraries
+from torchstone_runtime.doctor.tiny_model import FACTOR, PIXELS, tiny_model
+
+WRITTEN_IR: Final = 10
+WRITTEN_OPSET: Final = 20
+"""What `torchstone export` writes (docs/bundle-format.md)."""
+
+_LIMIT: Final = 100
+_ERRORS_ONLY: Final = 3
+
+
+def main() -> None:
+    """Run every step and print a line of JSON for each: import, driver, libraries, sessions, ceilings."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as report:
+        os.dup2(2, 1)  # whatever native code prints must not come between the lines
+
+        def say(step: str, result: Any) -> None:  # noqa: ANN401 - anything that JSON can say
+            print(json.dumps({"step": step, "result": result}), file=report, flush=True)
+
+        ort = _import(say)
+        say("driver", _driver())
+        if ort is not None and hasattr(ort, "preload_dlls"):
+            ort.preload_dlls()  # as a session on a GPU does
+        say("libraries", inspect_libraries(_native_folder()))
+        if ort is not None:
+            for provider in ort.get_available_providers():
+                say("session", {"provider": provider, **_try_provider(ort, provider)})
+            ir, opset = (_ceiling(ort, name) for name in ("ir_version", "opset"))
+            say("ceilings", {"ir_version": ir, "opset": opset})
+
+
+def _import(say: Callable[[str, Any], None]) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    try:
+        import onnxruntime as ort  # noqa: PLC0415 - whether this works is the question
+    except Exception as error:  # noqa: BLE001 - a broken installation raises anything
+        say("import", {"error": f"{type(error).__name__}: {error}"})
+        return None
+    cuda = getattr(ort, "cuda_version", "") or None
+    providers = ort.get_available_providers()
+    say("import", {"version": ort.__version__, "folder": str(_native_folder().parent), "cuda": cuda, "has": providers})
+    return ort
+
+
+def _native_folder() -> Path:
+    spec = importlib.util.find_spec("onnxruntime")
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0] if places else os.devnull) / "capi"
+
+
+def _driver() -> dict[str, Any]:
+    """Ask NVIDIA's driver which CUDA version it serves and how many devices there are (CUDA driver API)."""
+    try:
+        library = ctypes.CDLL("libcuda.so.1")
+    except OSError as error:
+        return {"error": str(error), "devices": 0}
+    version, devices = ctypes.c_int(), ctypes.c_int()
+    if code := library.cuInit(0):
+        return {"error": f"cuInit gave error {code}", "devices": 0}
+    library.cuDriverGetVersion(ctypes.byref(version))
+    library.cuDeviceGetCount(ctypes.byref(devices))
+    return {"cuda": f"{version.value // 1000}.{version.value % 1000 // 10}", "devices": devices.value}
+
+
+def _try_provider(ort: Any, provider: str) -> dict[str, Any]:  # noqa: ANN401 - onnxruntime ships no types
+    import numpy as np  # noqa: PLC0415 - the other steps must work without it
+
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    model = tiny_model(ir_version=WRITTEN_IR, opset=WRITTEN_OPSET)
+    try:
+        session = ort.InferenceSession(model, options, providers=[provider], enable_fallback=0)
+        (found,) = session.run(None, {"x": np.ones((1, 1, 2, 2), np.float32)})
+    except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class of their own
+        return {"error": str(error).strip()[:1000]}
+    if found.ravel().tolist() != [FACTOR] * PIXELS:
+        return {"error": f"it computes {found.ravel().tolist()} instead of {[FACTOR] * PIXELS}"}
+    return {"offers": session.get_providers(), "nodes": _assignment(session)}
+
+
+def _assignment(session: Any) -> dict[str, list[str]] | None:  # noqa: ANN401 - onnxruntime ships no types
+    if not hasattr(session, "get_provider_graph_assignment_info"):  # an older ONNX Runtime
+        return None
+    nodes: dict[str, list[str]] = {}
+    for part in session.get_provider_graph_assignment_info():
+        nodes.setdefault(part.ep_name, []).extend(node.op_type for node in part.get_nodes())
+    return nodes
+
+
+def _ceiling(ort: Any, name: str) -> int | None:  # noqa: ANN401 - onnxruntime ships no types
+    """Return the largest version that loads, or None where that which Torchstone writes does not."""
+    written = {"ir_version": WRITTEN_IR, "opset": WRITTEN_OPSET}
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = 1
+    for version in range(written[name], _LIMIT):
+        try:
+            ort.InferenceSession(tiny_model(**{**written, name: version}), options, providers=["CPUExecutionProvider"])
+        except Exception:  # noqa: BLE001 - the first one that is refused ends the search
+            return version - 1 if version > written[name] else None
+    return _LIMIT
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
