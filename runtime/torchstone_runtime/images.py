@@ -95,6 +95,33 @@ def encode_png(pixels: Uint8Array) -> bytes:
     return buffer.getvalue()
 
 
+def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int) -> bytes:
+    """Return a picture as a small image file for people: upright, at most `side` pixels high and wide, not enlarged.
+
+    Args:
+        source: a path or the bytes of an image file; one that `decode_image` takes, which knows the limits.
+        side: in pixels.
+
+    Raises:
+        ImageError: it cannot be decoded.
+    """
+    name = describe(source)
+    try:
+        with _open(source) as file, Image.open(file, formats=_FORMATS) as image:
+            image.draft("RGB", (side, side))  # lets a JPEG be decoded at a fraction of its size
+            small = _to_eight_bits(ImageOps.exif_transpose(image), name, image.format).convert("RGB")
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.
+        raise ImageError(f"{name} cannot be read as an image: {_first_line(error)}.", _FORMATS_HELP) from error
+    reduced = max(small.size) > side
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    # JPEG would smear the few pixels of a small picture.
+    small.save(buffer, format="JPEG" if reduced else "PNG", quality=80)
+    return buffer.getvalue()
+
+
 def _open(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
     if isinstance(source, bytes):
         return io.BytesIO(source)

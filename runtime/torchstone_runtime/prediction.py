@@ -1,39 +1,84 @@
-"""Decoding many files where some may not be images."""
+"""Classifying many pictures where some may not be images; decoding goes on while the model runs."""
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
-from torchstone_runtime.classifier import DECODE_BATCH
+from torchstone_runtime.classifier import DECODE_BATCH, Classifier
 from torchstone_runtime.cpu import usable_cpus
 from torchstone_runtime.errors import ImageError
-from torchstone_runtime.images import Uint8Array, decode_image
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.images import Uint8Array, decode_image, encode_thumbnail
+from torchstone_runtime.sources import Picture
 
 
-def decode_in_batches(
-    paths: Iterable[Path], spec: InputSpec
-) -> Iterator[tuple[list[Path], Uint8Array, dict[Path, ImageError]]]:
-    """Decode files, `DECODE_BATCH` at a time and several at once.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model says of a picture.
 
-    Yields:
-        The paths of a batch; the pixels of those that are images, uint8 (n, C, H, W), in the paths' order; and the
-        error of each that is not.
+    Attributes:
+        name: of the picture.
+        top: its most probable classes with their probabilities, best first.
+        thumbnail: the picture made small, as an image file; None where none was asked for.
     """
 
-    def decode(path: Path) -> Uint8Array | ImageError:
+    name: str
+    top: list[tuple[str, float]]
+    thumbnail: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A picture that cannot be classified, and why."""
+
+    name: str
+    error: ImageError
+
+
+Decoded = tuple[Uint8Array, bytes | None] | ImageError
+Batch = list[tuple[Picture, "Future[Decoded]"]]
+
+
+def classify(
+    classifier: Classifier, pictures: Iterable[Picture], *, top: int, thumbnail_side: int = 0
+) -> Generator[Answer | Failure, None, None]:
+    """Classify pictures in their order, `DECODE_BATCH` at a time, the next batch being decoded meanwhile.
+
+    Args:
+        classifier: what classifies them.
+        pictures: any number; at most two batches are held.
+        top: classes an answer.
+        thumbnail_side: longest side of the thumbnails, in pixels; 0 for none.
+    """
+    remaining = iter(pictures)
+
+    def decode(picture: Picture) -> Decoded:
         try:
-            return decode_image(path, spec)
+            pixels = decode_image(picture.source, classifier.input_spec)
+            return pixels, encode_thumbnail(picture.source, thumbnail_side) if thumbnail_side else None
         except ImageError as error:
             return error
 
-    remaining = iter(paths)
-    with ThreadPoolExecutor(usable_cpus()) as pool:
-        while batch := list(islice(remaining, DECODE_BATCH)):
-            results = list(pool.map(decode, batch))
-            errors = {path: item for path, item in zip(batch, results, strict=True) if isinstance(item, ImageError)}
-            pixels = [item for item in results if not isinstance(item, ImageError)]
-            yield batch, np.stack(pixels) if pixels else np.empty((0, *spec.shape), np.uint8), errors
+    pool = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="torchstone-decode")
+
+    def start_batch() -> Batch:
+        return [(picture, pool.submit(decode, picture)) for picture in islice(remaining, DECODE_BATCH)]
+
+    try:
+        following = start_batch()
+        while following:
+            batch, following = following, start_batch()
+            yield from _answers(classifier, batch, top)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _answers(classifier: Classifier, batch: Batch, top: int) -> Iterator[Answer | Failure]:
+    decoded = [(picture.name, future.result()) for picture, future in batch]
+    pixels = [item[0] for _, item in decoded if not isinstance(item, ImageError)]
+    stacked = np.stack(pixels) if pixels else np.empty((0, *classifier.input_spec.shape), np.uint8)
+    rankings = iter(classifier.predict(stacked).top(top))
+    for name, item in decoded:
+        yield Failure(name, item) if isinstance(item, ImageError) else Answer(name, next(rankings), item[1])

@@ -1,91 +1,160 @@
 """`torchstone predict`: classes and probabilities of image files."""
 
-import json
-from collections.abc import Iterator
+import os
+import sys
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
 import click
 
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import PROVIDER_OPTION, THREADS_OPTION, VARIANT_OPTION
-from torchstone_runtime.errors import CheckFailedError, DataError, ImageError
+from torchstone_runtime.cli.output import echo_result
+from torchstone_runtime.cli.prediction_formats import ROWS, csv_header
+from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
 
 if TYPE_CHECKING:
-    from torchstone_runtime.classifier import Classifier
+    from collections.abc import Iterator
+    from io import BufferedReader
 
-Answer = list[tuple[str, float]] | ImageError
+    from torchstone_runtime.classifier import Classifier
+    from torchstone_runtime.prediction import Answer, Failure
+    from torchstone_runtime.report.prediction_gallery import PredictionGallery
+
+CLEAR_LINE: Final = "\r\x1b[K"
+"""Takes a progress bar off the terminal's line (ECMA-48)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wishes:
+    """What the command line asks for."""
+
+    paths: tuple[str, ...]
+    top: int
+    form: str
+    min_confidence: float
+    gallery: Path | None
+
+
+@dataclass
+class _Counts:
+    done: int = 0
+    unsure: int = 0
+    failed: int = 0
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("paths", type=click.Path(allow_dash=True), nargs=-1, required=True)
 @click.option("--top", default=1, show_default=True, type=click.IntRange(min=1), help="Classes shown for each image.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line and image.")
+@click.option("--format", "form", type=click.Choice(list(ROWS)), help="Lines for people, JSON lines or CSV  [table].")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Give no class, but '(unsure)', where the best one is less probable.",
+)
+@click.option("--gallery", type=click.Path(path_type=Path, dir_okay=False), help="An HTML page with each picture.")
 @VARIANT_OPTION
 @PROVIDER_OPTION
 @THREADS_OPTION
+@click.option("--verbose", is_flag=True, help="Say how the model runs, and why, on stderr.")
 def predict(
     bundle: Path,
-    paths: tuple[Path, ...],
-    top: int,
     as_json: bool,
+    form: str | None,
+    *,
     variant: str | None,
     provider: str,
     threads: int | None,
+    verbose: bool,
+    **wishes: object,
 ) -> None:
-    """Classify image files, or all images in folders, with BUNDLE.
+    """Classify images with BUNDLE: files, folders, patterns, or - for stdin (paths, one a line, or one image).
 
     A file that is not an image is reported and the others are done; the exit code is then 1, or 2 if none was one.
     """
+    if as_json and form not in (None, "jsonl"):
+        raise UsageError(f"--json is --format jsonl; --format {form} was given as well.", "Give one of them.")
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
 
-    failed = done = 0
+    asked = _Wishes(form=form or ("jsonl" if as_json else "table"), **wishes)  # type: ignore[arg-type]  # click's values
     with Classifier.load(bundle, variant=variant, provider=provider, threads=threads) as classifier:
-        for path, answer in _answers(classifier, _expand(paths), top):
-            if isinstance(answer, ImageError):
-                if len(paths) == 1 and not paths[0].is_dir():
-                    raise answer
-                failed += 1
-                click.echo(f"left out: {answer}", err=True)
-            else:
-                done += 1
-                click.echo(_as_json(path, answer) if as_json else _as_text(path, answer))
-    if failed and not done:
-        raise DataError(f"None of the {failed:,} files could be classified.", "The lines above say why.")
-    if failed:
+        if verbose:
+            click.echo(f"plan: {classifier.plan}", err=True)
+        counts = _predict_all(classifier, asked)
+    if counts.unsure:
+        said = f"{counts.unsure:,} of {counts.done:,} unsure: less than {asked.min_confidence:g} for the best class"
+        click.echo(said, err=True)
+    if counts.failed and not counts.done:
+        raise DataError(f"None of the {counts.failed:,} files could be classified.", "The lines above say why.")
+    if counts.failed:
+        total = counts.failed + counts.done
         raise CheckFailedError(
-            f"{failed:,} of {failed + done:,} files could not be classified.", "The lines above say why."
+            f"{counts.failed:,} of {total:,} files could not be classified.", "The lines above say why."
         )
 
 
-def _expand(paths: tuple[Path, ...]) -> Iterator[Path]:
-    from torchstone_runtime.images import IMAGE_SUFFIXES  # noqa: PLC0415 - --help must not load NumPy
+def _predict_all(classifier: "Classifier", asked: _Wishes) -> _Counts:
+    from torchstone_runtime.prediction import Failure  # noqa: PLC0415 - --help must not load NumPy
 
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        images = (file for file in path.rglob("[!.]*") if file.suffix.lower() in IMAGE_SUFFIXES)
-        found = sorted(file for file in images if file.is_file())
-        if not found:
-            raise DataError(f"{path} holds no image files.", "Give image files or a folder with some.")
-        yield from found
+    counts = _Counts()
+    alone = len(asked.paths) == 1 and not os.path.isdir(asked.paths[0])  # noqa: PTH112 - it may be a pattern
+    # Who reads our lines may leave early (`| head`): that ends the work, unless a page is to be written as well.
+    echo = click.echo if asked.gallery is None else echo_result
+    if asked.form == "csv":
+        echo(csv_header(asked.top))
+    with ExitStack() as stack:
+        gallery = _open_gallery(stack, classifier, asked.gallery)
+        for item in _with_progress(stack, classifier, asked):
+            if not isinstance(item, Failure):
+                unsure = item.top[0][1] < asked.min_confidence
+                echo(ROWS[asked.form](item.name, item.top, unsure))
+                counts.done += 1
+                counts.unsure += unsure
+                if gallery:
+                    gallery.add(item, unsure=unsure)
+                continue
+            if alone and item.name == asked.paths[0]:
+                raise item.error
+            counts.failed += 1
+            click.echo(f"{CLEAR_LINE if sys.stderr.isatty() else ''}left out: {item.error}", err=True)
+            if gallery:
+                gallery.add_failure(item)
+        if gallery:
+            gallery.finish()
+    if asked.gallery is not None:
+        click.echo(f"wrote {asked.gallery}", err=True)
+    return counts
 
 
-def _answers(classifier: "Classifier", paths: Iterator[Path], top: int) -> Iterator[tuple[Path, Answer]]:
-    from torchstone_runtime.prediction import decode_in_batches  # noqa: PLC0415 - --help must not load NumPy
+def _open_gallery(stack: ExitStack, classifier: "Classifier", path: Path | None) -> "PredictionGallery | None":
+    if path is None:
+        return None
+    from torchstone_runtime.files import atomic_writer, require_writable_parent  # noqa: PLC0415 - see predict
+    from torchstone_runtime.report.prediction_gallery import PredictionGallery  # noqa: PLC0415
 
-    for names, pixels, errors in decode_in_batches(paths, classifier.input_spec):
-        answers = iter(classifier.predict(pixels).top(top))
-        yield from ((name, errors[name] if name in errors else next(answers)) for name in names)
+    require_writable_parent(path)
+    file = stack.enter_context(atomic_writer(path))
+    return PredictionGallery(file, model=classifier.name, plan=str(classifier.plan))
 
 
-def _as_text(path: Path, answer: list[tuple[str, float]]) -> str:
-    return f"{click.format_filename(path)}\t" + "\t".join(f"{name} {probability:.4f}" for name, probability in answer)
+def _with_progress(stack: ExitStack, classifier: "Classifier", asked: _Wishes) -> "Iterator[Answer | Failure]":
+    """Yield the answers, with a bar on a terminal that doesn't show the answers themselves."""
+    from torchstone_runtime.prediction import classify  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.report.prediction_gallery import THUMBNAIL_SIDE  # noqa: PLC0415
+    from torchstone_runtime.sources import STDIN, find_pictures  # noqa: PLC0415
 
-
-def _as_json(path: Path, answer: list[tuple[str, float]]) -> str:
-    classes = [{"class": name, "probability": probability} for name, probability in answer]
-    return json.dumps({"path": click.format_filename(path), **classes[0], "top": classes}, ensure_ascii=False)
+    stdin = cast("BufferedReader", sys.stdin.buffer)
+    pictures = find_pictures(asked.paths, stdin)
+    side = THUMBNAIL_SIDE if asked.gallery else 0
+    # Closed whatever happens: an interrupted command doesn't wait for pictures that nobody asks for any more.
+    answers = stack.enter_context(closing(classify(classifier, pictures, top=asked.top, thumbnail_side=side)))
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        return answers
+    counted = None if STDIN in asked.paths else sum(1 for _ in find_pictures(asked.paths, stdin))
+    return iter(stack.enter_context(click.progressbar(answers, length=counted, show_pos=True, file=sys.stderr)))

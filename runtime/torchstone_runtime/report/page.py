@@ -48,13 +48,20 @@ dd { margin: 0; }
 
 def render_page(title: str, body: str) -> str:
     """Return a whole HTML document around `body`, which must be escaped already."""
-    return (
+    start, end = page_frame(title)
+    return start + body + end
+
+
+def page_frame(title: str) -> tuple[str, str]:
+    """Return what comes before and what comes after the body of a document that is written piece by piece."""
+    start = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # An empty icon keeps a browser from asking a server for one.
         '<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
     )
+    return start, "\n</body>\n</html>\n"
 
 
 def card(value: str, label: str, note: str = "") -> str:

@@ -1,0 +1,100 @@
+"""Predictions as an HTML page: each picture with its class and probability, written as they come."""
+
+import base64
+from collections import Counter
+from html import escape
+from typing import IO, Final
+
+import click
+
+from torchstone_runtime.prediction import Answer, Failure
+from torchstone_runtime.report.page import card, page_frame, section
+
+THUMBNAIL_SIDE: Final = 128
+MAX_SHOWN: Final = 5_000
+"""Pictures on one page: some 25 MB, which browsers still scroll through."""
+
+_MAX_FAILURES: Final = 200
+# Figures out of sight cost a browser nothing.
+_LAZY: Final = "content-visibility:auto;contain-intrinsic-size:auto 13rem"
+
+
+class PredictionGallery:
+    """Writes a self-contained page while predictions arrive; its size is bounded by `MAX_SHOWN`.
+
+    Args:
+        file: where it goes, as UTF-8.
+        model: its name, for the title.
+        plan: how it runs, for the summary.
+    """
+
+    def __init__(self, file: IO[bytes], *, model: str, plan: str) -> None:
+        self._file = file
+        self._plan = plan
+        self._shown = 0
+        self._classes: Counter[str | None] = Counter()
+        self._failures: list[Failure] = []
+        self._failed = 0
+        start, self._end = page_frame(f"Predictions of {model}")
+        # The summary is known last and belongs first.
+        self._write(f'{start}<main style="display:flex;flex-direction:column">\n')
+        self._write(f'<h1 style="order:-2">Predictions of {escape(model)}</h1>\n<div class="gallery">\n')
+
+    def add(self, answer: Answer, *, unsure: bool) -> None:
+        """Append a picture; `unsure` where no class is given because the best one is not probable enough."""
+        self._classes[None if unsure else answer.top[0][0]] += 1
+        if self._shown < MAX_SHOWN:
+            self._shown += 1
+            self._write(_figure(answer, unsure=unsure))
+
+    def add_failure(self, failure: Failure) -> None:
+        """Append a file that could not be classified."""
+        self._failed += 1
+        if len(self._failures) < _MAX_FAILURES:
+            self._failures.append(failure)
+
+    def finish(self) -> None:
+        """Write the summary and the end of the page."""
+        self._write("</div>\n")
+        if self._failures:
+            lines = (f"<p>{escape(failure.error.problem)}</p>" for failure in self._failures)
+            more = self._failed - len(self._failures)
+            self._write(section("Left out", "".join(lines) + (f"<p>and {more:,} more</p>" if more else "")))
+        self._write(f'<div style="order:-1">{self._summary()}</div>\n</main>{self._end}')
+
+    def _summary(self) -> str:
+        total = sum(self._classes.values())
+        cards = card(f"{total:,}", "pictures classified")
+        if self._classes[None]:
+            cards += card(f"{self._classes[None]:,}", "unsure")
+        if self._failed:
+            cards += card(f"{self._failed:,}", "left out")
+        counts = [f"{escape(name)} {count:,}" for name, count in self._classes.most_common() if name is not None]
+        note = "" if self._shown == total else f"<p>The first {self._shown:,} of {total:,} pictures are shown.</p>"
+        plan = f'<p class="soft">{escape(self._plan)}</p>'
+        return (
+            f'{plan}<div class="cards">{cards}</div>{note}<h2>Classes</h2><p>{" · ".join(counts)}</p><h2>Pictures</h2>'
+        )
+
+    def _write(self, text: str) -> None:
+        self._file.write(text.encode())
+
+
+def _figure(answer: Answer, *, unsure: bool) -> str:
+    name = escape(click.format_filename(answer.name))
+    color = "miss" if unsure else "hit"
+    (label, probability), *others = answer.top
+    title = f"(unsure) {escape(label)}" if unsure else escape(label)
+    more = "".join(f"<br>{escape(other)} {chance:.4f}" for other, chance in others)
+    return (
+        f'<figure style="{_LAZY};border-top-color:rgb(var(--{color}))">{_picture(answer.thumbnail, name)}'
+        f"<figcaption><b>{title}</b> {probability:.4f}{more}<br>"
+        f'<span class="soft" style="overflow-wrap:anywhere">{name}</span></figcaption></figure>\n'
+    )
+
+
+def _picture(thumbnail: bytes | None, alt: str) -> str:
+    if thumbnail is None:
+        return ""
+    kind = "png" if thumbnail.startswith(b"\x89PNG") else "jpeg"
+    return f'<img loading="lazy" src="data:image/{kind};base64,{base64.b64encode(thumbnail).decode()}" alt="{alt}">'
