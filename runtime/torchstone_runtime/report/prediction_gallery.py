@@ -69,7 +69,7 @@ class PredictionGallery:
             cards += card(f"{self._classes[None]:,}", "unsure")
         if self._failed:
             cards += card(f"{self._failed:,}", "left out")
-        counts = [f"{escape(name)} {count:,}" for name, count in self._classes.most_common() if name is not None]
+        counts = [f"{escape(name)}: {count:,}" for name, count in self._classes.most_common() if name is not None]
         note = "" if self._shown == total else f"<p>The first {self._shown:,} of {total:,} pictures are shown.</p>"
         plan = f'<p class="soft">{escape(self._plan)}</p>'
         return (
