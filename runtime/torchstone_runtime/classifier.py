@@ -1,19 +1,21 @@
 """`Classifier`: a bundle, checked and ready to classify."""
 
+import hashlib
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from torchstone_runtime.array_input import as_batch
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.cpu import usable_cpus
 from torchstone_runtime.engine import GPU_TILE, Engine, Float32Array, cpu_tile
@@ -22,6 +24,7 @@ from torchstone_runtime.golden import GoldenSamples
 from torchstone_runtime.images import ImageInput, Uint8Array, decode_image
 from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.manifest import METADATA_KEY, parse_essentials
+from torchstone_runtime.origin import Origin
 from torchstone_runtime.providers import OpenedSession, open_session
 
 DECODE_BATCH: Final = 256
@@ -90,7 +93,9 @@ class Plan:
 class Classifier:
     """A model of a bundle, checked and ready. Make one with `Classifier.load`.
 
-    It may be used from several threads at once. Close it, or use it as a context manager, to end its threads.
+    It may be used from several threads at once. Close it, or use it as a context manager, to end its threads and
+    free its session. On the CPU it works in a process that is forked from this one. Pickled, as to send it to a
+    process made by `spawn`, it is its path: the other side loads the same file again, with all checks.
 
     Attributes:
         name: of the model.
@@ -98,12 +103,14 @@ class Classifier:
         input_spec: what the model takes.
         plan: variant, provider, threads and tile, with the reason.
         bundle: that it was loaded from; None for a lone file.
+        origin: where it was loaded from and how.
     """
 
     def __init__(
         self, *, name: str, class_names: tuple[str, ...], input_spec: InputSpec, plan: Plan, engine: Engine
     ) -> None:
         self.bundle: Bundle | None = None
+        self.origin: Origin | None = None
         self.name = name
         self.class_names = class_names
         self.input_spec = input_spec
@@ -140,8 +147,11 @@ class Classifier:
         """
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, not {threads}.")
+        place = os.path.abspath(path)  # noqa: PTH100 - a link stays a link
         if Path(path).is_file():
-            return cls._load_lone_file(Path(path), variant, provider, threads)
+            lone, sha256 = cls._load_lone_file(Path(path), variant, provider, threads)
+            lone.origin = Origin(place, None, provider, threads, replay_golden, sha256)
+            return lone
         bundle = Bundle.open(path)
         manifest = bundle.manifest
         chosen = bundle.runnable_variant(variant)
@@ -152,13 +162,18 @@ class Classifier:
         classifier.bundle = bundle
         if replay_golden:
             classifier.replay(GoldenSamples.from_bytes(bundle.read_file("golden")), manifest.golden_tolerance)
+        sha256 = manifest.variants[chosen].sha256
+        classifier.origin = Origin(place, chosen, provider, threads, replay_golden, sha256)
         return classifier
 
     @classmethod
-    def _load_lone_file(cls, path: Path, variant: str | None, provider: str, threads: int | None) -> "Classifier":
+    def _load_lone_file(
+        cls, path: Path, variant: str | None, provider: str, threads: int | None
+    ) -> tuple["Classifier", str]:
         if variant is not None:
             raise UsageError(f"{path} is one file, not a bundle with variants.", "Leave the variant out.")
-        opened = open_session(path.read_bytes(), provider)
+        content = path.read_bytes()
+        opened = open_session(content, provider)
         metadata = opened.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if metadata is None:
             raise BundleError(
@@ -166,7 +181,8 @@ class Classifier:
                 "Give a bundle directory or an ONNX file out of one.",
             )
         name, class_names, spec = parse_essentials(metadata)
-        return cls._assemble(opened, name, class_names, spec, variant=path.name, threads=threads)
+        lone = cls._assemble(opened, name, class_names, spec, variant=path.name, threads=threads)
+        return lone, hashlib.sha256(content).hexdigest()
 
     @classmethod
     def _assemble(
@@ -185,7 +201,7 @@ class Classifier:
         workers = (threads or usable_cpus()) if on_cpu else 1
         tile = cpu_tile(math.prod(spec.shape)) if on_cpu else GPU_TILE
         plan = Plan(variant, opened.provider, opened.reason, workers, tile)
-        engine = Engine(opened.session, num_classes=len(class_names), workers=workers, tile=tile)
+        engine = Engine(opened.session, num_classes=len(class_names), workers=workers, tile=tile, survives_fork=on_cpu)
         return cls(name=name, class_names=class_names, input_spec=spec, plan=plan, engine=engine)
 
     def predict(self, images: Uint8Array | ImageInput | Sequence[ImageInput]) -> Predictions:
@@ -199,13 +215,20 @@ class Classifier:
             One row an image, in the given order; no rows for no images.
 
         Raises:
-            UsageError: an array of another dtype or shape than the model takes.
+            UsageError: an array of another dtype or shape than the model takes, or one too large for the memory.
             ImageError: a picture cannot be decoded.
         """
         if isinstance(images, np.ndarray):
-            return self._predict_array(self._as_batch(images))
-        if isinstance(images, str | bytes | os.PathLike | Image.Image):
-            return self._predict_array(decode_image(images, self.input_spec)[np.newaxis])
+            try:
+                return self._predict_array(as_batch(images, self.input_spec))
+            except MemoryError as error:
+                raise UsageError(
+                    f"{len(images):,} images in one call are more than fit into memory.",
+                    "Give them in parts, or give pictures to Classifier.stream.",
+                ) from error
+        if isinstance(images, str | bytes | os.PathLike | Image.Image) or not hasattr(images, "__iter__"):
+            # What is nothing of the kind is refused there by its type.
+            return self._predict_array(decode_image(cast("ImageInput", images), self.input_spec)[np.newaxis])
         parts = list(self.stream(images))
         if not parts:
             return self._predict_array(np.empty((0, *self.input_spec.shape), dtype=np.uint8))
@@ -253,28 +276,29 @@ class Classifier:
     def _predict_array(self, images: Uint8Array) -> Predictions:
         return Predictions(self.class_names, *self._engine.run(images))
 
-    def _as_batch(self, images: npt.NDArray[Any]) -> Uint8Array:
-        expected = self.input_spec.shape
-        if images.dtype != np.uint8:
-            raise UsageError(
-                f"The images are {images.dtype}; the model takes raw uint8 pixels from 0 to 255.",
-                "Don't scale or normalise them: the model does that itself.",
-            )
-        if (
-            expected[0] == 1
-            and images.shape[-2:] == expected[1:]
-            and images.ndim in (2, 3)
-            and images.shape != expected
-        ):
-            images = images[..., np.newaxis, :, :]
-        batch = images[np.newaxis] if images.ndim == 3 else images  # noqa: PLR2004 - C, H, W
-        if batch.shape[1:] != expected:
-            channels, height, width = expected
-            raise UsageError(
-                f"The images have the shape {images.shape}; expected (N, {channels}, {height}, {width}).",
-                "Give paths or Pillow images to have them converted and resized.",
-            )
-        return np.ascontiguousarray(batch)
+    def __reduce__(self) -> "tuple[Callable[[Origin], Classifier], tuple[Origin]]":
+        if self._engine.closed:
+            raise UsageError("This classifier is closed, so that it cannot be pickled.", "Pickle it before.")
+        if self.origin is None:
+            raise UsageError("Only a classifier made by Classifier.load can be pickled.")
+        return _load_again, (self.origin,)
+
+
+def _load_again(origin: Origin) -> Classifier:
+    classifier = Classifier.load(
+        origin.path,
+        variant=origin.variant,
+        provider=origin.provider,
+        threads=origin.threads,
+        replay_golden=origin.replay_golden,
+    )
+    if classifier.origin is None or classifier.origin.sha256 != origin.sha256:
+        classifier.close()
+        raise BundleError(
+            f"The model at {origin.path} is not the one that the pickled classifier had.",
+            "It was replaced meanwhile: load it anew.",
+        )
+    return classifier
 
 
 def _check_signature(session: Any, spec: InputSpec, num_classes: int) -> None:  # noqa: ANN401

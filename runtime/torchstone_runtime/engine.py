@@ -6,9 +6,10 @@ at once. Against one call over everything on one thread this measured about twic
 """
 
 import math
+import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import wait
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.workers import WorkerPool
 
 Float32Array = npt.NDArray[np.float32]
 Outputs = tuple[Float32Array, Float32Array]
@@ -47,14 +49,24 @@ class Engine:
         num_classes: K.
         workers: how many calls run at once for one caller, whose own thread is one of them.
         tile: most images a call.
+        survives_fork: whether the session works in a process forked from this one; one on a GPU doesn't.
     """
 
-    def __init__(self, session: Any, *, num_classes: int, workers: int, tile: int) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        session: Any,  # noqa: ANN401 - onnxruntime ships no types
+        *,
+        num_classes: int,
+        workers: int,
+        tile: int,
+        survives_fork: bool = True,
+    ) -> None:
         self._session = session
         self.num_classes = num_classes
         self.workers = workers
         self.tile = tile
-        self._pool = ThreadPoolExecutor(workers - 1, thread_name_prefix="torchstone") if workers > 1 else None
+        self._bound_to = None if survives_fork else os.getpid()
+        self._pool = WorkerPool(workers - 1, "torchstone")
 
     def run(self, images: Uint8Array) -> Outputs:
         """Run the model.
@@ -66,11 +78,16 @@ class Engine:
             logits and probabilities, float32 [N, K].
 
         Raises:
-            UsageError: it is closed.
+            UsageError: it is closed, or bound to the process that this one was forked from.
         """
         session = self._session  # a call that has begun ends well even if another thread closes the classifier
         if session is None:
             raise UsageError("This classifier is closed.", "Load it again with Classifier.load.")
+        if self._bound_to not in (None, os.getpid()):
+            raise UsageError(
+                "A session on a GPU does not work in a process made by fork.",
+                "Load the classifier in that process, or make it by 'spawn'.",
+            )
         count = len(images)
         tile = self._tile_of(count)
         if 0 < count <= tile:
@@ -89,9 +106,13 @@ class Engine:
 
     def close(self) -> None:
         """End the worker threads and let go of the session."""
-        if self._pool is not None:
-            self._pool.shutdown()
         self._session = None
+        self._pool.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._session is None
 
     def _tile_of(self, count: int) -> int:
         """Return at most `tile` images a call, so that every worker gets as many calls as the others."""
@@ -106,7 +127,7 @@ class Engine:
         Helpers that haven't begun when this thread finds nothing more to do are not waited for: where the machine is
         busy, or the pool serves another caller, this thread does everything itself.
         """
-        helpers = self._helpers(work, workers - 1)
+        helpers = self._pool.submit(work, workers - 1)
         try:
             work()
         finally:
@@ -115,12 +136,6 @@ class Engine:
             wait(begun)
         for helper in begun:
             helper.result()
-
-    def _helpers(self, work: Callable[[], None], count: int) -> list[Future[None]]:
-        try:
-            return [self._pool.submit(work) for _ in range(count)] if self._pool else []
-        except RuntimeError:  # closed meanwhile
-            return []
 
 
 def _take(pending: deque[slice]) -> slice | None:

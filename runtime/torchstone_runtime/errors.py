@@ -13,7 +13,7 @@ TorchstoneError                 exit code 2: bad usage, bad input or a missing p
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class TorchstoneError(Exception):
@@ -30,6 +30,10 @@ class TorchstoneError(Exception):
         super().__init__(problem if not remedy else f"{problem}\n{remedy}")
         self.problem = problem
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        """Keep both parts on the way from one process to another."""
+        return type(self), (self.problem, self.remedy)
 
 
 class UsageError(TorchstoneError):

@@ -163,14 +163,3 @@ def test_a_closed_classifier_says_so(digits_bundle: Path, threads: int) -> None:
     closed.close()
     with pytest.raises(UsageError, match="is closed"):
         closed.predict(np.zeros((28, 28), np.uint8))
-
-
-def test_closing_ends_the_threads(digits_bundle: Path) -> None:
-    """No thread of the classifier's pool is left."""
-    import threading
-
-    with Classifier.load(digits_bundle, threads=3, provider="cpu") as closed:
-        closed.predict(np.zeros((500, 28, 28), np.uint8))
-        mine = [thread for thread in threading.enumerate() if thread in closed._engine._pool._threads]  # type: ignore[union-attr]
-        assert mine
-    assert not any(thread.is_alive() for thread in mine)

@@ -1,0 +1,24 @@
+"""Where a classifier was loaded from."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a classifier was loaded from and how: what is pickled of it.
+
+    Attributes:
+        path: of the bundle or the lone file, absolute.
+        variant: of the bundle; None for a lone file.
+        provider: that was asked for, `auto` included.
+        threads: that were asked for.
+        replay_golden: whether golden samples were replayed.
+        sha256: of the model file.
+    """
+
+    path: str
+    variant: str | None
+    provider: str
+    threads: int | None
+    replay_golden: bool
+    sha256: str
