@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.fork_gate import FORK_GATE
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.workers import WorkerPool
 
@@ -91,7 +92,8 @@ class Engine:
         count = len(images)
         tile = self._tile_of(count)
         if 0 < count <= tile:
-            logits, probabilities = session.run(_OUTPUTS, {_INPUT: images})
+            with FORK_GATE:
+                logits, probabilities = session.run(_OUTPUTS, {_INPUT: images})
             return logits, probabilities
         logits = np.empty((count, self.num_classes), dtype=np.float32)
         probabilities = np.empty_like(logits)
@@ -99,7 +101,8 @@ class Engine:
 
         def work() -> None:
             while (part := _take(pending)) is not None:
-                logits[part], probabilities[part] = session.run(_OUTPUTS, {_INPUT: images[part]})
+                with FORK_GATE:
+                    logits[part], probabilities[part] = session.run(_OUTPUTS, {_INPUT: images[part]})
 
         self._share(work, min(self.workers, len(pending)), pending)
         return logits, probabilities
