@@ -146,6 +146,7 @@ def test_what_only_tensorrt_lacks_is_a_note(site: Path, build_provider: Callable
         ("raise ImportError('no such symbol')", "ImportError: no such symbol"),
         ("import os; os.abort()", "ended by signal 6"),
         ("import sys; sys.exit(3)", "ended with code 3"),
+        ("# what is left when one of two wheels is removed", "has no attribute '__version__'"),
     ],
 )
 def test_an_onnx_runtime_that_cannot_be_imported(tmp_path: Path, code: str, said: str) -> None:
@@ -179,6 +180,7 @@ def test_an_installation_without_onnx_runtime(tmp_path: Path) -> None:
     found = {item["check"]: item for item in json.loads(result.stdout)["findings"]}
     assert found["wheels"]["remedy"] == "pip install 'torchstone[cpu]'"
     assert "import" not in found
+    assert "installed" not in found["parts"]["details"]
 
 
 def test_it_imports_nothing_that_it_judges() -> None:

@@ -13,12 +13,16 @@ _EXTRAS: Final = ("train", "export")
 
 
 def check_parts(packages: dict[str, Installed]) -> Finding:
-    """Report which parts have all packages that they need; one that has some of them but not all is broken off."""
-    missing = {part: [name for name in needed if name not in packages] for part, needed in _needs().items()}
+    """Report which parts have all packages that they need."""
+    needs = _needs()
+    if needs is None:
+        summary = f"torchstone {__version__} runs from its source: what it needs is not stated"
+        return Finding("parts", "ok", summary, details={"torchstone": __version__})
+    missing = {part: [name for name in needed if name not in packages] for part, needed in needs.items()}
     missing["runtime"] += [] if runtime_wheels(packages) else ["onnxruntime"]
     there = [part for part, names in missing.items() if not names]
     absent = [f"{part} (lacks {', '.join(names)})" for part, names in missing.items() if names]
-    versions = {name: packages[name].version for needed in _needs().values() for name in needed if name in packages}
+    versions = {name: packages[name].version for needed in needs.values() for name in needed if name in packages}
     summary = f"torchstone {__version__}; installed parts: {', '.join(there) or 'none'}"
     details = {"torchstone": __version__, "installed": there, "missing": missing, "versions": versions}
     if not absent:
@@ -27,12 +31,12 @@ def check_parts(packages: dict[str, Installed]) -> Finding:
     return Finding("parts", "note", f"{summary}; not installed: {', '.join(absent)}", "; ".join(lines), details)
 
 
-def _needs() -> dict[str, list[str]]:
-    """Return the packages that each part needs, by the metadata of Torchstone itself."""
+def _needs() -> dict[str, list[str]] | None:
+    """Return the packages that each part needs, by the metadata of Torchstone itself; None where it has none."""
     try:
         stated = requires("torchstone") or []
-    except PackageNotFoundError:  # run from a source tree
-        stated = []
+    except PackageNotFoundError:
+        return None
     return {
         "runtime": sorted(_names(stated, "")),
         **{extra: sorted(_names(stated, extra)) for extra in _EXTRAS},

@@ -47,12 +47,14 @@ def main() -> None:
 def _import(say: Callable[[str, Any], None]) -> Any:  # noqa: ANN401 - onnxruntime ships no types
     try:
         import onnxruntime as ort  # noqa: PLC0415 - whether this works is the question
+
+        # A folder that was left without its files is imported as well, and has none of these.
+        found = {"version": ort.__version__, "has": ort.get_available_providers()}
     except Exception as error:  # noqa: BLE001 - a broken installation raises anything
         say("import", {"error": f"{type(error).__name__}: {error}"})
         return None
     cuda = getattr(ort, "cuda_version", "") or None
-    providers = ort.get_available_providers()
-    say("import", {"version": ort.__version__, "folder": str(_native_folder().parent), "cuda": cuda, "has": providers})
+    say("import", {**found, "folder": str(_native_folder().parent), "cuda": cuda})
     return ort
 
 
