@@ -158,6 +158,16 @@ def test_html_matrix_is_normalised_by_row_as_well(page: Page) -> None:
     assert page.words.index("Share of each true class, in %") > page.words.index("985")
 
 
+@pytest.mark.parametrize(
+    ("counts", "shown"), [([9, 1], "90.0 10.0"), ([7, 0], "100 0"), ([9999, 1], "&gt;99.9 &lt;0.1"), ([0, 0], "0 0")]
+)
+def test_share_of_a_row_is_never_rounded_to_all_or_nothing(counts: list[int], shown: str) -> None:
+    """100 is a row without a mistake, and 0 a confusion that did not happen."""
+    html = matrix_html(metrics_from_confusion(np.array([counts, [0, 0]]), ("a", "b")))
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", html.partition("in %")[2])
+    assert cells[:2] == shown.split()
+
+
 def test_many_classes_become_a_picture() -> None:
     """A thousand classes would be a million cells: then a pixel is a cell, blue on the diagonal and red beside it."""
     names = tuple(map(str, range(200)))

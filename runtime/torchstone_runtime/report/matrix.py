@@ -14,16 +14,16 @@ _MOST_CLASSES: Final = 60
 """Classes up to which the matrix is a table; a thousand would make it a million cells."""
 _SHORT_NAME: Final = 3
 """Characters up to which a column's name is not turned."""
-_SMALLEST_PERCENT: Final = 0.05
+_SMALLEST_PERCENT, _LARGEST_PERCENT = 0.05, 99.95
 _LIGHTEST, _STRENGTH = 0.06, 0.74
 _HIT, _MISS = np.array([33, 118, 174]), np.array([201, 70, 50])
 _WHITE: Final = 255
 
 STYLE: Final = """
-.matrices { display: flex; flex-wrap: wrap; gap: 1rem 1.6rem; margin-top: .7rem; }
+.matrices { display: flex; flex-wrap: wrap; gap: 1rem 1.2rem; margin-top: .7rem; }
 .matrices > div { max-width: 100%; break-inside: avoid; } .matrices h3 { font-size: .95rem; margin: 0 0 .3rem; }
-.matrix { font-size: .82rem; }
-.matrix td, .matrix thead th { text-align: center; padding: .26rem .2rem; min-width: 2.42rem;
+.matrix { font-size: .78rem; }
+.matrix td, .matrix thead th { text-align: center; padding: .28rem .1rem; min-width: 2.4rem;
   border: 1px solid var(--line); }
 .matrix thead th { font-weight: 500; vertical-align: bottom; }
 .matrix thead th.turned > span { display: inline-block; writing-mode: vertical-rl; transform: rotate(180deg);
@@ -61,7 +61,11 @@ def row_shares(metrics: Metrics) -> Float64Array:
 
 def _percent(share: float) -> str:
     percent = 100 * share
-    return "<0.1" if percent < _SMALLEST_PERCENT else f"{percent:.1f}"
+    if percent < _SMALLEST_PERCENT:
+        return "<0.1"
+    if share < 1 and percent >= _LARGEST_PERCENT:
+        return ">99.9"  # only a row without a mistake is 100
+    return f"{percent:.1f}" if share < 1 else "100"
 
 
 def _table(metrics: Metrics, shares: Float64Array, texts: list[list[str]]) -> str:

@@ -33,7 +33,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { body { padding: 1.2rem 1rem 3rem; } th, td { padding: .28rem .4rem; }
   table { font-size: .88rem; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } }
 @media print { html { font-size: 11px; } body { max-width: none; padding: 0; font-size: 11px; }
-  h2, h3 { break-after: avoid; }
+  h2, h3, h2 + p { break-after: avoid; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 
