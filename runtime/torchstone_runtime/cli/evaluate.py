@@ -87,7 +87,7 @@ def _evaluate_to_files(
         for path in targets:
             require_writable_parent(path)
         evaluation = _run(classifier, chosen, predictions)
-    document = _document(classifier, str(bundle), dataset, chosen, reason, evaluation)
+    document = _document(classifier, str(bundle), dataset, reason, evaluation)
     _write_reports(document, files, to_stdout=to_stdout)
     return document
 
@@ -104,7 +104,7 @@ def _find_split(classifier: "Classifier", ref: "DatasetRef", data_dir: Path | No
 
 
 def _document(
-    classifier: "Classifier", bundle: str, dataset: str, split: "Split", reason: str, evaluation: "Evaluation"
+    classifier: "Classifier", bundle: str, dataset: str, reason: str, evaluation: "Evaluation"
 ) -> "EvaluationDocument":
     from torchstone_runtime.evaluation import certified_fingerprint  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.report.document import EvaluationDocument  # noqa: PLC0415
@@ -116,9 +116,8 @@ def _document(
         sha256=manifest.variants[classifier.plan.variant].sha256 if manifest else None,
         plan=classifier.plan,
         dataset=dataset,
-        split=split,
         split_reason=reason,
-        certified=split.fingerprint == certified_fingerprint(manifest.provenance if manifest else {}),
+        certified=evaluation.split.fingerprint == certified_fingerprint(manifest.provenance if manifest else {}),
         evaluation=evaluation,
     )
 

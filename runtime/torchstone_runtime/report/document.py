@@ -11,6 +11,7 @@ from torchstone_runtime import __version__
 from torchstone_runtime.classifier import Plan
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation import Evaluation
+from torchstone_runtime.reliability import Reliability, reliability_of
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -28,10 +29,19 @@ class EvaluationDocument:
     sha256: str | None
     plan: Plan
     dataset: str
-    split: Split
     split_reason: str
     certified: bool
     evaluation: Evaluation
+
+    @property
+    def split(self) -> Split:
+        """The part of the dataset that was measured."""
+        return self.evaluation.split
+
+    @property
+    def reliability(self) -> Reliability:
+        """How well the model's confidence agrees with its accuracy."""
+        return reliability_of(self.evaluation)
 
     @property
     def images_per_second(self) -> float:
@@ -56,6 +66,7 @@ class EvaluationDocument:
                 "same_as_certified": self.certified,
             },
             "metrics": self.evaluation.metrics.to_json(),
+            "calibration": self.reliability.to_json(),
             "decisions_sha256": self.evaluation.decisions_sha256,
             "execution": {
                 "provider": self.plan.provider,
