@@ -14,14 +14,19 @@ from torchstone_runtime.data.split import READ_BATCH, Int64Array, Split
 from torchstone_runtime.decisions import Decisions, Float32Array
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
 from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
+from torchstone_runtime.scores import ProbabilityScores, ScoreTally
 
 _BATCH: Final = 8 * READ_BATCH
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Evaluation(Decisions):
-    """A classifier measured on a split; `seconds` were spent on reading, decoding and inference."""
+    """A classifier measured on a split: decisions, scores of its probabilities, and the seconds that it took.
 
+    The seconds are those of reading, decoding and inference.
+    """
+
+    scores: ProbabilityScores
     seconds: float
 
     @property
@@ -46,12 +51,14 @@ def evaluate(classifier: Classifier, split: Split, on_batch: BatchSink | None = 
     _check_shape(classifier, split)
     predicted = np.empty(len(split), dtype=np.int64)
     confidence = np.empty(len(split), dtype=np.float32)
+    tally = ScoreTally(len(split))
     started = time.perf_counter()
     start = 0
     for images in split.batches(_BATCH):
         predictions = classifier.predict(images)
         predicted[start : start + len(images)] = predictions.indices
         confidence[start : start + len(images)] = predictions.confidences
+        tally.add(predictions.logits, predictions.probabilities, split.labels[start : start + len(images)])
         if on_batch:
             on_batch(split, start, predictions)
         start += len(images)
@@ -59,7 +66,7 @@ def evaluate(classifier: Classifier, split: Split, on_batch: BatchSink | None = 
     _require_numbers(split, confidence)
     confusion = confusion_matrix(split.labels, predicted, len(classifier.class_names))
     metrics = metrics_from_confusion(confusion, classifier.class_names)
-    return Evaluation(split, metrics, predicted, confidence, seconds)
+    return Evaluation(split, metrics, predicted, confidence, tally.scores(), seconds)
 
 
 def decisions_sha256(predicted: Int64Array) -> str:

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from torchstone_runtime.errors import UsageError, suggestion
 from torchstone_runtime.scores import Measured
+
+COVERAGE: Final = "coverage at precision "
+"""The name of such a figure begins with this; the precision follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,22 @@ def parse_class_bound(text: str, class_names: Iterable[str], what: str) -> Gate:
     if name not in known:
         raise UsageError(f"The model has no class '{name}'.", suggestion(name, known))
     return Gate(f"{what} of {name}", bound)
+
+
+def parse_coverage_bound(text: str) -> Gate:
+    """Return the gate that `P=X` stands for: at precision P, at least the share X can be answered.
+
+    Raises:
+        UsageError: not two numbers from 0 to 1.
+    """
+    precision, _, share = text.partition("=")
+    try:
+        required, bound = float(precision), float(share)
+    except ValueError:
+        required = bound = math.nan
+    if not (0 < required <= 1 and 0 <= bound <= 1):
+        raise UsageError(f"'{text}' is not P=X with P and X from 0 to 1.", "Write it like --min-coverage 0.99=0.8.")
+    return Gate(f"{COVERAGE}{required:g}", bound)
 
 
 def _judge(gate: Gate, measured: Measured, *, on_interval: bool) -> Judgement:

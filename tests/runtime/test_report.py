@@ -18,6 +18,7 @@ from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.html import render_html
 from torchstone_runtime.report.matrix import heat_map, matrix_html, row_shares
 from torchstone_runtime.report.terminal import render_text
+from torchstone_runtime.scores import Measured, ProbabilityScores
 
 NAMES = ('<b>&"', "Größe, 'x'", "never\\seen")
 TRUE = np.array([0] * 1000 + [1] * 500)
@@ -27,6 +28,7 @@ SPLIT = Split("test", ArrayStore(PIXELS), TRUE, NAMES, [f"<{index}>,\n" for inde
 METRICS = metrics_from_confusion(confusion_matrix(TRUE, PREDICTED, 3), NAMES)
 CONFIDENCE = np.full(1500, 0.96, dtype=np.float32)
 CONFIDENCE[990] = 0.987
+SCORES = ProbabilityScores(Measured(0.3, (0.25, 0.35)), Measured(0.1, (0.09, 0.11)), {2: Measured(0.99, (0.98, 0.995))})
 DOCUMENT = EvaluationDocument(
     model="<script>alert(1)</script>",
     bundle="bundles/<x>",
@@ -35,7 +37,7 @@ DOCUMENT = EvaluationDocument(
     dataset="npz:<y>.npz",
     split_reason="its own <test> part",
     certified=True,
-    evaluation=Evaluation(SPLIT, METRICS, PREDICTED, CONFIDENCE, 3.0),
+    evaluation=Evaluation(SPLIT, METRICS, PREDICTED, CONFIDENCE, SCORES, 3.0),
 )
 VOID = {"meta", "link", "img", "br"}
 
@@ -76,7 +78,7 @@ def test_text_states_the_numbers() -> None:
     """Accuracy with its counts and interval, every class, both averages, and the matrix."""
     text = render_text(DOCUMENT)
     low, high = METRICS.accuracy_interval
-    assert f"accuracy  0.9853  (1,478 of 1,500; 95% interval {low:.4f} to {high:.4f})" in text
+    assert f"accuracy          0.9853  (1,478 of 1,500; 95% interval {low:.4f} to {high:.4f})" in text
     assert "1,500 images (its own <test> part, the certified data)" in text
     lines = text.splitlines()
     first = next(line for line in lines if line.startswith(NAMES[0]))
@@ -203,7 +205,7 @@ def test_html_of_a_perfect_result_says_so() -> None:
     perfect = metrics_from_confusion(confusion_matrix(TRUE, TRUE, 3), NAMES)
     document = EvaluationDocument(
         model="m", bundle="b", sha256=None, plan=DOCUMENT.plan, dataset="digits", split_reason="r",
-        certified=False, evaluation=Evaluation(SPLIT, perfect, TRUE, CONFIDENCE, 1.0),
+        certified=False, evaluation=Evaluation(SPLIT, perfect, TRUE, CONFIDENCE, SCORES, 1.0),
     )  # fmt: skip
     text = " ".join(Page(render_html(document)).words)
     for expected in ("100.00%", "No image was taken for another class.", "not known: a lone file"):
