@@ -16,7 +16,8 @@ STYLE: Final = """
 .track { display: inline-block; width: 8rem; height: .75em; background: var(--card); border-radius: 2px;
   box-shadow: inset 0 0 0 1px var(--line); vertical-align: baseline; }
 .bar { display: block; height: 100%; background: rgb(var(--hit)); border-radius: 2px; }
-td:first-child, th:first-child { position: sticky; left: 0; background: var(--paper); }
+td:first-child, th:first-child { position: sticky; left: 0; background: var(--paper); max-width: min(16rem, 36vw);
+  overflow: hidden; text-overflow: ellipsis; }
 tr.average td { color: var(--soft); } tr.average .bar { opacity: .55; }
 """
 
@@ -54,6 +55,7 @@ def _row(name: str, values: Average, support: int, confidence: float, kind: str 
     sure = "-" if math.isnan(confidence) else f"{confidence:.1%}"
     bar = f'<span class="track"><span class="bar" style="width:{values.f1 * _BAR_REM:.2f}rem"></span></span>'
     return (
-        f'<tr class="{kind}"><td>{escape(name)}</td><td>{values.precision:.4f}</td><td>{values.recall:.4f}</td>'
-        f'<td>{values.f1:.4f}</td><td class="text">{bar}</td><td>{support:,}</td><td>{sure}</td></tr>'
+        f'<tr class="{kind}"><td title="{escape(name)}">{escape(name)}</td>'
+        f"<td>{values.precision:.4f}</td><td>{values.recall:.4f}</td><td>{values.f1:.4f}</td>"
+        f'<td class="text">{bar}</td><td>{support:,}</td><td>{sure}</td></tr>'
     )

@@ -27,6 +27,7 @@ figure b { font-weight: 700; } figure.right b { color: var(--right); } figure.wr
 figcaption { overflow-wrap: anywhere; }
 .pair { display: grid; grid-template-columns: 13rem 1fr; gap: .4rem 1.2rem; align-items: start;
   padding: .7rem 0; border-top: 1px solid var(--line); break-inside: avoid; }
+.pair p { overflow-wrap: anywhere; min-width: 0; }
 .pair .gallery { grid-template-columns: repeat(auto-fill, minmax(6.2rem, 7.6rem)); }
 @media (max-width: 40rem) { .pair { grid-template-columns: 1fr; }
   .gallery, .pair .gallery { grid-template-columns: repeat(auto-fill, minmax(6.3rem, 1fr)); gap: .5rem; }

@@ -28,7 +28,7 @@ STYLE: Final = """
 .matrix thead th { font-weight: 500; vertical-align: bottom; }
 .matrix thead th.turned > span { display: inline-block; writing-mode: vertical-rl; transform: rotate(180deg);
   max-height: 11rem; overflow: hidden; text-overflow: ellipsis; }
-.matrix th:first-child { max-width: 11rem; overflow: hidden; text-overflow: ellipsis; padding-left: 0;
+.matrix th:first-child { max-width: min(11rem, 36vw); overflow: hidden; text-overflow: ellipsis; padding-left: 0;
   position: sticky; left: 0; background: var(--paper); }
 .matrix thead th:first-child { border: 0; font-size: .78rem; text-align: left; white-space: normal; }
 .matrix .hit { background: rgba(var(--hit), var(--share)); }
@@ -73,7 +73,7 @@ def _table(metrics: Metrics, shares: Float64Array, texts: list[list[str]]) -> st
     rows = []
     for i, name in enumerate(metrics.class_names):
         cells = "".join(_cell(metrics, shares, texts[i][j], (i, j)) for j in range(len(texts)))
-        rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
+        rows.append(f'<tr><th scope="row" title="{escape(name)}">{escape(name)}</th>{cells}</tr>')
     return (
         f'<div class="scroll"><table class="matrix"><thead><tr><th scope="col">true \\ predicted</th>{head}</tr>'
         f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
@@ -82,7 +82,7 @@ def _table(metrics: Metrics, shares: Float64Array, texts: list[list[str]]) -> st
 
 def _column(name: str) -> str:
     kind = ' class="turned"' if len(name) > _SHORT_NAME else ""
-    return f'<th scope="col"{kind}><span>{escape(name)}</span></th>'
+    return f'<th scope="col"{kind} title="{escape(name)}"><span>{escape(name)}</span></th>'
 
 
 def _cell(metrics: Metrics, shares: Float64Array, text: str, place: tuple[int, int]) -> str:

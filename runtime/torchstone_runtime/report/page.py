@@ -15,7 +15,7 @@ _STYLE: Final = """
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; }
+h1 { font-size: 1.6rem; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; }
 p { margin: .3rem 0; } .soft { color: var(--soft); } code { font-size: .9em; overflow-wrap: anywhere; }
 .cards { display: flex; flex-wrap: wrap; gap: .8rem; margin-top: 1.4rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
@@ -33,7 +33,7 @@ dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { body { padding: 1.2rem 1rem 3rem; } th, td { padding: .28rem .4rem; }
   table { font-size: .88rem; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } }
 @media print { html { font-size: 11px; } body { max-width: none; padding: 0; font-size: 11px; }
-  h2, h3, h2 + p { break-after: avoid; }
+  h2, h3, h2 + p { break-after: avoid; } .scroll { overflow: visible; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 
