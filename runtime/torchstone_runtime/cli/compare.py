@@ -1,6 +1,5 @@
 """`torchstone compare`: is B as good as A, and where do they differ?"""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torchstone_runtime.classifier import Classifier
     from torchstone_runtime.comparison import Comparison
     from torchstone_runtime.data.split import Split
