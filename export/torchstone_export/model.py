@@ -35,25 +35,27 @@ class ExportableClassifier(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A run's model with what is needed to export it.
+    """A model with what is needed to export it.
 
     Attributes:
-        info: the run's `run.json`.
-        recipe: it was trained with.
+        name: of the model.
         spec: what it takes.
         class_names: in the order of the outputs.
-        module: with the weights of the best epoch, in evaluation mode, float32 on the CPU.
+        module: in evaluation mode, float32 on the CPU.
+        dataset_kind: what it was trained on, in a word.
+        provenance: for the manifest: recipe, seed, dataset fingerprints, training; no paths.
     """
 
-    info: dict[str, Any]
-    recipe: Recipe
+    name: str
     spec: InputSpec
     class_names: tuple[str, ...]
     module: ExportableClassifier
+    dataset_kind: str
+    provenance: dict[str, Any]
 
 
 def load_trained(run: RunDirectory) -> TrainedModel:
-    """Rebuild the model of a run.
+    """Rebuild the model of a run, with the weights of its best epoch.
 
     Raises:
         DataError: the run is incomplete, or its files contradict each other.
@@ -63,6 +65,7 @@ def load_trained(run: RunDirectory) -> TrainedModel:
         recipe = Recipe.from_json(info["recipe"])
         spec = InputSpec.from_json(info["input"])
         class_names = tuple(info["class_names"])
+        dataset_kind, provenance = str(info["dataset"]["kind"]), _provenance(info, recipe)
     except (KeyError, TypeError) as error:
         raise DataError(f"{run.path}/run.json is not valid: {error!r}.", "Train again.") from error
     weights = run.read_weights()
@@ -73,4 +76,15 @@ def load_trained(run: RunDirectory) -> TrainedModel:
         raise DataError(f"The weights of {run.path} are not those of '{recipe.architecture}': {error}") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise DataError(f"The weights of {run.path} hold values that are not finite.", "Train again with a lower --lr.")
-    return TrainedModel(info, recipe, spec, class_names, ExportableClassifier(classifier).eval())
+    module = ExportableClassifier(classifier).eval()
+    return TrainedModel(recipe.name, spec, class_names, module, dataset_kind, provenance)
+
+
+def _provenance(info: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    return {
+        "recipe": recipe.to_json(),
+        "seed": info["seed"],
+        "dataset": {key: value for key, value in info["dataset"].items() if key != "source"},
+        "training": {key: info[key] for key in ("stop_reason", "best_epoch", "epochs_run", "git_commit")}
+        | {"device": info["device"]["type"], "versions": info["versions"]},
+    }

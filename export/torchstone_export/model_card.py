@@ -8,7 +8,6 @@ from torchstone_export.model import TrainedModel
 
 def render_model_card(
     model: TrainedModel,
-    dataset_kind: str,
     metrics: dict[str, Any],
     summary: list[str],
     variants: dict[str, str],
@@ -17,7 +16,6 @@ def render_model_card(
 
     Args:
         model: the trained model.
-        dataset_kind: name of the dataset.
         metrics: of each split, as in the manifest.
         summary: of the certificate, a line a variant.
         variants: file name by variant.
@@ -31,8 +29,8 @@ def render_model_card(
     )
     files = "\n".join(f"- `{file}`: variant `{name}`" for name, file in variants.items())
     evidence = "\n".join(f"- {line}" for line in summary)
-    return f"""{_front_matter(model, dataset_kind, test)}
-# {model.recipe.name}, trained on {dataset_kind}
+    return f"""{_front_matter(model, test)}
+# {model.name}, trained on {model.dataset_kind}
 
 An image classifier with {len(model.class_names)} classes: {", ".join(model.class_names)}.
 
@@ -75,11 +73,11 @@ also pictures of something else.
 """
 
 
-def _front_matter(model: TrainedModel, dataset_kind: str, test: dict[str, Any]) -> str:
+def _front_matter(model: TrainedModel, test: dict[str, Any]) -> str:
     def quoted(text: str) -> str:
         return json.dumps(text, ensure_ascii=False)  # a JSON string is a YAML string
 
-    name = model.recipe.name
+    name, dataset_kind = model.name, model.dataset_kind
     return f"""---
 library_name: torchstone
 pipeline_tag: image-classification

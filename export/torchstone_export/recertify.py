@@ -4,8 +4,9 @@ from pathlib import Path
 
 from torchstone_export.certify import summarize
 from torchstone_export.model import load_trained
-from torchstone_export.pipeline import certify_files, load_run_splits
 from torchstone_export.reference import make_reference
+from torchstone_export.run_data import load_run_data
+from torchstone_export.runners import certify_files
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError
@@ -25,11 +26,13 @@ def recertify_bundle(bundle: Path, run: Path, dataset: DatasetRef | None, data_d
     """
     opened = Bundle.open(bundle)
     contents = {variant: opened.read(entry) for variant, entry in opened.manifest.variants.items()}
-    model = load_trained(RunDirectory.open(run))
+    opened_run = RunDirectory.open(run)
+    model = load_trained(opened_run)
     if model.class_names != opened.manifest.class_names or model.spec != opened.manifest.input_spec:
         raise CheckFailedError(f"{run} is not the run of this bundle: its classes or its input differ.")
-    reference = make_reference(model.module, load_run_splits(model.info, dataset, data_dir))
-    certificates = certify_files(contents, model, reference)
+    data = load_run_data(opened_run.read_info(), dataset, data_dir)
+    reference = make_reference(model.module, {"validation": data.validation, "test": data.test})
+    certificates = certify_files(contents, reference)
     if any(certificate.failures for certificate in certificates.values()):
         raise CheckFailedError(
             "The bundle does not do what the run's model does:\n  " + "\n  ".join(summarize(reference, certificates))

@@ -53,6 +53,11 @@ class Reference:
     splits: Mapping[str, SplitReference]
 
     @property
+    def num_classes(self) -> int:
+        """K, the number of columns of every output."""
+        return int(next(iter(self.splits.values())).exact.shape[1])
+
+    @property
     def noise_floor(self) -> float:
         """PyTorch float32's own largest logit error over all splits; at least one rounding of the largest logit."""
         largest = max(float(np.abs(split.exact).max()) for split in self.splits.values())

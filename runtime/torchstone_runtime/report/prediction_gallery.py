@@ -8,6 +8,7 @@ from typing import IO, Final
 import click
 
 from torchstone_runtime.prediction import Answer, Failure
+from torchstone_runtime.report.gallery import STYLE
 from torchstone_runtime.report.page import card, page_frame, section
 
 THUMBNAIL_SIDE: Final = 128
@@ -35,7 +36,7 @@ class PredictionGallery:
         self._classes: Counter[str | None] = Counter()
         self._failures: list[Failure] = []
         self._failed = 0
-        start, self._end = page_frame(f"Predictions of {model}")
+        start, self._end = page_frame(f"Predictions of {model}", STYLE)
         # The summary is known last and belongs first.
         self._write(f'{start}<main style="display:flex;flex-direction:column">\n')
         self._write(f'<h1 style="order:-2">Predictions of {escape(model)}</h1>\n<div class="gallery">\n')
@@ -82,12 +83,13 @@ class PredictionGallery:
 
 def _figure(answer: Answer, *, unsure: bool) -> str:
     name = escape(click.format_filename(answer.name))
-    color = "miss" if unsure else "hit"
+    # Blue: whether the class is right is not known here.
+    frame = "dashed rgb(var(--miss))" if unsure else "solid rgb(var(--hit))"
     (label, probability), *others = answer.top
     title = f"(unsure) {escape(label)}" if unsure else escape(label)
     more = "".join(f"<br>{escape(other)} {chance:.4f}" for other, chance in others)
     return (
-        f'<figure style="{_LAZY};border-top-color:rgb(var(--{color}))">{_picture(answer.thumbnail, name)}'
+        f'<figure style="{_LAZY};border:2px {frame}">{_picture(answer.thumbnail, name)}'
         f"<figcaption><b>{title}</b> {probability:.4f}{more}<br>"
         f'<span class="soft" style="overflow-wrap:anywhere">{name}</span></figcaption></figure>\n'
     )
