@@ -1,5 +1,6 @@
 """`Classifier`: a bundle, checked and ready to classify."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from PIL import Image
 
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.cpu import usable_cpus
-from torchstone_runtime.engine import CPU_TILE, GPU_TILE, Engine, Float32Array
+from torchstone_runtime.engine import GPU_TILE, Engine, Float32Array, cpu_tile
 from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.golden import GoldenSamples
 from torchstone_runtime.images import ImageInput, Uint8Array, decode_image
@@ -182,7 +183,7 @@ class Classifier:
         on_cpu = opened.provider == "cpu"
         # A GPU runs one call at a time; more threads would only wait for each other.
         workers = (threads or usable_cpus()) if on_cpu else 1
-        tile = CPU_TILE if on_cpu else GPU_TILE
+        tile = cpu_tile(math.prod(spec.shape)) if on_cpu else GPU_TILE
         plan = Plan(variant, opened.provider, opened.reason, workers, tile)
         engine = Engine(opened.session, num_classes=len(class_names), workers=workers, tile=tile)
         return cls(name=name, class_names=class_names, input_spec=spec, plan=plan, engine=engine)

@@ -5,7 +5,10 @@ at once. Against one call over everything on one thread this measured about twic
 (docs/design.md has the figures).
 """
 
-from concurrent.futures import Future, ThreadPoolExecutor
+import math
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Final
 
 import numpy as np
@@ -18,9 +21,22 @@ Float32Array = npt.NDArray[np.float32]
 Outputs = tuple[Float32Array, Float32Array]
 
 CPU_TILE: Final = 64
+"""Most images in a call on the CPU; from 8 to 64 the speed of `cnn3` is the same (docs/benchmarks.md)."""
+_CPU_TILE_BYTES: Final = 64 << 10
+_SMALLEST_SHARE: Final = 8
+"""Fewer images than this are not worth handing to a second worker, which takes some 50 microseconds."""
 GPU_TILE: Final = 1024
 _INPUT: Final = "images"
 _OUTPUTS: Final = ["logits", "probabilities"]
+
+
+def cpu_tile(image_bytes: int) -> int:
+    """Return how many images a call takes at most on the CPU, so that what it works on stays in the cache.
+
+    Args:
+        image_bytes: of one image as the model takes it.
+    """
+    return max(1, min(CPU_TILE, _CPU_TILE_BYTES // image_bytes))
 
 
 class Engine:
@@ -29,8 +45,8 @@ class Engine:
     Args:
         session: an ONNX Runtime session with input `images` and outputs `logits` and `probabilities`.
         num_classes: K.
-        workers: how many calls run at once.
-        tile: images a call.
+        workers: how many calls run at once for one caller, whose own thread is one of them.
+        tile: most images a call.
     """
 
     def __init__(self, session: Any, *, num_classes: int, workers: int, tile: int) -> None:  # noqa: ANN401
@@ -38,7 +54,7 @@ class Engine:
         self.num_classes = num_classes
         self.workers = workers
         self.tile = tile
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="torchstone") if workers > 1 else None
+        self._pool = ThreadPoolExecutor(workers - 1, thread_name_prefix="torchstone") if workers > 1 else None
 
     def run(self, images: Uint8Array) -> Outputs:
         """Run the model.
@@ -55,17 +71,19 @@ class Engine:
         if self._session is None:
             raise UsageError("This classifier is closed.", "Load it again with Classifier.load.")
         count = len(images)
-        if 0 < count <= self.tile:
+        tile = self._tile_of(count)
+        if 0 < count <= tile:
             logits, probabilities = self._session.run(_OUTPUTS, {_INPUT: images})
             return logits, probabilities
         logits = np.empty((count, self.num_classes), dtype=np.float32)
         probabilities = np.empty_like(logits)
-        starts = range(0, count, self.tile)
-        if self._pool is None:
-            for start in starts:
-                self._run_tile(images, start, logits, probabilities)
-        else:
-            _finish([self._pool.submit(self._run_tile, images, start, logits, probabilities) for start in starts])
+        pending = deque(slice(start, start + tile) for start in range(0, count, tile))
+
+        def work() -> None:
+            while (part := _take(pending)) is not None:
+                self._run_tile(images, part, logits, probabilities)
+
+        self._share(work, min(self.workers, len(pending)), pending)
         return logits, probabilities
 
     def close(self) -> None:
@@ -74,16 +92,36 @@ class Engine:
             self._pool.shutdown()
         self._session = None
 
-    def _run_tile(self, images: Uint8Array, start: int, logits: Float32Array, probabilities: Float32Array) -> None:
-        tile = slice(start, start + self.tile)
+    def _tile_of(self, count: int) -> int:
+        """Return at most `tile` images a call, so that every worker gets as many calls as the others."""
+        if self.workers == 1 or count < self.workers * min(_SMALLEST_SHARE, self.tile):
+            return self.tile
+        calls = math.ceil(math.ceil(count / self.tile) / self.workers) * self.workers
+        return math.ceil(count / calls)
+
+    def _share(self, work: Callable[[], None], workers: int, pending: deque[slice]) -> None:
+        """Do the pending work in this thread with the help of others; return when all of it is done.
+
+        Helpers that haven't begun when this thread finds nothing more to do are not waited for: where the machine is
+        busy, or the pool serves another caller, this thread does everything itself.
+        """
+        helpers = [self._pool.submit(work) for _ in range(workers - 1)] if self._pool else []
+        try:
+            work()
+        finally:
+            pending.clear()  # after an error nobody starts another tile
+            begun = [helper for helper in helpers if not helper.cancel()]
+            wait(begun)
+        for helper in begun:
+            helper.result()
+
+    def _run_tile(self, images: Uint8Array, tile: slice, logits: Float32Array, probabilities: Float32Array) -> None:
         logits[tile], probabilities[tile] = self._session.run(_OUTPUTS, {_INPUT: images[tile]})
 
 
-def _finish(futures: list[Future[None]]) -> None:
+def _take(pending: deque[slice]) -> slice | None:
+    # Asking first whether there is one left would leave another thread time to take it.
     try:
-        for future in futures:
-            future.result()
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        raise
+        return pending.popleft()
+    except IndexError:
+        return None
