@@ -8,7 +8,7 @@ at once. Against one call over everything on one thread this measured about twic
 import math
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Final
 
 import numpy as np
@@ -68,12 +68,13 @@ class Engine:
         Raises:
             UsageError: it is closed.
         """
-        if self._session is None:
+        session = self._session  # a call that has begun ends well even if another thread closes the classifier
+        if session is None:
             raise UsageError("This classifier is closed.", "Load it again with Classifier.load.")
         count = len(images)
         tile = self._tile_of(count)
         if 0 < count <= tile:
-            logits, probabilities = self._session.run(_OUTPUTS, {_INPUT: images})
+            logits, probabilities = session.run(_OUTPUTS, {_INPUT: images})
             return logits, probabilities
         logits = np.empty((count, self.num_classes), dtype=np.float32)
         probabilities = np.empty_like(logits)
@@ -81,7 +82,7 @@ class Engine:
 
         def work() -> None:
             while (part := _take(pending)) is not None:
-                self._run_tile(images, part, logits, probabilities)
+                logits[part], probabilities[part] = session.run(_OUTPUTS, {_INPUT: images[part]})
 
         self._share(work, min(self.workers, len(pending)), pending)
         return logits, probabilities
@@ -105,7 +106,7 @@ class Engine:
         Helpers that haven't begun when this thread finds nothing more to do are not waited for: where the machine is
         busy, or the pool serves another caller, this thread does everything itself.
         """
-        helpers = [self._pool.submit(work) for _ in range(workers - 1)] if self._pool else []
+        helpers = self._helpers(work, workers - 1)
         try:
             work()
         finally:
@@ -115,8 +116,11 @@ class Engine:
         for helper in begun:
             helper.result()
 
-    def _run_tile(self, images: Uint8Array, tile: slice, logits: Float32Array, probabilities: Float32Array) -> None:
-        logits[tile], probabilities[tile] = self._session.run(_OUTPUTS, {_INPUT: images[tile]})
+    def _helpers(self, work: Callable[[], None], count: int) -> list[Future[None]]:
+        try:
+            return [self._pool.submit(work) for _ in range(count)] if self._pool else []
+        except RuntimeError:  # closed meanwhile
+            return []
 
 
 def _take(pending: deque[slice]) -> slice | None:
