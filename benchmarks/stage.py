@@ -115,9 +115,14 @@ def int8_model() -> Path:
 
 def quantize(source: Path, target: Path, calibration: Uint8Array) -> None:
     """Quantise a model with ONNX Runtime's own tools; its metadata is kept, so that `Classifier` can load it."""
-    import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    import onnx  # noqa: PLC0415 - only where a model must be made, which is once
+    from onnxruntime.quantization import (  # noqa: PLC0415
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:

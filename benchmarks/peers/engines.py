@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import openvino
 import torch
-from torchstone_export.model import load_trained
-from torchstone_train.run_dir import RunDirectory
 
+from torchstone_export.model import load_trained
 from torchstone_runtime.cpu import usable_cpus
 from torchstone_runtime.images import Uint8Array
+from torchstone_train.run_dir import RunDirectory
 
 Engine = Callable[[Uint8Array], Any]
 
@@ -52,7 +52,7 @@ def frozen_torchscript(model: torch.nn.Module) -> torch.nn.Module:
 
 def compiled(model: torch.nn.Module) -> Callable[[torch.Tensor], Any]:
     """Return the model through `torch.compile` with the weights frozen, as the inductor's CPU guide advises."""
-    import torch._inductor.config as inductor
+    import torch._inductor.config as inductor  # noqa: PLC0415 - takes a second
 
     inductor.freezing = True
     call: Callable[[torch.Tensor], Any] = torch.compile(model, dynamic=False)
@@ -73,6 +73,7 @@ class OpenVino:
         self.found = np.empty((0, 10), np.float32)
 
     def __call__(self, images: Uint8Array) -> Any:  # noqa: ANN401
+        """Return the probabilities of any number of images that the batch divides."""
         self.found = np.empty((len(images), 10), np.float32)
         for start in range(0, len(images), self.batch):
             self.queue.start_async({0: images[start : start + self.batch]}, start, share_inputs=True)

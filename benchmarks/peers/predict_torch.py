@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 bundle = Path(sys.argv[1])
-names = json.loads((bundle / "manifest.json").read_text())["class_names"]
+names = json.loads((bundle / "manifest.json").read_text())["classes"]
 model = torch.jit.load(str(bundle / "model.torchscript.pt")).eval()
 with Image.open(sys.argv[2]) as image:
     pixels = np.asarray(image.convert("L").resize((28, 28), Image.Resampling.BILINEAR))

@@ -12,7 +12,7 @@ from PIL import Image
 from torchvision import transforms
 
 bundle = Path(sys.argv[1])
-names = json.loads((bundle / "manifest.json").read_text())["class_names"]
+names = json.loads((bundle / "manifest.json").read_text())["classes"]
 model = torch.jit.load(str(bundle / "model.torchscript.pt")).eval()
 preprocess = transforms.Compose([transforms.Grayscale(), transforms.Resize((28, 28)), transforms.PILToTensor()])
 with Image.open(sys.argv[2]) as image:

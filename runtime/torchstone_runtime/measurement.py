@@ -24,6 +24,7 @@ NOISE_CONFIDENCE: Final = 0.99
 """Confidence of the interval that must hold 1 where the same thing is measured twice: 1 idle machine in 100 fails."""
 NOISE_LIMIT: Final = 1.2
 """Largest accepted quotient of that interval's ends: beyond it a fifth more or less could not be seen."""
+_PAUSE: Final = 0.02
 _MAX_CALLS: Final = 10_000
 _RESAMPLES: Final = 999
 
@@ -86,11 +87,18 @@ def compare(
 
 
 def interleave(
-    arms: Sequence[Callable[[], object]], *, rounds: int = DEFAULT_ROUNDS, seconds: float = 0.1, seed: int = 0
+    arms: Sequence[Callable[[], object]],
+    *,
+    rounds: int = DEFAULT_ROUNDS,
+    seconds: float = 0.1,
+    pause: float = _PAUSE,
+    seed: int = 0,
 ) -> list[Float64Array]:
     """Time callables in turns: in every round each has one, in an order that is drawn anew.
 
-    Each is called at least twice beforehand, untimed, to warm up and to see how many calls fill `seconds`.
+    Each is called at least twice beforehand, untimed, to warm up and to see how many calls fill `seconds`. Before
+    every turn come `pause` seconds of sleep and, where a turn has several calls, an untimed one: the threads of other
+    libraries spin for a while after their work, and would slow down whoever comes next.
 
     Returns:
         Seconds of each call, float64 [rounds, calls], for each callable.
@@ -102,6 +110,9 @@ def interleave(
     for turn in range(rounds):
         shuffle(order)
         for index in order:
+            time.sleep(pause)
+            if calls[index] > 1:
+                arms[index]()
             times[index][turn] = _time_calls(arms[index], calls[index])
     return times
 
