@@ -38,8 +38,8 @@ def _introduction(found: dict[str, Document]) -> str:
         "",
         "Every comparison is of sides that took turns in one run, on the `cnn3` bundle and real Fashion-MNIST images.",
         (
-            "A ratio is the median over the rounds, with the 95% interval of the sign test (memory over many files: with the "
-            "range of a few runs)."
+            "A ratio is the median over the rounds, with the 95% interval of the sign test (memory over many files: with "
+            "the range of a few runs)."
         ),
         "A target is *met* or *missed* where the whole interval says so, and *not settled* where it lies inside.",
         (
