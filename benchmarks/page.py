@@ -38,8 +38,8 @@ def _introduction(found: dict[str, Document]) -> str:
         "",
         "Every comparison is of sides that took turns in one run, on the `cnn3` bundle and real Fashion-MNIST images.",
         (
-            "A ratio is the median over the rounds, with the 95% interval of the sign test (memory over many files: with "
-            "the range of a few runs)."
+            "A ratio is the median over the rounds, with the 95% interval of the sign test; for memory over many "
+            "files, with the range of a few runs."
         ),
         "A target is *met* or *missed* where the whole interval says so, and *not settled* where it lies inside.",
         (
@@ -177,12 +177,34 @@ def _growth(document: Document) -> str:
     return "\n".join([*lines, ""])
 
 
+def _tiles(document: Document) -> str:
+    tiles = list(document["rows"][0]["images_per_cpu_second"])
+    lines = [
+        "## Images a call",
+        "",
+        (
+            "Images a second of processor time on one thread, by images a call; the engine takes at most the number in "
+            "the second column."
+        ),
+        "",
+        f"| network, pictures | at most | {' | '.join(tiles)} |",
+        "|---|---|" + "---|" * len(tiles),
+        *(
+            f"| {row['name']} | {row['chosen']} "
+            f"| {' | '.join(f'{speed:,.0f}' for speed in row['images_per_cpu_second'].values())} |"
+            for row in document["rows"]
+        ),
+    ]
+    return "\n".join([*lines, ""])
+
+
 SECTIONS = {
     "throughput": _throughput,
     "latency": _latency,
     "whole_process": _whole_process,
     "folder_memory": _folder_memory,
     "growth": _growth,
+    "tiles": _tiles,
 }
 
 

@@ -15,7 +15,7 @@ import page
 import stage
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("whole_process", "latency", "throughput", "folder_memory", "growth")
+BENCHMARKS = ("whole_process", "latency", "throughput", "folder_memory", "growth", "tiles")
 LIMIT_SECONDS = 300
 
 

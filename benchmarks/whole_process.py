@@ -1,6 +1,6 @@
 """Whole commands in fresh processes, time and peak memory: `predict` of one file, and `evaluate` over 10,000 images.
 
-Run: python benchmarks/whole_process.py [--rounds 9] [--quick]
+Run: python benchmarks/whole_process.py [--rounds 7] [--quick]
 
 Against the equivalent scripts with PyTorch (benchmarks/peers), in turns. `inspect` and `--help` are timed as well.
 """
@@ -38,7 +38,7 @@ def ratio(peer: list[Process], ours: list[Process], figure: str) -> Estimate:
 
 def main() -> None:
     """Measure and record."""
-    rounds, quick = arguments(__doc__, rounds=9)
+    rounds, quick = arguments(__doc__, rounds=7)
     bundle()
     picture, out = WORK / "one.png", WORK / "report"
     Image.fromarray(images()[0, 0]).save(picture)
