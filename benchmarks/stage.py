@@ -8,6 +8,7 @@ import gzip
 import importlib.metadata
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -187,9 +188,12 @@ def whole_process(command: list[str], **environment: str) -> Process:
 def whole_processes(commands: dict[str, list[str]], rounds: int) -> dict[str, list[Process]]:
     """Run commands in turns, after one untimed run of each that fills the file cache."""
     found: dict[str, list[Process]] = {name: [] for name in commands}
+    order = list(commands)
+    shuffle = random.Random(0).shuffle  # noqa: S311 - an order, not a secret
     for turn in range(rounds + 1):
-        for name, command in sorted(commands.items(), key=lambda item: hash((turn, item[0]))):
-            process = whole_process(command)
+        shuffle(order)
+        for name in order:
+            process = whole_process(commands[name])
             if turn:
                 found[name].append(process)
     return found

@@ -115,17 +115,37 @@ def test_a_middle_sized_batch_is_shared_evenly(
     assert counting.calls == calls
 
 
+class HeldSession:
+    """A session whose calls in worker threads wait for `release`, and those of the thread `first` for a held worker."""
+
+    def __init__(self, session: Any) -> None:  # noqa: ANN401 - see session
+        self.session = session
+        self.worker_is_held = threading.Event()
+        self.release = threading.Event()
+
+    def run(self, outputs: list[str], inputs: dict[str, Uint8Array]) -> list[Float32Array]:
+        name = threading.current_thread().name
+        if name.startswith("torchstone"):
+            self.worker_is_held.set()
+            assert self.release.wait(60)
+        elif name == "first":
+            assert self.worker_is_held.wait(60)
+        return self.session.run(outputs, inputs)  # type: ignore[no-any-return]
+
+
 def test_a_caller_does_not_wait_for_busy_workers(session: Any, images: Uint8Array, one_by_one: Float32Array) -> None:  # noqa: ANN401 - see session
-    """While every worker is held by something else, a call is done by its own thread."""
-    engine = Engine(session, num_classes=10, workers=2, tile=4)
-    assert engine._pool is not None
-    release = threading.Event()
-    held = engine._pool.submit(release.wait, 60)
+    """While the only worker is held by another caller's tile, a call is done by its own thread."""
+    held = HeldSession(session)
+    engine = Engine(held, num_classes=10, workers=2, tile=4)
+    first = threading.Thread(target=engine.run, args=(images,), name="first")
+    first.start()
     try:
+        assert held.worker_is_held.wait(60)
         logits, _ = engine.run(images)
-        assert not held.done()
+        assert first.is_alive()
     finally:
-        release.set()
+        held.release.set()
+        first.join()
         engine.close()
     np.testing.assert_allclose(logits, one_by_one, atol=1e-4)
 
