@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 RUNTIME := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || echo cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-fast check format clean
+.PHONY: help install quickstart test test-fast check format bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,5 +39,9 @@ format: install ## format the code and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench: install ## measure speed and memory against PyTorch and OpenVINO, and write docs/benchmarks.md
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	$(BIN)/python benchmarks/run_all.py
+
 clean: ## remove .venv and what tools and the quickstart left
-	rm -rf $(VENV) quickstart dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .benchmarks quickstart dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

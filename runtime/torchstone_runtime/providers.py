@@ -1,6 +1,5 @@
 """Execution providers by the names that people use, and sessions that really run on the one asked for."""
 
-import importlib.metadata
 import os
 from dataclasses import dataclass
 from typing import Any, Final
@@ -128,6 +127,8 @@ def _not_built_in(provider: str) -> ProviderError:
 
 
 def _version(distribution: str) -> str | None:
+    import importlib.metadata  # noqa: PLC0415 - costs a tenth of a cold start, and is for messages only
+
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

@@ -51,6 +51,22 @@ def test_help_loads_neither_numpy_nor_onnxruntime() -> None:
     assert loaded.isdisjoint({*RUNTIME_HEAVY, "numpy", "onnxruntime", "PIL"})
 
 
+def test_inspect_loads_neither_numpy_nor_onnxruntime(digits_bundle: Path) -> None:
+    """It reads one JSON file, and costs no more than that."""
+    script = (
+        "import sys\n"
+        "from torchstone_runtime.cli.main import _run\n"
+        "assert _run(['inspect', sys.argv[1]], debug=False) == 0\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    command = [sys.executable, "-c", script, str(digits_bundle)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(result.stdout.splitlines()[-1].split())
+
+    assert "cnn3" in result.stdout
+    assert loaded.isdisjoint({*RUNTIME_HEAVY, "numpy", "onnxruntime", "PIL"})
+
+
 @pytest.mark.parametrize("package", ["torch", "torchvision", "onnx", "sklearn", "scipy", "torchstone_train"])
 def test_the_linter_refuses_heavy_imports_in_the_runtime(package: str) -> None:
     """Ruff reports a banned import, even inside a function, in a file of the runtime."""

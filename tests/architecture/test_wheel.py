@@ -77,6 +77,14 @@ def test_none_of_the_heavy_packages_is_there(bare: Bare) -> None:
         assert result.returncode == 1, package
 
 
+def test_the_runtime_is_as_small_as_stated(bare: Bare) -> None:
+    """All that `[cpu]` installs takes at most 200 MB, pip itself aside (the README states 170 MB)."""
+    site = next((Path(bare("--version").args[0]).parents[1] / "lib").glob("python*/site-packages"))
+    size = sum(file.stat().st_size for file in site.rglob("*") if file.is_file() and "pip" not in file.parts)
+
+    assert 50e6 < size <= 200e6, f"{size / 1e6:.0f} MB"
+
+
 def test_evaluate_gives_the_same_numbers_as_with_pytorch_around(bare: Bare, digits_bundle: Path) -> None:
     """Metrics and every single decision are those of the development environment."""
     here = run_torchstone("evaluate", digits_bundle, "--data", "digits", "--json", "-")

@@ -2,18 +2,20 @@
 
 import contextlib
 import importlib
-import importlib.metadata
 import io
 import os
 import sys
 import traceback
 import warnings
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from torchstone_runtime import __version__
 from torchstone_runtime.errors import OutputError, TorchstoneError, suggestion
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 COMMAND_GROUP: Final = "torchstone.commands"
 EXIT_INTERRUPTED: Final = 130
@@ -23,6 +25,7 @@ EXIT_INTERNAL: Final = 70
 _RUNTIME_COMMANDS: Final = {
     "compare": "torchstone_runtime.cli.compare:compare",
     "doctor": "torchstone_runtime.cli.doctor:doctor",
+    "bench": "torchstone_runtime.cli.bench:bench",
     "evaluate": "torchstone_runtime.cli.evaluate:evaluate",
     "inspect": "torchstone_runtime.cli.inspect:inspect",
     "predict": "torchstone_runtime.cli.predict:predict",
@@ -41,6 +44,7 @@ _ORDER: Final = (
     "predict",
     "compare",
     "doctor",
+    "bench",
 )
 
 
@@ -140,5 +144,7 @@ def _report(error: TorchstoneError, *, debug: bool) -> int:
     return error.exit_code
 
 
-def _registered() -> dict[str, importlib.metadata.EntryPoint]:
-    return {entry.name: entry for entry in importlib.metadata.entry_points(group=COMMAND_GROUP)}
+def _registered() -> "dict[str, EntryPoint]":
+    from importlib.metadata import entry_points  # noqa: PLC0415 - the runtime's own commands do without it
+
+    return {entry.name: entry for entry in entry_points(group=COMMAND_GROUP)}

@@ -1,0 +1,105 @@
+"""`torchstone bench`: what a bundle costs on this machine."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from torchstone_runtime.cli.components import require_component
+from torchstone_runtime.cli.options import PROVIDER_OPTION, VARIANT_OPTION
+from torchstone_runtime.cli.output import echo_result
+from torchstone_runtime.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from torchstone_runtime.bench import Benchmark, SteadyState
+    from torchstone_runtime.measurement import Estimate
+
+
+class _Counts(click.ParamType[tuple[int, ...]]):
+    name = "N,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:  # noqa: ANN401
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+            self.fail(f"'{value}' is not a list of whole numbers from 1; write 1,64,1024.", param, ctx)
+        return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--batch", "batches", type=_Counts(), default="1,64,1024", show_default=True, help="Images a call.")
+@click.option("--threads", type=_Counts(), help="Calls at once [the processors this process may use].")
+@VARIANT_OPTION
+@PROVIDER_OPTION
+@click.option("--rounds", type=click.IntRange(min=8), default=15, show_default=True, help="Of the steady state.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def bench(
+    bundle: Path,
+    batches: tuple[int, ...],
+    threads: tuple[int, ...] | None,
+    variant: str | None,
+    provider: str,
+    rounds: int,
+    as_json: bool,
+) -> None:
+    """Measure what BUNDLE costs here: start, time a call, throughput, memory.
+
+    Each call is measured twice, interleaved; where the two disagree, the machine is too noisy, no figure is given,
+    and the exit code is 1.
+    """
+    require_component("cpu", "onnxruntime")
+    from torchstone_runtime.bench import Request, run_benchmark  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.cpu import usable_cpus  # noqa: PLC0415
+
+    request = Request(str(bundle), variant, provider, batches, threads or (usable_cpus(),), rounds)
+    result = run_benchmark(request, lambda line: click.echo(line, err=True))
+    echo_result(json.dumps(result.to_json(), indent=2, ensure_ascii=False) if as_json else _as_text(result))
+    if result.too_noisy:
+        raise CheckFailedError(
+            "Too noisy: the same call measured twice gave different times.",
+            "Stop other work on the machine, or measure for longer with --rounds.",
+        )
+
+
+def _as_text(result: "Benchmark") -> str:
+    machine, plan = result.machine, result.plan
+    versions = machine["versions"]
+    lines = [
+        f"model    {result.model}: {plan.variant} on {plan.provider} ({plan.reason}), tiles of {plan.tile}",
+        f"machine  {machine['processor']}, {machine['processors']} usable, load {machine['load_average']}",
+        f"         Python {versions['python']}, ONNX Runtime {versions['onnxruntime']}",
+        "",
+        "a fresh process (median, 95% interval)",
+        *(f"  {name.replace('_', ' '):<10} {_ms(value)}" for name, value in result.startup.seconds.items()),
+        "peak memory",
+        *(
+            f"  {('after ' + point.replace('_', ' ')):<17} {size / 1e6:6.0f} MB"
+            for point, size in result.startup.memory.items()
+        ),
+        "",
+        f"steady state, {result.rounds} rounds (95% intervals; ...: too few calls to bound it)",
+        f"{'batch':>6} {'threads':>7}  {'p50':<28}{'p90':<28}{'p99':<28}images/s",
+        *(_row(state) for state in result.steady),
+    ]
+    return "\n".join(lines)
+
+
+def _row(state: "SteadyState") -> str:
+    start = f"{state.batch:>6} {state.threads:>7}  "
+    if state.too_noisy:
+        return f"{start}too noisy: the same call measured twice differs by {_figures(state.same, '.2f')}"
+    columns = "".join(f"{_ms(state.seconds[name]):<28}" for name in ("p50", "p90", "p99"))
+    return f"{start}{columns}{_figures(state.images_per_second, ',.0f')}"
+
+
+def _ms(seconds: "Estimate") -> str:
+    value = seconds.scaled(1000)
+    return _figures(value, ".3f" if value.value < 10 else ".1f", " ms")  # noqa: PLR2004 - three digits or four
+
+
+def _figures(estimate: "Estimate", form: str, unit: str = "") -> str:
+    low, high = ("..." if end is None else format(end, form) for end in (estimate.low, estimate.high))
+    return f"{estimate.value:{form}}{unit} ({low} to {high})"
