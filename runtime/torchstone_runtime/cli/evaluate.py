@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.options import PROVIDER_OPTION, THREADS_OPTION, VARIANT_OPTION
+from torchstone_runtime.cli.options import (
+    CHECK_OPTION,
+    PROVIDER_OPTION,
+    PUBLIC_KEY_OPTION,
+    THREADS_OPTION,
+    VARIANT_OPTION,
+    load_arguments,
+)
 from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.data_dir import default_data_dir
 from torchstone_runtime.errors import CheckFailedError, UsageError
@@ -35,6 +42,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @VARIANT_OPTION
 @PROVIDER_OPTION
 @THREADS_OPTION
+@PUBLIC_KEY_OPTION
+@CHECK_OPTION
 @click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), help="JSON; - for stdout only.")
 @click.option("--csv", "csv_file", type=_FILE, help="Precision, recall, F1 and support by class, as CSV.")
 @click.option("--confusion-csv", type=_FILE, help="The confusion matrix as CSV.")
@@ -59,14 +68,12 @@ def _evaluate_to_files(
     *,
     data_dir: Path | None,
     split: str,
-    variant: str | None,
-    provider: str,
-    threads: int | None,
     json_file: Path | None,
     csv_file: Path | None,
     confusion_csv: Path | None,
     predictions: Path | None,
     report: Path | None,
+    **loading: Any,  # noqa: ANN401 - see load_arguments
 ) -> "EvaluationDocument":
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
@@ -82,7 +89,7 @@ def _evaluate_to_files(
     targets = [path for path in (*files.values(), predictions) if path is not None]
     if len(set(targets)) != len(targets):
         raise UsageError("Two outputs have the same file name.", "Give each its own.")
-    with Classifier.load(bundle, variant=variant, provider=provider, threads=threads) as classifier:
+    with Classifier.load(bundle, **load_arguments(**loading)) as classifier:
         chosen, reason = _find_split(classifier, DatasetRef.parse(dataset), data_dir, split)
         for path in targets:
             require_writable_parent(path)

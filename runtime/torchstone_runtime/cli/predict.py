@@ -3,12 +3,19 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.options import PROVIDER_OPTION, THREADS_OPTION, VARIANT_OPTION
+from torchstone_runtime.cli.options import (
+    CHECK_OPTION,
+    PROVIDER_OPTION,
+    PUBLIC_KEY_OPTION,
+    THREADS_OPTION,
+    VARIANT_OPTION,
+    load_arguments,
+)
 from torchstone_runtime.errors import CheckFailedError, DataError, ImageError
 
 if TYPE_CHECKING:
@@ -25,14 +32,14 @@ Answer = list[tuple[str, float]] | ImageError
 @VARIANT_OPTION
 @PROVIDER_OPTION
 @THREADS_OPTION
+@PUBLIC_KEY_OPTION
+@CHECK_OPTION
 def predict(
     bundle: Path,
     paths: tuple[Path, ...],
     top: int,
     as_json: bool,
-    variant: str | None,
-    provider: str,
-    threads: int | None,
+    **loading: Any,  # noqa: ANN401 - see load_arguments
 ) -> None:
     """Classify image files, or all images in folders, with BUNDLE.
 
@@ -42,7 +49,7 @@ def predict(
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
 
     failed = done = 0
-    with Classifier.load(bundle, variant=variant, provider=provider, threads=threads) as classifier:
+    with Classifier.load(bundle, **load_arguments(**loading)) as classifier:
         for path, answer in _answers(classifier, _expand(paths), top):
             if isinstance(answer, ImageError):
                 if len(paths) == 1 and not paths[0].is_dir():
