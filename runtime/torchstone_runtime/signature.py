@@ -97,7 +97,7 @@ def hashing_of(name: str, digests: dict[str, str]) -> "HashingConfig":
             ]
             return manifest.Manifest(name, items, manifest.SerializationType.from_args(arguments))
 
-    return GivenDigests()  # type: ignore[no-untyped-call] - the constructor that it inherits lacks annotations
+    return GivenDigests()  # type: ignore[no-untyped-call]  # the constructor that it inherits lacks annotations
 
 
 def file_digests(bundle: Bundle) -> dict[str, str]:
