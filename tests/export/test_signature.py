@@ -120,6 +120,12 @@ def swap_payload(bundle: Path) -> None:
     (bundle / SIGNATURE_FILE).write_text(json.dumps(signature))
 
 
+def link_to_signature(bundle: Path) -> None:
+    """Put a link in the place of the signature."""
+    (bundle / SIGNATURE_FILE).rename(bundle.parent / "moved.sig")
+    (bundle / SIGNATURE_FILE).symlink_to(bundle.parent / "moved.sig")
+
+
 TAMPERING: dict[str, Callable[[Path], object]] = {
     "a space in the manifest": lambda b: (b / "manifest.json").write_bytes((b / "manifest.json").read_bytes() + b" "),
     "a file and the manifest": alter_and_update_manifest,
@@ -129,9 +135,7 @@ TAMPERING: dict[str, Callable[[Path], object]] = {
     "an added folder": lambda b: (b / "folder").mkdir(),
     "an added link": lambda b: (b / "link").symlink_to("manifest.json"),
     "no signature": lambda b: (b / SIGNATURE_FILE).unlink(),
-    "a link to the signature": lambda b: (
-        (b / SIGNATURE_FILE).rename(b.parent / "s") and (b / SIGNATURE_FILE).symlink_to(b.parent / "s")
-    ),
+    "a link to the signature": link_to_signature,
     "an empty signature": lambda b: (b / SIGNATURE_FILE).write_text(""),
     "a signature that is JSON and no signature": lambda b: (b / SIGNATURE_FILE).write_text("[]"),
     "a signature that is no text": lambda b: (b / SIGNATURE_FILE).write_bytes(b"\xff\xfe"),
@@ -262,8 +266,8 @@ def test_the_command_line_signs_verifies_and_refuses(digits_run: Path, digits_bu
     assert verified.returncode == 0, verified.stderr
     assert "signed all 6 files" in verified.stdout
     assert "not checked without --public-key" in run_torchstone("verify", bundle).stdout
-    for command in (("verify",), ("evaluate", "--data", "digits"), ("predict", "x.png")):
-        unsigned = run_torchstone(command[0], digits_bundle, *command[1:], "--public-key", public)
+    for name, *rest in (("verify",), ("evaluate", "--data", "digits"), ("predict", "x.png")):
+        unsigned = run_torchstone(name, digits_bundle, *rest, "--public-key", public)
         assert unsigned.returncode == 1
         assert "A signature is required" in unsigned.stderr
         assert "Traceback" not in unsigned.stderr
