@@ -1,6 +1,7 @@
 """Signing a bundle with a private key, in the format of OpenSSF Model Signing (docs/signing.md)."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +57,8 @@ def _password(key: bytes) -> bytes | None:
         load_pem_private_key(key, None)
     except TypeError:  # what cryptography raises for a key that is encrypted
         given = os.environ.get(PASSWORD_VARIABLE)
+        if given is None and not sys.stdin.isatty():
+            raise UsageError("The private key is encrypted.", f"Put its password into {PASSWORD_VARIABLE}.") from None
         if given is None:
             given = click.prompt("Password of the private key", hide_input=True, err=True)
         return str(given).encode()

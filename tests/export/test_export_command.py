@@ -31,9 +31,10 @@ BUNDLE_FILES = {
 
 
 @pytest.fixture(scope="module")
-def trained(digits_run: Path) -> TrainedModel:
-    """The PyTorch model of the run."""
-    return load_trained(RunDirectory.open(digits_run))
+def trained(digits_run: Path, digits_bundle: Path) -> TrainedModel:
+    """The PyTorch model of the run, with the temperature that was fitted at the export."""
+    manifest = json.loads((digits_bundle / "manifest.json").read_text())
+    return load_trained(RunDirectory.open(digits_run)).with_temperature(manifest["temperature"])
 
 
 def digests(folder: Path) -> dict[str, str]:

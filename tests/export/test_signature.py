@@ -249,6 +249,17 @@ def test_keys_that_cannot_be_used_are_refused(signed: Path, keys: tuple[Path, Pa
             BundleSigner(private)
 
 
+def test_an_encrypted_key_without_a_password_says_where_to_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody can be asked."""
+    private, _ = write_keys(tmp_path, "mine", password="secret")  # noqa: S106 - of a key that lives for this test
+    monkeypatch.delenv("TORCHSTONE_SIGN_PASSWORD", raising=False)
+    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115, PTH123 - pytest's own stdin can't be asked
+    with pytest.raises(UsageError, match="TORCHSTONE_SIGN_PASSWORD"):
+        BundleSigner(private)
+
+
 def test_the_command_line_signs_verifies_and_refuses(digits_run: Path, digits_bundle: Path, tmp_path: Path) -> None:
     """With an encrypted key; everything but the signature has the bytes of an unsigned export."""
     private, public = write_keys(tmp_path, "mine", password="secret")  # noqa: S106 - of a key that lives for this test
