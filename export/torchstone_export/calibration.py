@@ -13,7 +13,7 @@ import numpy as np
 
 from torchstone_export.reference import Float64Array, Reference, SplitReference
 from torchstone_runtime.data.split import Int64Array
-from torchstone_train.reliability import BINS, reliability
+from torchstone_runtime.reliability import BINS, reliability
 
 MIN_TEMPERATURE: Final = 0.05
 MAX_TEMPERATURE: Final = 100.0

@@ -1,7 +1,6 @@
 """Measuring a classifier on a labelled split."""
 
 import hashlib
-import heapq
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,39 +11,22 @@ import numpy as np
 from torchstone_runtime.classifier import Classifier, Predictions
 from torchstone_runtime.data.catalog import Dataset
 from torchstone_runtime.data.split import READ_BATCH, Int64Array, Split
-from torchstone_runtime.errors import DataError, UsageError
-from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.metrics import Metrics, confusion_matrix, metrics_from_confusion
+from torchstone_runtime.decisions import Decisions, Float32Array
+from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
+from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
+from torchstone_runtime.scores import ProbabilityScores, ScoreTally
 
-MISTAKES_KEPT: Final = 24
 _BATCH: Final = 8 * READ_BATCH
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Mistake:
-    """A sample that the model got wrong, and how sure it was (0 to 1); `pixels` is uint8 (C, H, W)."""
+class Evaluation(Decisions):
+    """A classifier measured on a split: decisions, scores of its probabilities, and the seconds that it took.
 
-    sample_id: str
-    true: str
-    predicted: str
-    probability: float
-    pixels: Uint8Array
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Evaluation:
-    """A classifier measured on a split.
-
-    Attributes:
-        metrics: derived from the confusion matrix.
-        predicted: predicted class of each sample, int64 [N], in the split's order.
-        mistakes: up to `MISTAKES_KEPT` wrong samples, the most confident first.
-        seconds: reading, decoding and inference.
+    The seconds are those of reading, decoding and inference.
     """
 
-    metrics: Metrics
-    predicted: Int64Array
-    mistakes: list[Mistake]
+    scores: ProbabilityScores
     seconds: float
 
     @property
@@ -63,24 +45,28 @@ def evaluate(classifier: Classifier, split: Split, on_batch: BatchSink | None = 
     Raises:
         DataError: the split's classes or image shape are not the model's.
         ImageError: a file of the split cannot be decoded.
+        CheckFailedError: the model gives no number (NaN) for an image.
     """
     split = align_classes(split, classifier.class_names)
     _check_shape(classifier, split)
     predicted = np.empty(len(split), dtype=np.int64)
-    mistakes = _MistakeHeap(split)
+    confidence = np.empty(len(split), dtype=np.float32)
+    tally = ScoreTally(len(split))
     started = time.perf_counter()
     start = 0
     for images in split.batches(_BATCH):
         predictions = classifier.predict(images)
         predicted[start : start + len(images)] = predictions.indices
-        mistakes.add(start, images, predictions)
+        confidence[start : start + len(images)] = predictions.confidences
+        tally.add(predictions.logits, predictions.probabilities, split.labels[start : start + len(images)])
         if on_batch:
             on_batch(split, start, predictions)
         start += len(images)
     seconds = time.perf_counter() - started
+    _require_numbers(split, confidence)
     confusion = confusion_matrix(split.labels, predicted, len(classifier.class_names))
     metrics = metrics_from_confusion(confusion, classifier.class_names)
-    return Evaluation(metrics, predicted, mistakes.most_confident(), seconds)
+    return Evaluation(split, metrics, predicted, confidence, tally.scores(), seconds)
 
 
 def decisions_sha256(predicted: Int64Array) -> str:
@@ -168,36 +154,15 @@ def _check_shape(classifier: Classifier, split: Split) -> None:
         )
 
 
+def _require_numbers(split: Split, confidence: Float32Array) -> None:
+    # The largest of outputs that are not numbers would be called class 0.
+    failed = np.flatnonzero(np.isnan(confidence))
+    if len(failed):
+        raise CheckFailedError(
+            f"The model's outputs are not numbers (NaN) for {len(failed):,} of {len(split):,} images, "
+            f"the first of them {split.ids[failed[0]]}."
+        )
+
+
 def _shape(shape: tuple[int, int, int]) -> str:
     return " x ".join(map(str, shape))
-
-
-class _MistakeHeap:
-    """Keeps the most confident mistakes seen so far, with their pixels."""
-
-    def __init__(self, split: Split) -> None:
-        self._split = split
-        # The second item, unique, keeps the heap from ever comparing pixels.
-        self._heap: list[tuple[float, int, int, Uint8Array]] = []
-
-    def add(self, start: int, images: Uint8Array, predictions: Predictions) -> None:
-        indices, confidences = predictions.indices, predictions.confidences
-        for offset in np.flatnonzero(indices != self._split.labels[start : start + len(images)]):
-            item = (float(confidences[offset]), -(start + int(offset)), int(indices[offset]), images[offset])
-            if len(self._heap) < MISTAKES_KEPT:
-                heapq.heappush(self._heap, (*item[:3], item[3].copy()))
-            elif item[:2] > self._heap[0][:2]:
-                heapq.heapreplace(self._heap, (*item[:3], item[3].copy()))
-
-    def most_confident(self) -> list[Mistake]:
-        names = self._split.class_names
-        return [
-            Mistake(
-                self._split.ids[-index],
-                names[self._split.labels[-index]],
-                names[predicted],
-                probability,
-                pixels,
-            )
-            for probability, index, predicted, pixels in sorted(self._heap, key=lambda item: (-item[0], -item[1]))
-        ]

@@ -167,7 +167,7 @@ def test_the_temperature_stands_in_manifest_certificate_card_and_onnx_file(digit
 
 def test_what_the_certificate_states_is_what_the_file_gives(digits_bundle: Path) -> None:
     """The figures of `after` on test, from the probabilities of ONNX Runtime."""
-    from torchstone_train.reliability import reliability
+    from torchstone_runtime.reliability import reliability
 
     split = Dataset(DatasetRef("digits"), Path()).test()
     with Classifier.load(digits_bundle) as classifier:

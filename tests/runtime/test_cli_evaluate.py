@@ -51,7 +51,7 @@ def test_the_document_has_the_numbers_of_the_library(
 def test_the_text_has_the_numbers_of_the_document(outputs: tuple[Path, str], document: dict[str, Any]) -> None:
     """Accuracy, counts, and each row of the matrix."""
     metrics = document["metrics"]
-    assert f"accuracy  {metrics['accuracy']:.4f}  ({metrics['correct']:,} of 1,797" in outputs[1]
+    assert f"accuracy          {metrics['accuracy']:.4f}  ({metrics['correct']:,} of 1,797" in outputs[1]
     rows = [line.split()[1:] for line in outputs[1].splitlines()[-10:]]
     assert [[0 if cell == "." else int(cell) for cell in row] for row in rows] == metrics["confusion_matrix"]
 
@@ -106,8 +106,8 @@ def test_a_minimum_accuracy_decides_the_exit_code(digits_bundle: Path, tmp_path:
     arguments = ("--data", "digits", "--min-accuracy", minimum, "--json", output)
     result = run_torchstone("evaluate", digits_bundle, *arguments)
     assert result.returncode == code
-    assert ("below the required 1.0000" in result.stderr) == bool(code)
-    assert "accuracy  0." in result.stdout
+    assert ("required at least 1.0000" in result.stderr) == bool(code)
+    assert "accuracy          0." in result.stdout
     assert 0 < json.loads(output.read_text())["metrics"]["accuracy"] < 1
 
 
@@ -132,3 +132,76 @@ def test_an_npz_file_is_measured(digits_bundle: Path, digits: Split, tmp_path: P
     np.savez(tmp_path / "d.npz", images=digits.store.read(np.arange(50))[:, 0], labels=digits.labels[:50])
     result = run_torchstone("evaluate", digits_bundle, "--data", f"npz:{tmp_path}/d.npz", "--json", "-")
     assert json.loads(result.stdout)["data"]["fingerprint"] == digits.select(np.arange(50), "x").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--min-macro-f1", "1", "macro F1 is 0."),
+        ("--min-coverage", "1=1", "coverage at precision 1 is 0."),
+        ("--max-log-loss", "0", "log loss is 0."),
+        ("--max-brier", "0", "Brier score is 0."),
+        ("--max-calibration-error", "0", "calibration error is 0."),
+    ],
+)
+def test_every_gate_can_fail(digits_bundle: Path, option: str, value: str, told: str) -> None:
+    """Exit code 1, with what was measured; the report says so, too."""
+    result = run_torchstone("evaluate", digits_bundle, "--data", "digits", option, value)
+    assert result.returncode == 1
+    assert f"The model is not good enough: {told}" in result.stderr
+    assert f"gate FAILED: {told}" in result.stdout
+
+
+@pytest.mark.parametrize("figure", ["recall", "precision"])
+def test_a_gate_on_a_class_can_fail(digits_bundle: Path, document: dict[str, Any], figure: str) -> None:
+    """The class that is worst at it is not perfect."""
+    worst = min(document["metrics"]["per_class"], key=lambda item: item[figure])
+    bound = f"{worst['class']}=1"
+    arguments = ("--data", "digits", "--split", "all", f"--min-class-{figure}", bound)
+    result = run_torchstone("evaluate", digits_bundle, *arguments)
+    assert result.returncode == 1
+    assert f"{figure} of {worst['class']} is 0." in result.stderr
+
+
+def test_a_gate_on_the_interval_is_stricter(digits_bundle: Path, document: dict[str, Any], tmp_path: Path) -> None:
+    """A bound between the accuracy and the lower end of its interval passes the one and fails the other."""
+    output = tmp_path / "result.json"
+    arguments = ("evaluate", digits_bundle, "--data", "digits", "--split", "all", "--json", output)
+    metrics = document["metrics"]
+    bound = str((metrics["accuracy"] + metrics["accuracy_interval_95"][0]) / 2)
+    assert run_torchstone(*arguments, "--min-accuracy", bound).returncode == 0
+    assert run_torchstone(*arguments, "--min-accuracy", bound, "--judge", "interval").returncode == 1
+    judged = json.loads(output.read_text())["gates"][0]
+    assert (judged["value"], judged["passed"]) == (metrics["accuracy_interval_95"][0], False)
+
+
+def test_several_gates_are_all_named(digits_bundle: Path) -> None:
+    """One run tells everything that is missing."""
+    result = run_torchstone("evaluate", digits_bundle, "--data", "digits", "--min-accuracy", "1", "--max-brier", "0")
+    assert "accuracy is 0." in result.stderr
+    assert "Brier score is 0." in result.stderr
+
+
+def test_the_calibration_error_has_no_interval_to_be_judged_by(digits_bundle: Path) -> None:
+    """Bad usage rather than a gate that can't fail."""
+    arguments = ("--data", "digits", "--max-calibration-error", "0.1", "--judge", "interval")
+    result = run_torchstone("evaluate", digits_bundle, *arguments)
+    assert (result.returncode, "has no interval" in result.stderr) == (2, True)
+
+
+def test_groups_add_up_to_the_whole(
+    digits_bundle: Path, outputs: tuple[Path, str], document: dict[str, Any], tmp_path: Path
+) -> None:
+    """The ids of the predictions file name the samples; every sample is in one group of each column."""
+    rows = list(csv.DictReader((outputs[0] / "predictions.csv").open(newline="")))
+    groups, output = tmp_path / "groups.csv", tmp_path / "result.json"
+    lines = ["id,parity", *(f"{row['id']},{'even' if int(row['true']) % 2 == 0 else 'odd'}" for row in rows)]
+    groups.write_text("\n".join(lines) + "\n")
+    arguments = ("--data", "digits", "--split", "all", "--slice", groups, "--json", output)
+    result = run_torchstone("evaluate", digits_bundle, *arguments)
+    assert result.returncode == 0, result.stderr
+    slices = json.loads(output.read_text())["slices"]
+    assert {item["value"] for item in slices} == {"even", "odd"}
+    correct = sum(round(item["accuracy"] * item["samples"]) for item in slices)
+    assert correct == document["metrics"]["correct"]
+    assert "parity: even" in result.stdout

@@ -9,9 +9,8 @@ from support import write_image_tree
 from torchstone_runtime.classifier import Classifier, Predictions
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.split import ArrayStore, Split
-from torchstone_runtime.errors import DataError, UsageError
+from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
 from torchstone_runtime.evaluation import (
-    MISTAKES_KEPT,
     Evaluation,
     align_classes,
     certified_fingerprint,
@@ -20,6 +19,7 @@ from torchstone_runtime.evaluation import (
     decisions_sha256,
     evaluate,
 )
+from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.input_spec import InputSpec
 
 DIGITS = Dataset(DatasetRef("digits"), Path())
@@ -46,20 +46,41 @@ def test_it_counts_what_predict_says(classifier: Classifier, digits: Split, eval
         assert evaluation.metrics.confusion[i].tolist() == counts.tolist()
 
 
-def test_mistakes_are_the_most_confident_ones_in_order(
+def test_confidence_is_the_probability_of_the_predicted_class(
     classifier: Classifier, digits: Split, evaluation: Evaluation
 ) -> None:
-    """The first two dozen wrong samples by confidence, each with its own pixels and names."""
+    """Of each sample, in the split's order."""
     predictions = classifier.predict(digits.store.read(np.arange(len(digits))))
-    wrong = np.flatnonzero(predictions.indices != digits.labels)
-    assert len(wrong) > MISTAKES_KEPT
-    order = sorted(wrong.tolist(), key=lambda index: (-predictions.confidences[index], index))[:MISTAKES_KEPT]
-    assert [mistake.sample_id for mistake in evaluation.mistakes] == [str(index) for index in order]
-    for mistake, index in zip(evaluation.mistakes, order, strict=True):
-        assert mistake.true == str(digits.labels[index])
-        assert mistake.predicted == predictions.labels[index]
-        assert mistake.probability == pytest.approx(float(predictions.confidences[index]))
-        np.testing.assert_array_equal(mistake.pixels, digits.store.read(np.array([index]))[0])
+    np.testing.assert_allclose(evaluation.confidence, predictions.confidences, rtol=1e-5)
+    assert evaluation.confidence.dtype == np.float32
+
+
+def test_wrong_ones_are_all_mistakes_the_most_confident_first(digits: Split, evaluation: Evaluation) -> None:
+    """Every sample whose predicted class is not the true one, by falling confidence."""
+    wrong = evaluation.wrong()
+    assert set(wrong.tolist()) == set(np.flatnonzero(evaluation.predicted != digits.labels).tolist())
+    assert (np.diff(evaluation.confidence[wrong]) <= 0).all()
+
+
+class NotANumber:
+    """A model whose third image has no probabilities."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.class_names = classifier.class_names
+        self.input_spec = classifier.input_spec
+
+    def predict(self, images: Uint8Array) -> Predictions:
+        """Return NaN for the third image."""
+        outputs = np.full((len(images), len(self.class_names)), 0.1, dtype=np.float32)
+        outputs[2] = np.nan
+        return Predictions(self.class_names, outputs, outputs)
+
+
+def test_outputs_that_are_not_numbers_fail_the_check(classifier: Classifier, digits: Split) -> None:
+    """They would be counted as class 0; the first such image is named."""
+    model: Any = NotANumber(classifier)
+    with pytest.raises(CheckFailedError, match=r"not numbers \(NaN\) for 1 of 10 images, the first of them 2"):
+        evaluate(model, digits.select(np.arange(10), "x"))
 
 
 def test_the_digest_is_the_documented_hash(evaluation: Evaluation) -> None:

@@ -1,5 +1,7 @@
 import csv
 import io
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -8,12 +10,15 @@ import pytest
 
 from torchstone_runtime.classifier import Plan, Predictions
 from torchstone_runtime.data.split import ArrayStore, Split
-from torchstone_runtime.evaluation import Evaluation, Mistake
+from torchstone_runtime.evaluation import Evaluation
 from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
+from torchstone_runtime.report.by_class import by_class_html
 from torchstone_runtime.report.csv_files import PredictionsCsv, confusion_csv, metrics_csv
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.html import render_html
+from torchstone_runtime.report.matrix import heat_map, matrix_html, row_shares
 from torchstone_runtime.report.terminal import render_text
+from torchstone_runtime.scores import Measured, ProbabilityScores
 
 NAMES = ('<b>&"', "Größe, 'x'", "never\\seen")
 TRUE = np.array([0] * 1000 + [1] * 500)
@@ -21,17 +26,18 @@ PREDICTED = np.concatenate([np.zeros(985, int), np.ones(15, int), np.ones(493, i
 PIXELS = np.random.default_rng(0).integers(0, 256, (1500, 1, 3, 4), dtype=np.uint8)
 SPLIT = Split("test", ArrayStore(PIXELS), TRUE, NAMES, [f"<{index}>,\n" for index in range(1500)])
 METRICS = metrics_from_confusion(confusion_matrix(TRUE, PREDICTED, 3), NAMES)
-MISTAKE = Mistake("<i>7</i>", NAMES[0], NAMES[1], 0.987, PIXELS[985])
+CONFIDENCE = np.full(1500, 0.96, dtype=np.float32)
+CONFIDENCE[990] = 0.987
+SCORES = ProbabilityScores(Measured(0.3, (0.25, 0.35)), Measured(0.1, (0.09, 0.11)), {2: Measured(0.99, (0.98, 0.995))})
 DOCUMENT = EvaluationDocument(
     model="<script>alert(1)</script>",
     bundle="bundles/<x>",
     sha256="5" * 64,
     plan=Plan("fp32", "cpu", "asked & for", 2, 64),
     dataset="npz:<y>.npz",
-    split=SPLIT,
     split_reason="its own <test> part",
     certified=True,
-    evaluation=Evaluation(METRICS, PREDICTED, [MISTAKE], 3.0),
+    evaluation=Evaluation(SPLIT, METRICS, PREDICTED, CONFIDENCE, SCORES, 3.0),
 )
 VOID = {"meta", "link", "img", "br"}
 
@@ -72,7 +78,7 @@ def test_text_states_the_numbers() -> None:
     """Accuracy with its counts and interval, every class, both averages, and the matrix."""
     text = render_text(DOCUMENT)
     low, high = METRICS.accuracy_interval
-    assert f"accuracy  0.9853  (1,478 of 1,500; 95% interval {low:.4f} to {high:.4f})" in text
+    assert f"accuracy          0.9853  (1,478 of 1,500; 95% interval {low:.4f} to {high:.4f})" in text
     assert "1,500 images (its own <test> part, the certified data)" in text
     lines = text.splitlines()
     first = next(line for line in lines if line.startswith(NAMES[0]))
@@ -134,7 +140,7 @@ def test_html_is_balanced_and_self_contained(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [*NAMES, "<script>alert(1)</script> on npz:<y>.npz", "bundles/<x>", "sample <i>7</i>", "98.53%", "98.7%"]
+    "text", [*NAMES, "<script>alert(1)</script> on npz:<y>.npz", "bundles/<x>", "sample <990>,", "98.53%", "98.7%"]
 )
 def test_html_shows_names_as_text(page: Page, text: str) -> None:
     """Names with markup are shown as they are, not obeyed."""
@@ -147,15 +153,62 @@ def test_html_matrix_has_every_count(page: Page) -> None:
     assert counts[:4] == ["985", "15", "7", "493"]
 
 
+def test_html_matrix_is_normalised_by_row_as_well(page: Page) -> None:
+    """Shares of each true class in percent, after the counts."""
+    shares = [word for word in page.words if word in {"98.5", "1.5", "1.4", "98.6"}]
+    assert shares == ["98.5", "1.5", "1.4", "98.6"]
+    assert page.words.index("Share of each true class, in %") > page.words.index("985")
+
+
+@pytest.mark.parametrize(
+    ("counts", "shown"), [([9, 1], "90.0 10.0"), ([7, 0], "100 0"), ([9999, 1], "&gt;99.9 &lt;0.1"), ([0, 0], "0 0")]
+)
+def test_share_of_a_row_is_never_rounded_to_all_or_nothing(counts: list[int], shown: str) -> None:
+    """100 is a row without a mistake, and 0 a confusion that did not happen."""
+    html = matrix_html(metrics_from_confusion(np.array([counts, [0, 0]]), ("a", "b")))
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", html.partition("in %")[2])
+    assert cells[:2] == shown.split()
+
+
+def test_many_classes_become_a_picture() -> None:
+    """A thousand classes would be a million cells: then a pixel is a cell, blue on the diagonal and red beside it."""
+    names = tuple(map(str, range(200)))
+    metrics = metrics_from_confusion(np.eye(200, dtype=np.int64) * 9 + np.eye(200, k=1, dtype=np.int64), names)
+    html = matrix_html(metrics)
+    assert (html.count("<td"), html.count("<img"), len(html) < 20_000) == (0, 1, True)
+    (red, _, blue) = heat_map(row_shares(metrics)).astype(int)
+    assert (red[5, 5] < blue[5, 5], red[5, 6] > blue[5, 6], red[5, 7]) == (True, True, 255)
+
+
+def test_html_has_the_sections_of_a_runs_report(page: Page) -> None:
+    """All that decisions on a split show, in this order."""
+    titles = ["Confusion matrix", "By class", "Confidence", "Samples", "Most confident mistakes", "Most often confused"]
+    assert [word for word in page.words if word in titles] == titles
+
+
+def test_bars_are_as_long_as_f1() -> None:
+    """Eight rem are an F1 of one."""
+    widths = re.findall(r'class="bar" style="width:([0-9.]+)rem', by_class_html(DOCUMENT.evaluation))
+    expected = [*(item.f1 for item in METRICS.per_class), METRICS.macro.f1, METRICS.weighted.f1]
+    assert [float(width) / 8 for width in widths] == pytest.approx(expected, abs=0.001)
+
+
+def test_mean_confidence_is_averaged_as_the_other_figures_are() -> None:
+    """Over the images of a class; macro over the classes that have images, weighted over all images."""
+    sure = np.where(TRUE == 0, 0.9, 0.6).astype(np.float32)
+    table = by_class_html(replace(DOCUMENT.evaluation, confidence=sure))
+    assert re.findall(r"<td>([0-9.]+%|-)</td></tr>", table) == ["90.0%", "60.0%", "-", "75.0%", "80.0%"]
+
+
 def test_html_of_a_perfect_result_says_so() -> None:
     """No mistakes, no confusions."""
-    perfect = metrics_from_confusion(np.diag([3, 4, 0]), NAMES)
+    perfect = metrics_from_confusion(confusion_matrix(TRUE, TRUE, 3), NAMES)
     document = EvaluationDocument(
-        model="m", bundle="b", sha256=None, plan=DOCUMENT.plan, dataset="digits", split=SPLIT, split_reason="r",
-        certified=False, evaluation=Evaluation(perfect, PREDICTED, [], 1.0),
+        model="m", bundle="b", sha256=None, plan=DOCUMENT.plan, dataset="digits", split_reason="r",
+        certified=False, evaluation=Evaluation(SPLIT, perfect, TRUE, CONFIDENCE, SCORES, 1.0),
     )  # fmt: skip
     text = " ".join(Page(render_html(document)).words)
-    for expected in ("100.00%", "No mistakes.", "No sample was taken for another class.", "not known: a lone file"):
+    for expected in ("100.00%", "No image was taken for another class.", "not known: a lone file"):
         assert expected in text
 
 
@@ -168,6 +221,7 @@ def test_json_document_holds_model_data_metrics_and_execution() -> None:
     assert data["data"]["fingerprint"] == SPLIT.fingerprint
     assert (data["data"]["samples"], data["data"]["same_as_certified"]) == (1500, True)
     assert data["metrics"] == METRICS.to_json()
+    assert data["calibration"]["expected_calibration_error"] == DOCUMENT.reliability.error
     assert data["decisions_sha256"] == DOCUMENT.evaluation.decisions_sha256
     assert (data["execution"]["provider"], data["execution"]["threads"]) == ("cpu", 2)
     assert DOCUMENT.images_per_second == 500

@@ -13,7 +13,6 @@ from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
 from torchstone_train.drawing import STYLE, encode
 from torchstone_train.figures import save_figures
 from torchstone_train.gallery_figures import confused_figure, gallery_figure, mistakes_figure
-from torchstone_train.measure import Measured
 from torchstone_train.validation_pass import ValidationPass
 
 GREEN, RED = (26, 127, 75), (196, 43, 28)
@@ -27,7 +26,7 @@ def noise(count: int, shape: tuple[int, int, int], *, wrong: bool) -> Validation
     split = Split("validation", images, labels, ("cat", "dog"), [str(index) for index in range(count)])
     decided = 1 - labels if wrong else labels
     metrics = metrics_from_confusion(confusion_matrix(labels, decided, 2), ("cat", "dog"))
-    return ValidationPass(split, Measured(0.5, metrics), decided, np.full(count, 0.75, dtype=np.float32))
+    return ValidationPass(split, metrics, decided, np.full(count, 0.75, dtype=np.float32), 0.5)
 
 
 def texts(figure: Figure) -> list[str]:

@@ -11,9 +11,7 @@ from PIL import Image
 from support import run_torchstone
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
-from torchstone_train import gallery, samples
 from torchstone_train.figures import save_figures
-from torchstone_train.measure import Measured
 from torchstone_train.report import RunReport, render_report
 from torchstone_train.validation_pass import ValidationPass
 
@@ -81,7 +79,7 @@ def seen(names: tuple[str, ...], predicted: list[int], confidence: list[float]) 
     split = Split("validation", ArrayStore(images), labels, names, [f"id<{i}>" for i in range(len(labels))])
     decided = np.array(predicted, dtype=np.int64)
     metrics = metrics_from_confusion(confusion_matrix(labels, decided, len(names)), names)
-    return ValidationPass(split, Measured(0.5, metrics), decided, np.array(confidence, dtype=np.float32))
+    return ValidationPass(split, metrics, decided, np.array(confidence, dtype=np.float32), 0.5)
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -185,24 +183,6 @@ def test_report_names_no_folder_of_the_machine(tiny_run: Path, page: Page) -> No
     """A report may be passed on: it says nothing of where it was made."""
     assert str(tiny_run.parent) not in page.text
     assert "npz" in page.text
-
-
-def test_right_and_wrong_images_are_framed_as_such() -> None:
-    """An image that was taken for its class is framed green, another red."""
-    shown = Page(gallery.gallery_html(seen(("a", "b"), [0, 0, 1], [0.9, 0.8, 0.7]), [0, 1, 2]))
-    assert [figure["class"] for figure in shown.all("figure")] == ["right", "wrong", "wrong"]
-
-
-def test_mistakes_are_the_wrong_ones_the_most_confident_first() -> None:
-    """Right samples are no mistakes, however sure; ties stay in the split's order."""
-    decided = seen(("a", "b"), [1, 1, 1, 0, 0], [0.6, 0.99, 0.9, 0.9, 0.95])
-    assert decided.wrong().tolist() == [2, 3, 0]
-
-
-def test_samples_are_spread_over_the_classes() -> None:
-    """The first of each class, then the second of each; a class with fewer runs out."""
-    labels = np.array([2, 0, 0, 0, 1, 2], dtype=np.int64)
-    assert samples.evenly_by_class(labels, 5).tolist() == [1, 4, 0, 2, 5]
 
 
 def test_report_escapes_what_comes_from_the_data(info: dict[str, Any], history: list[dict[str, Any]]) -> None:

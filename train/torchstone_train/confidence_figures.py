@@ -7,17 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from torchstone_runtime.decisions import Decisions
+from torchstone_runtime.reliability import BINS, SOURCE, Reliability, reliability_of
+from torchstone_runtime.sureness import EXPLAINED, Sureness, by_class, lowest_shown
 from torchstone_train.drawing import BLUE, INK, MOST_NAMES, ORANGE, SOFT, plain_bars, set_titles
-from torchstone_train.reliability import BINS, SOURCE, Reliability, reliability_of
-from torchstone_train.sureness import EXPLAINED, Sureness, by_class, lowest_shown
-from torchstone_train.validation_pass import ValidationPass
 
 _WIDTH: Final = 1 / BINS
 _MIDDLES: Final = (np.arange(BINS) + 0.5) / BINS
 _MARK: Final[dict[str, Any]] = {"marker": "D", "s": 28, "color": ORANGE, "edgecolor": "white", "zorder": 4}
 
 
-def reliability_figure(seen: ValidationPass, title: str) -> Figure:
+def reliability_figure(seen: Decisions, title: str) -> Figure:
     """Draw accuracy and mean confidence in each bin, and below it how many images the bin holds."""
     found = reliability_of(seen)
     figure = Figure(figsize=(7.2, 7.4), layout="constrained")
@@ -58,7 +58,7 @@ def _draw_counts(axis: Axes, found: Reliability) -> None:
     axis.set_ylabel("images")
 
 
-def sureness_figure(seen: ValidationPass, title: str) -> Figure:
+def sureness_figure(seen: Decisions, title: str) -> Figure:
     """Draw quantiles of the confidence for each true class; of very many classes, the least sure ones."""
     classes = by_class(seen)
     shown = classes[:MOST_NAMES]

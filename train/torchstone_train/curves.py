@@ -27,19 +27,16 @@ _MOST_MARKERS: Final = 40
 _POINT: Final = 2
 
 STYLE: Final = """
-:root { --train: #b3541e; } @media (prefers-color-scheme: dark) { :root { --train: #f0a35e; } }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1rem 1.4rem; }
 .curve h3 { font-size: .95rem; margin: 0; } .curve { break-inside: avoid; }
 .curve svg { width: 100%; height: auto; display: block; font-size: 10.5px; fill: var(--soft); overflow: visible; }
 .curve path { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
 .curve path.grid { stroke: var(--line); stroke-width: 1; }
 .curve path.best { stroke: var(--soft); stroke-width: 1.4; stroke-dasharray: 1.5 3; }
-.curve .train { stroke: var(--train); } .curve path.train { stroke-dasharray: 6 3; }
+.curve .train { stroke: var(--mark); } .curve path.train { stroke-dasharray: 6 3; }
 .curve .validation { stroke: rgb(var(--hit)); }
 .curve circle.train { fill: var(--paper); } .curve circle.validation { fill: rgb(var(--hit)); }
-.key { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; align-items: center; margin-bottom: .8rem; }
-.key svg { width: 2.2rem; height: .8rem; vertical-align: middle; margin-right: .4rem; }
-.key path { fill: none; stroke-width: 2; } .key .train { stroke: var(--train); stroke-dasharray: 6 3; }
+.key path { fill: none; stroke-width: 2; } .key .train { stroke: var(--mark); stroke-dasharray: 6 3; }
 .key .validation { stroke: rgb(var(--hit)); } .key .best { stroke: var(--soft); stroke-dasharray: 1.5 3; }
 """
 

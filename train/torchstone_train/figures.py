@@ -16,8 +16,10 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from torchstone_runtime.decisions import Decisions
 from torchstone_runtime.files import reported_as_output_error, write_atomic
 from torchstone_runtime.metrics import Float64Array, Metrics
+from torchstone_runtime.report.matrix import row_shares
 from torchstone_train.confidence_figures import reliability_figure, sureness_figure
 from torchstone_train.curves import CURVES
 from torchstone_train.drawing import (
@@ -36,7 +38,6 @@ from torchstone_train.drawing import (
 )
 from torchstone_train.gallery_figures import confused_figure, gallery_figure, mistakes_figure
 from torchstone_train.observer import Record
-from torchstone_train.validation_pass import ValidationPass
 
 NumberArray = npt.NDArray[np.int64] | Float64Array
 
@@ -56,7 +57,7 @@ _DARK: Final = 0.6
 _HALF_PERCENT: Final = 0.005
 
 
-def save_figures(folder: Path, history: Sequence[Record], seen: ValidationPass, title: str) -> None:
+def save_figures(folder: Path, history: Sequence[Record], seen: Decisions, title: str) -> None:
     """Write a PNG and an SVG file of each figure.
 
     They are `curves`, `confusion`, `confusion_normalized`, `f1_by_class`, `reliability`, `confidence_by_class`,
@@ -79,8 +80,8 @@ def save_figures(folder: Path, history: Sequence[Record], seen: ValidationPass, 
                 write_atomic(folder / f"{name}.{suffix}", content)
 
 
-def _figures(history: Sequence[Record], seen: ValidationPass, title: str) -> Iterator[tuple[str, Figure]]:
-    metrics = seen.measured.metrics
+def _figures(history: Sequence[Record], seen: Decisions, title: str) -> Iterator[tuple[str, Figure]]:
+    metrics = seen.metrics
     if history:
         yield "curves", curves_figure(history, title)
     yield "confusion", confusion_figure(metrics, title, normalized=False)
@@ -133,7 +134,7 @@ def confusion_figure(metrics: Metrics, title: str, *, normalized: bool) -> Figur
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
     set_titles(figure, title, _NORMALIZED if normalized else _COUNTED)
     axis = figure.subplots()
-    shares = _row_shares(metrics)
+    shares = row_shares(metrics)
     values = shares if normalized else metrics.confusion
     # The root makes rare confusions visible beside a diagonal near 1.
     norm = PowerNorm(0.5, vmin=0, vmax=1 if normalized else max(1, int(metrics.confusion.max())))
@@ -147,12 +148,6 @@ def confusion_figure(metrics: Metrics, title: str, *, normalized: bool) -> Figur
     if normalized:
         bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
     return figure
-
-
-def _row_shares(metrics: Metrics) -> Float64Array:
-    support = np.maximum(metrics.confusion.sum(axis=1, keepdims=True), 1)
-    shares: Float64Array = metrics.confusion / support
-    return shares
 
 
 def _write_cells(axis: Axes, values: NumberArray, norm: PowerNorm, write: Callable[[Any], str]) -> None:

@@ -7,20 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from torchstone_runtime.metrics import Metrics
-from torchstone_runtime.report.html import confusion_html
+from torchstone_runtime.report import sections
 from torchstone_runtime.report.page import card, facts, render_page, section
-from torchstone_train import curves, gallery
-from torchstone_train.confidence_html import STYLE as CONFIDENCE_STYLE
-from torchstone_train.confidence_html import confidence_html
+from torchstone_train import curves
 from torchstone_train.observer import Record
-from torchstone_train.samples import confident_mistakes, samples_of_each_class
 from torchstone_train.validation_pass import ValidationPass
 
-_MOST_CLASSES: Final = 100
-"""Classes up to which the confusion matrix is shown as a table."""
-_BAR_REM: Final = 6
-_NO_MISTAKES: Final = "<p>No image was taken for another class.</p>"
 _STOP_WORDS: Final = {
     "max_epochs": "all epochs done",
     "early_stopping": "stopped early",
@@ -48,21 +40,15 @@ class RunReport:
 
 def render_report(report: RunReport) -> str:
     """Return the whole report as an HTML document."""
-    metrics = report.seen.measured.metrics
+    metrics = report.seen.metrics
     body = [
-        f"<style>{curves.STYLE}{CONFIDENCE_STYLE}{gallery.STYLE}</style>",
         f'<header><h1>{escape(report.title)}</h1><p class="soft">{escape(_subtitle(report))}</p></header>',
         _cards(report),
         section("Over the epochs", _curves(report)),
-        section("Confusion matrix", _confusion(metrics)),
-        section("By class", _per_class(report.seen)),
-        section("Confidence", confidence_html(report.seen)),
-        section("Samples", _samples(report.seen)),
-        section("Most confident mistakes", _mistakes(report.seen)),
-        section("Most often confused", gallery.confused_html(report.seen) or _NO_MISTAKES),
+        sections.decision_sections(report.seen),
         section("How it was made", facts(_provenance(report))),
     ]
-    return render_page(f"{report.title}: {metrics.accuracy:.2%}", "\n".join(body))
+    return render_page(f"{report.title}: {metrics.accuracy:.2%}", "\n".join(body), curves.STYLE + sections.STYLE)
 
 
 def _subtitle(report: RunReport) -> str:
@@ -73,14 +59,14 @@ def _subtitle(report: RunReport) -> str:
 
 
 def _cards(report: RunReport) -> str:
-    metrics, info = report.seen.measured.metrics, report.info
+    metrics, info = report.seen.metrics, report.info
     low, high = metrics.accuracy_interval
     best = f"{info['best_epoch']} of {info['epochs_run']}" if info["best_epoch"] else "unfinished"
     cards = [
         card(f"{metrics.accuracy:.2%}", "Accuracy", f"95%: {low:.2%} to {high:.2%}"),
         card(f"{metrics.macro.f1:.4f}", "Macro F1", "every class counts alike"),
         card(f"{metrics.weighted.f1:.4f}", "Weighted F1", "every sample counts alike"),
-        card(f"{report.seen.measured.loss:.4f}", "Validation loss", "cross-entropy"),
+        card(f"{report.seen.loss:.4f}", "Validation loss", "cross-entropy"),
         card(best, "Best epoch", _STOP_WORDS.get(str(info["stop_reason"]), str(info["stop_reason"]))),
         card(_duration(info["seconds"]), "Training time", f"{_pace(report.history)} on {info['device']['type']}"),
     ]
@@ -105,51 +91,6 @@ def _curves(report: RunReport) -> str:
     if not report.history:
         return "<p>No epoch was completed.</p>"
     return curves.curves_html(report.history, report.info["best_epoch"])
-
-
-def _confusion(metrics: Metrics) -> str:
-    if len(metrics.per_class) > _MOST_CLASSES:
-        return f"<p>{len(metrics.per_class)} classes are too many for a table: see figures/confusion.svg.</p>"
-    return confusion_html(metrics)
-
-
-def _per_class(seen: ValidationPass) -> str:
-    metrics = seen.measured.metrics
-    rows = [
-        _row(item.name, (item.precision, item.recall, item.f1), item.support, _confidence(seen, label))
-        for label, item in enumerate(metrics.per_class)
-    ]
-    for name, mean in (("macro average", metrics.macro), ("weighted average", metrics.weighted)):
-        rows.append(_row(name, (mean.precision, mean.recall, mean.f1), metrics.total, _confidence(seen, None)))
-    columns = ("class", "precision", "recall", "F1", "", "support", "mean confidence")
-    head = "".join(f'<th scope="col">{name}</th>' for name in columns)
-    note = '<p class="soft">Mean confidence: the probability of the predicted class, over the images of the class.</p>'
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return f'{note}<div class="scroll">{table}</div>'
-
-
-def _confidence(seen: ValidationPass, label: int | None) -> str:
-    values = seen.confidence if label is None else seen.confidence[seen.split.labels == label]
-    return f"{values.mean():.1%}" if len(values) else "-"
-
-
-def _row(name: str, values: tuple[float, float, float], support: int, confidence: str) -> str:
-    precision, recall, f1 = values
-    bar = f'<span class="bar" style="width:{f1 * _BAR_REM:.2f}rem"></span>'
-    return (
-        f"<tr><td>{escape(name)}</td><td>{precision:.4f}</td><td>{recall:.4f}</td><td>{f1:.4f}</td>"
-        f'<td class="text">{bar}</td><td>{support:,}</td><td>{confidence}</td></tr>'
-    )
-
-
-def _samples(seen: ValidationPass) -> str:
-    note = '<p class="soft">The first images of each class. Green frame: right; dashed red frame: wrong.</p>'
-    return note + gallery.gallery_html(seen, samples_of_each_class(seen))
-
-
-def _mistakes(seen: ValidationPass) -> str:
-    wrong = confident_mistakes(seen)
-    return gallery.gallery_html(seen, wrong) if len(wrong) else _NO_MISTAKES
 
 
 def _provenance(report: RunReport) -> list[tuple[str, str]]:

@@ -75,7 +75,7 @@ class RunResults:
     def _end_log(self, log: "TensorBoardLog", outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:
         files = {name: self._run.path / "figures" / f"{name}.png" for name in _LOGGED}
         figures = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
-        log.training_ended(len(outcome.history), figures, _settings(info), seen.measured.to_json())
+        log.training_ended(len(outcome.history), figures, _settings(info), seen.measured().to_json())
 
     def _write_report(self, outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:
         from torchstone_train.report import RunReport, render_report  # noqa: PLC0415 - not needed until now

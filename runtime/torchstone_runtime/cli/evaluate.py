@@ -1,11 +1,14 @@
 """`torchstone evaluate`: test-set metrics of the very file that ships."""
 
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from torchstone_runtime.cli.components import require_component
+from torchstone_runtime.cli.find_split import find_split
+from torchstone_runtime.cli.gate_options import Bounds, gate_options, judge_document, require_passed
 from torchstone_runtime.cli.options import (
     CHECK_OPTION,
     PROVIDER_OPTION,
@@ -15,12 +18,10 @@ from torchstone_runtime.cli.options import (
     load_arguments,
 )
 from torchstone_runtime.cli.output import echo_result
-from torchstone_runtime.data_dir import default_data_dir
-from torchstone_runtime.errors import CheckFailedError, UsageError
+from torchstone_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from torchstone_runtime.classifier import Classifier
-    from torchstone_runtime.data.catalog import DatasetRef
     from torchstone_runtime.data.split import Split
     from torchstone_runtime.evaluation import Evaluation
     from torchstone_runtime.report.document import EvaluationDocument
@@ -49,69 +50,87 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--confusion-csv", type=_FILE, help="The confusion matrix as CSV.")
 @click.option("--predictions", type=_FILE, help="Each sample's id, classes, margin and probabilities, as CSV.")
 @click.option("--report", type=_FILE, help="A self-contained HTML page.")
-@click.option("--min-accuracy", type=click.FloatRange(0, 1), help="Exit with 1 where the accuracy is lower.")
-def evaluate(bundle: Path, dataset: str, min_accuracy: float | None, **options: Any) -> None:  # noqa: ANN401
-    """Measure BUNDLE on labelled data: accuracy, precision, recall, F1, confusion matrix.
+@click.option("--slice", "slices", type=_FILE, help="CSV with a column id and others: metrics by their values.")
+@gate_options
+def evaluate(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN401
+    """Measure BUNDLE on labelled data: accuracy, precision, recall, F1, confusion matrix, calibration.
 
-    Results go to stdout, or as one JSON document with --json -.
+    Results go to stdout, or as one JSON document with --json -. With --min-… and --max-… it is a gate: exit code 1
+    where the model is not good enough.
     """
     require_component("cpu", "onnxruntime")
-    document = _evaluate_to_files(bundle, dataset, **options)
-    metrics = document.evaluation.metrics
-    if min_accuracy is not None and metrics.accuracy < min_accuracy:
-        raise CheckFailedError(f"The accuracy is {metrics.accuracy:.4f}, below the required {min_accuracy:.4f}.")
+    bounds = Bounds(**{field.name: options.pop(field.name) for field in fields(Bounds)})
+    document = _evaluate_to_files(bundle, dataset, bounds, _Wanted(**options))
+    require_passed(document.judgements)
 
 
-def _evaluate_to_files(
-    bundle: Path,
-    dataset: str,
-    *,
-    data_dir: Path | None,
-    split: str,
-    json_file: Path | None,
-    csv_file: Path | None,
-    confusion_csv: Path | None,
-    predictions: Path | None,
-    report: Path | None,
-    **loading: Any,  # noqa: ANN401 - see load_arguments
-) -> "EvaluationDocument":
-    from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
-    from torchstone_runtime.files import require_writable_parent  # noqa: PLC0415
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wanted:
+    """Everything but the gates, as it was given."""
 
-    to_stdout = json_file is not None and str(json_file) == "-"
-    files = {
-        "csv": csv_file,
-        "confusion": confusion_csv,
-        "report": report,
-        "json": None if to_stdout else json_file,
-    }
-    targets = [path for path in (*files.values(), predictions) if path is not None]
-    if len(set(targets)) != len(targets):
-        raise UsageError("Two outputs have the same file name.", "Give each its own.")
-    with Classifier.load(bundle, **load_arguments(**loading)) as classifier:
-        chosen, reason = _find_split(classifier, DatasetRef.parse(dataset), data_dir, split)
+    data_dir: Path | None
+    split: str
+    variant: str | None
+    provider: str
+    threads: int | None
+    public_key: Path | None
+    check: str
+    json_file: Path | None
+    csv_file: Path | None
+    confusion_csv: Path | None
+    predictions: Path | None
+    report: Path | None
+    slices: Path | None
+
+    @property
+    def to_stdout(self) -> bool:
+        return self.json_file is not None and str(self.json_file) == "-"
+
+    def loading(self) -> dict[str, Any]:
+        """Return the arguments of `Classifier.load`."""
+        names = ("variant", "provider", "threads", "public_key", "check")
+        return load_arguments(**{name: getattr(self, name) for name in names})
+
+    def reports(self) -> dict[str, Path | None]:
+        """Return the files that are written when everything is measured, by kind."""
+        return {
+            "csv": self.csv_file,
+            "confusion": self.confusion_csv,
+            "report": self.report,
+            "json": None if self.to_stdout else self.json_file,
+        }
+
+    def require_writable(self) -> None:
+        """Raise, before anything is measured, where an output can't be written or would replace another."""
+        from torchstone_runtime.files import require_writable_parent  # noqa: PLC0415 - --help must not load NumPy
+
+        targets = [path for path in (*self.reports().values(), self.predictions) if path is not None]
+        if len(set(targets)) != len(targets):
+            raise UsageError("Two outputs have the same file name.", "Give each its own.")
         for path in targets:
             require_writable_parent(path)
-        evaluation = _run(classifier, chosen, predictions)
-    document = _document(classifier, str(bundle), dataset, chosen, reason, evaluation)
-    _write_reports(document, files, to_stdout=to_stdout)
+
+
+def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Wanted) -> "EvaluationDocument":
+    from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.slices import Grouping  # noqa: PLC0415
+
+    with Classifier.load(bundle, **wanted.loading()) as classifier:
+        gates = bounds.gates(classifier.class_names)
+        split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split)
+        grouping = Grouping.read(wanted.slices, split) if wanted.slices else None
+        wanted.require_writable()
+        evaluation = _run(classifier, split, wanted.predictions)
+    document = _document(classifier, str(bundle), dataset, reason, evaluation)
+    if grouping:
+        document = replace(document, slices=grouping.measure(split, evaluation.predicted))
+    document = replace(document, judgements=judge_document(document, gates, on_interval=bounds.on_interval))
+    _write_reports(document, wanted)
     return document
 
 
-def _find_split(classifier: "Classifier", ref: "DatasetRef", data_dir: Path | None, wanted: str) -> tuple["Split", str]:
-    from torchstone_runtime.data.catalog import Dataset  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.evaluation import align_classes, choose_split  # noqa: PLC0415
-
-    names = classifier.class_names if ref.kind == "folder" else None
-    source = Dataset(ref, data_dir or default_data_dir(), classifier.input_spec, names)
-    provenance = classifier.bundle.manifest.provenance if classifier.bundle else {}
-    chosen, reason = choose_split(source, wanted, provenance)
-    return align_classes(chosen, classifier.class_names), reason
-
-
 def _document(
-    classifier: "Classifier", bundle: str, dataset: str, split: "Split", reason: str, evaluation: "Evaluation"
+    classifier: "Classifier", bundle: str, dataset: str, reason: str, evaluation: "Evaluation"
 ) -> "EvaluationDocument":
     from torchstone_runtime.evaluation import certified_fingerprint  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.report.document import EvaluationDocument  # noqa: PLC0415
@@ -123,9 +142,8 @@ def _document(
         sha256=manifest.variants[classifier.plan.variant].sha256 if manifest else None,
         plan=classifier.plan,
         dataset=dataset,
-        split=split,
         split_reason=reason,
-        certified=split.fingerprint == certified_fingerprint(manifest.provenance if manifest else {}),
+        certified=evaluation.split.fingerprint == certified_fingerprint(manifest.provenance if manifest else {}),
         evaluation=evaluation,
     )
 
@@ -141,22 +159,25 @@ def _run(classifier: "Classifier", split: "Split", predictions: Path | None) -> 
         return measure(classifier, split, PredictionsCsv(file, classifier.class_names).add)
 
 
-def _write_reports(document: "EvaluationDocument", files: dict[str, Path | None], *, to_stdout: bool) -> None:
-    import json  # noqa: PLC0415 - beside the others
-
+def _write_reports(document: "EvaluationDocument", wanted: _Wanted) -> None:
     from torchstone_runtime.files import write_atomic  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.report import csv_files, html, terminal  # noqa: PLC0415
 
     metrics = document.evaluation.metrics
-    as_json = json.dumps(document.to_json(), indent=2, ensure_ascii=False)
     contents = {
-        "json": lambda: as_json + "\n",
+        "json": lambda: _to_json(document) + "\n",
         "csv": lambda: csv_files.metrics_csv(metrics),
         "confusion": lambda: csv_files.confusion_csv(metrics),
         "report": lambda: html.render_html(document),
     }
-    for kind, path in files.items():
+    for kind, path in wanted.reports().items():
         if path is not None:
             write_atomic(path, contents[kind]())
             click.echo(f"wrote {path}", err=True)
-    echo_result(as_json if to_stdout else terminal.render_text(document))
+    echo_result(_to_json(document) if wanted.to_stdout else terminal.render_text(document))
+
+
+def _to_json(document: "EvaluationDocument") -> str:
+    import json  # noqa: PLC0415 - --help needs none
+
+    return json.dumps(document.to_json(), indent=2, ensure_ascii=False)

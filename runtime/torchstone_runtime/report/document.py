@@ -1,19 +1,35 @@
 """An evaluation with its circumstances: what was measured, of which file, on which data, where."""
 
+import math
 import platform
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
 from torchstone_runtime import __version__
+from torchstone_runtime.bootstrap import F1Intervals, f1_intervals
 from torchstone_runtime.classifier import Plan
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation import Evaluation
+from torchstone_runtime.figures import (
+    CALIBRATION_ERROR,
+    class_figures,
+    coverage_figure,
+    figures_json,
+    overall_figures,
+)
+from torchstone_runtime.gates import COVERAGE, Gate, Judgement
+from torchstone_runtime.reliability import Reliability, reliability_of
+from torchstone_runtime.scores import Measured
+from torchstone_runtime.selective import SelectiveCurve
+from torchstone_runtime.slices import Slice
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class EvaluationDocument:
     """Everything that the reports show.
 
@@ -21,6 +37,8 @@ class EvaluationDocument:
         model: name of the model; `bundle`: the path as it was given; `sha256`: of the model file, if known.
         dataset: as it was named; `split_reason`: why this split of it.
         certified: whether the split is the one whose fingerprint the bundle records.
+        slices: metrics by group, where groups were given.
+        judgements: of the gates, where any were set.
     """
 
     model: str
@@ -28,10 +46,50 @@ class EvaluationDocument:
     sha256: str | None
     plan: Plan
     dataset: str
-    split: Split
     split_reason: str
     certified: bool
     evaluation: Evaluation
+    slices: Sequence[Slice] = ()
+    judgements: Sequence[Judgement] = ()
+
+    @property
+    def split(self) -> Split:
+        """The part of the dataset that was measured."""
+        return self.evaluation.split
+
+    @property
+    def reliability(self) -> Reliability:
+        """How well the model's confidence agrees with its accuracy."""
+        return reliability_of(self.evaluation)
+
+    @cached_property
+    def selective(self) -> SelectiveCurve:
+        """Precision against coverage, where the model may abstain."""
+        return SelectiveCurve(self.evaluation.confidence, self.evaluation.right())
+
+    @cached_property
+    def overall(self) -> dict[str, Measured]:
+        """The figures of the whole split, by name, with their intervals."""
+        return overall_figures(self.evaluation.metrics, self._f1, self.evaluation.scores)
+
+    @cached_property
+    def of_classes(self) -> dict[str, Measured]:
+        """The figures of the classes, by name, with their intervals."""
+        return class_figures(self.evaluation.metrics, self._f1)
+
+    @cached_property
+    def _f1(self) -> F1Intervals:
+        return f1_intervals(self.evaluation.metrics.confusion)
+
+    def figures_for(self, gates: Iterable[Gate]) -> dict[str, Measured]:
+        """Return the figures that gates may name: overall, of the classes, calibration error, coverages asked for."""
+        figures = {**self.overall, **self.of_classes}
+        figures[CALIBRATION_ERROR] = Measured(self.reliability.error, (math.nan, math.nan))
+        for gate in gates:
+            if gate.figure.startswith(COVERAGE):
+                point = self.selective.at_precision(float(gate.figure.removeprefix(COVERAGE)))
+                figures[gate.figure] = coverage_figure(point, len(self.split))
+        return figures
 
     @property
     def images_per_second(self) -> float:
@@ -56,6 +114,12 @@ class EvaluationDocument:
                 "same_as_certified": self.certified,
             },
             "metrics": self.evaluation.metrics.to_json(),
+            "figures": figures_json(self.overall),
+            "class_figures": figures_json(self.of_classes),
+            "calibration": self.reliability.to_json(),
+            "selective": self.selective.to_json(),
+            "slices": [item.to_json() for item in self.slices],
+            "gates": [item.to_json() for item in self.judgements],
             "decisions_sha256": self.evaluation.decisions_sha256,
             "execution": {
                 "provider": self.plan.provider,

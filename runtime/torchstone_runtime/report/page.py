@@ -8,13 +8,14 @@ from torchstone_runtime.images import Uint8Array, encode_png
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1d2430; --soft: #5c6675; --paper: #fff; --card: #f5f6f8; --line: #dfe3e8;
-  --hit: 33, 118, 174; --miss: 201, 70, 50; }
+  --hit: 33, 118, 174; --miss: 201, 70, 50; --mark: #b3541e; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eaee; --soft: #9aa4b2; --paper: #14181e; --card: #1d232b;
-  --line: #313944; --hit: 52, 138, 196; --miss: 226, 100, 80; } }
+  --line: #313944; --hit: 52, 138, 196; --miss: 226, 100, 80;
+  --mark: #f0a35e; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 68rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-h1 { font-size: 1.6rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; }
+h1 { font-size: 1.6rem; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; }
 p { margin: .3rem 0; } .soft { color: var(--soft); } code { font-size: .9em; overflow-wrap: anywhere; }
 .cards { display: flex; flex-wrap: wrap; gap: .8rem; margin-top: 1.4rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
@@ -25,35 +26,26 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } td.text, th.text { text-align: left; }
 thead th { color: var(--soft); font-weight: 600; }
-.bar { display: inline-block; height: .7em; background: rgb(var(--hit)); border-radius: 2px;
-  vertical-align: baseline; }
-.matrix td, .matrix thead th { text-align: center; padding: .3rem .35rem; min-width: 2.9rem;
-  border: 1px solid var(--line); }
-.matrix thead th { font-weight: 500; white-space: normal; font-size: .78rem; vertical-align: bottom; }
-.matrix .hit { background: rgba(var(--hit), var(--share)); }
-.matrix .miss { background: rgba(var(--miss), var(--share)); }
-.matrix .zero { color: var(--soft); opacity: .45; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.6rem, 1fr)); gap: .8rem; }
-figure { margin: 0; padding: .6rem; background: var(--card); border: 1px solid var(--line);
-  border-top: 3px solid rgb(var(--miss)); border-radius: .5rem; font-size: .82rem;
-  line-height: 1.35; break-inside: avoid; }
-figure img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; background: #000;
-  border-radius: .3rem; margin-bottom: .35rem; }
+.key { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; align-items: center; margin-bottom: .8rem; }
+.key svg { width: 2.2rem; height: .8rem; vertical-align: middle; margin-right: .4rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 0; } dt { color: var(--soft); }
-dd { margin: 0; }
-@media print { body { max-width: none; padding: 0; font-size: 11px; } h2 { break-after: avoid; }
+dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { body { padding: 1.2rem 1rem 3rem; } th, td { padding: .28rem .4rem; }
+  table { font-size: .88rem; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } }
+@media print { html { font-size: 11px; } body { max-width: none; padding: 0; font-size: 11px; }
+  h2, h3, h2 + p { break-after: avoid; } .scroll { overflow: visible; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
 
 
-def render_page(title: str, body: str) -> str:
-    """Return a whole HTML document around `body`, which must be escaped already."""
+def render_page(title: str, body: str, style: str = "") -> str:
+    """Return a whole HTML document around `body`, which must be escaped already, with `style` after the page's own."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # An empty icon keeps a browser from asking a server for one.
         '<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
 

@@ -1,29 +1,69 @@
 """An evaluation as plain text."""
 
+from collections.abc import Sequence
+from typing import Final
+
+from torchstone_runtime.figures import ACCURACY
+from torchstone_runtime.gates import Judgement
 from torchstone_runtime.metrics import Average, Metrics
+from torchstone_runtime.reliability import BINS
 from torchstone_runtime.report.document import EvaluationDocument
+from torchstone_runtime.slices import Slice
+
+_REQUIRED_PRECISION: Final = 0.99
 
 
 def render_text(document: EvaluationDocument) -> str:
     """Return the whole report for the terminal."""
     metrics = document.evaluation.metrics
-    low, high = metrics.accuracy_interval
     why = document.split_reason + (", the certified data" if document.certified else "")
-    accuracy = (
-        f"{metrics.accuracy:.4f}  ({metrics.correct:,} of {metrics.total:,}; 95% interval {low:.4f} to {high:.4f})"
-    )
     lines = [
         f"model     {document.model}: {document.plan}",
         f"data      {document.dataset}, {document.split.name}: {metrics.total:,} images ({why})",
-        f"accuracy  {accuracy}",
+        *_headline(document),
         "",
         *per_class_table(metrics),
         "",
         "Confusion matrix (rows: true class, columns: predicted class)",
         "",
         *confusion_table(metrics),
+        *_slices(document.slices),
+        *_judgements(document.judgements),
     ]
     return "\n".join(lines)
+
+
+def _headline(document: EvaluationDocument) -> list[str]:
+    metrics = document.evaluation.metrics
+    lines = []
+    for name, item in document.overall.items():
+        low, high = item.interval
+        count = f"{metrics.correct:,} of {metrics.total:,}; " if name == ACCURACY else ""
+        lines.append(f"{name:<18}{item.value:.4f}  ({count}95% interval {low:.4f} to {high:.4f})")
+    lines.append(f"{'calibration error':<18}{document.reliability.error:.4f}  (expected, over {BINS} bins)")
+    point = document.selective.at_precision(_REQUIRED_PRECISION)
+    sure = "nothing" if point.threshold is None else f"{point.coverage:.1%} of the images"
+    where = "" if point.threshold is None else f"  (confidence at least {point.threshold:.4f})"
+    return [*lines, f"{f'answered at {_REQUIRED_PRECISION:.0%}':<18}{sure}{where}"]
+
+
+def _slices(slices: Sequence[Slice]) -> list[str]:
+    if not slices:
+        return []
+    width = max(len(f"{item.column}: {item.value}") for item in slices)
+    rows = []
+    for item in slices:
+        low, high = item.metrics.accuracy_interval
+        rows.append(
+            f"{f'{item.column}: {item.value}':<{width}}  {item.metrics.accuracy:>8.4f}  "
+            f"{low:.4f} to {high:.4f}  {item.metrics.total:>7,}"
+        )
+    return ["", f"{'group':<{width}}  accuracy  95% interval      samples", *rows]
+
+
+def _judgements(judgements: Sequence[Judgement]) -> list[str]:
+    lines = [f"gate {'passed' if item.passed else 'FAILED'}: {item}" for item in judgements]
+    return ["", *lines] if lines else []
 
 
 def per_class_table(metrics: Metrics) -> list[str]:

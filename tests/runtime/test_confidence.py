@@ -1,3 +1,4 @@
+import json
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -7,23 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchstone_runtime.data.split import ArrayStore, Split
+from torchstone_runtime.decisions import Decisions
 from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
-from torchstone_train.confidence_html import confidence_html
-from torchstone_train.measure import Measured
-from torchstone_train.reliability import Reliability, reliability, reliability_of
-from torchstone_train.sureness import by_class, lowest_shown
-from torchstone_train.validation_pass import ValidationPass
+from torchstone_runtime.reliability import Reliability, reliability, reliability_of
+from torchstone_runtime.report.confidence import confidence_html
+from torchstone_runtime.sureness import by_class, lowest_shown
 
 DECISIONS = st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=60)
 
 
-def decisions(labels: list[int], predicted: list[int], confidence: list[float], names: str = "abc") -> ValidationPass:
+def decisions(labels: list[int], predicted: list[int], confidence: list[float], names: str = "abc") -> Decisions:
     """Return decisions on black images, with a letter of `names` for each class."""
     truly, decided = np.array(labels, dtype=np.int64), np.array(predicted, dtype=np.int64)
     images = ArrayStore(np.zeros((len(labels), 1, 4, 4), dtype=np.uint8))
     split = Split("validation", images, truly, tuple(names), [str(index) for index in range(len(labels))])
     metrics = metrics_from_confusion(confusion_matrix(truly, decided, len(names)), tuple(names))
-    return ValidationPass(split, Measured(0.5, metrics), decided, np.array(confidence, dtype=np.float32))
+    return Decisions(split, metrics, decided, np.array(confidence, dtype=np.float32))
 
 
 def found(pairs: list[tuple[float, bool]]) -> Reliability:
@@ -32,7 +32,7 @@ def found(pairs: list[tuple[float, bool]]) -> Reliability:
     return reliability(np.array(sure, dtype=np.float64), np.array(right, dtype=np.bool_))
 
 
-def drawings(seen: ValidationPass) -> list[ET.Element]:
+def drawings(seen: Decisions) -> list[ET.Element]:
     """Return the two diagrams of a report."""
     page = ET.fromstring(confidence_html(seen))  # noqa: S314 - our own text
     return [svg for svg in page.iter("svg") if svg.get("role") == "img"]
@@ -76,7 +76,7 @@ def test_probability_above_one_by_rounding_is_in_the_last_bin() -> None:
 
 
 def test_a_sample_is_right_where_its_predicted_class_is_the_true_one() -> None:
-    """Reliability is taken of a validation pass."""
+    """Reliability is taken of decisions."""
     assert reliability_of(decisions([0, 1, 2], [0, 1, 0], [0.95, 0.95, 0.95])).accuracy[9] == pytest.approx(2 / 3)
 
 
@@ -129,3 +129,14 @@ def test_class_names_are_escaped_in_the_diagrams() -> None:
     _, classes = drawings(decisions([0, 1], [0, 1], [0.9, 0.9], names='<"'))
     names: list[Any] = [text.text for text in classes.iter("text") if text.get("class") == "strong"]
     assert names[::2] == ["<", '"']
+
+
+def test_reliability_as_json_has_the_error_and_every_bin() -> None:
+    """Bins without samples are there, without figures; all of it is valid JSON."""
+    data = json.loads(json.dumps(found([(0.95, True), (0.95, False), (0.25, True)]).to_json(), allow_nan=False))
+    assert data["expected_calibration_error"] == pytest.approx(2 / 3 * 0.45 + 1 / 3 * 0.75)
+    assert [item["samples"] for item in data["bins"]] == [0, 0, 1, 0, 0, 0, 0, 0, 0, 2]
+    assert data["bins"][9] == {
+        "above": 0.9, "up_to": 1.0, "samples": 2, "accuracy": 0.5, "mean_confidence": pytest.approx(0.95),
+    }  # fmt: skip
+    assert data["bins"][0]["accuracy"] is None

@@ -1,4 +1,4 @@
-"""Which images of the validation split are shown: samples of every class, mistakes, and what is often confused."""
+"""Which images of a split are shown: samples of every class, mistakes, and what is often confused."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from torchstone_runtime.data.split import Int64Array
+from torchstone_runtime.decisions import Decisions
 from torchstone_runtime.images import Uint8Array
-from torchstone_train.validation_pass import ValidationPass
 
 _SAMPLES: Final = 28
 _MISTAKES: Final = 21
@@ -34,7 +34,7 @@ class ConfusedPair:
     indices: Int64Array
 
 
-def samples_of_each_class(seen: ValidationPass) -> Int64Array:
+def samples_of_each_class(seen: Decisions) -> Int64Array:
     """Return the indices of the first images of each class."""
     return evenly_by_class(seen.split.labels, _SAMPLES)
 
@@ -48,14 +48,14 @@ def evenly_by_class(labels: Int64Array, count: int) -> Int64Array:
     return np.lexsort((labels, rank))[:count]
 
 
-def confident_mistakes(seen: ValidationPass) -> Int64Array:
+def confident_mistakes(seen: Decisions) -> Int64Array:
     """Return the indices of the wrong ones of which the model is surest, the surest first."""
     return seen.wrong()[:_MISTAKES]
 
 
-def confused_pairs(seen: ValidationPass) -> list[ConfusedPair]:
+def confused_pairs(seen: Decisions) -> list[ConfusedPair]:
     """Return the pairs of classes that are most often confused, the most frequent first."""
-    metrics, names = seen.measured.metrics, seen.split.class_names
+    metrics, names = seen.metrics, seen.split.class_names
     wrong = seen.wrong()
     pairs = []
     for true, predicted, count in metrics.most_confused(_PAIRS):

@@ -6,14 +6,14 @@ and up to m/M, the expected calibration error is the sum over m of |B_m|/n * |ac
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from torchstone_runtime.data.split import Int64Array
+from torchstone_runtime.decisions import Decisions
 from torchstone_runtime.metrics import Float64Array, wilson_interval
-from torchstone_train.validation_pass import ValidationPass
 
 BINS: Final = 10
 SOURCE: Final = "Guo et al. 2017, arXiv 1706.04599"
@@ -49,6 +49,22 @@ class Reliability:
         count = int(self.counts[index])
         return wilson_interval(round(float(self.accuracy[index]) * count), count)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the error, and every bin with its bounds."""
+        return {
+            "expected_calibration_error": self.error,
+            "bins": [
+                {
+                    "above": index / BINS,
+                    "up_to": (index + 1) / BINS,
+                    "samples": int(self.counts[index]),
+                    "accuracy": float(self.accuracy[index]) if self.counts[index] else None,
+                    "mean_confidence": float(self.confidence[index]) if self.counts[index] else None,
+                }
+                for index in range(BINS)
+            ],
+        }
+
     def in_words(self) -> str:
         """Return what the diagram shows, for who can't see it."""
         bins = [
@@ -59,9 +75,9 @@ class Reliability:
         return f"Reliability diagram: expected calibration error {self.error:.4f}. {'; '.join(bins)}."
 
 
-def reliability_of(seen: ValidationPass) -> Reliability:
-    """Return how well the confidence of a validation pass agrees with its accuracy."""
-    return reliability(seen.confidence, seen.predicted == seen.split.labels)
+def reliability_of(seen: Decisions) -> Reliability:
+    """Return how well the confidence of decisions agrees with their accuracy."""
+    return reliability(seen.confidence, seen.right())
 
 
 def reliability(confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_]) -> Reliability:

@@ -3,9 +3,9 @@
 from html import escape
 from typing import Final
 
-from torchstone_train.reliability import BINS, FORMULA, SOURCE, Reliability, reliability_of
-from torchstone_train.sureness import EXPLAINED, Sureness, by_class, lowest_shown
-from torchstone_train.validation_pass import ValidationPass
+from torchstone_runtime.decisions import Decisions
+from torchstone_runtime.reliability import BINS, FORMULA, SOURCE, Reliability, reliability_of
+from torchstone_runtime.sureness import EXPLAINED, Sureness, by_class, lowest_shown
 
 _MOST_CLASSES: Final = 60
 _LONGEST_NAME: Final = 20
@@ -13,7 +13,7 @@ _TENTHS: Final = 10
 
 # The reliability diagram: the unit square, and below it the counts.
 _WIDTH: Final = 460
-_LEFT, _RIGHT, _TOP, _SIDE = 44, 8, 10, 300
+_LEFT, _RIGHT, _TOP, _SIDE = 48, 16, 10, 300
 _BIN: Final = (_WIDTH - _LEFT - _RIGHT) / BINS
 _FLOOR: Final = _TOP + _SIDE
 _COUNTS_TOP, _COUNTS_HEIGHT = _FLOOR + 34, 46
@@ -35,12 +35,12 @@ STYLE: Final = """
 .chart path.spread { stroke: var(--ink); stroke-width: 1.1; }
 .chart path.reach { stroke: rgb(var(--hit)); stroke-width: 1.8; }
 .chart rect, .key rect { fill: rgba(var(--hit), .72); } .chart rect.count { fill: var(--soft); opacity: .7; }
-.chart path.mark, .key path.mark { fill: var(--train); stroke: var(--paper); stroke-width: 1; }
+.chart path.mark, .key path.mark { fill: var(--mark); stroke: var(--paper); stroke-width: 1; }
 .chart p, .chart .key { font-size: .86rem; }
 """
 
 
-def confidence_html(seen: ValidationPass) -> str:
+def confidence_html(seen: Decisions) -> str:
     """Return the reliability diagram beside the confidence by class, each with words that say the same."""
     return f'<div class="charts">{_reliability(reliability_of(seen))}{_sureness(by_class(seen))}</div>'
 

@@ -1,4 +1,4 @@
-"""Images of the validation split with what the model makes of them: framed green where right, red where wrong."""
+"""Images of a split with what the model makes of them: framed green where right, red where wrong."""
 
 from collections.abc import Iterable
 from html import escape
@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
+from torchstone_runtime.decisions import Decisions
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.report.page import picture
-from torchstone_train.samples import confused_pairs, reduced
-from torchstone_train.validation_pass import ValidationPass
+from torchstone_runtime.samples import confused_pairs, reduced
 
 _LARGEST_SIDE: Final = 160
 """Pixels to which larger pictures are reduced in a report."""
@@ -17,20 +17,27 @@ _LARGEST_SIDE: Final = 160
 STYLE: Final = """
 :root { --right: #1a7f4b; --wrong: #c42b1c; }
 @media (prefers-color-scheme: dark) { :root { --right: #3fbf7f; --wrong: #ff6b5e; } }
-figure.right, figure.wrong { border-width: 2px; } figure.right { border-color: var(--right); }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.6rem, 1fr)); gap: .8rem; }
+figure { margin: 0; padding: .6rem; background: var(--card); border: 2px solid var(--right); border-radius: .5rem;
+  font-size: .82rem; line-height: 1.35; break-inside: avoid; }
 figure.wrong { border-color: var(--wrong); border-style: dashed; }
+figure img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; background: #000;
+  border-radius: .3rem; margin-bottom: .35rem; }
 figure b { font-weight: 700; } figure.right b { color: var(--right); } figure.wrong b { color: var(--wrong); }
 figcaption { overflow-wrap: anywhere; }
 .pair { display: grid; grid-template-columns: 13rem 1fr; gap: .4rem 1.2rem; align-items: start;
   padding: .7rem 0; border-top: 1px solid var(--line); break-inside: avoid; }
+.pair p { overflow-wrap: anywhere; min-width: 0; }
 .pair .gallery { grid-template-columns: repeat(auto-fill, minmax(6.2rem, 7.6rem)); }
-@media (max-width: 40rem) { .pair { grid-template-columns: 1fr; } }
+@media (max-width: 40rem) { .pair { grid-template-columns: 1fr; }
+  .gallery, .pair .gallery { grid-template-columns: repeat(auto-fill, minmax(6.3rem, 1fr)); gap: .5rem; }
+  figure { padding: .35rem; } }
 @media print { .gallery { grid-template-columns: repeat(8, 1fr); gap: .4rem; }
   .pair .gallery { grid-template-columns: repeat(6, 1fr); } figure { padding: .3rem; } }
 """
 
 
-def gallery_html(seen: ValidationPass, indices: Iterable[int]) -> str:
+def gallery_html(seen: Decisions, indices: Iterable[int]) -> str:
     """Return the images at `indices` of the split with true class, predicted class and probability."""
     chosen = np.array(list(indices), dtype=np.int64)
     images = seen.split.store.read(chosen)
@@ -38,7 +45,7 @@ def gallery_html(seen: ValidationPass, indices: Iterable[int]) -> str:
     return f'<div class="gallery">{"".join(tiles)}</div>'
 
 
-def confused_html(seen: ValidationPass) -> str:
+def confused_html(seen: Decisions) -> str:
     """Return the pairs of classes that are most often confused, each with its most confident samples."""
     return "".join(
         f'<div class="pair"><p><strong>{escape(pair.true)}</strong> taken for <strong>{escape(pair.predicted)}</strong>'
@@ -48,16 +55,16 @@ def confused_html(seen: ValidationPass) -> str:
     )
 
 
-def _tile(seen: ValidationPass, index: int, pixels: Uint8Array) -> str:
+def _tile(seen: Decisions, index: int, pixels: Uint8Array) -> str:
     names, sample = seen.split.class_names, seen.split.ids[index]
     true, predicted = names[seen.split.labels[index]], names[seen.predicted[index]]
     share = f"{seen.confidence[index]:.1%}"
     right = true == predicted
     alt = f"sample {sample}: {true}, predicted {predicted} ({share})"
     # Marked by a sign too: not everybody tells green from red.
-    verdict = "&#10003; right" if right else f"&#10007; truly <strong>{escape(true)}</strong>"
+    sign, truly = ("&#10003;", "") if right else ("&#10007;", f"truly <strong>{escape(true)}</strong><br>")
     return (
         f'<figure class="{"right" if right else "wrong"}">{picture(reduced(pixels, _LARGEST_SIDE), alt)}'
-        f'<figcaption><b>{escape(predicted)}</b> <span class="soft">{share}</span><br>{verdict}<br>'
-        f'<span class="soft">sample {escape(sample)}</span></figcaption></figure>'
+        f"<figcaption><b>{sign} {escape(predicted)}</b><br>{truly}"
+        f'<span class="soft">{share}<br>sample {escape(sample)}</span></figcaption></figure>'
     )

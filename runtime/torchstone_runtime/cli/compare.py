@@ -1,0 +1,196 @@
+"""`torchstone compare`: is B as good as A, and where do they differ?"""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from torchstone_runtime.cli.components import require_component
+from torchstone_runtime.cli.find_split import find_split
+from torchstone_runtime.cli.output import echo_result
+from torchstone_runtime.errors import CheckFailedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torchstone_runtime.classifier import Classifier
+    from torchstone_runtime.comparison import Comparison
+    from torchstone_runtime.data.split import Split
+    from torchstone_runtime.measurement import Estimate
+    from torchstone_runtime.outcomes import Outcomes
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_SPEED_IMAGES = 1024
+
+
+@click.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@click.option(
+    "--data", "dataset", help="digits, fashion-mnist, mnist, folder:PATH or npz:FILE; none for two CSV files."
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
+@click.option("--split", type=click.Choice(["auto", "test", "train", "all"]), default="auto", show_default=True)
+@click.option("--variant-a", help="Which model of bundle A [its default one].")
+@click.option("--variant-b", help="Likewise of B.")
+@click.option("--provider-a", default="auto", show_default=True, help="auto, cpu, cuda, tensorrt or openvino.")
+@click.option("--provider-b", default="auto", show_default=True, help="Likewise for B.")
+@click.option("--speed/--no-speed", default=True, show_default=True, help="Measure both in turns as well.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), help="JSON; - for stdout only.")
+@click.option("--csv", "csv_file", type=_FILE, help="The samples on which A and B differ, as CSV.")
+@click.option("--report", type=_FILE, help="A self-contained HTML page with the pictures of those samples.")
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 1),
+    help="Exit with 1 unless B's accuracy is shown to be at most this much below A's (lower end of the interval).",
+)
+def compare(a: Path, b: Path, max_drop: float | None, **options: Any) -> None:  # noqa: ANN401
+    """Compare A with B on the same labelled data: bundles, ONNX files, or files of 'evaluate --predictions'.
+
+    Tells the difference in accuracy with its 95% interval, the exact McNemar test, the samples decided differently,
+    and the ratio of speeds.
+    """
+    require_component("cpu", "onnxruntime")
+    wanted = _Wanted(**options)
+    wanted.require_writable()
+    found, split = _compare(a, b, wanted)
+    _write(found, split, wanted)
+    low = found.paired.interval_95[0]
+    if max_drop is not None and low < -max_drop:
+        raise CheckFailedError(
+            f"B is not shown to be at most {max_drop:.4f} less accurate than A: the 95% interval of the difference "
+            f"begins at {low:+.4f}.",
+            "Give more data, or a better B.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wanted:
+    """Everything but the threshold, as it was given."""
+
+    dataset: str | None
+    data_dir: Path | None
+    split: str
+    variant_a: str | None
+    variant_b: str | None
+    provider_a: str
+    provider_b: str
+    speed: bool
+    json_file: Path | None
+    csv_file: Path | None
+    report: Path | None
+
+    @property
+    def to_stdout(self) -> bool:
+        return self.json_file is not None and str(self.json_file) == "-"
+
+    def require_writable(self) -> None:
+        from torchstone_runtime.files import require_writable_parent  # noqa: PLC0415 - --help must not load NumPy
+
+        targets = [path for path in (self.csv_file, self.report, self.json_file) if path and str(path) != "-"]
+        if len(set(targets)) != len(targets):
+            raise UsageError("Two outputs have the same file name.", "Give each its own.")
+        for path in targets:
+            require_writable_parent(path)
+
+
+def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | None]":
+    from torchstone_runtime.comparison import Comparison, Side  # noqa: PLC0415 - --help must not load NumPy
+
+    with ExitStack() as stack:
+        classifiers = [
+            _load(stack, path, variant, provider)
+            for path, variant, provider in (
+                (a, wanted.variant_a, wanted.provider_a),
+                (b, wanted.variant_b, wanted.provider_b),
+            )
+        ]
+        split = _split(classifiers, wanted)
+        first, second = (
+            _outcomes(path, classifier, split) for path, classifier in zip((a, b), classifiers, strict=True)
+        )
+        # In the order of the split where there is one, so that pictures can be found.
+        if classifiers[0] is None and classifiers[1] is not None:
+            first = first.in_order_of(second, "A", "B")
+        else:
+            second = second.in_order_of(first, "B", "A")
+        speed = _speed(classifiers, split) if wanted.speed else None
+        sides = [
+            Side(name, _what(path, classifier), outcomes)
+            for name, path, classifier, outcomes in zip("AB", (a, b), classifiers, (first, second), strict=True)
+        ]
+    return Comparison(sides[0], sides[1], speed), split
+
+
+def _load(stack: ExitStack, path: Path, variant: str | None, provider: str) -> "Classifier | None":
+    from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
+
+    if path.suffix.lower() == ".csv":
+        if variant is not None:
+            raise UsageError(f"{path} is a predictions file: it has no variants.", "Leave the variant out.")
+        return None
+    return stack.enter_context(Classifier.load(path, variant=variant, provider=provider))
+
+
+def _split(classifiers: "list[Classifier | None]", wanted: _Wanted) -> "Split | None":
+    loaded = [item for item in classifiers if item is not None]
+    if not loaded:
+        if wanted.dataset is not None:
+            raise UsageError("Two predictions files need no --data.", "Leave it out.")
+        return None
+    if wanted.dataset is None:
+        raise UsageError("A model needs --data to be measured on.", "Give it, such as --data fashion-mnist.")
+    split, _ = find_split(loaded[0], wanted.dataset, wanted.data_dir, wanted.split)
+    if len(loaded) == 1 or loaded[0].input_spec == loaded[1].input_spec:
+        return split
+    other, _ = find_split(loaded[1], wanted.dataset, wanted.data_dir, wanted.split)
+    if other.ids != split.ids:
+        raise UsageError(
+            "A and B would be measured on different parts of the data.", "Name the part: --split test or --split all."
+        )
+    return split
+
+
+def _outcomes(path: Path, classifier: "Classifier | None", split: "Split | None") -> "Outcomes":
+    from torchstone_runtime.evaluation import evaluate  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.outcomes import Outcomes  # noqa: PLC0415
+
+    if classifier is None or split is None:
+        return Outcomes.read(path)
+    measured = evaluate(classifier, split)
+    return Outcomes.of(split, measured.predicted, measured.confidence.astype(float))
+
+
+def _speed(classifiers: "list[Classifier | None]", split: "Split | None") -> "Estimate | None":
+    from torchstone_runtime.measurement import compare as measure  # noqa: PLC0415 - --help must not load NumPy
+
+    first, second = classifiers
+    if first is None or second is None or split is None or not len(split):
+        return None
+    images = next(iter(split.batches(min(_SPEED_IMAGES, len(split)))))
+    return measure(lambda: first.predict(images), lambda: second.predict(images)).ratio
+
+
+def _what(path: Path, classifier: "Classifier | None") -> str:
+    return str(path) if classifier is None else f"{path}: {classifier.plan}"
+
+
+def _write(found: "Comparison", split: "Split | None", wanted: _Wanted) -> None:
+    import json  # noqa: PLC0415 - --help needs none
+
+    from torchstone_runtime.files import write_atomic  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.report import comparison  # noqa: PLC0415
+
+    as_json = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
+    contents: list[tuple[Path | None, Callable[[], str]]] = [
+        (wanted.csv_file, lambda: comparison.differing_csv(found)),
+        (wanted.report, lambda: comparison.render_html(found, split)),
+        (None if wanted.to_stdout else wanted.json_file, lambda: as_json + "\n"),
+    ]
+    for path, content in contents:
+        if path is not None:
+            write_atomic(path, content())
+            click.echo(f"wrote {path}", err=True)
+    echo_result(as_json if wanted.to_stdout else comparison.render_text(found))

@@ -1,0 +1,34 @@
+"""The data that a command measures a model on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torchstone_runtime.data_dir import default_data_dir
+
+if TYPE_CHECKING:
+    from torchstone_runtime.classifier import Classifier
+    from torchstone_runtime.data.split import Split
+
+
+def find_split(classifier: "Classifier", dataset: str, data_dir: Path | None, wanted: str) -> tuple["Split", str]:
+    """Return the split of a dataset that a model is to be measured on, with the model's classes, and why this one.
+
+    Args:
+        classifier: the model.
+        dataset: as it was named on the command line.
+        data_dir: where downloaded datasets lie; the default place if None.
+        wanted: see `choose_split`.
+
+    Raises:
+        UsageError: no such dataset or part.
+        DataError: the data is missing or damaged, or its classes are not the model's.
+    """
+    from torchstone_runtime.data.catalog import Dataset, DatasetRef  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.evaluation import align_classes, choose_split  # noqa: PLC0415
+
+    ref = DatasetRef.parse(dataset)
+    names = classifier.class_names if ref.kind == "folder" else None
+    source = Dataset(ref, data_dir or default_data_dir(), classifier.input_spec, names)
+    provenance = classifier.bundle.manifest.provenance if classifier.bundle else {}
+    chosen, reason = choose_split(source, wanted, provenance)
+    return align_classes(chosen, classifier.class_names), reason

@@ -1,0 +1,38 @@
+"""What a classifier decides on a labelled split, from which metrics, diagrams and galleries follow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from torchstone_runtime.data.split import Int64Array, Split
+from torchstone_runtime.metrics import Metrics
+
+Float32Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Decisions:
+    """A classifier's decisions on every sample of a split: a few bytes a sample, and no pixels.
+
+    Attributes:
+        split: the images, read again where some are shown, and their true classes.
+        metrics: derived from the confusion matrix.
+        predicted: predicted class of each sample, int64 [N], in the split's order.
+        confidence: the probability (0 to 1) of each predicted class, float32 [N].
+    """
+
+    split: Split
+    metrics: Metrics
+    predicted: Int64Array
+    confidence: Float32Array
+
+    def right(self) -> npt.NDArray[np.bool_]:
+        """Return for each sample whether the predicted class is the true one, [N]."""
+        right: npt.NDArray[np.bool_] = self.predicted == self.split.labels
+        return right
+
+    def wrong(self) -> Int64Array:
+        """Return the indices of the samples that are not their predicted class, the most confident first."""
+        indices = np.flatnonzero(~self.right())
+        return indices[np.argsort(-self.confidence[indices], kind="stable")]

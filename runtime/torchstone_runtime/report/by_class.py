@@ -1,0 +1,61 @@
+"""Precision, recall, F1 with its bar, support and mean confidence of each class, as a table of a report."""
+
+import math
+from html import escape
+from typing import Final
+
+import numpy as np
+
+from torchstone_runtime.decisions import Decisions
+from torchstone_runtime.metrics import Average
+
+_BAR_REM: Final = 8
+_COLUMNS: Final = ("class", "precision", "recall", "F1", "", "support", "mean confidence")
+
+STYLE: Final = """
+.track { display: inline-block; width: 8rem; height: .75em; background: var(--card); border-radius: 2px;
+  box-shadow: inset 0 0 0 1px var(--line); vertical-align: baseline; }
+.bar { display: block; height: 100%; background: rgb(var(--hit)); border-radius: 2px; }
+td:first-child, th:first-child { position: sticky; left: 0; background: var(--paper); max-width: min(16rem, 36vw);
+  overflow: hidden; text-overflow: ellipsis; }
+tr.average td { color: var(--soft); } tr.average .bar { opacity: .55; }
+"""
+
+
+def by_class_html(seen: Decisions) -> str:
+    """Return a row a class, in the order of the labels, and the averages."""
+    metrics = seen.metrics
+    confidence = _mean_confidence(seen)
+    overall = [float(np.nanmean(confidence)), float(seen.confidence.mean(dtype=float))]
+    rows = [
+        _row(item.name, Average(item.precision, item.recall, item.f1), item.support, mean)
+        for item, mean in zip(metrics.per_class, confidence, strict=True)
+    ]
+    averages = {"macro average": metrics.macro, "weighted average": metrics.weighted}
+    rows += [
+        _row(name, values, metrics.total, mean, "average")
+        for (name, values), mean in zip(averages.items(), overall, strict=True)
+    ]
+    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
+    note = '<p class="soft">Mean confidence: the probability of the predicted class, over the images of the class.</p>'
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f'{note}<div class="scroll">{table}</div>'
+
+
+def _mean_confidence(seen: Decisions) -> list[float]:
+    """Return the mean confidence over the images of each class; NaN for a class without any."""
+    labels, count = seen.split.labels, len(seen.metrics.per_class)
+    sums = np.bincount(labels, weights=seen.confidence, minlength=count)
+    images = np.bincount(labels, minlength=count)
+    means: list[float] = np.divide(sums, images, out=np.full(count, np.nan), where=images > 0).tolist()
+    return means
+
+
+def _row(name: str, values: Average, support: int, confidence: float, kind: str = "") -> str:
+    sure = "-" if math.isnan(confidence) else f"{confidence:.1%}"
+    bar = f'<span class="track"><span class="bar" style="width:{values.f1 * _BAR_REM:.2f}rem"></span></span>'
+    return (
+        f'<tr class="{kind}"><td title="{escape(name)}">{escape(name)}</td>'
+        f"<td>{values.precision:.4f}</td><td>{values.recall:.4f}</td><td>{values.f1:.4f}</td>"
+        f'<td class="text">{bar}</td><td>{support:,}</td><td>{sure}</td></tr>'
+    )

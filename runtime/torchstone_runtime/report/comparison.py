@@ -1,0 +1,164 @@
+"""A comparison of two models as text, as CSV and as a self-contained HTML page."""
+
+import csv
+import io
+from html import escape
+from typing import Final
+
+import numpy as np
+
+from torchstone_runtime.comparison import Comparison
+from torchstone_runtime.data.split import Split
+from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.report import gallery
+from torchstone_runtime.report.page import card, facts, picture, render_page, section
+from torchstone_runtime.samples import reduced
+
+_LISTED: Final = 20
+_PICTURES: Final = 60
+_LARGEST_SIDE: Final = 160
+_CLOSE: Final = 1.0
+
+
+def render_text(found: Comparison) -> str:
+    """Return the comparison for the terminal."""
+    first, second = found.metrics
+    counts = found.counts
+    alone = f"only A {counts['only_a_right']:,}, only B {counts['only_b_right']:,}"
+    neither = counts["both_wrong_alike"] + counts["both_wrong_differently"]
+    lines = [
+        f"A         {found.a.what}",
+        f"B         {found.b.what}",
+        f"samples   {found.paired.samples:,}, of which A and B decide {found.paired.agreeing:,} alike",
+        f"accuracy  A {first.accuracy:.4f}, B {second.accuracy:.4f}",
+        f"macro F1  A {first.macro.f1:.4f}, B {second.macro.f1:.4f}",
+        f"right     both {counts['both_right']:,}, {alone}, neither {neither:,}",
+    ]
+    if found.speed:
+        lines.append(f"speed     {speed_in_words(found)}")
+    lines += ["", found.verdict]
+    if len(found.differing):
+        lines += ["", f"{len(found.differing):,} samples are decided differently:"]
+        lines += [_line(found, int(index)) for index in found.differing[:_LISTED]]
+        if len(found.differing) > _LISTED:
+            lines.append(f"  … and {len(found.differing) - _LISTED:,} more (--csv FILE or --json FILE lists them all)")
+    return "\n".join(lines)
+
+
+def speed_in_words(found: Comparison) -> str:
+    """Return what the measured ratio of times says of B."""
+    if found.speed is None:
+        return "not measured"
+    ratio, low, high = found.speed.value, found.speed.low, found.speed.high
+    if low is None or high is None:
+        return f"B at {ratio:.2f} x the speed of A (too few rounds for an interval)"
+    shown = "" if low > _CLOSE or high < _CLOSE else "; no difference shown"
+    return f"B at {ratio:.2f} x the speed of A (95% interval {low:.2f} to {high:.2f}{shown})"
+
+
+def _line(found: Comparison, index: int) -> str:
+    item = found.sample(index)
+    return (
+        f"  {item['id']}: {item['true']}; A {item['a']} {item['a_probability']:.4f}, "
+        f"B {item['b']} {item['b_probability']:.4f}"
+    )
+
+
+def differing_csv(found: Comparison) -> str:
+    """Return one row a sample on which the two differ."""
+    buffer = io.StringIO()
+    columns = ("id", "true", "a", "a_probability", "b", "b_probability")
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found.sample(int(index)) for index in found.differing)
+    return buffer.getvalue()
+
+
+def render_html(found: Comparison, split: Split | None) -> str:
+    """Return the comparison as a page; with pictures where the images are at hand.
+
+    Args:
+        found: the comparison.
+        split: that both were measured on, in the comparison's order; None for predictions files alone.
+
+    Raises:
+        ImageError: a picture that is shown can no longer be read.
+    """
+    body = [
+        "<header><h1>B against A</h1>",
+        f"<p>{escape(found.verdict)}</p></header>",
+        _cards(found),
+        section("How decisions changed", _changes(found)),
+        section("Samples decided differently", _pictures(found, split) if split else _rows(found)),
+        section("What was compared", facts(_facts(found, split))),
+    ]
+    return render_page("B against A", "\n".join(body), gallery.STYLE)
+
+
+def _cards(found: Comparison) -> str:
+    first, second = found.metrics
+    low, high = found.paired.interval_95
+    cards = [
+        card(f"{first.accuracy:.2%}", "Accuracy of A"),
+        card(f"{second.accuracy:.2%}", "Accuracy of B"),
+        card(f"{found.paired.difference:+.2%}", "B minus A", f"95% interval {low:+.2%} to {high:+.2%}"),
+        card(f"{found.paired.p_value:.3g}", "p value", "exact McNemar"),
+        card(f"{len(found.differing):,}", "Decided differently", f"of {found.paired.samples:,}"),
+    ]
+    return f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _changes(found: Comparison) -> str:
+    rows = [
+        f'<tr><td>{escape(item["true"])}</td><td class="text">{escape(item["base"])}</td>'
+        f'<td class="text">{escape(item["variant"])}</td><td>{item["count"]:,}</td></tr>'
+        for item in found.changes()[:_LISTED]
+    ]
+    if not rows:
+        return "<p>No decision changed.</p>"
+    head = "".join(f'<th scope="col" class="text">{name}</th>' for name in ("true class", "A", "B"))
+    table = f'<table><thead><tr>{head}<th scope="col">samples</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    return f'<div class="scroll">{table}</div>'
+
+
+def _rows(found: Comparison) -> str:
+    items = "".join(f"<li>{escape(_line(found, int(index)).strip())}</li>" for index in found.differing[:_PICTURES])
+    return f"<ul>{items}</ul>" if items else "<p>None.</p>"
+
+
+def _pictures(found: Comparison, split: Split) -> str:
+    chosen = found.differing[:_PICTURES]
+    if not len(chosen):
+        return "<p>None.</p>"
+    # The store reads fastest in its own order.
+    order = np.sort(chosen)
+    pixels = dict(zip(order.tolist(), split.store.read(order), strict=True))
+    tiles = "".join(_tile(found, index, pixels[index]) for index in chosen.tolist())
+    more = len(found.differing) - len(chosen)
+    note = f'<p class="soft">The first {len(chosen)}; {more:,} more are in the JSON and CSV files.</p>' if more else ""
+    return f'{note}<div class="gallery">{tiles}</div>'
+
+
+def _tile(found: Comparison, index: int, pixels: Uint8Array) -> str:
+    item = found.sample(index)
+    alt = f"sample {item['id']}: {item['true']}; A says {item['a']}, B says {item['b']}"
+    lines = [f"truly <strong>{escape(item['true'])}</strong>"]
+    for side in ("a", "b"):
+        # Marked by a sign too: not everybody tells green from red.
+        sign = "&#10003;" if item[side] == item["true"] else "&#10007;"
+        share = f'<span class="soft">{item[f"{side}_probability"]:.1%}</span>'
+        lines.append(f"{side.upper()} {sign} {escape(item[side])} {share}")
+    lines.append(f'<span class="soft">sample {escape(item["id"])}</span>')
+    frame = "right" if item["b"] == item["true"] else "wrong"
+    image = picture(reduced(pixels, _LARGEST_SIDE), alt)
+    return f'<figure class="{frame}">{image}<figcaption>{"<br>".join(lines)}</figcaption></figure>'
+
+
+def _facts(found: Comparison, split: Split | None) -> list[tuple[str, str]]:
+    return [
+        ("A", found.a.what),
+        ("B", found.b.what),
+        ("Samples", f"{found.paired.samples:,}"),
+        *([("Fingerprint of the data", split.fingerprint)] if split else []),
+        ("Speed", speed_in_words(found)),
+    ]

@@ -1,0 +1,77 @@
+"""The sections of an evaluation that a run's report has not: intervals, abstention, groups, gates."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from torchstone_runtime.report.document import EvaluationDocument
+from torchstone_runtime.report.page import section
+from torchstone_runtime.selective import COVERAGES, REQUIRED_PRECISIONS, OperatingPoint
+
+_CHOSEN_HERE = (
+    '<p class="soft">The model answers where its confidence is at least the threshold, and abstains elsewhere. '
+    "The thresholds were chosen on these very images: on others the precision will be a little lower.</p>"
+)
+
+
+def figure_sections(document: EvaluationDocument) -> str:
+    """Return the sections; those of groups and gates only where there are any."""
+    sections = {
+        "Gates": _gates(document),
+        "Figures": _figures(document),
+        "Answering only where sure": _CHOSEN_HERE + _selective(document),
+        "By group": _slices(document),
+    }
+    return "\n".join(section(title, content) for title, content in sections.items() if content)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _figures(document: EvaluationDocument) -> str:
+    rows = [
+        (name, f"{item.value:.4f}", f"{item.interval[0]:.4f} to {item.interval[1]:.4f}")
+        for name, item in document.overall.items()
+    ]
+    return _table(("figure", "value", "95% interval"), rows)
+
+
+def _selective(document: EvaluationDocument) -> str:
+    curve = document.selective
+    rows = [_point(f"precision {value:.1%} or more", curve.at_precision(value)) for value in REQUIRED_PRECISIONS]
+    rows += [_point(f"{value:.0%} of the images or more", curve.at_coverage(value)) for value in COVERAGES]
+    return _table(("required", "threshold", "answered", "precision", "95% interval"), rows)
+
+
+def _point(required: str, point: OperatingPoint) -> Sequence[str]:
+    if point.threshold is None:
+        return required, "none", "0.0%", "-", "-"
+    low, high = point.interval
+    return (
+        required,
+        f"{point.threshold:.4f}",
+        f"{point.coverage:.1%}",
+        f"{point.precision:.2%}",
+        f"{low:.2%} to {high:.2%}",
+    )
+
+
+def _slices(document: EvaluationDocument) -> str:
+    rows = [
+        (
+            f"{item.column}: {item.value}",
+            f"{item.metrics.total:,}",
+            f"{item.metrics.accuracy:.4f}",
+            f"{item.metrics.accuracy_interval[0]:.4f} to {item.metrics.accuracy_interval[1]:.4f}",
+            f"{item.metrics.weighted.f1:.4f}",
+        )
+        for item in document.slices
+    ]
+    return _table(("group", "images", "accuracy", "95% interval", "weighted F1"), rows) if rows else ""
+
+
+def _gates(document: EvaluationDocument) -> str:
+    rows = [("passed" if item.passed else "FAILED", str(item)) for item in document.judgements]
+    return _table(("gate", "measured"), rows) if rows else ""

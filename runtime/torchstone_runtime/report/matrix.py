@@ -1,0 +1,117 @@
+"""The confusion matrix of a report: counts, and shares of each true class."""
+
+import math
+from html import escape
+from typing import Final
+
+import numpy as np
+
+from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.metrics import Float64Array, Metrics
+from torchstone_runtime.report.page import picture
+
+_MOST_CLASSES: Final = 60
+"""Classes up to which the matrix is a table; a thousand would make it a million cells."""
+_SHORT_NAME: Final = 3
+"""Characters up to which a column's name is not turned."""
+_SMALLEST_PERCENT, _LARGEST_PERCENT = 0.05, 99.95
+_LIGHTEST, _STRENGTH = 0.06, 0.74
+_HIT, _MISS = np.array([33, 118, 174]), np.array([201, 70, 50])
+_WHITE: Final = 255
+
+STYLE: Final = """
+.matrices { display: flex; flex-wrap: wrap; gap: 1rem 1.2rem; margin-top: .7rem; }
+.matrices > div { max-width: 100%; break-inside: avoid; } .matrices h3 { font-size: .95rem; margin: 0 0 .3rem; }
+.matrix { font-size: .78rem; }
+.matrix td, .matrix thead th { text-align: center; padding: .28rem .1rem; min-width: 2.4rem;
+  border: 1px solid var(--line); }
+.matrix thead th { font-weight: 500; vertical-align: bottom; }
+.matrix thead th.turned > span { display: inline-block; writing-mode: vertical-rl; transform: rotate(180deg);
+  max-height: 11rem; overflow: hidden; text-overflow: ellipsis; }
+.matrix th:first-child { max-width: min(11rem, 36vw); overflow: hidden; text-overflow: ellipsis; padding-left: 0;
+  position: sticky; left: 0; background: var(--paper); }
+.matrix thead th:first-child { border: 0; font-size: .78rem; text-align: left; white-space: normal; }
+.matrix .hit { background: rgba(var(--hit), var(--share)); }
+.matrix .miss { background: rgba(var(--miss), var(--share)); }
+.matrix .zero { color: var(--soft); opacity: .6; }
+.heat img { width: 100%; max-width: 40rem; image-rendering: pixelated; display: block; margin-top: .6rem; }
+"""
+
+
+def matrix_html(metrics: Metrics) -> str:
+    """Return the matrix twice, as counts and normalised by row; of very many classes, as a picture."""
+    shares = row_shares(metrics)
+    note = "Rows are true classes, columns predicted ones; the shade is the share of the row."
+    if len(metrics.per_class) > _MOST_CLASSES:
+        return f'<p class="soft">{note}</p>{_heat(metrics, shares)}'
+    counts = _table(metrics, shares, [[f"{count:,}" for count in row] for row in metrics.confusion.tolist()])
+    percent = _table(metrics, shares, [[_percent(share) for share in row] for row in shares.tolist()])
+    return (
+        f'<p class="soft">{note}</p><div class="matrices"><div><h3>Images</h3>{counts}</div>'
+        f"<div><h3>Share of each true class, in %</h3>{percent}</div></div>"
+    )
+
+
+def row_shares(metrics: Metrics) -> Float64Array:
+    """Return the confusion matrix divided by each true class's samples, float64 [K, K]; 0 where it has none."""
+    support = np.maximum(metrics.confusion.sum(axis=1, keepdims=True), 1)
+    shares: Float64Array = metrics.confusion / support
+    return shares
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    if percent < _SMALLEST_PERCENT:
+        return "<0.1"
+    if share < 1 and percent >= _LARGEST_PERCENT:
+        return ">99.9"  # only a row without a mistake is 100
+    return f"{percent:.1f}" if share < 1 else "100"
+
+
+def _table(metrics: Metrics, shares: Float64Array, texts: list[list[str]]) -> str:
+    head = "".join(map(_column, metrics.class_names))
+    rows = []
+    for i, name in enumerate(metrics.class_names):
+        cells = "".join(_cell(metrics, shares, texts[i][j], (i, j)) for j in range(len(texts)))
+        rows.append(f'<tr><th scope="row" title="{escape(name)}">{escape(name)}</th>{cells}</tr>')
+    return (
+        f'<div class="scroll"><table class="matrix"><thead><tr><th scope="col">true \\ predicted</th>{head}</tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _column(name: str) -> str:
+    kind = ' class="turned"' if len(name) > _SHORT_NAME else ""
+    return f'<th scope="col"{kind} title="{escape(name)}"><span>{escape(name)}</span></th>'
+
+
+def _cell(metrics: Metrics, shares: Float64Array, text: str, place: tuple[int, int]) -> str:
+    true, predicted = (metrics.class_names[index] for index in place)
+    count, share = int(metrics.confusion[place]), float(shares[place])
+    if not count:
+        return '<td class="zero">0</td>'
+    verdict = f"{true}, recognised" if true == predicted else f"{true} taken for {predicted}"
+    title = escape(f"{verdict}: {count:,} ({share:.1%} of the row)")
+    kind = "hit" if true == predicted else "miss"
+    return f'<td class="{kind}" style="--share:{_shade(share):.3f}" title="{title}">{escape(text)}</td>'
+
+
+def _shade(share: float) -> float:
+    # The square root makes rare confusions visible beside a diagonal near 1.
+    return _LIGHTEST + _STRENGTH * math.sqrt(share)
+
+
+def _heat(metrics: Metrics, shares: Float64Array) -> str:
+    alt = f"Confusion matrix of {len(shares)} classes, {metrics.accuracy:.2%} of the images on the diagonal"
+    return (
+        f'<p class="soft">{len(shares)} classes are too many for a table: here a pixel is a cell. '
+        f'The counts can be had as CSV and JSON.</p><div class="heat">{picture(heat_map(shares), alt)}</div>'
+    )
+
+
+def heat_map(shares: Float64Array) -> Uint8Array:
+    """Return shares (0 to 1) [K, K] as a picture of a pixel a cell on white, uint8 [3, K, K]."""
+    shade: Float64Array = np.where(shares > 0, _LIGHTEST + _STRENGTH * np.sqrt(shares), 0.0)
+    ink = np.where(np.eye(len(shares), dtype=bool), _HIT[:, None, None], _MISS[:, None, None])
+    pixels: Uint8Array = np.rint(_WHITE + shade * (ink - _WHITE)).astype(np.uint8)
+    return pixels

@@ -1,0 +1,33 @@
+"""The sections that a run's report and an evaluation's have in common: all that decisions on a split show."""
+
+from typing import Final
+
+from torchstone_runtime.decisions import Decisions
+from torchstone_runtime.report import by_class, confidence, gallery, matrix
+from torchstone_runtime.report.page import section
+from torchstone_runtime.samples import confident_mistakes, samples_of_each_class
+
+STYLE: Final = matrix.STYLE + by_class.STYLE + confidence.STYLE + gallery.STYLE
+_FRAMES: Final = (
+    '<p class="soft">The first images of each class, with the predicted class and its probability. '
+    "Green frame, &#10003;: right; dashed red frame, &#10007;: wrong.</p>"
+)
+_NO_MISTAKES: Final = "<p>No image was taken for another class.</p>"
+
+
+def decision_sections(seen: Decisions) -> str:
+    """Return confusion matrix, figures by class, confidence, samples, mistakes and confused pairs.
+
+    Raises:
+        ImageError: a picture that is shown can no longer be read.
+    """
+    wrong = confident_mistakes(seen)
+    sections = {
+        "Confusion matrix": matrix.matrix_html(seen.metrics),
+        "By class": by_class.by_class_html(seen),
+        "Confidence": confidence.confidence_html(seen),
+        "Samples": _FRAMES + gallery.gallery_html(seen, samples_of_each_class(seen)),
+        "Most confident mistakes": gallery.gallery_html(seen, wrong) if len(wrong) else _NO_MISTAKES,
+        "Most often confused": gallery.confused_html(seen) or _NO_MISTAKES,
+    }
+    return "\n".join(section(title, content) for title, content in sections.items())
