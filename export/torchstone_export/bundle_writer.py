@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+from torchstone_export.calibration import Calibration
 from torchstone_export.certify import VariantCertificate, certificate_json, summarize
 from torchstone_export.golden import GOLDEN_MULTIPLE, choose_golden
 from torchstone_export.model import TrainedModel
@@ -23,6 +24,7 @@ def write_descriptions(
     model: TrainedModel,
     reference: Reference,
     certificates: dict[str, VariantCertificate],
+    calibration: Calibration | None = None,
 ) -> None:
     """Write everything but the model files, the manifest last.
 
@@ -32,16 +34,20 @@ def write_descriptions(
         model: that was exported.
         reference: its outputs.
         certificates: by variant; all passed.
+        calibration: of the model's probabilities, where it was measured.
     """
     tolerance = GOLDEN_MULTIPLE * reference.noise_floor
     certificate = certificate_json(reference, certificates)
     summary = summarize(reference, certificates)
+    if calibration is not None:
+        certificate["calibration"] = calibration.to_json()
+        summary.append(calibration.summary())
     metrics = {name: part["metrics"] for name, part in certificates["fp32"].splits.items()}
     files = {name: FILE_NAMES[name] for name in variants}
     others = {
         "golden": ("golden.npz", choose_golden(model.module, reference.splits["test"], tolerance).to_bytes()),
         "certificate": ("certificate.json", _json_bytes(certificate)),
-        "model_card": ("README.md", render_model_card(model, metrics, summary, files).encode()),
+        "model_card": ("README.md", render_model_card(model, metrics, summary, files, calibration).encode()),
     }
     for file, content in others.values():
         (folder / file).write_bytes(content)

@@ -20,6 +20,7 @@ BATCH_SIZES: Final = (1, 2, 7, 64)
 _BATCH_SAMPLES: Final = 150
 """Samples run at every batch size: no multiple of 64 or 7, so that the last batch is ragged."""
 _PROBABILITY_TOLERANCE: Final = 1e-5
+_FLOAT32_EPSILON: Final = float(np.finfo(np.float32).eps)
 _FLIPS_LISTED: Final = 100
 
 Runner = Callable[[Uint8Array, int], Outputs]
@@ -144,9 +145,9 @@ def _check_split(
             f"{name}: the largest logit error is {error:.3g}, {error / floor:,.1f} times PyTorch's own {floor:.3g}; "
             f"accepted are {ACCEPTED_MULTIPLE:g} times"
         )
-    probability_error = float(np.abs(probabilities - _softmax(logits)).max())
-    if not probability_error <= _PROBABILITY_TOLERANCE:
-        failures.append(f"{name}: the probabilities are not the softmax of the logits (off by {probability_error:.3g})")
+    failures += [
+        f"{name}: {problem}" for problem in _probability_problems(logits, probabilities, reference.temperature)
+    ]
     flips = _flips(part, logits)
     real = [flip for flip in flips if not flip["within_noise"]]
     if real:
@@ -237,8 +238,24 @@ def _shape_problem(part: SplitReference, logits: Float32Array, probabilities: Fl
     return ""
 
 
-def _softmax(logits: Float32Array) -> Float64Array:
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+def _probability_problems(logits: Float32Array, probabilities: Float32Array, temperature: float) -> list[str]:
+    problems = []
+    # The division rounds to float32, and the softmax passes on at most half of that (it is 1/2-Lipschitz).
+    accepted = _PROBABILITY_TOLERANCE + _FLOAT32_EPSILON * float(np.abs(logits).max()) / temperature
+    error = float(np.abs(probabilities - _softmax(logits, temperature)).max())
+    if not error <= accepted:
+        divided = "" if temperature == 1 else f", divided by the temperature {temperature:g}"
+        problems.append(f"the probabilities are not the softmax of the logits{divided} (off by {error:.3g})")
+    decided = np.take_along_axis(probabilities, logits.argmax(axis=1)[:, np.newaxis], axis=1)[:, 0]
+    # Two logits a rounding apart may come out equal, or in float32 softmax a rounding the other way round.
+    outranked = int((probabilities.max(axis=1) - decided > 4 * _FLOAT32_EPSILON).sum())
+    if outranked:
+        problems.append(f"in {outranked:,} samples the most probable class is not the one of the largest logit")
+    return problems
+
+
+def _softmax(logits: Float32Array, temperature: float) -> Float64Array:
+    shifted = np.exp((logits.astype(np.float64) - logits.max(axis=1, keepdims=True)) / temperature)
     normalised: Float64Array = shifted / shifted.sum(axis=1, keepdims=True)
     return normalised
 

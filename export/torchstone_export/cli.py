@@ -16,9 +16,28 @@ _PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm"
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The bundle directory to write.")
 @click.option("--torchscript/--no-torchscript", default=True, show_default=True, help="Export TorchScript as well.")
+@click.option(
+    "--temperature/--no-temperature",
+    default=True,
+    show_default=True,
+    help="Fit a temperature on the validation split, so that the probabilities agree with the accuracy.",
+)
+@click.option(
+    "--sign",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Sign the bundle with this private key (PEM, P-256, P-384 or P-521); needs torchstone[sign].",
+)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 @click.option("--dataset", help="Where the run's data lies now, if it was moved.")
-def export(run: Path, out: Path, torchscript: bool, data_dir: Path | None, dataset: str | None) -> None:
+def export(
+    run: Path,
+    out: Path,
+    torchscript: bool,
+    temperature: bool,
+    sign: Path | None,
+    data_dir: Path | None,
+    dataset: str | None,
+) -> None:
     """Export RUN to ONNX and TorchScript, prove both over the whole validation and test splits, write a bundle.
 
     The bundle appears whole or not at all. Exit code 1, with the numbers, where a file does not do what the trained
@@ -31,9 +50,16 @@ def export(run: Path, out: Path, torchscript: bool, data_dir: Path | None, datas
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
 
     ref = DatasetRef.parse(dataset) if dataset else None
-    exported = export_run(
-        ExportRequest(run=run, out=out, data_dir=data_dir or default_data_dir(), dataset=ref, torchscript=torchscript)
+    request = ExportRequest(
+        run=run,
+        out=out,
+        data_dir=data_dir or default_data_dir(),
+        dataset=ref,
+        torchscript=torchscript,
+        temperature=temperature,
+        sign=sign,
     )
+    exported = export_run(request)
     click.echo("\n".join(exported.summary))
     click.echo(f"bundle: {out}\nnext: torchstone evaluate {out} --data DATASET")
 

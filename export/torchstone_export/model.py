@@ -1,6 +1,7 @@
 """The model as it is exported: raw pixels in, logits and probabilities out."""
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -52,6 +53,12 @@ class TrainedModel:
     module: ExportableClassifier
     dataset_kind: str
     provenance: dict[str, Any]
+
+    def with_temperature(self, temperature: float) -> "TrainedModel":
+        """Return the same model, whose probabilities are the softmax of the logits divided by `temperature`."""
+        module = copy(self.module)  # the weights are shared
+        module.temperature = temperature
+        return replace(self, module=module)
 
 
 def load_trained(run: RunDirectory) -> TrainedModel:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from torchstone_export.calibration import Calibration
 from torchstone_export.model import TrainedModel
 
 
@@ -11,6 +12,7 @@ def render_model_card(
     metrics: dict[str, Any],
     summary: list[str],
     variants: dict[str, str],
+    calibration: Calibration | None = None,
 ) -> str:
     """Return the card.
 
@@ -19,6 +21,7 @@ def render_model_card(
         metrics: of each split, as in the manifest.
         summary: of the certificate, a line a variant.
         variants: file name by variant.
+        calibration: of the probabilities, where it was measured.
     """
     test = metrics["test"]
     low, high = test["accuracy_interval_95"]
@@ -55,7 +58,7 @@ Measured on the exported ONNX file with ONNX Runtime.
 | class | precision | recall | F1 | samples |
 |---|---|---|---|---|
 {classes}
-
+{_calibration_section(calibration) if calibration else ""}
 ## Evidence
 
 {evidence}
@@ -70,6 +73,25 @@ Measured on the exported ONNX file with ONNX Runtime.
 
 The figures hold for images like those of the test split. The model answers every picture with one of its classes,
 also pictures of something else.
+"""
+
+
+def _calibration_section(calibration: Calibration) -> str:
+    rows = "\n".join(
+        f"| {split} | {when} | {figures.expected_calibration_error:.4f} "
+        f"| {figures.negative_log_likelihood:.4f} | {figures.brier_score:.4f} |"
+        for split, both in calibration.splits.items()
+        for when, figures in both.items()
+    )
+    return f"""
+## Calibration
+
+The probabilities are the softmax of the logits divided by the temperature {calibration.temperature:g}
+({calibration.reason}). It changes no decision.
+
+| split | temperature | expected calibration error | negative log-likelihood | Brier score |
+|---|---|---|---|---|
+{rows}
 """
 
 

@@ -1,9 +1,10 @@
 """From a run to a published bundle: build the files, prove them, and only then put them in place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torchstone_export.bundle_writer import FILE_NAMES, write_descriptions
+from torchstone_export.calibration import calibrate
 from torchstone_export.certify import VariantCertificate, summarize
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.onnx_file import export_onnx
@@ -11,6 +12,7 @@ from torchstone_export.publish import check_target, published_directory
 from torchstone_export.reference import make_reference
 from torchstone_export.run_data import load_run_data
 from torchstone_export.runners import certify_files
+from torchstone_export.signing import BundleSigner
 from torchstone_export.torchscript_file import export_torchscript
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
@@ -28,6 +30,8 @@ class ExportRequest:
         data_dir: where downloaded datasets lie.
         dataset: where the run's data lies now; where it lay when it was trained if None.
         torchscript: whether a TorchScript file is wanted.
+        temperature: whether a temperature is fitted on validation and folded into the files.
+        sign: the private key that signs the bundle, if one does.
     """
 
     run: Path
@@ -35,6 +39,8 @@ class ExportRequest:
     data_dir: Path
     dataset: DatasetRef | None = None
     torchscript: bool = True
+    temperature: bool = True
+    sign: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +58,19 @@ def export_run(request: ExportRequest) -> Exported:
         DataError: the run or its data is missing, damaged, or not what the run was trained on.
         CheckFailedError: an exported file does not do what the model does; the target is as it was.
         OutputError: the bundle can't be written; the target is as it was.
-        UsageError: the target holds something that is no bundle.
+        UsageError: the target holds something that is no bundle, or the private key cannot be used.
     """
     check_target(request.out)
+    signer = BundleSigner(request.sign) if request.sign else None
     run = RunDirectory.open(request.run)
     model = load_trained(run)
     data = load_run_data(run.read_info(), request.dataset, request.data_dir)
-    return export_model(model, data, request)
+    return export_model(model, data, request, signer)
 
 
-def export_model(model: TrainedModel, data: TrainingData, request: ExportRequest) -> Exported:
+def export_model(
+    model: TrainedModel, data: TrainingData, request: ExportRequest, signer: BundleSigner | None = None
+) -> Exported:
     """Export a model, verify the files over the whole validation and test splits of `data`, and publish the bundle.
 
     Raises:
@@ -69,15 +78,21 @@ def export_model(model: TrainedModel, data: TrainingData, request: ExportRequest
         OutputError: the bundle can't be written; the target is as it was.
     """
     reference = make_reference(model.module, {"validation": data.validation, "test": data.test})
+    calibration = calibrate(reference, fit=request.temperature)
+    model = model.with_temperature(calibration.temperature)
+    reference = replace(reference, temperature=calibration.temperature)  # the logits are those without it
     with published_directory(request.out) as folder:
         contents = _build_files(model, torchscript=request.torchscript)
         for name, content in contents.items():
             (folder / FILE_NAMES[name]).write_bytes(content)
         certificates = certify_files(_read_back(folder, list(contents)), reference)
         _require_passed(certificates, request.out)
-        write_descriptions(folder, list(contents), model, reference, certificates)
-        Bundle.open(folder).check_files()
-    return Exported(Bundle.open(request.out), summarize(reference, certificates))
+        write_descriptions(folder, list(contents), model, reference, certificates, calibration)
+        bundle = Bundle.open(folder)
+        bundle.check_files()
+        if signer is not None:
+            signer.sign(bundle)
+    return Exported(Bundle.open(request.out), [*summarize(reference, certificates), calibration.summary()])
 
 
 def _read_back(folder: Path, variants: list[str]) -> dict[str, bytes]:

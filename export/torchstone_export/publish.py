@@ -16,6 +16,7 @@ from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.errors import BundleError, OutputError, UsageError
 from torchstone_runtime.files import current_umask, reported_as_output_error
 from torchstone_runtime.manifest import MANIFEST_FILE
+from torchstone_runtime.signature import SIGNATURE_FILE
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
@@ -45,7 +46,8 @@ def _files_of_bundle(target: Path) -> set[str]:
         manifest = Bundle.open(target).manifest
     except BundleError:
         return set()
-    return {MANIFEST_FILE, *(entry.name for entry in (*manifest.variants.values(), *manifest.files.values()))}
+    listed = (entry.name for entry in (*manifest.variants.values(), *manifest.files.values()))
+    return {MANIFEST_FILE, SIGNATURE_FILE, *listed}
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The certificate once more, for a bundle that exists."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from torchstone_export.certify import summarize
@@ -32,6 +33,7 @@ def recertify_bundle(bundle: Path, run: Path, dataset: DatasetRef | None, data_d
         raise CheckFailedError(f"{run} is not the run of this bundle: its classes or its input differ.")
     data = load_run_data(opened_run.read_info(), dataset, data_dir)
     reference = make_reference(model.module, {"validation": data.validation, "test": data.test})
+    reference = replace(reference, temperature=opened.manifest.temperature)
     certificates = certify_files(contents, reference)
     if any(certificate.failures for certificate in certificates.values()):
         raise CheckFailedError(

@@ -48,9 +48,15 @@ class SplitReference:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Reference:
-    """The PyTorch model's outputs over several splits, by name."""
+    """The PyTorch model's outputs over several splits, by name.
+
+    Attributes:
+        splits: by name.
+        temperature: that the exported files divide the logits by before the softmax.
+    """
 
     splits: Mapping[str, SplitReference]
+    temperature: float = 1.0
 
     @property
     def num_classes(self) -> int:
@@ -71,7 +77,8 @@ def make_reference(model: ExportableClassifier, splits: Mapping[str, Split]) -> 
         {
             name: SplitReference(split, _logits(model, split), _logits(exact, split).astype(np.float64))
             for name, split in splits.items()
-        }
+        },
+        model.temperature,
     )
 
 

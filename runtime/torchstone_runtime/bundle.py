@@ -22,10 +22,12 @@ class Bundle:
     Attributes:
         path: the directory.
         manifest: its `manifest.json`.
+        manifest_sha256: SHA-256, hexadecimal, of the bytes that `manifest` was read from.
     """
 
     path: Path
     manifest: Manifest
+    manifest_sha256: str
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Bundle":
@@ -38,29 +40,36 @@ class Bundle:
         if not folder.is_dir():
             what = "is not a directory" if folder.exists() else "does not exist"
             raise BundleError(f"There is no bundle at {folder}: it {what}.", "Give a directory that export wrote.")
-        return cls(folder, parse_manifest(_read_regular(folder / MANIFEST_FILE, _MAX_MANIFEST_BYTES)))
+        content = read_regular(folder / MANIFEST_FILE, _MAX_MANIFEST_BYTES)
+        return cls(folder, parse_manifest(content), hashlib.sha256(content).hexdigest())
 
-    def read(self, entry: FileEntry) -> bytes:
+    def read(self, entry: FileEntry, *, check_hash: bool = True) -> bytes:
         """Return a file's bytes.
+
+        Args:
+            entry: of the manifest.
+            check_hash: False leaves the SHA-256 out; the size is always checked.
 
         Raises:
             BundleError: it is missing, a link, no regular file, or its size or SHA-256 is not the stated one.
         """
         path = self.path / entry.name
-        content = _read_regular(path, entry.size)
+        content = read_regular(path, entry.size)
         if len(content) != entry.size:
             raise _altered(path, f"it has {len(content):,} bytes, the manifest states {entry.size:,}")
+        if not check_hash:
+            return content
         found = hashlib.sha256(content).hexdigest()
         if found != entry.sha256:
             raise _altered(path, f"its SHA-256 is {found[:16]}…, the manifest states {entry.sha256[:16]}…")
         return content
 
-    def read_file(self, purpose: str) -> bytes:
+    def read_file(self, purpose: str, *, check_hash: bool = True) -> bytes:
         """Return the bytes of `golden`, `certificate` or `model_card`; errors as for `read`."""
         entry = self.manifest.files.get(purpose)
         if entry is None:
             raise BundleError(f"The bundle at {self.path} has no {purpose} file.", "Export it again.")
-        return self.read(entry)
+        return self.read(entry, check_hash=check_hash)
 
     def check_files(self) -> list[FileEntry]:
         """Check every file that the manifest lists and return their entries; errors as for `read`."""
@@ -84,7 +93,12 @@ class Bundle:
         return name
 
 
-def _read_regular(path: Path, max_bytes: int) -> bytes:
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """Return the bytes of a regular file of a bundle, at most one more than `max_bytes`; links are not followed.
+
+    Raises:
+        BundleError: it is missing, a link, no regular file, or not readable.
+    """
     try:
         # Without O_NOFOLLOW a link could lead out of the bundle; O_NONBLOCK keeps a named pipe from hanging us.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

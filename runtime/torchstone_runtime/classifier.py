@@ -116,6 +116,7 @@ class Classifier:
         self.input_spec = input_spec
         self.plan = plan
         self._engine = engine
+        self._temperature = 1.0
 
     @classmethod
     def load(
@@ -126,6 +127,8 @@ class Classifier:
         provider: str = "auto",
         threads: int | None = None,
         replay_golden: bool = True,
+        check_hashes: bool = True,
+        public_key: str | os.PathLike[str] | None = None,
     ) -> "Classifier":
         """Load a bundle, or a lone ONNX file that Torchstone exported.
 
@@ -138,32 +141,57 @@ class Classifier:
             provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
             threads: calls that run at once; the processors this process may use if None.
             replay_golden: whether the golden samples are replayed.
+            check_hashes: whether the SHA-256 of the files used is checked; their size always is.
+            public_key: a PEM file; a signature of this key is then required (`torchstone[sign]`).
 
         Raises:
             BundleError: missing, altered or not readable.
-            CheckFailedError: the golden samples give other outputs here than at the export.
+            CheckFailedError: the golden samples give other outputs here than at the export, or the required signature
+                is missing or wrong.
+            MissingComponentError: a public key without `torchstone[sign]`.
             ProviderError: the provider asked for cannot be had.
-            UsageError: no such variant or provider, or `threads` below 1.
+            UsageError: no such variant or provider, `threads` below 1, or a public key where no signature can be.
         """
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, not {threads}.")
-        place = os.path.abspath(path)  # noqa: PTH100 - a link stays a link
+        _check_switches(Path(path), check_hashes=check_hashes, public_key=public_key)
         if Path(path).is_file():
-            lone, sha256 = cls._load_lone_file(Path(path), variant, provider, threads)
-            lone.origin = Origin(place, None, provider, threads, replay_golden, sha256)
-            return lone
-        bundle = Bundle.open(path)
+            classifier, sha256 = cls._load_lone_file(Path(path), variant, provider, threads)
+        else:
+            bundle = Bundle.open(path)
+            if public_key is not None:
+                from torchstone_runtime.signature import verify_signature  # noqa: PLC0415 - only where asked for
+
+                verify_signature(bundle, Path(public_key))
+            classifier = cls._load_bundle(bundle, variant, provider, threads, check_hash=check_hashes)
+            if replay_golden:
+                samples = GoldenSamples.from_bytes(bundle.read_file("golden", check_hash=check_hashes))
+                classifier.replay(samples, bundle.manifest.golden_tolerance)
+            sha256 = bundle.manifest.variants[classifier.plan.variant].sha256
+        classifier.origin = Origin(
+            path=os.path.abspath(path),  # noqa: PTH100 - a link stays a link
+            variant=classifier.plan.variant if classifier.bundle else None,
+            provider=provider,
+            threads=threads,
+            replay_golden=replay_golden,
+            check_hashes=check_hashes,
+            public_key=os.path.abspath(public_key) if public_key is not None else None,  # noqa: PTH100
+            sha256=sha256,
+        )
+        return classifier
+
+    @classmethod
+    def _load_bundle(
+        cls, bundle: Bundle, variant: str | None, provider: str, threads: int | None, *, check_hash: bool
+    ) -> "Classifier":
         manifest = bundle.manifest
         chosen = bundle.runnable_variant(variant)
-        opened = open_session(bundle.read(manifest.variants[chosen]), provider)
+        opened = open_session(bundle.read(manifest.variants[chosen], check_hash=check_hash), provider)
         classifier = cls._assemble(
             opened, manifest.name, manifest.class_names, manifest.input_spec, variant=chosen, threads=threads
         )
         classifier.bundle = bundle
-        if replay_golden:
-            classifier.replay(GoldenSamples.from_bytes(bundle.read_file("golden")), manifest.golden_tolerance)
-        sha256 = manifest.variants[chosen].sha256
-        classifier.origin = Origin(place, chosen, provider, threads, replay_golden, sha256)
+        classifier._temperature = manifest.temperature  # noqa: SLF001 - of this very class
         return classifier
 
     @classmethod
@@ -259,7 +287,7 @@ class Classifier:
         if samples.images.shape[1:] != self.input_spec.shape:
             raise BundleError("The golden samples are not of the shape that the model takes.", "Export it again.")
         logits, probabilities = self._engine.run(samples.images)
-        return samples.check(logits, probabilities, tolerance)
+        return samples.check(logits, probabilities, tolerance, self._temperature)
 
     def close(self) -> None:
         """End the worker threads and free the session."""
@@ -291,6 +319,8 @@ def _load_again(origin: Origin) -> Classifier:
         provider=origin.provider,
         threads=origin.threads,
         replay_golden=origin.replay_golden,
+        check_hashes=origin.check_hashes,
+        public_key=origin.public_key,
     )
     if classifier.origin is None or classifier.origin.sha256 != origin.sha256:
         classifier.close()
@@ -299,6 +329,15 @@ def _load_again(origin: Origin) -> Classifier:
             "It was replaced meanwhile: load it anew.",
         )
     return classifier
+
+
+def _check_switches(path: Path, *, check_hashes: bool, public_key: str | os.PathLike[str] | None) -> None:
+    if public_key is None:
+        return
+    if path.is_file():
+        raise UsageError(f"{path} is one file: only a bundle can be signed.", "Give the bundle's directory.")
+    if not check_hashes:
+        raise UsageError("A signature holds for a file through its hash.", "Leave check_hashes on.")
 
 
 def _check_signature(session: Any, spec: InputSpec, num_classes: int) -> None:  # noqa: ANN401

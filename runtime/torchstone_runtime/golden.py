@@ -57,13 +57,16 @@ class GoldenSamples:
             raise BundleError(f"The golden samples cannot be read: {error}.", "Export the bundle again.") from error
         return samples
 
-    def check(self, logits: Float32Array, probabilities: Float32Array, tolerance: float) -> float:
+    def check(
+        self, logits: Float32Array, probabilities: Float32Array, tolerance: float, temperature: float = 1.0
+    ) -> float:
         """Compare outputs with the expected ones.
 
         Args:
             logits: float32 [n, K], what the session gave.
             probabilities: float32 [n, K], likewise.
             tolerance: largest accepted absolute difference of a logit.
+            temperature: that the model divides its logits by before the softmax.
 
         Returns:
             The largest absolute difference of a logit.
@@ -74,11 +77,13 @@ class GoldenSamples:
         if logits.shape != self.logits.shape or probabilities.shape != self.probabilities.shape:
             raise CheckFailedError(f"The model gives outputs of shape {logits.shape}, expected {self.logits.shape}.")
         error = float(np.abs(logits - self.logits).max())
-        # A probability moves by at most half as much as the logits do: the softmax is 1/2-Lipschitz in this norm.
+        # A probability moves by at most half as much as the divided logits do: the softmax is 1/2-Lipschitz in this
+        # norm. Only a temperature below 1/2 makes that more than the logits' own tolerance.
+        probability_tolerance = tolerance * max(1.0, 0.5 / temperature)
         probability_error = float(np.abs(probabilities - self.probabilities).max())
         flipped = int((probabilities.argmax(axis=1) != self.probabilities.argmax(axis=1)).sum())
         # Two comparisons: max() would lose a NaN that stands second.
-        if flipped or not (error <= tolerance and probability_error <= tolerance):
+        if flipped or not (error <= tolerance and probability_error <= probability_tolerance):
             raise CheckFailedError(
                 f"On this machine the model does not do what it did when it was exported: of {len(logits)} golden "
                 f"samples {flipped} change class; the largest logit difference is {error:.3g}, accepted is "

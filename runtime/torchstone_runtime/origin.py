@@ -13,6 +13,8 @@ class Origin:
         provider: that was asked for, `auto` included.
         threads: that were asked for.
         replay_golden: whether golden samples were replayed.
+        check_hashes: whether the files' hashes were checked.
+        public_key: path of the key whose signature was required, absolute; None for none.
         sha256: of the model file.
     """
 
@@ -21,4 +23,6 @@ class Origin:
     provider: str
     threads: int | None
     replay_golden: bool
+    check_hashes: bool
+    public_key: str | None
     sha256: str

@@ -29,9 +29,11 @@ def test_it_recognises_digits(expected: Predictions, digits: Split) -> None:
     assert (expected.indices == digits.labels[:200]).mean() > 0.85
 
 
-def test_predictions_belong_together(expected: Predictions) -> None:
-    """Probabilities are the softmax of the logits; labels, confidences and top classes follow from them."""
-    exponentials = np.exp(expected.logits.astype(np.float64) - expected.logits.max(axis=1, keepdims=True))
+def test_predictions_belong_together(classifier: Classifier, expected: Predictions) -> None:
+    """Probabilities are the softmax of the logits over the temperature; labels and top classes follow from them."""
+    assert classifier.bundle
+    scaled = expected.logits.astype(np.float64) / classifier.bundle.manifest.temperature
+    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     softmax = exponentials / exponentials.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(expected.probabilities, softmax, atol=1e-6)
     assert len(expected) == 200

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from torchstone_runtime.classifier import Classifier, Predictions
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import BundleError, CheckFailedError, DataError, ImageError, TorchstoneError, UsageError
 from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.origin import Origin
 
 COUNT = 300
 
@@ -259,7 +259,7 @@ def test_a_pickled_classifier_whose_model_has_changed_is_refused(bundle_copy: Pa
     """The other process must not go on with another model without a word, or with none."""
     with Classifier.load(bundle_copy) as one:
         assert one.origin is not None
-        changed = Origin(one.origin.path, one.origin.variant, "cpu", 1, replay_golden=True, sha256="0" * 64)
+        changed = replace(one.origin, sha256="0" * 64)
         pickled = pickle.dumps(one)
         one.origin = changed
         with pytest.raises(BundleError, match="is not the one that the pickled classifier had"):

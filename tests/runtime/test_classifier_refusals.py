@@ -7,6 +7,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from support import run_torchstone
 from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.errors import BundleError, CheckFailedError, ImageError, ProviderError, UsageError
 from torchstone_runtime.golden import GoldenSamples
@@ -89,6 +90,37 @@ def test_golden_samples_that_differ_are_a_failed_check(bundle_copy: Path, edit_m
     with pytest.raises(CheckFailedError, match=r"the largest logit difference is 0\.01"):
         Classifier.load(bundle_copy)
     Classifier.load(bundle_copy, replay_golden=False).close()
+
+
+def test_hashes_are_left_out_only_by_name(bundle_copy: Path) -> None:
+    """A bit of a weight that was turned: the hash tells, and then the golden samples may."""
+    content = bytearray((bundle_copy / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 1  # the lowest bits of a number in the large weights
+    (bundle_copy / "model.onnx").write_bytes(content)
+    with pytest.raises(BundleError, match="SHA-256"):
+        Classifier.load(bundle_copy)
+    with pytest.raises(BundleError, match="SHA-256"):
+        Classifier.load(bundle_copy, replay_golden=False)
+    Classifier.load(bundle_copy, check_hashes=False, replay_golden=False).close()
+
+
+def test_sizes_are_checked_even_without_hashes(bundle_copy: Path) -> None:
+    """That costs nothing."""
+    with (bundle_copy / "model.onnx").open("ab") as file:
+        file.write(b"!")
+    with pytest.raises(BundleError, match=r"1,\d+,\d+ bytes"):
+        Classifier.load(bundle_copy, check_hashes=False, replay_golden=False)
+
+
+@pytest.mark.parametrize(("check", "code"), [("full", 1), ("hashes", 0), ("none", 0)], ids=["full", "hashes", "none"])
+def test_the_command_line_checks_what_it_is_told_to(
+    bundle_copy: Path, edit_manifest: EditManifest, check: str, code: int
+) -> None:
+    """Golden samples that differ stop `full`, the default, alone."""
+    logits = np.load(bundle_copy / "golden.npz")["logits"]
+    logits[3, 2] += 0.01
+    alter_golden(bundle_copy, edit_manifest, logits=logits)
+    assert run_torchstone("evaluate", bundle_copy, "--data", "digits", "--check", check).returncode == code
 
 
 def test_golden_samples_of_another_class_are_a_failed_check(bundle_copy: Path, edit_manifest: EditManifest) -> None:

@@ -9,7 +9,14 @@ import click
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.find_split import find_split
 from torchstone_runtime.cli.gate_options import Bounds, gate_options, judge_document, require_passed
-from torchstone_runtime.cli.options import PROVIDER_OPTION, THREADS_OPTION, VARIANT_OPTION
+from torchstone_runtime.cli.options import (
+    CHECK_OPTION,
+    PROVIDER_OPTION,
+    PUBLIC_KEY_OPTION,
+    THREADS_OPTION,
+    VARIANT_OPTION,
+    load_arguments,
+)
 from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.errors import UsageError
 
@@ -36,6 +43,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @VARIANT_OPTION
 @PROVIDER_OPTION
 @THREADS_OPTION
+@PUBLIC_KEY_OPTION
+@CHECK_OPTION
 @click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), help="JSON; - for stdout only.")
 @click.option("--csv", "csv_file", type=_FILE, help="Precision, recall, F1 and support by class, as CSV.")
 @click.option("--confusion-csv", type=_FILE, help="The confusion matrix as CSV.")
@@ -64,6 +73,8 @@ class _Wanted:
     variant: str | None
     provider: str
     threads: int | None
+    public_key: Path | None
+    check: str
     json_file: Path | None
     csv_file: Path | None
     confusion_csv: Path | None
@@ -74,6 +85,11 @@ class _Wanted:
     @property
     def to_stdout(self) -> bool:
         return self.json_file is not None and str(self.json_file) == "-"
+
+    def loading(self) -> dict[str, Any]:
+        """Return the arguments of `Classifier.load`."""
+        names = ("variant", "provider", "threads", "public_key", "check")
+        return load_arguments(**{name: getattr(self, name) for name in names})
 
     def reports(self) -> dict[str, Path | None]:
         """Return the files that are written when everything is measured, by kind."""
@@ -99,8 +115,7 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.slices import Grouping  # noqa: PLC0415
 
-    variant, provider, threads = wanted.variant, wanted.provider, wanted.threads
-    with Classifier.load(bundle, variant=variant, provider=provider, threads=threads) as classifier:
+    with Classifier.load(bundle, **wanted.loading()) as classifier:
         gates = bounds.gates(classifier.class_names)
         split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split)
         grouping = Grouping.read(wanted.slices, split) if wanted.slices else None

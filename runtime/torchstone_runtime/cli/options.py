@@ -1,5 +1,8 @@
 """Options that several commands share."""
 
+from pathlib import Path
+from typing import Any
+
 import click
 
 PROVIDER_OPTION = click.option(
@@ -14,3 +17,20 @@ THREADS_OPTION = click.option(
     type=click.IntRange(min=1),
     help="Calls that run at once [the processors this process may use].",
 )
+PUBLIC_KEY_OPTION = click.option(
+    "--public-key",
+    type=click.Path(path_type=Path),
+    help="Require a signature of this key (PEM) over the whole bundle; needs torchstone[sign].",
+)
+CHECK_OPTION = click.option(
+    "--check",
+    type=click.Choice(["full", "hashes", "none"]),
+    default="full",
+    show_default=True,
+    help="Of the bundle when it is loaded. full: SHA-256 and golden samples; none: only format and sizes.",
+)
+
+
+def load_arguments(*, check: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - a command's own options
+    """Return the arguments of `Classifier.load` for the options above, by their names."""
+    return options | {"replay_golden": check == "full", "check_hashes": check != "none"}

@@ -3,14 +3,21 @@
 import os
 import sys
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.options import PROVIDER_OPTION, THREADS_OPTION, VARIANT_OPTION
+from torchstone_runtime.cli.options import (
+    CHECK_OPTION,
+    PROVIDER_OPTION,
+    PUBLIC_KEY_OPTION,
+    THREADS_OPTION,
+    VARIANT_OPTION,
+    load_arguments,
+)
 from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.cli.prediction_formats import ROWS, csv_header
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
@@ -62,16 +69,15 @@ class _Counts:
 @PROVIDER_OPTION
 @THREADS_OPTION
 @click.option("--verbose", is_flag=True, help="Say how the model runs, and why, on stderr.")
+@PUBLIC_KEY_OPTION
+@CHECK_OPTION
 def predict(
     bundle: Path,
     as_json: bool,
     form: str | None,
     *,
-    variant: str | None,
-    provider: str,
-    threads: int | None,
     verbose: bool,
-    **wishes: object,
+    **options: Any,  # noqa: ANN401 - click's values: those of _Wishes and of load_arguments
 ) -> None:
     """Classify images with BUNDLE: files, folders, patterns, or - for stdin (paths, one a line, or one image).
 
@@ -82,8 +88,9 @@ def predict(
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
 
-    asked = _Wishes(form=form or ("jsonl" if as_json else "table"), **wishes)  # type: ignore[arg-type]  # click's values
-    with Classifier.load(bundle, variant=variant, provider=provider, threads=threads) as classifier:
+    wishes = {field.name: options.pop(field.name) for field in fields(_Wishes) if field.name in options}
+    asked = _Wishes(form=form or ("jsonl" if as_json else "table"), **wishes)
+    with Classifier.load(bundle, **load_arguments(**options)) as classifier:
         if verbose:
             click.echo(f"plan: {classifier.plan}", err=True)
         counts = _predict_all(classifier, asked)

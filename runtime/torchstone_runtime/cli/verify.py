@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.options import PROVIDER_OPTION
+from torchstone_runtime.cli.options import PROVIDER_OPTION, PUBLIC_KEY_OPTION
 from torchstone_runtime.data_dir import default_data_dir
 from torchstone_runtime.errors import BundleError, CheckFailedError, MissingComponentError, UsageError
 
@@ -24,12 +24,21 @@ HOOK_GROUP: Final = "torchstone.hooks"
 @click.option("--run", "run", type=click.Path(path_type=Path), help="The training run: repeat the whole certificate.")
 @click.option("--data", "dataset", help="The test data: repeat every decision (with --run also the validation data).")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
+@PUBLIC_KEY_OPTION
 @PROVIDER_OPTION
-def verify(bundle: Path, run: Path | None, dataset: str | None, data_dir: Path | None, provider: str) -> None:
+def verify(
+    bundle: Path,
+    run: Path | None,
+    dataset: str | None,
+    data_dir: Path | None,
+    public_key: Path | None,
+    provider: str,
+) -> None:
     """Check BUNDLE: sizes and SHA-256 of every file, and the golden samples on this machine.
 
-    With --data, every decision over the test split is compared with those certified at the export. With --run, the
-    certificate is made anew against the PyTorch model (needs torchstone[export]). Exit code 1 where a check fails.
+    With --public-key, the bundle must be signed by that key. With --data, every decision over the test split is
+    compared with those certified at the export. With --run, the certificate is made anew against the PyTorch model
+    (needs torchstone[export]). Exit code 1 where a check fails.
     """
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
@@ -41,11 +50,22 @@ def verify(bundle: Path, run: Path | None, dataset: str | None, data_dir: Path |
     opened = Bundle.open(bundle)
     entries = opened.check_files()
     click.echo(f"files        {len(entries)} of {len(entries)} have the size and SHA-256 of the manifest")
+    _check_signature(opened, public_key)
     for variant in opened.manifest.variants:
         _check_variant(opened, variant, provider, dataset, data_dir)
     if run is not None:
         _recertify(bundle, run, dataset, data_dir)
     click.echo("verified")
+
+
+def _check_signature(opened: "Bundle", public_key: Path | None) -> None:
+    from torchstone_runtime.signature import SIGNATURE_FILE, verify_signature  # noqa: PLC0415 - see verify
+
+    if public_key is not None:
+        count = verify_signature(opened, public_key)
+        click.echo(f"signature    the key {public_key} signed all {count} files as they are")
+    elif (opened.path / SIGNATURE_FILE).is_file():
+        click.echo("signature    there is one; it is not checked without --public-key")
 
 
 def _check_variant(opened: "Bundle", variant: str, provider: str, dataset: str | None, data_dir: Path | None) -> None:
