@@ -42,6 +42,7 @@ def _introduction(found: dict[str, Document]) -> str:
             "files, with the range of a few runs."
         ),
         "A target is *met* or *missed* where the whole interval says so, and *not settled* where it lies inside.",
+        "*Too noisy*: the same thing, measured twice in that run, gave different times.",
         (
             "A load average much above the number of busy threads means that other work took part of the machine: then "
             "only ratios mean something, and those with a wide interval little."
@@ -64,12 +65,12 @@ def _introduction(found: dict[str, Document]) -> str:
 def _targets(found: dict[str, Document]) -> str:
     lines = ["## Targets", "", "| what | aim | measured | verdict |", "|---|---|---|---|"]
     for document in found.values():
-        noisy = " (noisy: the same thing measured twice differed)" if document.get("noisy") else ""
+        note = " (a quick try)" if document.get("quick") else ""
         for target in document["targets"]:
             sign = "at least" if target["at_least"] else "at most"
             lines.append(
                 f"| {target['what']} | {sign} {target['aim']:g} | {_figures(target['ratio'])} "
-                f"| {target['verdict']}{noisy} |"
+                f"| {target['verdict']}{note} |"
             )
     return "\n".join([*lines, ""])
 

@@ -73,6 +73,14 @@ def test_a_ratio_ignores_rounds_in_which_the_machine_was_slow() -> None:
     assert ratio == Estimate(1.5, 1.5, 1.5)
 
 
+def test_a_ratio_is_taken_round_by_round() -> None:
+    """Three rounds of ten in which one side was hit alone don't move it, though the pooled medians are as 0.97 to 1."""
+    load = np.arange(1.0, 11.0)[:, None]
+    hit = np.where(np.arange(10) < 3, 10.0, 1.0)[:, None]
+
+    assert paired_ratio(3 * load, 2 * load * hit).value == pytest.approx(1.5)
+
+
 def test_every_arm_has_one_turn_in_each_round() -> None:
     """The order changes, and no arm follows itself in a round."""
     seen: list[str] = []
