@@ -21,6 +21,7 @@ EXIT_INTERNAL: Final = 70
 """A fault of Torchstone's own (EX_SOFTWARE of BSD's sysexits.h), so that it can't be taken for a failed check."""
 
 _RUNTIME_COMMANDS: Final = {
+    "diagnose": "torchstone_runtime.cli.diagnose:diagnose",
     "evaluate": "torchstone_runtime.cli.evaluate:evaluate",
     "inspect": "torchstone_runtime.cli.inspect:inspect",
     "predict": "torchstone_runtime.cli.predict:predict",
@@ -37,6 +38,7 @@ _ORDER: Final = (
     "inspect",
     "evaluate",
     "predict",
+    "diagnose",
 )
 
 

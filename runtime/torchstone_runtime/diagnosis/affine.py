@@ -1,0 +1,85 @@
+"""Least squares of a tensor against the planes of a picture."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from torchstone_runtime.diagnosis.result import Float64Array
+
+_UNRELATED: Final = 128.0
+"""Gray levels charged where a constant plane would have to explain values that vary."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Moments:
+    """Means, variances and covariances of tensor channels [T] and picture planes [P]; count is of pixels."""
+
+    tensor_mean: Float64Array
+    tensor_variance: Float64Array
+    plane_mean: Float64Array
+    plane_variance: Float64Array
+    covariance: Float64Array
+    count: int
+
+    @classmethod
+    def of(cls, tensor: Float64Array, planes: Float64Array) -> "Moments":
+        """Compute those of [T, h, w] and [P, h, w]."""
+        flat, picture = tensor.reshape(len(tensor), -1), planes.reshape(len(planes), -1)
+        means, plane_means = flat.mean(axis=1), picture.mean(axis=1)
+        flat, picture = flat - means[:, None], picture - plane_means[:, None]
+        count = flat.shape[1]
+        variance, plane_variance = (flat**2).mean(axis=1), (picture**2).mean(axis=1)
+        # What is left of a constant channel's variance after rounding is none.
+        variance[variance <= 1e-14 * (means**2)] = 0
+        plane_variance[plane_variance <= 1e-14 * (plane_means**2)] = 0
+        return cls(means, variance, plane_means, plane_variance, flat @ picture.T / count, count)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class AffineFit:
+    """tensor = gain * plane + offset, channel by channel.
+
+    Attributes:
+        gain, offset: [T].
+        residual: root mean square of what is left, in gray levels of the picture.
+        contrast: root mean square of the picture about its mean, in gray levels.
+        plane_mean, plane_variance: [T], of the planes that the channels were fitted to.
+        count: pixels a channel.
+    """
+
+    gain: Float64Array
+    offset: Float64Array
+    residual: float
+    contrast: float
+    plane_mean: Float64Array
+    plane_variance: Float64Array
+    count: int
+
+    @property
+    def related(self) -> bool:
+        """Whether the tensor clearly shows the picture: a correlation above one half."""
+        return self.contrast > 0 and self.residual < 0.85 * self.contrast
+
+
+def fit(moments: Moments, planes: tuple[int, ...]) -> AffineFit:
+    """Fit each channel of the tensor to the plane that `planes` gives it."""
+    chosen: npt.NDArray[np.intp] = np.asarray(planes)
+    means, variances = moments.plane_mean[chosen], moments.plane_variance[chosen]
+    covariance = moments.covariance[np.arange(len(chosen)), chosen]
+    product = variances * moments.tensor_variance
+    # Correlation is symmetric: neither a constant tensor nor a constant picture passes as a perfect fit of the other.
+    explained = np.divide(covariance**2, product, out=np.zeros_like(product), where=product > 0)
+    left = np.clip(1 - explained, 0, None) * variances
+    left[(variances == 0) & (moments.tensor_variance > 0)] = _UNRELATED**2
+    gain = np.divide(covariance, variances, out=np.zeros_like(covariance), where=variances > 0)
+    return AffineFit(
+        gain=gain,
+        offset=moments.tensor_mean - gain * means,
+        residual=float(np.sqrt(left.mean())),
+        contrast=float(np.sqrt(variances.mean())),
+        plane_mean=means,
+        plane_variance=variances,
+        count=moments.count,
+    )
