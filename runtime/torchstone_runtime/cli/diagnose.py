@@ -39,8 +39,8 @@ def diagnose(
 ) -> None:
     """Name what a preprocessing written elsewhere does wrong, from its tensor of a golden image of BUNDLE.
 
-    The images are the array `images` of the bundle's golden.npz (uint8, N x C x H x W). Raw pixels and normalised values
-    are both accepted. Exit code 1 where a mistake is found, or none that is known explains the tensor.
+    The images are the array `images` of the bundle's golden.npz (uint8, N x C x H x W). Raw pixels and normalised
+    values are both accepted. Exit code 1 where a mistake is found, or none that is known explains the tensor.
     """
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
@@ -76,15 +76,16 @@ def _classes(
 ) -> dict[str, Any]:
     from torchstone_runtime.diagnosis.model_input import as_pixels  # noqa: PLC0415 - --help must not load NumPy
 
-    pixels = as_pixels(tensor, found.stage, classifier.input_spec)
-    classes: dict[str, Any] = {}
-    for key, image in (("expected", golden), ("for_this_tensor", pixels)):
-        if image is None:
-            classes[key] = None
-        else:
-            answer = classifier.predict(image)
-            classes[key] = {"class": answer.labels[0], "probability": float(answer.confidences[0])}
+    classes: dict[str, Any] = {"expected": _answer(classifier, golden), "for_this_tensor": None}
+    if (given := as_pixels(tensor, found.stage, classifier.input_spec)) is not None:
+        pixels, clipped = given
+        classes["for_this_tensor"] = {**_answer(classifier, pixels), "share_clipped": clipped}
     return {"classes": classes}
+
+
+def _answer(classifier: "Classifier", pixels: "Uint8Array") -> dict[str, Any]:
+    answer = classifier.predict(pixels)
+    return {"class": answer.labels[0], "probability": float(answer.confidences[0])}
 
 
 def _right_constants(spec: "InputSpec") -> dict[str, list[float]]:
@@ -114,7 +115,7 @@ def _verdict(found: "Diagnosis") -> list[str]:
     if found.right:
         return [
             "No mistake in the values: they are those that the model computes inside its graph.",
-            "But the graph takes raw uint8 pixels; it normalises them itself, so this tensor would be normalised twice.",
+            "But the graph takes raw uint8 pixels and normalises them itself: this tensor would be normalised twice.",
         ]
     stage = [] if found.stage == "unknown" else [f"stage    {found.stage}; the graph takes raw uint8 pixels"]
     return [*(f"mistake  {mistake.code}: {mistake.text}" for mistake in found.mistakes), *stage]
@@ -125,7 +126,9 @@ def _describe_classes(classes: dict[str, Any]) -> list[str]:
     lines = [f"expected {expected['class']} {expected['probability']:.4f}"]
     if given is None:
         return [*lines, "given    can't be run: its shape or its values are not what the graph can be given"]
-    return [*lines, f"given    {given['class']} {given['probability']:.4f}"]
+    clipped = given["share_clipped"]
+    limit = f" ({clipped:.0%} of the values are beyond what pixels can express, and were clipped)" if clipped else ""
+    return [*lines, f"given    {given['class']} {given['probability']:.4f}{limit}"]
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -14,7 +14,10 @@ _UNRELATED: Final = 128.0
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Moments:
-    """Means, variances and covariances of tensor channels [T] and picture planes [P]; count is of pixels."""
+    """Means, variances and covariances of tensor channels [T] and picture planes [P]; count is of pixels.
+
+    `rounding` is the largest error that the tensor's precision causes.
+    """
 
     tensor_mean: Float64Array
     tensor_variance: Float64Array
@@ -22,9 +25,10 @@ class Moments:
     plane_variance: Float64Array
     covariance: Float64Array
     count: int
+    rounding: float
 
     @classmethod
-    def of(cls, tensor: Float64Array, planes: Float64Array) -> "Moments":
+    def of(cls, tensor: Float64Array, planes: Float64Array, rounding: float) -> "Moments":
         """Compute those of [T, h, w] and [P, h, w]."""
         flat, picture = tensor.reshape(len(tensor), -1), planes.reshape(len(planes), -1)
         means, plane_means = flat.mean(axis=1), picture.mean(axis=1)
@@ -34,7 +38,7 @@ class Moments:
         # What is left of a constant channel's variance after rounding is none.
         variance[variance <= 1e-14 * (means**2)] = 0
         plane_variance[plane_variance <= 1e-14 * (plane_means**2)] = 0
-        return cls(means, variance, plane_means, plane_variance, flat @ picture.T / count, count)
+        return cls(means, variance, plane_means, plane_variance, flat @ picture.T / count, count, rounding)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,6 +51,7 @@ class AffineFit:
         contrast: root mean square of the picture about its mean, in gray levels.
         plane_mean, plane_variance: [T], of the planes that the channels were fitted to.
         count: pixels a channel.
+        rounding: largest error that the tensor's precision causes, in gray levels.
     """
 
     gain: Float64Array
@@ -56,11 +61,29 @@ class AffineFit:
     plane_mean: Float64Array
     plane_variance: Float64Array
     count: int
+    rounding: float
 
     @property
     def related(self) -> bool:
         """Whether the tensor clearly shows the picture: a correlation above one half."""
         return self.contrast > 0 and self.residual < 0.85 * self.contrast
+
+
+def rounding_of(values: Float64Array, dtype: npt.DTypeLike) -> float:
+    """Return the largest error that rounding to the precision of these values causes: float16, bfloat16 or float32.
+
+    A tensor that was float16 or bfloat16 once is told by its values, whatever type it was saved as.
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind != "f":
+        return 0.0
+    largest = float(np.abs(values).max())
+    single = values.astype(np.float32)
+    if (single.view(np.uint32) & 0xFFFF == 0).all():
+        return largest * 2.0**-9  # bfloat16 keeps 8 bits
+    with np.errstate(over="ignore"):
+        is_half = (single.astype(np.float16) == single).all()
+    return largest * (2.0**-11 if is_half else 2.0**-24)
 
 
 def fit(moments: Moments, planes: tuple[int, ...]) -> AffineFit:
@@ -82,4 +105,5 @@ def fit(moments: Moments, planes: tuple[int, ...]) -> AffineFit:
         plane_mean=means,
         plane_variance=variances,
         count=moments.count,
+        rounding=moments.rounding / max(float(np.abs(gain).max()), 1e-300),
     )

@@ -67,7 +67,7 @@ def with_values(
     return found
 
 
-def choose(explanations: list[Explanation], spec: InputSpec, *, picture_given: bool) -> Diagnosis:
+def choose(explanations: list[Explanation], *, picture_given: bool) -> Diagnosis:
     """Return the simplest explanation, with those as simple and the mistakes that would not show."""
     ordered = sorted(explanations, key=lambda one: (one.cost, one.fit.residual))
     best = ordered[0]

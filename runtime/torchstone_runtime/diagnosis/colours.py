@@ -1,6 +1,7 @@
 """Mistakes with channels: their order, gray instead of colour, another colour space."""
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
 from typing import Final
 
@@ -41,19 +42,20 @@ def planes_of(pixels: Float64Array) -> Float64Array:
     return np.concatenate([pixels, np.stack(list(gray_planes(pixels).values())), *others])
 
 
-def pairings(picture_channels: int, tensor_channels: int) -> list[Pairing]:
+@cache
+def pairings(picture_channels: int, tensor_channels: int) -> tuple[Pairing, ...]:
     """Return the hypotheses for a tensor of so many channels and a picture of so many; the right one first."""
     if picture_channels == 1:
         if tensor_channels == 1:
-            return [Pairing((0,))]
+            return (Pairing((0,)),)
         text = f"The tensor has {tensor_channels} channels; the model takes one (gray)."
-        return [Pairing((0,) * tensor_channels, (Mistake("channels", text),))]
+        return (Pairing((0,) * tensor_channels, (Mistake("channels", text),)),)
     if tensor_channels == 1:
-        return [
+        return tuple(
             Pairing((3 + index,), (Mistake("grayscale", f"Converted to gray ({name}); the model takes colour."),))
             for index, name in enumerate(_GRAYS)
-        ]
-    return [Pairing((0, 1, 2)), *_orders(), *_gray_threefold(), *_other_spaces()]
+        )
+    return (Pairing((0, 1, 2)), *_orders(), *_gray_threefold(), *_other_spaces())
 
 
 def _orders() -> list[Pairing]:

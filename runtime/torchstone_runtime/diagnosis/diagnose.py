@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from torchstone_runtime.diagnosis.affine import AffineFit, Moments, fit
+from torchstone_runtime.diagnosis.affine import AffineFit, Moments, fit, rounding_of
 from torchstone_runtime.diagnosis.answer import Explanation, choose, none_found, unusable, with_values
 from torchstone_runtime.diagnosis.colours import pairings, planes_of
 from torchstone_runtime.diagnosis.geometry import View, cropped, shifted, turned
@@ -27,6 +27,9 @@ EXACT: Final = 0.75
 _AS_GOOD: Final = 1.15
 _AS_GOOD_LEVELS: Final = 0.05
 _MAX_MISTAKES: Final = 3
+_USUAL_PLANES: Final = frozenset({(0,), (0, 0, 0), (0, 1, 2), (2, 1, 0)})
+_LIKELIEST: Final = 6
+"""Best candidates of the plain comparison whose turns and channel orders are tried with everything else."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -37,7 +40,7 @@ class Candidate:
     mistakes: tuple[Mistake, ...]
     planes: tuple[int, ...]
     pixels: Float64Array
-    values: Float64Array
+    turn: int
 
 
 def diagnose(tensor: npt.NDArray[Any], golden: Uint8Array, spec: InputSpec, picture: Path | None = None) -> Diagnosis:
@@ -60,51 +63,72 @@ def diagnose(tensor: npt.NDArray[Any], golden: Uint8Array, spec: InputSpec, pict
     found = readings(tensor, spec)
     if (diagnosis := unusable(tensor, found, spec)) is not None:
         return diagnosis
+    search = _Search(found, rounding_of(found[0].values, tensor.dtype))
     right = View(golden.astype(np.float64))
-    candidates = list(_compare(found, [right, *turned(right)]))
-    if _best(candidates).fit.residual > EXACT:
-        candidates += _compare(found, _further(found, right, spec, picture))
-    if (best := _best(candidates)).fit.residual > EXACT and picture is not None:
-        views = [one for view in picture_views(picture, spec) for one in turned(view)]
-        candidates += _compare(found, views)
-        best = _best(candidates)
-    explanations = _explanations(candidates, best.fit.residual, spec, tensor.dtype)
+    search.compare(turned(right))
+    if search.best.fit.residual > EXACT:
+        ways = search.narrow()
+        search.compare(_distorted(found, right, spec, ways))
+        if picture is not None:
+            search.compare(one for view in picture_views(picture, spec) for one in turned(view, ways))
+    best = search.best
+    explanations = _explanations(search.candidates, best.fit.residual, spec, tensor.dtype)
     if best.fit.residual > EXACT and (exact := list(_lossy(found, right, spec, tensor.dtype))):
         explanations = exact
     if not explanations:
         return none_found(best.fit)
-    return choose(explanations, spec, picture_given=picture is not None)
+    return choose(explanations, picture_given=picture is not None)
 
 
-def _further(found: list[Reading], right: View, spec: InputSpec, picture: Path | None) -> Iterator[View]:
-    yield from bent(right)
-    flipped = [right, *turned(right)]
-    for reading in found:
-        for view in flipped:
+class _Search:
+    """Collects what readings of the tensor and views of the picture leave unexplained."""
+
+    def __init__(self, found: list[Reading], rounding: float) -> None:
+        self.candidates: list[Candidate] = []
+        self._readings = found
+        self._rounding = rounding
+        self._planes: set[tuple[int, ...]] | None = None
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate that leaves least, with the fewest mistakes among equals."""
+        return min(self.candidates, key=lambda candidate: (candidate.fit.residual, len(candidate.mistakes)))
+
+    def narrow(self) -> set[int]:
+        """Compare only the likeliest pairings of channels from here on, and return the likeliest turns."""
+        likeliest = sorted(self.candidates, key=lambda candidate: candidate.fit.residual)[:_LIKELIEST]
+        self._planes = _USUAL_PLANES | {candidate.planes for candidate in likeliest}
+        return {0, *(candidate.turn for candidate in likeliest)}
+
+    def compare(self, views: Iterable[View]) -> None:
+        """Fit every reading to every view, in every pairing of channels."""
+        for view in views:
+            # The planes of other colour spaces cost more than all else: not again where none of them is likely.
+            usual = self._planes is not None and max(map(max, self._planes)) < len(view.pixels)
+            planes = view.pixels if usual else planes_of(view.pixels)
+            for reading in self._readings:
+                values = reading.values[:, *view.window]
+                if values.shape[1:] == planes.shape[1:]:
+                    self._fit(view, reading, values, planes)
+
+    def _fit(self, view: View, reading: Reading, values: Float64Array, planes: Float64Array) -> None:
+        moments = Moments.of(values, planes, self._rounding)
+        for pairing in pairings(len(view.pixels), len(values)):
+            mistakes = (*reading.mistakes, *view.mistakes, *pairing.mistakes)
+            same_kind = self._planes is None or pairing.planes in self._planes
+            if len(mistakes) <= _MAX_MISTAKES and same_kind:
+                fitted = fit(moments, pairing.planes)
+                self.candidates.append(Candidate(fitted, mistakes, pairing.planes, planes, view.turn))
+
+
+def _distorted(found: list[Reading], right: View, spec: InputSpec, ways: set[int]) -> Iterator[View]:
+    yield from (one for view in bent(right) for one in turned(view, ways))
+    for view in turned(right):
+        for reading in found:
             if view.pixels.shape[1:] == reading.values.shape[1:]:
                 yield from shifted(reading.values, view)
     for view in cropped(right.pixels, spec):
-        yield from (view, *turned(view)) if max(spec.height, spec.width) <= 64 else (view,)  # noqa: PLR2004
-    if picture is not None:
-        yield from picture_views(picture, spec)
-
-
-def _compare(found: list[Reading], views: Iterable[View]) -> Iterator[Candidate]:
-    for view in views:
-        planes = planes_of(view.pixels)
-        for reading in found:
-            values = reading.values[:, *view.window]
-            if values.shape[1:] != planes.shape[1:]:
-                continue
-            moments = Moments.of(values, planes)
-            for pairing in pairings(len(view.pixels), len(values)):
-                mistakes = (*reading.mistakes, *view.mistakes, *pairing.mistakes)
-                if len(mistakes) <= _MAX_MISTAKES:
-                    yield Candidate(fit(moments, pairing.planes), mistakes, pairing.planes, planes, values)
-
-
-def _best(candidates: list[Candidate]) -> Candidate:
-    return min(candidates, key=lambda candidate: (candidate.fit.residual, len(candidate.mistakes)))
+        yield from turned(view, ways)
 
 
 def _explanations(
@@ -122,20 +146,22 @@ def _explanations(
 
 
 def _is_shown(fitted: AffineFit) -> bool:
-    # 0.2 of the contrast is a correlation of 0.98; a picture without any contrast must fit exactly.
-    return fitted.residual <= max(EXACT, 0.2 * fitted.contrast) if fitted.contrast else fitted.residual == 0
+    # 0.3 of the contrast is a correlation of 0.95; a picture without any contrast must fit exactly.
+    return fitted.residual <= max(EXACT, 0.3 * fitted.contrast) if fitted.contrast else fitted.residual == 0
 
 
 def _lossy(found: list[Reading], right: View, spec: InputSpec, dtype: np.dtype[Any]) -> Iterator[Explanation]:
-    for view in (right, *turned(right)):
+    for view in turned(right):
         planes = planes_of(view.pixels)
         for reading in found:
             if reading.values.shape[1:] != planes.shape[1:]:
                 continue
             for pairing in pairings(len(view.pixels), len(reading.values)):
+                if pairing.planes not in _USUAL_PLANES and len(reading.values) > 1:
+                    continue
                 pixels = planes[list(pairing.planes)]
                 known = Chains.of(spec, len(pixels), dtype)
-                fitted = fit(Moments.of(reading.values, planes), pairing.planes)
+                fitted = fit(Moments.of(reading.values, planes, 0.0), pairing.planes)
                 for chain, mistake in lossy(reading.values, pixels, known.all):
                     mistakes = (*reading.mistakes, *view.mistakes, *pairing.mistakes, *chain.mistakes, mistake)
                     yield Explanation(mistakes, chain.stage, fitted, exact=True)

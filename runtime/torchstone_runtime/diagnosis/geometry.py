@@ -1,6 +1,6 @@
 """Mistakes of place: turned, mirrored, shifted, cropped or padded versions of a picture of the model's size."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ FILTERS: Final = {
     "hamming": Image.Resampling.HAMMING,
 }
 _TURNS: Final[tuple[tuple[str, str, Callable[[Float64Array], Float64Array]], ...]] = (
+    ("", "", lambda x: x),
     ("flipped-horizontally", "Mirrored: left and right are swapped.", lambda x: x[:, :, ::-1]),
     ("flipped-vertically", "Upside down: top and bottom are swapped.", lambda x: x[:, ::-1]),
     ("rotated-180", "Rotated by 180 degrees.", lambda x: x[:, ::-1, ::-1]),
@@ -38,17 +39,21 @@ class View:
     """A picture as a mistake would show it: float64 [C, H, W] in gray levels.
 
     `window` is the part of the tensor that `pixels` is compared with: of a shifted picture, where both have pixels.
+    `turn` says which of the eight ways of `turned` it is.
     """
 
     pixels: Float64Array
     mistakes: tuple[Mistake, ...] = ()
     window: Window = WHOLE
+    turn: int = 0
 
 
-def turned(view: View) -> Iterator[View]:
-    """Yield the view turned and mirrored in the seven other ways."""
-    for code, text, turn in _TURNS:
-        yield View(turn(view.pixels), (*view.mistakes, Mistake(code, text)))
+def turned(view: View, ways: Iterable[int] = range(8)) -> Iterator[View]:
+    """Yield the view turned and mirrored in these of the eight ways; 0 leaves it as it is."""
+    for way in ways:
+        code, text, turn = _TURNS[way]
+        mistakes = (*view.mistakes, Mistake(code, text)) if way else view.mistakes
+        yield View(turn(view.pixels), mistakes, turn=way)
 
 
 def shifted(tensor: Float64Array, view: View) -> Iterator[View]:
@@ -77,7 +82,7 @@ def _moved(view: View, down: int, right: int) -> View:
     directions = [f"{abs(down)} down" if down > 0 else f"{abs(down)} up"] if down else []
     directions += [f"{abs(right)} to the right" if right > 0 else f"{abs(right)} to the left"] if right else []
     mistake = Mistake("shifted", f"Shifted by {' and '.join(directions)} (pixels), as a padding on one side does.")
-    return View(kept, (*view.mistakes, mistake), window)
+    return View(kept, (*view.mistakes, mistake), window, view.turn)
 
 
 def resized(pixels: Float64Array, spec: InputSpec, name: str, box: tuple[float, float, float, float]) -> Float64Array:

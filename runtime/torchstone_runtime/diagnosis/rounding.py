@@ -50,12 +50,12 @@ def bent(view: View) -> Iterator[View]:
     """Yield the view with other gray levels: read as signed bytes, or its gamma undone."""
     x = view.pixels
     text = "The pixels were read as signed bytes: those above 127 are negative."
-    yield View(np.where(x > 127, x - 256, x), (*view.mistakes, Mistake("dtype", text)))  # noqa: PLR2004 - int8
+    yield View(np.where(x > 127, x - 256, x), (*view.mistakes, Mistake("dtype", text)), turn=view.turn)  # noqa: PLR2004 - int8
     unit = x / 255
     linear = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)  # noqa: PLR2004 - IEC 61966-2-1
     text = "The gray levels were changed by a gamma curve; the model takes them as they are in the file."
     for curve in (linear, unit**2.2, unit ** (1 / 2.2)):
-        yield View(curve * 255, (*view.mistakes, Mistake("gamma", text)))
+        yield View(curve * 255, (*view.mistakes, Mistake("gamma", text)), turn=view.turn)
 
 
 def _share(agree: npt.NDArray[Any]) -> float:

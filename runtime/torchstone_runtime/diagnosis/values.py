@@ -133,4 +133,5 @@ def agrees(fit: AffineFit, chain: Chain) -> bool:
     middle = error * fit.plane_mean + chain.offset - fit.offset
     difference = np.sqrt(((error**2 * fit.plane_variance + middle**2) / wanted**2).mean())
     # The fitted line is off by about residual / sqrt(n); noise of compression is correlated, so this is generous.
-    return bool(difference <= _SAME + 6 * fit.residual / np.sqrt(fit.count))
+    # Rounding is no noise: in a flat background it is the same everywhere.
+    return bool(difference <= _SAME + fit.rounding + 6 * fit.residual / np.sqrt(fit.count))
