@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from torchstone_runtime.errors import UsageError
+from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.images import Uint8Array
 
 Float32Array = npt.NDArray[np.float32]
@@ -51,13 +51,13 @@ class Engine:
 
         Raises:
             UsageError: it is closed.
+            BundleError: the model fails, or gives outputs of another shape.
         """
         if self._session is None:
             raise UsageError("This classifier is closed.", "Load it again with Classifier.load.")
         count = len(images)
         if 0 < count <= self.tile:
-            logits, probabilities = self._session.run(_OUTPUTS, {_INPUT: images})
-            return logits, probabilities
+            return self._call(self._session, images)
         logits = np.empty((count, self.num_classes), dtype=np.float32)
         probabilities = np.empty_like(logits)
         starts = range(0, count, self.tile)
@@ -76,7 +76,21 @@ class Engine:
 
     def _run_tile(self, images: Uint8Array, start: int, logits: Float32Array, probabilities: Float32Array) -> None:
         tile = slice(start, start + self.tile)
-        logits[tile], probabilities[tile] = self._session.run(_OUTPUTS, {_INPUT: images[tile]})
+        logits[tile], probabilities[tile] = self._call(self._session, images[tile])
+
+    def _call(self, session: Any, images: Uint8Array) -> Outputs:  # noqa: ANN401 - onnxruntime ships no types
+        try:
+            logits, probabilities = session.run(_OUTPUTS, {_INPUT: images})
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own.
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise BundleError(
+                f"ONNX Runtime cannot run the model on {len(images)} images: {reason}",
+                "The file asks for more memory than there is, or was not exported by Torchstone.",
+            ) from error
+        expected = (len(images), self.num_classes)
+        if logits.shape != expected or probabilities.shape != expected:
+            raise BundleError(f"The model gives {logits.shape} for {len(images)} images, expected {expected}.")
+        return logits, probabilities
 
 
 def _finish(futures: list[Future[None]]) -> None:

@@ -97,7 +97,7 @@ class _Search:
     def narrow(self) -> set[int]:
         """Compare only the likeliest pairings of channels from here on, and return the likeliest turns."""
         likeliest = sorted(self.candidates, key=lambda candidate: candidate.fit.residual)[:_LIKELIEST]
-        self._planes = _USUAL_PLANES | {candidate.planes for candidate in likeliest}
+        self._planes = {*_USUAL_PLANES, *(candidate.planes for candidate in likeliest)}
         return {0, *(candidate.turn for candidate in likeliest)}
 
     def compare(self, views: Iterable[View]) -> None:

@@ -65,14 +65,14 @@ def _crops(original: Float64Array, spec: InputSpec) -> Iterator[View]:
     _, height, width = original.shape
     for name in dict.fromkeys((spec.resample, *FILTERS)):
         other = () if name == spec.resample else (_filter_mistake(name, spec),)
-        for part_y, part_x, how in _parts(height, width, spec):
+        for part_y, part_x, how in _parts(height, width, spec, finely=name in (spec.resample, "bicubic")):
             top, left = height * (1 - part_y) / 2, width * (1 - part_x) / 2
             text = f"Cropped: {how}; the model takes the whole picture, stretched."
             view = resized(original, spec, name, (left, top, width - left, height - top))
             yield View(view, (Mistake("cropped", text), *other))
 
 
-def _parts(height: int, width: int, spec: InputSpec) -> Iterator[tuple[float, float, str]]:
+def _parts(height: int, width: int, spec: InputSpec, *, finely: bool) -> Iterator[tuple[float, float, str]]:
     """Yield the parts of height and width that are kept, with a description."""
     scale = min(height / spec.height, width / spec.width)
     for enlarged in _ENLARGED:
@@ -81,7 +81,7 @@ def _parts(height: int, width: int, spec: InputSpec) -> Iterator[tuple[float, fl
             yield kept_y, kept_x, f"the middle {kept_y:.0%} of the height and {kept_x:.0%} of the width, aspect kept"
         if enlarged != 1 and kept_y != kept_x:
             yield 1 / enlarged, 1 / enlarged, f"the middle {1 / enlarged:.0%} of both sides"
-    for percent in range(60, 100, 2):
+    for percent in range(60, 100, 2) if finely else ():
         yield percent / 100, percent / 100, f"the middle {percent}% of both sides"
     if height >= spec.height and width >= spec.width:
         yield spec.height / height, spec.width / width, "cut out without resizing"

@@ -17,6 +17,9 @@ from torchstone_runtime.input_spec import InputSpec
 FULL_RANGE: Final = 255.0
 _SAME: Final = 0.05
 """Gray levels below which two chains are one: constants written with fewer digits differ by less."""
+_ROUNDING: Final = 0.75
+_NOT_RANDOM: Final = 0.35
+"""Share of a residual above `_ROUNDING` gray levels by which gain and offset may be off."""
 
 _INVERTED: Final = Mistake("inverted", "Inverted: the negative of the picture, 255 - pixel.")
 _SCALES: Final[tuple[tuple[float, Mistake | None], ...]] = (
@@ -132,6 +135,8 @@ def agrees(fit: AffineFit, chain: Chain) -> bool:
     error, wanted = chain.gain - fit.gain, np.abs(chain.gain)
     middle = error * fit.plane_mean + chain.offset - fit.offset
     difference = np.sqrt(((error**2 * fit.plane_variance + middle**2) / wanted**2).mean())
-    # The fitted line is off by about residual / sqrt(n); noise of compression is correlated, so this is generous.
-    # Rounding is no noise: in a flat background it is the same everywhere.
-    return bool(difference <= _SAME + fit.rounding + 6 * fit.residual / np.sqrt(fit.count))
+    # The fitted line is off by about residual / sqrt(n). What compression or another filter changes goes with the
+    # picture itself (softer edges look like a smaller gain), so beyond rounding a share of it is allowed for.
+    noise = fit.residual * (6 / np.sqrt(fit.count) if fit.residual < _ROUNDING else _NOT_RANDOM)
+    # Rounding of half precision is no noise: in a flat background it is the same everywhere.
+    return bool(difference <= _SAME + fit.rounding + noise)
