@@ -1,6 +1,6 @@
 """How often `torchstone diagnose` names the mistake that was made, and how often it accuses a right tensor.
 
-Run: TORCHSTONE_DATA=DIR python benchmarks/diagnose_rate.py [--images 24] [--part measure|develop]
+Run: TORCHSTONE_DATA=DIR python benchmarks/diagnose_rate.py [--images 9] [--part measure|develop]
 
 The mistakes are made by PyTorch, torchvision, Pillow and NumPy as somebody would make them by accident, not by the code
 that looks for them. `develop` takes other images than `measure`; only the former were looked at while the search was
@@ -304,7 +304,7 @@ def report(part: str, results: list[tuple[Case, str]], seconds: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--images", type=int, default=24)
+    parser.add_argument("--images", type=int, default=9)
     parser.add_argument("--part", choices=("measure", "develop"), default="measure")
     arguments = parser.parse_args()
     started = time.perf_counter()

@@ -124,7 +124,7 @@ def test_a_model_that_onnx_runtime_cannot_read_is_refused(bundle_copy: Path, edi
     """Also when the manifest agrees with the damage."""
     (bundle_copy / "model.onnx").write_bytes(b"not a model")
     edit_manifest(bundle_copy, lambda _: None)
-    with pytest.raises(BundleError, match="cannot load the model"):
+    with pytest.raises(BundleError, match="not an ONNX file"):
         Classifier.load(bundle_copy)
 
 

@@ -14,6 +14,7 @@ import click
 
 from torchstone_runtime import __version__
 from torchstone_runtime.errors import OutputError, TorchstoneError, suggestion
+from torchstone_runtime.text import showable
 
 COMMAND_GROUP: Final = "torchstone.commands"
 EXIT_INTERRUPTED: Final = 130
@@ -134,7 +135,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:  # noqa: PLR0911 - an exi
 def _report(error: TorchstoneError, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    click.echo(f"Error: {error}", err=True)
+    # A file that comes from elsewhere may have put anything into its names.
+    click.echo("Error: " + "\n".join(map(showable, str(error).split("\n"))), err=True)
     return error.exit_code
 
 
