@@ -1,6 +1,6 @@
 """How often `torchstone diagnose` names the mistake that was made, and how often it accuses a right tensor.
 
-Run: TORCHSTONE_DATA=DIR python benchmarks/diagnose_rate.py [--images 9] [--part measure|develop]
+Run: TORCHSTONE_DATA=DIR python benchmarks/diagnose_rate.py [--images 6] [--part measure|develop]
 
 The mistakes are made by PyTorch, torchvision, Pillow and NumPy as somebody would make them by accident, not by the code
 that looks for them. `develop` takes other images than `measure`; only the former were looked at while the search was
@@ -252,7 +252,7 @@ def all_cases(part: str, count: int, folder: Path) -> Iterator[Case]:
             for m, s in (IMAGENET, ((0.5,) * 3, (0.5,) * 3))
         ]
         yield from cases_of(name, images, specs)
-    yield from picture_cases(folder, photos(part, max(4, count // 3), (180, 240)), 64)
+    yield from picture_cases(folder, photos(part, max(3, count // 3), (180, 240)), 64)
 
 
 def rows(counts: dict[tuple[str, ...], list[str]]) -> list[str]:
@@ -304,7 +304,7 @@ def report(part: str, results: list[tuple[Case, str]], seconds: float) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--images", type=int, default=9)
+    parser.add_argument("--images", type=int, default=6)
     parser.add_argument("--part", choices=("measure", "develop"), default="measure")
     arguments = parser.parse_args()
     started = time.perf_counter()

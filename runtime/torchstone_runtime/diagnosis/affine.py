@@ -11,6 +11,8 @@ from torchstone_runtime.diagnosis.result import Float64Array
 _UNRELATED: Final = 128.0
 """Gray levels charged where a constant plane would have to explain values that vary."""
 
+_COLORS: Final = 3
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Moments:
@@ -97,11 +99,14 @@ def fit(moments: Moments, planes: tuple[int, ...]) -> AffineFit:
     left = np.clip(1 - explained, 0, None) * variances
     left[(variances == 0) & (moments.tensor_variance > 0)] = _UNRELATED**2
     gain = np.divide(covariance, variances, out=np.zeros_like(covariance), where=variances > 0)
+    contrast = float(np.sqrt(variances.mean()))
+    # In the gray levels of the picture, also for planes that hardly vary (chroma), which else would fit anything.
+    full = max(contrast, float(np.sqrt(moments.plane_variance[:_COLORS].mean())))
     return AffineFit(
         gain=gain,
         offset=moments.tensor_mean - gain * means,
-        residual=float(np.sqrt(left.mean())),
-        contrast=float(np.sqrt(variances.mean())),
+        residual=float(np.sqrt(left.mean())) * (full / contrast if contrast else 1),
+        contrast=full,
         plane_mean=means,
         plane_variance=variances,
         count=moments.count,

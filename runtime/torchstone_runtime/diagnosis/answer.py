@@ -111,14 +111,13 @@ def unusable(tensor: npt.NDArray[Any], found: list[Reading], spec: InputSpec) ->
     return None
 
 
-def none_found(best: AffineFit) -> Diagnosis:
+def none_found(best: AffineFit, *, picture_given: bool) -> Diagnosis:
     """Return that nothing known explains the tensor; whether it shows the picture at all is said."""
     note = "It does not show this image: is it really that of golden image K?"
     if best.related:
-        note = (
-            "It shows this image, but the geometry differs (resized, cropped, rotated or distorted in another way). "
-            "Give the original picture with --image to have resize filters and crops tried."
-        )
+        note = "It shows this image, but the geometry differs (resized, cropped, rotated or distorted in another way)."
+    if not picture_given:
+        note += " Give the original picture with --image to have resize filters and crops tried."
     return Diagnosis(explained=False, mistakes=(), stage="unknown", residual=best.residual, note=note)
 
 

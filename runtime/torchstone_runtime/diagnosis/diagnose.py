@@ -13,7 +13,7 @@ from torchstone_runtime.diagnosis.answer import Explanation, choose, none_found,
 from torchstone_runtime.diagnosis.colours import pairings, planes_of
 from torchstone_runtime.diagnosis.geometry import View, cropped, shifted, turned
 from torchstone_runtime.diagnosis.layouts import Reading, readings
-from torchstone_runtime.diagnosis.picture import check_same_picture, picture_views
+from torchstone_runtime.diagnosis.picture import check_same_picture, decodings, picture_views
 from torchstone_runtime.diagnosis.result import Diagnosis, Float64Array, Mistake
 from torchstone_runtime.diagnosis.rounding import bent, lossy
 from torchstone_runtime.diagnosis.values import Chains
@@ -71,12 +71,15 @@ def diagnose(tensor: npt.NDArray[Any], golden: Uint8Array, spec: InputSpec, pict
         search.compare(_distorted(found, right, spec, ways))
         if picture is not None:
             search.compare(one for view in picture_views(picture, spec) for one in turned(view, ways))
+    elif picture is not None and search.best.mistakes:
+        # On a square image an EXIF rotation that was ignored looks like any other rotation.
+        search.compare(decodings(picture, spec))
     best = search.best
     explanations = _explanations(search.candidates, best.fit.residual, spec, tensor.dtype)
     if best.fit.residual > EXACT and (exact := list(_lossy(found, right, spec, tensor.dtype))):
         explanations = exact
     if not explanations:
-        return none_found(best.fit)
+        return none_found(best.fit, picture_given=picture is not None)
     return choose(explanations, picture_given=picture is not None)
 
 

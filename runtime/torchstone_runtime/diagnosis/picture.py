@@ -43,7 +43,7 @@ def picture_views(path: Path, spec: InputSpec) -> Iterator[View]:
     yield from _filters(original, spec)
     yield from _crops(original, spec)
     yield from _letterboxes(original, spec)
-    yield from _decodings(path, original, spec)
+    yield from decodings(path, spec)
 
 
 def _filters(original: Float64Array, spec: InputSpec) -> Iterator[View]:
@@ -105,7 +105,9 @@ def _letterboxes(original: Float64Array, spec: InputSpec) -> Iterator[View]:
                 yield View(pixels, (mistake, *other))
 
 
-def _decodings(path: Path, original: Float64Array, spec: InputSpec) -> Iterator[View]:
+def decodings(path: Path, spec: InputSpec) -> Iterator[View]:
+    """Yield what mistakes in decoding make of the picture: EXIF ignored, transparency, another conversion to gray."""
+    original = decode_original(path, spec.color).astype(np.float64)
     unturned = decode_original(path, spec.color, upright=False).astype(np.float64)
     if unturned.shape != original.shape or (unturned != original).any():
         mistake = Mistake("exif-ignored", "The EXIF rotation of the file was not applied.")

@@ -18,7 +18,7 @@ FULL_RANGE: Final = 255.0
 _SAME: Final = 0.05
 """Gray levels below which two chains are one: constants written with fewer digits differ by less."""
 _ROUNDING: Final = 0.75
-_NOT_RANDOM: Final = 0.35
+_NOT_RANDOM: Final = 0.5
 """Share of a residual above `_ROUNDING` gray levels by which gain and offset may be off."""
 
 _INVERTED: Final = Mistake("inverted", "Inverted: the negative of the picture, 255 - pixel.")
