@@ -31,7 +31,8 @@ def smooth_picture(height: int, width: int, seed: int = 0) -> Uint8Array:
     waves = [np.sin(generator.uniform(3, 25, 3) @ np.stack([y, x, np.ones_like(x)]).reshape(3, -1)) for _ in range(9)]
     planes = np.stack(waves).reshape(3, 3, height, width).sum(axis=1) * 40 + 128
     planes[:, : height // 3, : width // 2] += np.array([60, -40, 20])[:, None, None]
-    return planes.clip(0, 255).astype(np.uint8)
+    pixels: Uint8Array = planes.clip(0, 255).astype(np.uint8)
+    return pixels
 
 
 PICTURE = smooth_picture(32, 32)

@@ -43,7 +43,7 @@ def model(
     )
     made = helper.make_model(graph, opset_imports=OPSETS, functions=functions)
     made.ir_version = 9
-    return made.SerializeToString()
+    return bytes(made.SerializeToString())
 
 
 def branch(nodes: Sequence[NodeProto], initializers: Sequence[TensorProto] = ()) -> GraphProto:
@@ -71,15 +71,16 @@ def external(location: str) -> TensorProto:
 
 def loop() -> NodeProto:
     """Return a Loop whose condition stays true."""
-    value = [("i", TensorProto.INT64, []), ("on", TensorProto.BOOL, []), ("v", TensorProto.FLOAT, ["N", 2])]
+    value = helper.make_tensor_value_info
     body = helper.make_graph(
         [helper.make_node("Identity", ["on"], ["go"]), helper.make_node("Add", ["v", "v"], ["w2"])],
         "body",
-        [helper.make_tensor_value_info(*one) for one in value],
         [
-            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("w2", TensorProto.FLOAT, ["N", 2]),
+            value("i", TensorProto.INT64, []),
+            value("on", TensorProto.BOOL, []),
+            value("v", TensorProto.FLOAT, ["N", 2]),
         ],
+        [value("go", TensorProto.BOOL, []), value("w2", TensorProto.FLOAT, ["N", 2])],
     )
     return helper.make_node("Loop", ["", "yes", "x"], ["logits"], body=body)
 
