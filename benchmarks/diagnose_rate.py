@@ -14,7 +14,7 @@ import platform
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,9 @@ class Case:
     picture: Path | None = None
 
 
-def normalised(x: Array, spec: InputSpec, mean: Any = None, std: Any = None) -> Array:
+def normalised(
+    x: Array, spec: InputSpec, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+) -> Array:
     mean = spec.mean if mean is None else mean
     std = spec.std if std is None else std
     scaled = torch.from_numpy(np.ascontiguousarray(x)).float() / 255
@@ -281,8 +283,8 @@ def report(part: str, results: list[tuple[Case, str]], seconds: float) -> str:
             "",
             f"Written by `python benchmarks/diagnose_rate.py --part {part}`"
             f" (Python {platform.python_version()}, NumPy {np.__version__}, PyTorch {torch.__version__}).",
-            "Named: exactly the mistakes that were made, and no others, in the first answer. Listed: among equally simple",
-            "answers, or as not visible on this image. Of each three images one went through a JPEG file (quality 90)",
+            "Named: exactly the mistakes that were made, and no others, in the first answer. Listed: among equally",
+            "simple answers, or as not visible on this image. Of each three images one went through a JPEG file (quality 90)",
             "and one is float16. The images are others than those that the search was written with.",
             "",
             f"**{good:,} of {len(wrongly):,} injected mistakes ({good / len(wrongly):.1%}) are named or listed,"

@@ -44,7 +44,8 @@ def from_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], ob
 
 def essentials(content: bytes) -> None:
     """Read a manifest, and the same as metadata of a lone file."""
-    parse_essentials(content.decode("utf-8", "surrogatepass" if content[:1] == b"\xed" else "replace"))
+    with contextlib.suppress(TorchstoneError):
+        parse_essentials(content.decode("utf-8", "surrogateescape"))
     parse_manifest(content)
 
 
