@@ -25,7 +25,7 @@ from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.manifest import parse_essentials
 
 SPEC = InputSpec(color="RGB", height=8, width=8, mean=(0.5,) * 3, std=(0.5,) * 3)
-ABSURD = (None, True, -1, 10**400, 1e308, float("nan"), "\ud800", "\x1b[2J", [], {}, [[]], {"a": {}})
+ABSURD: tuple[Any, ...] = (None, True, -1, 10**400, 1e308, float("nan"), "\ud800", "\x1b[2J", [], {}, [[]], {"a": {}})
 
 
 def places(data: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -11,8 +11,6 @@ from torchstone_runtime.diagnosis.result import Float64Array
 _UNRELATED: Final = 128.0
 """Gray levels charged where a constant plane would have to explain values that vary."""
 
-_COLORS: Final = 3
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Moments:
@@ -88,8 +86,12 @@ def rounding_of(values: Float64Array, dtype: npt.DTypeLike) -> float:
     return largest * (2.0**-11 if is_half else 2.0**-24)
 
 
-def fit(moments: Moments, planes: tuple[int, ...]) -> AffineFit:
-    """Fit each channel of the tensor to the plane that `planes` gives it."""
+def fit(moments: Moments, planes: tuple[int, ...], reference: float = 0.0) -> AffineFit:
+    """Fit each channel of the tensor to the plane that `planes` gives it.
+
+    `reference` is the contrast of the right picture: one of less contrast (chroma, or a gamma curve in the dark) must
+    not fit better for that.
+    """
     chosen: npt.NDArray[np.intp] = np.asarray(planes)
     means, variances = moments.plane_mean[chosen], moments.plane_variance[chosen]
     covariance = moments.covariance[np.arange(len(chosen)), chosen]
@@ -100,8 +102,7 @@ def fit(moments: Moments, planes: tuple[int, ...]) -> AffineFit:
     left[(variances == 0) & (moments.tensor_variance > 0)] = _UNRELATED**2
     gain = np.divide(covariance, variances, out=np.zeros_like(covariance), where=variances > 0)
     contrast = float(np.sqrt(variances.mean()))
-    # In the gray levels of the picture, also for planes that hardly vary (chroma), which else would fit anything.
-    full = max(contrast, float(np.sqrt(moments.plane_variance[:_COLORS].mean())))
+    full = max(contrast, reference)
     return AffineFit(
         gain=gain,
         offset=moments.tensor_mean - gain * means,

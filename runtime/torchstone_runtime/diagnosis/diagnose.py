@@ -63,8 +63,8 @@ def diagnose(tensor: npt.NDArray[Any], golden: Uint8Array, spec: InputSpec, pict
     found = readings(tensor, spec)
     if (diagnosis := unusable(tensor, found, spec)) is not None:
         return diagnosis
-    search = _Search(found, rounding_of(found[0].values, tensor.dtype))
     right = View(golden.astype(np.float64))
+    search = _Search(found, rounding_of(found[0].values, tensor.dtype), _contrast(right))
     search.compare(turned(right))
     if search.best.fit.residual > EXACT:
         ways = search.narrow()
@@ -86,10 +86,11 @@ def diagnose(tensor: npt.NDArray[Any], golden: Uint8Array, spec: InputSpec, pict
 class _Search:
     """Collects what readings of the tensor and views of the picture leave unexplained."""
 
-    def __init__(self, found: list[Reading], rounding: float) -> None:
+    def __init__(self, found: list[Reading], rounding: float, contrast: float) -> None:
         self.candidates: list[Candidate] = []
         self._readings = found
         self._rounding = rounding
+        self._contrast = contrast
         self._planes: set[tuple[int, ...]] | None = None
 
     @property
@@ -120,8 +121,12 @@ class _Search:
             mistakes = (*reading.mistakes, *view.mistakes, *pairing.mistakes)
             same_kind = self._planes is None or pairing.planes in self._planes
             if len(mistakes) <= _MAX_MISTAKES and same_kind:
-                fitted = fit(moments, pairing.planes)
+                fitted = fit(moments, pairing.planes, self._contrast)
                 self.candidates.append(Candidate(fitted, mistakes, pairing.planes, planes, view.turn))
+
+
+def _contrast(view: View) -> float:
+    return float(np.sqrt(view.pixels.var(axis=(1, 2)).mean()))
 
 
 def _distorted(found: list[Reading], right: View, spec: InputSpec, ways: set[int]) -> Iterator[View]:
