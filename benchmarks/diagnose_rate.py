@@ -286,7 +286,7 @@ def report(part: str, results: list[tuple[Case, str]], seconds: float) -> str:
             f"Written by `python benchmarks/diagnose_rate.py --part {part}`:",
             f"Python {platform.python_version()}, NumPy {np.__version__}, PyTorch {torch.__version__}.",
             "Named: exactly the mistakes that were made, no others, in the first answer. Listed: among equally",
-            "simple answers, or as not visible on this image. One image in three was a JPEG file (quality 90) in between,",
+            "simple answers, or as not visible on this image. One image in three went through JPEG (quality 90),",
             "and one is float16. The images are others than those that the search was written with.",
             "",
             f"**{good:,} of {len(wrongly):,} injected mistakes ({good / len(wrongly):.1%}) are named or listed.**",

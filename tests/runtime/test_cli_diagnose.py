@@ -21,7 +21,7 @@ def test_a_mistake_is_named_and_fails(
 ) -> None:
     """With the constants that were used beside the right ones, and what the model makes of it."""
     np.save(tmp_path / "t.npy", (golden / 255 - 0.1307) / 0.3081)
-    arguments = ["diagnose", digits_bundle, "--golden", "0", "--tensor", tmp_path / "t.npy"]
+    arguments: list[str | Path] = ["diagnose", digits_bundle, "--golden", "0", "--tensor", tmp_path / "t.npy"]
     result = run_torchstone(*arguments)
     assert result.returncode == 1, result.stderr
     for text in ("wrong-mean-std", "0.1307", "0.3081", "0.5", "known from MNIST", "expected", "given"):
