@@ -289,7 +289,7 @@ def report(part: str, results: list[tuple[Case, str]], seconds: float) -> str:
             "simple answers, or as not visible on this image. One image in three went through JPEG (quality 90),",
             "and one is float16. The images are others than those that the search was written with.",
             "A first measurement, on other draws, gave 92.1% and accused 4 of 51: after JPEG a gamma curve",
-            "seemed to fit dark photographs better than none. That was mended, and this one took new draws, of the same photographs.",
+            "seemed to fit dark photographs better than none. Mended; this one took new draws of the same photographs.",
             "",
             f"**{good:,} of {len(wrongly):,} injected mistakes ({good / len(wrongly):.1%}) are named or listed.**",
             f"**{exact / len(wrongly):.1%} are named; {accused} of {len(rights):,} right tensors are accused.**",
