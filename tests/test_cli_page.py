@@ -34,4 +34,4 @@ def test_the_help_lists_the_commands_along_the_pipeline() -> None:
     """In the order in which a newcomer meets them."""
     expected = ["quickstart", "train", "recipes", "reproduce", "download", "export"]
 
-    assert [*expected, "verify", "inspect", "evaluate", "predict", "compare", "doctor", "bench"] == COMMANDS
+    assert [*expected, "verify", "inspect", "evaluate", "predict", "compare", "doctor", "bench", "diagnose"] == COMMANDS

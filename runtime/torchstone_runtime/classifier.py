@@ -202,7 +202,7 @@ class Classifier:
             raise UsageError(f"{path} is one file, not a bundle with variants.", "Leave the variant out.")
         content = path.read_bytes()
         opened = open_session(content, provider)
-        metadata = opened.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        metadata = _metadata(opened.session).get(METADATA_KEY)
         if metadata is None:
             raise BundleError(
                 f"{path} does not say what its input and classes are: Torchstone did not export it.",
@@ -340,9 +340,19 @@ def _check_switches(path: Path, *, check_hashes: bool, public_key: str | os.Path
         raise UsageError("A signature holds for a file through its hash.", "Leave check_hashes on.")
 
 
+def _metadata(session: Any) -> dict[str, str]:  # noqa: ANN401 - onnxruntime ships no types
+    try:
+        return dict(session.get_modelmeta().custom_metadata_map)
+    except UnicodeDecodeError as error:
+        raise BundleError(f"The metadata of the ONNX file is not valid UTF-8: {error}.") from error
+
+
 def _check_signature(session: Any, spec: InputSpec, num_classes: int) -> None:  # noqa: ANN401
-    inputs = [(item.name, item.type, list(item.shape[1:])) for item in session.get_inputs()]
-    outputs = {item.name: (item.type, list(item.shape[1:])) for item in session.get_outputs()}
+    try:
+        inputs = [(item.name, item.type, list(item.shape[1:])) for item in session.get_inputs()]
+        outputs = {item.name: (item.type, list(item.shape[1:])) for item in session.get_outputs()}
+    except UnicodeDecodeError as error:
+        raise BundleError(f"The model's inputs and outputs have names that are not UTF-8: {error}.") from error
     expected = [("images", "tensor(uint8)", list(spec.shape))]
     if inputs != expected:
         raise BundleError(f"The model's input is {inputs}, expected {expected}.", "Export the bundle again.")

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from torchstone_runtime.errors import UsageError
+from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.fork_gate import FORK_GATE
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.workers import WorkerPool
@@ -80,6 +80,7 @@ class Engine:
 
         Raises:
             UsageError: it is closed, or bound to the process that this one was forked from.
+            BundleError: the model fails, or gives outputs of another shape.
         """
         session = self._session  # a call that has begun ends well even if another thread closes the classifier
         if session is None:
@@ -92,17 +93,14 @@ class Engine:
         count = len(images)
         tile = self._tile_of(count)
         if 0 < count <= tile:
-            with FORK_GATE:
-                logits, probabilities = session.run(_OUTPUTS, {_INPUT: images})
-            return logits, probabilities
+            return self._call(session, images)
         logits = np.empty((count, self.num_classes), dtype=np.float32)
         probabilities = np.empty_like(logits)
         pending = deque(slice(start, start + tile) for start in range(0, count, tile))
 
         def work() -> None:
             while (part := _take(pending)) is not None:
-                with FORK_GATE:
-                    logits[part], probabilities[part] = session.run(_OUTPUTS, {_INPUT: images[part]})
+                logits[part], probabilities[part] = self._call(session, images[part])
 
         self._share(work, min(self.workers, len(pending)), pending)
         return logits, probabilities
@@ -139,6 +137,21 @@ class Engine:
             wait(begun)
         for helper in begun:
             helper.result()
+
+    def _call(self, session: Any, images: Uint8Array) -> Outputs:  # noqa: ANN401 - onnxruntime ships no types
+        try:
+            with FORK_GATE:
+                logits, probabilities = session.run(_OUTPUTS, {_INPUT: images})
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own.
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise BundleError(
+                f"ONNX Runtime cannot run the model on {len(images)} images: {reason}",
+                "The file asks for more memory than there is, or was not exported by Torchstone.",
+            ) from error
+        expected = (len(images), self.num_classes)
+        if logits.shape != expected or probabilities.shape != expected:
+            raise BundleError(f"The model gives {logits.shape} for {len(images)} images, expected {expected}.")
+        return logits, probabilities
 
 
 def _take(pending: deque[slice]) -> slice | None:

@@ -7,6 +7,7 @@ so they can't differ.
 import io
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from torchstone_runtime.errors import ImageError, UsageError
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.input_spec import ColorMode, InputSpec
 
 Uint8Array = npt.NDArray[np.uint8]
 ImageInput = str | os.PathLike[str] | bytes | Image.Image
@@ -55,6 +56,40 @@ def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
         ImageError: no file, not an image, damaged, or more than `MAX_PIXELS` pixels.
         UsageError: no path, bytes or Pillow image.
     """
+    return _decode(source, lambda image, name: _to_pixels(image, spec, name))
+
+
+def decode_original(
+    source: ImageInput, color: ColorMode, *, upright: bool = True, background: int | None = None
+) -> Uint8Array:
+    """Decode one picture in its own size: what `decode_image` has before it resizes.
+
+    Args:
+        source: as for `decode_image`.
+        color: `L` or `RGB`.
+        upright: whether the EXIF rotation is applied.
+        background: gray level that a transparent picture is laid upon; None drops the alpha channel, as
+            `decode_image` does.
+
+    Returns:
+        uint8 array of shape (C, h, w), h and w as the picture has them.
+
+    Raises:
+        ImageError, UsageError: as for `decode_image`.
+    """
+
+    def convert(image: Image.Image, name: str) -> Uint8Array:
+        _check_size(image, name)
+        turned = ImageOps.exif_transpose(image) if upright else image
+        if background is not None and turned.has_transparency_data:
+            ground = Image.new("RGBA", turned.size, (background, background, background, 255))
+            turned = Image.alpha_composite(ground, turned.convert("RGBA"))
+        return _channels_first(_to_eight_bits(turned, name, image.format).convert(color))
+
+    return _decode(source, convert)
+
+
+def _decode(source: ImageInput, convert: Callable[[Image.Image, str], Uint8Array]) -> Uint8Array:
     if not isinstance(source, str | os.PathLike | bytes | Image.Image):
         raise UsageError(
             f"An image was given as {type(source).__name__}; expected a path, the bytes of a file or a Pillow image.",
@@ -63,9 +98,9 @@ def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
     name = describe(source)
     try:
         if isinstance(source, Image.Image):
-            return _to_pixels(source, spec, name)
+            return convert(source, name)
         with _open(source) as file, Image.open(file, formats=_FORMATS) as image:
-            return _to_pixels(image, spec, name)
+            return convert(image, name)
     except ImageError:
         raise
     except FileNotFoundError as error:
@@ -138,17 +173,25 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def _to_pixels(image: Image.Image, spec: InputSpec, name: str) -> Uint8Array:
+    _check_size(image, name)
+    upright = ImageOps.exif_transpose(image)
+    converted = _to_eight_bits(upright, name, image.format).convert(spec.color)
+    if converted.size != (spec.width, spec.height):
+        converted = converted.resize((spec.width, spec.height), _FILTERS[spec.resample])
+    return _channels_first(converted)
+
+
+def _check_size(image: Image.Image, name: str) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(
             f"{name} has {image.width:,} x {image.height:,} pixels; the limit is {MAX_PIXELS:,} in all.",
             "Scale the picture down first.",
         )
-    upright = ImageOps.exif_transpose(image)
-    converted = _to_eight_bits(upright, name, image.format).convert(spec.color)
-    if converted.size != (spec.width, spec.height):
-        converted = converted.resize((spec.width, spec.height), _FILTERS[spec.resample])
-    pixels = np.asarray(converted, dtype=np.uint8)
-    return pixels[np.newaxis] if spec.channels == 1 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+
+
+def _channels_first(image: Image.Image) -> Uint8Array:
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels[np.newaxis] if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))  # noqa: PLR2004
 
 
 def _to_eight_bits(image: Image.Image, name: str, name_of_format: str | None) -> Image.Image:

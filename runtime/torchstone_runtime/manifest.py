@@ -148,11 +148,13 @@ def parse_essentials(text: str) -> tuple[str, tuple[str, ...], InputSpec]:
     Raises:
         BundleError: as for `parse_manifest`.
     """
-    data = _parse_object(text.encode(), "The metadata of the ONNX file")
+    data = _parse_object(text.encode("utf-8", "surrogatepass"), "The metadata of the ONNX file")
     _check_format(data)
     try:
         return _text(data["name"]), _class_names(data["classes"]), InputSpec.from_json(data["input"])
-    except (KeyError, TypeError, ValueError) as error:
+    except BundleError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BundleError(f"The metadata of the ONNX file is not valid: {error!r}.") from error
 
 

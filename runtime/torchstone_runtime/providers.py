@@ -7,6 +7,7 @@ from typing import Any, Final
 import onnxruntime as ort
 
 from torchstone_runtime.errors import BundleError, ProviderError, UsageError, suggestion
+from torchstone_runtime.onnx_graph import check_graph
 
 PROVIDERS: Final[dict[str, str]] = {
     "cpu": "CPUExecutionProvider",
@@ -41,12 +42,13 @@ def open_session(model: bytes, provider: str) -> OpenedSession:
     Raises:
         UsageError: no provider of that name.
         ProviderError: the provider asked for by name is not there, or would leave nodes to the CPU.
-        BundleError: ONNX Runtime cannot read the model.
+        BundleError: ONNX Runtime cannot read the model, or it is one that may never end (see `check_graph`).
     """
+    if provider not in ("auto", *PROVIDERS):
+        raise UsageError(f"There is no provider '{provider}'.", suggestion(provider, ["auto", *PROVIDERS]))
+    check_graph(model)
     if provider == "auto":
         return _open_best(model)
-    if provider not in PROVIDERS:
-        raise UsageError(f"There is no provider '{provider}'.", suggestion(provider, ["auto", *PROVIDERS]))
     return OpenedSession(_open_strict(model, provider), provider, "asked for by name")
 
 

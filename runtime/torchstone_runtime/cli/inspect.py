@@ -9,6 +9,7 @@ import click
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.manifest import MANIFEST_FILE, Manifest
+from torchstone_runtime.text import showable
 
 
 @click.command()
@@ -25,13 +26,13 @@ def inspect(bundle: Path, as_json: bool) -> None:
         return
     try:
         lines = _describe(manifest)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise BundleError(
             f"'provenance', 'metrics' or 'certificate' in {bundle / MANIFEST_FILE} is not what an export writes: "
             f"{error!r}.",
             "See it as it is with --json, or export the bundle again.",
         ) from error
-    click.echo("\n".join(lines))
+    click.echo("\n".join(map(showable, lines)))
 
 
 def _describe(manifest: Manifest) -> list[str]:

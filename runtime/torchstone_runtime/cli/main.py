@@ -13,6 +13,7 @@ import click
 
 from torchstone_runtime import __version__
 from torchstone_runtime.errors import OutputError, TorchstoneError, suggestion
+from torchstone_runtime.text import showable
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -26,6 +27,7 @@ _RUNTIME_COMMANDS: Final = {
     "compare": "torchstone_runtime.cli.compare:compare",
     "doctor": "torchstone_runtime.cli.doctor:doctor",
     "bench": "torchstone_runtime.cli.bench:bench",
+    "diagnose": "torchstone_runtime.cli.diagnose:diagnose",
     "evaluate": "torchstone_runtime.cli.evaluate:evaluate",
     "inspect": "torchstone_runtime.cli.inspect:inspect",
     "predict": "torchstone_runtime.cli.predict:predict",
@@ -45,6 +47,7 @@ _ORDER: Final = (
     "compare",
     "doctor",
     "bench",
+    "diagnose",
 )
 
 
@@ -140,7 +143,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:  # noqa: PLR0911 - an exi
 def _report(error: TorchstoneError, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    click.echo(f"Error: {error}", err=True)
+    # A file that comes from elsewhere may have put anything into its names.
+    click.echo("Error: " + "\n".join(map(showable, str(error).split("\n"))), err=True)
     return error.exit_code
 
 

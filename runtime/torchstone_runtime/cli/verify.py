@@ -102,7 +102,7 @@ def _check_decisions(
     try:
         stated = json.loads(certificate)["variants"][variant]["splits"]["test"]
         certified_decisions, certified_accuracy = str(stated["decisions_sha256"]), float(stated["accuracy"])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BundleError(f"The certificate is not valid: {error!r}.", "Export the bundle again.") from error
     split = certified_test_split(source, opened.manifest.provenance)
     found = evaluate(classifier, split)

@@ -52,11 +52,15 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             found = set(archive.files)
             if missing := {"images", "labels"} - found:
                 raise DataError(f"{path} has no array called '{min(missing)}'; it has {sorted(found)}.", _LAYOUT_HELP)
-            return {name: archive[name] for name in ("images", "labels", "class_names") if name in found}
+            arrays = {name: archive[name] for name in ("images", "labels", "class_names") if name in found}
+        for name, array in arrays.items():
+            if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of a member that is no array
+                raise DataError(f"{path}: '{name}' is not an array.", _LAYOUT_HELP)
     except DataError:
         raise
     except Exception as error:  # A damaged archive makes zipfile, zlib and NumPy raise a dozen unrelated classes.
         raise DataError(f"{path} cannot be read as an npz file: {error}.", _LAYOUT_HELP) from error
+    return arrays
 
 
 def _check_images(path: Path, images: npt.NDArray[Any]) -> Uint8Array:

@@ -1,0 +1,135 @@
+"""`torchstone diagnose`: what does a preprocessing written elsewhere do wrong?"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from torchstone_runtime.cli.components import require_component
+from torchstone_runtime.cli.output import echo_result
+from torchstone_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from torchstone_runtime.bundle import Bundle
+    from torchstone_runtime.classifier import Classifier
+    from torchstone_runtime.diagnosis import Diagnosis
+    from torchstone_runtime.images import Uint8Array
+    from torchstone_runtime.input_spec import InputSpec
+
+_BY_CHANNEL = "  {:<8}{:>22}{:>22}"
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--golden", "index", required=True, type=click.IntRange(min=0), help="Which golden image, from 0.")
+@click.option(
+    "--tensor", required=True, type=click.Path(path_type=Path), help="What your preprocessing makes of it (.npy)."
+)
+@click.option(
+    "--image", "picture", type=click.Path(path_type=Path), help="The picture both started from, if not yet resized."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def diagnose(
+    context: click.Context, bundle: Path, index: int, tensor: Path, picture: Path | None, as_json: bool
+) -> None:
+    """Name what a preprocessing written elsewhere does wrong, from its tensor of a golden image of BUNDLE.
+
+    The images are the array `images` of the bundle's golden.npz (uint8, N x C x H x W). Raw pixels and normalised
+    values are both accepted. Exit code 1 where a mistake is found, or none that is known explains the tensor.
+    """
+    require_component("cpu", "onnxruntime")
+    from torchstone_runtime.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.classifier import Classifier  # noqa: PLC0415
+    from torchstone_runtime.diagnosis import diagnose as find_mistakes  # noqa: PLC0415
+    from torchstone_runtime.diagnosis import read_tensor  # noqa: PLC0415
+
+    golden = _golden_image(Bundle.open(bundle), index)
+    array = read_tensor(tensor)
+    with Classifier.load(bundle) as classifier:
+        spec = classifier.input_spec
+        found = find_mistakes(array, golden, spec, picture)
+        classes = _classes(classifier, golden, array, found)
+    if as_json:
+        echo_result(json.dumps({"golden": index, **found.to_json(), **_right_constants(spec), **classes}, indent=2))
+    else:
+        echo_result("\n".join([*_describe(found, spec), *_describe_classes(classes)]))
+    context.exit(0 if found.right else 1)
+
+
+def _golden_image(bundle: "Bundle", index: int) -> "Uint8Array":
+    from torchstone_runtime.golden import GoldenSamples  # noqa: PLC0415 - --help must not load NumPy
+
+    images = GoldenSamples.from_bytes(bundle.read_file("golden")).images
+    if index >= len(images):
+        raise UsageError(f"There is no golden image {index}.", f"The bundle has {len(images)}: 0 to {len(images) - 1}.")
+    image: Uint8Array = images[index]
+    return image
+
+
+def _classes(
+    classifier: "Classifier", golden: "Uint8Array", tensor: "npt.NDArray[np.generic]", found: "Diagnosis"
+) -> dict[str, Any]:
+    from torchstone_runtime.diagnosis.model_input import as_pixels  # noqa: PLC0415 - --help must not load NumPy
+
+    classes: dict[str, Any] = {"expected": _answer(classifier, golden), "for_this_tensor": None}
+    if (given := as_pixels(tensor, found.stage, classifier.input_spec)) is not None:
+        pixels, clipped = given
+        classes["for_this_tensor"] = {**_answer(classifier, pixels), "share_clipped": clipped}
+    return {"classes": classes}
+
+
+def _answer(classifier: "Classifier", pixels: "Uint8Array") -> dict[str, Any]:
+    answer = classifier.predict(pixels)
+    return {"class": answer.labels[0], "probability": float(answer.confidences[0])}
+
+
+def _right_constants(spec: "InputSpec") -> dict[str, list[float]]:
+    return {"right_mean": list(spec.mean), "right_std": list(spec.std)}
+
+
+def _describe(found: "Diagnosis", spec: "InputSpec") -> list[str]:
+    if not found.explained:
+        return ["None of the known mistakes explains this tensor.", found.note]
+    lines = _verdict(found)
+    if found.estimated_mean:
+        lines.append(_BY_CHANNEL.format("", "used", "right"))
+        for name, used, right in (
+            ("mean", found.estimated_mean, spec.mean),
+            ("std", found.estimated_std, spec.std),
+        ):
+            lines.append(_BY_CHANNEL.format(name, _numbers(used), _numbers(right)))
+    lines += [f"or: {' '.join(mistake.text for mistake in one)}" for one in found.alternatives]
+    if found.invisible:
+        lines.append(f"Not visible on this image, so not ruled out: {', '.join(found.invisible)}. Try another one.")
+    return lines + ([found.note] if found.note else [])
+
+
+def _verdict(found: "Diagnosis") -> list[str]:
+    if found.right_for_graph:
+        return ["No mistake: the tensor is what the model expects (raw uint8 pixels)."]
+    if found.right:
+        return [
+            "No mistake in the values: they are those that the model computes inside its graph.",
+            "But the graph takes raw uint8 pixels and normalises them itself: this tensor would be normalised twice.",
+        ]
+    stage = [] if found.stage == "unknown" else [f"stage    {found.stage}; the graph takes raw uint8 pixels"]
+    return [*(f"mistake  {mistake.code}: {mistake.text}" for mistake in found.mistakes), *stage]
+
+
+def _describe_classes(classes: dict[str, Any]) -> list[str]:
+    expected, given = classes["classes"]["expected"], classes["classes"]["for_this_tensor"]
+    lines = [f"expected {expected['class']} {expected['probability']:.4f}"]
+    if given is None:
+        return [*lines, "given    can't be run: its shape or its values are not what the graph can be given"]
+    clipped = given["share_clipped"]
+    limit = f" ({clipped:.0%} of the values are beyond what pixels can express, and were clipped)" if clipped else ""
+    return [*lines, f"given    {given['class']} {given['probability']:.4f}{limit}"]
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:.4g}" for value in values)

@@ -1,0 +1,172 @@
+"""A look into an ONNX file before ONNX Runtime is given it: does loading and running it come to an end?
+
+ONNX Runtime unfolds functions without a limit and runs a loop for as long as the graph says. The file is walked through
+as protocol buffers (wire format of protobuf.dev/programming-guides/encoding; field numbers of onnx.proto, IR version
+3 to 13), without reading its weights.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from torchstone_runtime.errors import BundleError
+
+MAX_NODES: Final = 1_000_000
+"""Nodes after all functions are unfolded; the largest classifiers have some ten thousand."""
+
+_ENDLESS: Final = frozenset({"Loop", "Scan", "SequenceMap"})
+_MAX_DEPTH: Final = 32
+_MAX_SHIFT: Final = 63
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+_MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
+_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
+_FUNCTION_NAME, _FUNCTION_NODE, _FUNCTION_DOMAIN = 1, 7, 10
+_NODE_ATTRIBUTE, _NODE_OP_TYPE, _NODE_DOMAIN = 5, 4, 7
+_ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
+_TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
+
+_Name = tuple[bytes, bytes]
+
+
+@dataclass(slots=True)
+class _Body:
+    """Nodes of a graph or function, those of graphs inside them included: by domain and operator, how many."""
+
+    calls: dict[_Name, int] = field(default_factory=dict)
+
+    def add(self, name: _Name) -> None:
+        self.calls[name] = self.calls.get(name, 0) + 1
+
+
+def check_graph(model: bytes) -> None:
+    """Check that an ONNX file has no loops, no weights outside itself, and no functions that unfold without bound.
+
+    Raises:
+        BundleError: it has, or is no ONNX file.
+    """
+    main, functions = _Body(), dict[_Name, _Body]()
+    try:
+        for number, value in _fields(memoryview(model)):
+            if number == _MODEL_GRAPH:
+                _read_graph(value, main, 0)
+            elif number == _MODEL_FUNCTION:
+                # Functions of one name (overloads, or a second definition) count together: never too little.
+                _read_function(value, functions)
+    except _MalformedError as error:
+        raise BundleError(f"The model is not an ONNX file: {error}.", "Export or copy the bundle again.") from error
+    if (count := _unfolded(main, functions, {}, 0)) > MAX_NODES:
+        raise BundleError(f"The model unfolds to {count:,} nodes; at most {MAX_NODES:,} are run.")
+
+
+class _MalformedError(ValueError):
+    """Not the wire format of protocol buffers."""
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield number and content of each field; the content of a number is empty where it is 0."""
+    position, end = 0, len(message)
+    while position < end:
+        tag, position = _varint(message, position)
+        kind = tag & 7
+        if kind == _VARINT:
+            start = position
+            value, position = _varint(message, position)
+            yield tag >> 3, message[start:position] if value else message[:0]
+            continue
+        if kind == _BYTES:
+            size, position = _varint(message, position)
+        elif kind in (_FIXED64, _FIXED32):
+            size = 8 if kind == _FIXED64 else 4
+        else:
+            raise _MalformedError(f"a field of unknown kind {kind}")
+        if position + size > end:
+            raise _MalformedError("it ends inside a field")
+        yield tag >> 3, message[position : position + size]
+        position += size
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while position < len(message) and shift <= _MAX_SHIFT:
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004 - the highest bit says that more follow
+            return value, position
+        shift += 7
+    raise _MalformedError("a number without an end")
+
+
+def _read_graph(graph: memoryview, body: _Body, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise BundleError(f"The model has graphs inside graphs, more than {_MAX_DEPTH} deep.")
+    for number, value in _fields(graph):
+        if number == _GRAPH_NODE:
+            _read_node(value, body, depth)
+        elif number == _GRAPH_INITIALIZER:
+            _check_tensor(value)
+
+
+def _read_function(function: memoryview, functions: dict[_Name, _Body]) -> None:
+    name = domain = b""
+    nodes = []
+    for number, value in _fields(function):
+        if number == _FUNCTION_NAME:
+            name = bytes(value)
+        elif number == _FUNCTION_DOMAIN:
+            domain = bytes(value)
+        elif number == _FUNCTION_NODE:
+            nodes.append(value)
+    body = functions.setdefault((_plain(domain), name), _Body())
+    for node in nodes:
+        _read_node(node, body, 0)
+
+
+def _plain(domain: bytes) -> bytes:
+    return b"" if domain == b"ai.onnx" else domain
+
+
+def _read_node(node: memoryview, body: _Body, depth: int) -> None:
+    operator = domain = b""
+    for number, value in _fields(node):
+        if number == _NODE_OP_TYPE:
+            operator = bytes(value)
+        elif number == _NODE_DOMAIN:
+            domain = bytes(value)
+        elif number == _NODE_ATTRIBUTE:
+            _read_attribute(value, body, depth)
+    if operator.decode("utf-8", "replace") in _ENDLESS:
+        raise BundleError(
+            f"The model has a loop ({operator.decode()}): how long it runs can't be told.",
+            "Torchstone runs graphs without loops only; unroll it before the export.",
+        )
+    body.add((_plain(domain), operator))
+
+
+def _read_attribute(attribute: memoryview, body: _Body, depth: int) -> None:
+    for number, value in _fields(attribute):
+        if number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
+            _read_graph(value, body, depth + 1)
+        elif number in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
+            _check_tensor(value)
+
+
+def _check_tensor(tensor: memoryview) -> None:
+    for number, value in _fields(tensor):
+        if number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and len(value)):
+            raise BundleError(
+                "The model keeps weights in another file (external data); only those inside the file are read.",
+                "Export it as one file.",
+            )
+
+
+def _unfolded(body: _Body, functions: dict[_Name, _Body], known: dict[_Name, int], depth: int) -> int:
+    if depth > _MAX_DEPTH:
+        raise BundleError(f"The model has functions that call each other more than {_MAX_DEPTH} deep, or for ever.")
+    total = 0
+    for name, times in body.calls.items():
+        if name in functions and name not in known:
+            known[name] = _unfolded(functions[name], functions, known, depth + 1)
+        total += times * known.get(name, 1)
+    return total

@@ -1,0 +1,104 @@
+"""Coverage-guided fuzzing of everything that reads what comes from outside. Run by hand; needs `pip install atheris`.
+
+    python tests/fuzz/fuzz_readers.py TARGET -max_total_time=20 [other options of libFuzzer]
+
+TARGET is one of manifest, golden, onnx, idx, npz, npy, image. Whatever is not a TorchstoneError ends the run with the
+input that caused it. test_fuzz.py runs each for a few seconds where atheris is installed.
+"""
+
+import contextlib
+import io
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+import numpy as np
+from PIL import Image
+
+with atheris.instrument_imports(include=["torchstone_runtime"]):
+    from torchstone_runtime.data.idx import read_idx
+    from torchstone_runtime.data.npz import load_npz
+    from torchstone_runtime.diagnosis.tensor_file import read_tensor
+    from torchstone_runtime.errors import TorchstoneError
+    from torchstone_runtime.golden import GoldenSamples
+    from torchstone_runtime.images import decode_image
+    from torchstone_runtime.input_spec import InputSpec
+    from torchstone_runtime.manifest import parse_essentials, parse_manifest
+    from torchstone_runtime.onnx_graph import check_graph
+
+SPEC = InputSpec(color="RGB", height=6, width=5, mean=(0.5,) * 3, std=(0.5,) * 3)
+FOLDER = Path(tempfile.mkdtemp())
+
+
+def from_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
+    """Return a target that writes its bytes to a file and reads that."""
+
+    def run(content: bytes) -> object:
+        (FOLDER / name).write_bytes(content)
+        return read(FOLDER / name)
+
+    return run
+
+
+def essentials(content: bytes) -> None:
+    """Read a manifest, and the same as metadata of a lone file."""
+    with contextlib.suppress(TorchstoneError):
+        parse_essentials(content.decode("utf-8", "surrogateescape"))
+    parse_manifest(content)
+
+
+TARGETS: dict[str, Callable[[bytes], object]] = {
+    "manifest": essentials,
+    "golden": GoldenSamples.from_bytes,
+    "onnx": check_graph,
+    "idx": from_file("x", lambda path: read_idx(path, 3)),
+    "npz": from_file("x.npz", load_npz),
+    "npy": from_file("x.npy", read_tensor),
+    "image": lambda content: decode_image(content, SPEC),
+}
+
+
+def seeds() -> dict[str, list[bytes]]:
+    """Return small valid inputs to start from."""
+    archive, array = io.BytesIO(), io.BytesIO()
+    np.savez(archive, images=np.zeros((1, 2, 2), np.uint8), labels=np.zeros(1, int))
+    np.save(array, np.zeros((1, 2, 2), np.float32))
+    samples = GoldenSamples(
+        np.zeros((1, 1, 2, 2), np.uint8), np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32)
+    )
+    pictures = []
+    for kind in ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM"):
+        buffer = io.BytesIO()
+        Image.new("RGB", (3, 3)).save(buffer, kind)
+        pictures.append(buffer.getvalue())
+    return {
+        "manifest": [b'{"format": "torchstone-bundle", "format_version": 1, "classes": ["a", "b"], "input": {}}'],
+        "golden": [samples.to_bytes()],
+        "onnx": [bytes.fromhex("3a0a0a08220341626332013a")],
+        "idx": [bytes.fromhex("00000803000000010000000200000002") + bytes(4)],
+        "npz": [archive.getvalue()],
+        "npy": [array.getvalue()],
+        "image": pictures,
+    }
+
+
+def main() -> None:
+    """Fuzz the target that the first argument names."""
+    name = sys.argv.pop(1)
+    corpus = FOLDER / "corpus"
+    corpus.mkdir()
+    for index, content in enumerate(seeds()[name]):
+        (corpus / str(index)).write_bytes(content)
+
+    def one_input(content: bytes) -> None:
+        with contextlib.suppress(TorchstoneError):
+            TARGETS[name](content)
+
+    atheris.Setup([*sys.argv, f"-artifact_prefix={FOLDER}/", str(corpus)], one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Coverage-guided fuzzing for some seconds a reader, where atheris is installed (see fuzz_readers.py)."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("fuzz_readers.py")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not installed")
+@pytest.mark.parametrize("target", ["manifest", "golden", "onnx", "idx", "npz", "npy", "image"])
+def test_nothing_but_our_own_errors_escapes(target: str) -> None:
+    """Twenty seconds of mutated inputs, each within two seconds and the whole process within 2 GiB."""
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        str(SCRIPT),
+        target,
+        "-max_total_time=20",
+        "-timeout=2",
+        "-rss_limit_mb=2048",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stderr[-3000:]
