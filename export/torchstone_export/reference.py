@@ -48,9 +48,19 @@ class SplitReference:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Reference:
-    """The PyTorch model's outputs over several splits, by name."""
+    """The PyTorch model's outputs over several splits, by name.
+
+    Attributes:
+        splits: by name.
+        origin: one sentence on what the errors refer to.
+        owner: whose decisions they are, in the genitive.
+        caveat: what this reference does not prove, where it is weaker than float64 arithmetic; else empty.
+    """
 
     splits: Mapping[str, SplitReference]
+    origin: str = "the PyTorch model in float64 arithmetic; noise_floor is the largest logit error of float32"
+    owner: str = "PyTorch's"
+    caveat: str = ""
 
     @property
     def num_classes(self) -> int:
