@@ -30,7 +30,12 @@ _PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm"
 @click.option("--data", help="Labelled data for --module: the proof is made over its validation and test splits.")
 @spec_options
 def export(
-    run: Path | None, out: Path, torchscript: bool, data_dir: Path | None, dataset: str | None, **foreign: Any
+    run: Path | None,
+    out: Path,
+    torchscript: bool,
+    data_dir: Path | None,
+    dataset: str | None,
+    **foreign: Any,  # noqa: ANN401 - many
 ) -> None:
     """Export RUN to ONNX and TorchScript, prove both over the whole validation and test splits, write a bundle.
 

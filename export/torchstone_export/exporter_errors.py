@@ -7,7 +7,9 @@ from typing import Final
 from torchstone_export.factory import first_line, users_line
 from torchstone_runtime.errors import DataError
 
-_FREEZES: Final = re.compile(r"static shape of (\d+) for dimension inputs\[0\]\.shape\[0\]|Constraints violated \(batch\)")
+_FREEZES: Final = re.compile(
+    r"static shape of (\d+) for dimension inputs\[0\]\.shape\[0\]|Constraints violated \(batch\)"
+)
 _OPERATOR: Final = re.compile(r"No ONNX function found for <OpOverload\(op='([\w.]+)'")
 _PLACE: Final = re.compile(r'File "([^"]+)", line (\d+), in (\w+)')
 _FORMATTING: Final = re.compile(r"\x1b\[\d+m")

@@ -16,7 +16,7 @@ from torch import nn
 
 from torchstone_runtime.errors import DataError, UsageError, suggestion
 
-_OURS = tuple(str(Path(path).parent) for path in (torch.__file__, __file__)) + (os.path.dirname(os.__file__),)  # noqa: PTH120 - beside strings
+_OURS = tuple(str(Path(path).parent) for path in (torch.__file__, __file__, os.__file__))
 
 
 def make_module(reference: str, arguments: dict[str, Any]) -> nn.Module:

@@ -73,5 +73,7 @@ def require_module_options(module: str, weights: Path | None, data: str | None) 
             "Give a state dict: .pt, .pth or .safetensors.",
         )
     if data is None:
-        raise UsageError(f"--module {module} needs --data: the proof is made over labelled images.", "--data folder:PATH")
+        raise UsageError(
+            f"--module {module} needs --data: the proof is made over labelled images.", "--data folder:PATH"
+        )
     return weights, DatasetRef.parse(data)

@@ -144,7 +144,7 @@ def _fill_in_normalisation(values: dict[str, Any], channels: int) -> None:
         if "mean" in values or "std" in values or values.get("pixel_range", "0-255") != "0-255":
             raise UsageError(
                 "The spec contradicts itself: a model that takes uint8 normalises its input itself.",
-                "Leave mean, std and pixel_range out, or state dtype = \"float32\".",
+                'Leave mean, std and pixel_range out, or state dtype = "float32".',
             )
         # The pixel itself: (pixel / 255 - 0) / (1 / 255).
         values |= {"mean": [0.0] * channels, "std": [1.0] * channels, "pixel_range": "0-255"}

@@ -22,11 +22,11 @@ _BATCH_PIXELS: Final = 4 << 20
 """Values of all images of one call: bounds the memory of a float64 evaluation to some GiB with usual networks."""
 
 
-class _InFloat64(TorchDispatchMode):
+class _InFloat64(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own __init_subclass__
     """Computes every operation in float64: float32 arguments are converted, and requests for float32 changed.
 
-    `.double()` alone does not reach what a module's code makes or casts itself: `torch.zeros(..., dtype=torch.float32)`,
-    `x.float()`, a tensor that is no buffer. There it either fails or, worse, silently computes in float32.
+    `.double()` alone does not reach what a module's code makes or casts itself: `x.float()`, a tensor that is no
+    buffer, `torch.zeros(..., dtype=torch.float32)`. There it either fails or, worse, silently computes in float32.
     """
 
     def __torch_dispatch__(
@@ -46,20 +46,25 @@ def make_module_reference(model: ExportableClassifier, splits: Mapping[str, Spli
     Where it can't be run in float64, the reference is float32, and the noise floor the largest difference between
     PyTorch's two sets of float32 kernels; `Reference.caveat` then says so.
     """
+    mode = _InFloat64()  # type: ignore[no-untyped-call]
     try:
         exact = deepcopy(model).double()
-        with _InFloat64():
+        with mode:
             _require_float64(exact, next(iter(splits.values())))
-        computed = {name: _logits(exact, split, _InFloat64()) for name, split in splits.items()}
+        computed = {name: _logits(exact, split, mode) for name, split in splits.items()}
     except Exception as error:  # noqa: BLE001 - whatever the owner's code raises where the dtype is another
-        return _float32_reference(model, splits, first_line(error))
-    return Reference({name: SplitReference(split, _plain(model, split), computed[name]) for name, split in splits.items()})
+        reason = first_line(error)
+        # It goes into the bundle, which holds no paths.
+        return _float32_reference(model, splits, type(error).__name__ if "/" in reason else reason)
+    return Reference(
+        {name: SplitReference(split, _plain(model, split), computed[name]) for name, split in splits.items()}
+    )
 
 
 def _float32_reference(model: ExportableClassifier, splits: Mapping[str, Split], reason: str) -> Reference:
     parts = {}
     for name, split in splits.items():
-        with torch.backends.mkldnn.flags(enabled=False):  # type: ignore[no-untyped-call]
+        with torch.backends.mkldnn.flags(enabled=False):
             other = _logits(model, split, nullcontext())
         parts[name] = SplitReference(split, _plain(model, split), other)
     return Reference(

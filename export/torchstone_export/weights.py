@@ -42,10 +42,8 @@ def read_weights(path: Path) -> Weights:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"The weights {path} cannot be read: {error.strerror}.", "Give an existing file.") from error
-    if path.suffix == ".safetensors":
-        loaded = _load_safetensors(path, content)
-    else:
-        loaded = _load_torch(path, content)
+    load = _load_safetensors if path.suffix == ".safetensors" else _load_torch
+    loaded = load(path, content)
     return Weights(_state_dict(path, loaded), hashlib.sha256(content).hexdigest())
 
 

@@ -33,6 +33,7 @@ _ORDER: Final = (
     "reproduce",
     "download",
     "export",
+    "adopt",
     "verify",
     "inspect",
     "evaluate",
