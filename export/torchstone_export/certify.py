@@ -141,8 +141,8 @@ def _check_split(
     error = float(np.abs(logits - part.exact).max())
     if not error <= ACCEPTED_MULTIPLE * floor:
         failures.append(
-            f"{name}: the largest logit error is {error:.3g}, {error / floor:,.1f} times {reference.owner} own {floor:.3g}"
-            f"; accepted are {ACCEPTED_MULTIPLE:g} times"
+            f"{name}: the largest logit error is {error:.3g}, {error / floor:,.1f} times {reference.owner} own "
+            f"{floor:.3g}; accepted are {ACCEPTED_MULTIPLE:g} times"
         )
     probability_error = float(np.abs(probabilities - _softmax(logits)).max())
     if not probability_error <= _PROBABILITY_TOLERANCE:

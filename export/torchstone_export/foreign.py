@@ -1,5 +1,9 @@
 """From a module of another origin to a published bundle."""
 
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 from torchstone_export.exporter_errors import explain_onnx_failure, explain_torchscript_failure
@@ -50,15 +54,28 @@ def build_module_files(model: TrainedModel, *, torchscript: bool) -> dict[str, b
         DataError: PyTorch's exporters can't export the module; the message says what stops them.
     """
     try:
-        contents = {"fp32": export_onnx(model.module, model.name, model.class_names, model.spec)}
+        with _silent():
+            contents = {"fp32": export_onnx(model.module, model.name, model.class_names, model.spec)}
     except Exception as error:  # the exporters raise whatever an operator or the owner's code raises
         raise explain_onnx_failure(error) from error
     if torchscript:
         try:
-            contents["torchscript"] = export_torchscript(model.module, model.spec)
+            with _silent():
+                contents["torchscript"] = export_torchscript(model.module, model.spec)
         except Exception as error:  # likewise
             raise explain_torchscript_failure(error) from error
     return contents
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    # Where torch.export fails it prints its whole graph; our one message says what matters of it.
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def require_module_options(module: str, weights: Path | None, data: str | None) -> tuple[Path, DatasetRef]:

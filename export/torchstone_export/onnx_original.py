@@ -24,7 +24,7 @@ _DTYPES: Final[dict[int, str]] = {
     TensorProto.UINT8: "uint8",
 }
 _RANK: Final = 4
-_ERRORS_ONLY: Final = 3
+_FATAL_ONLY: Final = 4
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -93,7 +93,7 @@ class OriginalRunner:
         self._original = original
         content = original.content()
         try:
-            self._session: Any = open_session(content, "cpu").session if optimized else _unoptimized_session(content)
+            self._session: Any = open_session(content, "cpu").session if optimized else open_plain_session(content)
         except BundleError as error:
             raise DataError(error.problem, "It can only be adopted where ONNX Runtime runs it.") from error
 
@@ -113,11 +113,12 @@ class OriginalRunner:
         return outputs[: len(images)] if missing else outputs
 
 
-def _unoptimized_session(content: bytes) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+def open_plain_session(content: bytes) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    """Return a session on the CPU without graph optimisations, which says nothing of a call that fails."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY
     return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
