@@ -151,7 +151,7 @@ def _needs_freed_shapes(original: OnnxOriginal, spec: ModelSpec, model: TrainedM
         expected = model.module.classifier(torch.from_numpy(probe)).numpy()
     accepted = _BATCH_TOLERANCE * max(1.0, float(np.abs(expected).max()))
     problem = ""
-    for free_shapes in (False, True):
+    for free_shapes in (False, True) if original.batch else (False,):
         try:
             content = wrap_onnx(original, spec, model, free_shapes=free_shapes)
             session = open_plain_session(content)
@@ -166,10 +166,11 @@ def _needs_freed_shapes(original: OnnxOriginal, spec: ModelSpec, model: TrainedM
         if max(errors) <= accepted:
             return free_shapes
         problem = f"the largest difference of a logit to the file as it was given is {max(errors):.3g}"
-    fixed = f"it is fixed to {original.batch}" if original.batch else "it is said to be free"
+    if original.batch is None:
+        raise DataError(f"Wrapped into a bundle, the file does not run as before: {problem}", "Please report this.")
     raise DataError(
-        f"The file works with one number of images only: axis 0 of its input '{original.input_name}', the batch "
-        f"({fixed}); with {len(probe)} images: {problem}",
+        f"The file works with one number of images only: axis 0 of its input '{original.input_name}', the batch, is "
+        f"fixed to {original.batch}; with {len(probe)} images: {problem}",
         "Export it again with a dynamic batch axis (torch.onnx.export: dynamic_shapes or dynamic_axes).",
     )
 

@@ -152,7 +152,8 @@ def _fill_in_normalisation(values: dict[str, Any], channels: int) -> None:
         # No default: a wrong normalisation gives plausible, worse answers and no error.
         raise UsageError(
             f"The spec lacks {' and '.join(missing)}: how the pixels are normalised before the model.",
-            f"Where they are not, say so: mean 0 and std 1 for every channel. {_EXAMPLE}",
+            "Where they are not, say so: mean 0 and std 1 for every channel. An ONNX file that takes uint8 needs "
+            f'dtype = "uint8" alone. {_EXAMPLE}',
         )
 
 

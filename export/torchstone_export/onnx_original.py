@@ -150,6 +150,12 @@ def _input_type(given: ValueInfoProto, spec: ModelSpec) -> tuple[str, list[int |
         raise DataError(f"The input '{given.name}' is no tensor of float or uint8 numbers.")
     if spec.dtype is not None and dtype != spec.dtype:
         raise UsageError(f"The spec says dtype {spec.dtype}, but the file's input '{given.name}' is {dtype}.")
+    if spec.dtype is None and dtype == "uint8":
+        raise UsageError(
+            f"The file's input '{given.name}' takes uint8 pixels, so it normalises them itself, but the spec "
+            "gives mean and std.",
+            'State dtype = "uint8" in the spec, and leave mean, std and pixel_range out.',
+        )
     dims = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in kind.shape.dim]
     if kind.HasField("shape") and len(dims) != _RANK:
         raise DataError(

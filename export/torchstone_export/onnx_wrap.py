@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, compose, helper, numpy_helper, version_converter
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, version_converter
 
 from torchstone_export.model import TrainedModel
 from torchstone_export.model_spec import ModelSpec
@@ -42,7 +42,7 @@ def wrap_onnx(original: OnnxOriginal, spec: ModelSpec, model: TrainedModel, *, f
     inner = _at_usable_opset(original.model)
     if free_shapes:
         _free_shapes(inner, original.batch)
-    inner = compose.add_prefix(inner, PREFIX)
+    _prefix_names(inner.graph)
     graph, (given, output) = inner.graph, (PREFIX + original.input_name, PREFIX + original.output_name)
     del graph.input[:], graph.output[:], graph.value_info[:]
     before = _preprocessing(original, spec, model.spec, given)
@@ -89,6 +89,21 @@ def _free_shapes(model: ModelProto, batch: int | None) -> None:
             # 0 takes over the axis of the input: the batch, where that is its first axis. What comes out is compared.
             model.graph.initializer.append(numpy_helper.from_array(np.array([0, *values[1:]], dtype=np.int64), name))
             node.input[1] = name
+
+
+def _prefix_names(graph: GraphProto) -> None:
+    # Every name in every scope alike, so that what a sub-graph reads of the graph around it stays what it was.
+    # (onnx.compose.add_prefix leaves such names of weights as they are.) An empty name is no name: an input left out.
+    for node in graph.node:
+        node.name = node.name and PREFIX + node.name
+        for names in (node.input, node.output):
+            names[:] = [name and PREFIX + name for name in names]
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else ())):
+                _prefix_names(inner)
+    sparse = [tensor.values for tensor in graph.sparse_initializer]
+    for item in (*graph.input, *graph.output, *graph.value_info, *graph.initializer, *sparse):
+        item.name = PREFIX + item.name
 
 
 def _preprocessing(original: OnnxOriginal, spec: ModelSpec, input_spec: InputSpec, target: str) -> list[NodeProto]:
