@@ -199,17 +199,28 @@ def test_the_reference_is_float64_where_the_code_asks_for_float32(models: Module
     assert found.caveat == ""
 
 
-def test_a_module_that_cannot_run_in_float64_gets_a_weaker_reference_that_says_so(
-    models: ModuleType, place: Path, tmp_path: Path
-) -> None:
-    """It reads the bits of float32 numbers. Certificate, manifest and card tell."""
+def test_a_module_that_cannot_run_in_float64_gets_a_weaker_reference(models: ModuleType, place: Path) -> None:
+    """It reads the bits of float32 numbers."""
     found = reference_of(models, "Bits", place)
 
-    assert "cannot be run in float64" in found.caveat
+    assert "cannot be run in float64 (RuntimeError" in found.caveat
     assert "float32" in found.origin
     assert found.noise_floor > 0
-    exported = export_module(source("InPlace", place), spec_of(), request_for(tmp_path, place / "data.npz"))
-    assert len(exported.summary) == 1  # no caveat where there is nothing to say
+
+
+def test_a_weaker_reference_is_told_everywhere(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the output, the certificate, the manifest and the card."""
+
+    def refuse(*_: object) -> None:
+        raise TypeError("only float32 here")
+
+    monkeypatch.setattr("torchstone_export.module_reference._require_float64", refuse)
+    exported = export_module(source("Net", place), spec_of(), request_for(tmp_path, place / "data.npz"))
+    texts = ["\n".join(exported.summary)]
+    texts += [(tmp_path / "bundle" / name).read_text() for name in ("certificate.json", "manifest.json", "README.md")]
+
+    for text in texts:
+        assert "cannot be run in float64" in text
 
 
 def test_the_command_exports_a_module_with_a_spec_file(place: Path, tmp_path: Path) -> None:
@@ -232,7 +243,7 @@ def test_the_command_exports_a_module_with_a_spec_file(place: Path, tmp_path: Pa
     contents = b"".join(path.read_bytes() for path in (tmp_path / "bundle").iterdir())
 
     assert made.returncode == 0, made.stderr
-    assert made.stdout.startswith("fp32: all 13 decisions are PyTorch's")
+    assert made.stdout.startswith("fp32: all 12 decisions are PyTorch's")
     assert "hello" in made.stderr
     assert (manifest["name"], manifest["classes"]) == ("mine", ["c", "b", "a", "d"])
     assert manifest["input"]["resample"] == "bicubic"
