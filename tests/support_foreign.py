@@ -205,7 +205,7 @@ def onnx_model(
     if flat is None:
         nodes += [helper.make_node("Flatten", ["r"], ["flat"], axis=1)]
     else:
-        nodes += [helper.make_node("Reshape", ["r", "shape"], ["flat"])]
+        nodes += [helper.make_node("Reshape", ["r", "shape"], ["flat"], allowzero=1)]  # as PyTorch writes it
     tensors = [numpy_helper.from_array(value, name) for name, value in weights.items()]
     if flat is not None:
         tensors.append(numpy_helper.from_array(np.array(flat, dtype=np.int64), "shape"))

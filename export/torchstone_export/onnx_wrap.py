@@ -81,14 +81,15 @@ def _free_shapes(model: ModelProto, batch: int | None) -> None:
             constants[node.output[0]] = node.attribute[0].t
     for node in model.graph.node:
         shape = constants.get(node.input[1]) if node.op_type == "Reshape" and len(node.input) > 1 else None
-        if shape is None or any(item.name == "allowzero" and item.i for item in node.attribute):
-            continue
-        values = numpy_helper.to_array(shape).tolist()
-        if len(values) > 1 and values[0] == batch:
+        values = [] if shape is None else numpy_helper.to_array(shape).tolist()
+        if len(values) > 1 and values[0] == batch and 0 not in values[1:]:
             name = f"{node.output[0]}/freed_batch"
             # 0 takes over the axis of the input: the batch, where that is its first axis. What comes out is compared.
             model.graph.initializer.append(numpy_helper.from_array(np.array([0, *values[1:]], dtype=np.int64), name))
             node.input[1] = name
+            kept = [item for item in node.attribute if item.name != "allowzero"]  # with it, 0 would be an empty axis
+            del node.attribute[:]
+            node.attribute.extend(kept)
 
 
 def _prefix_names(graph: GraphProto) -> None:
