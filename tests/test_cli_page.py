@@ -32,6 +32,6 @@ def test_the_page_has_each_option_of_a_command(name: str) -> None:
 
 def test_the_help_lists_the_commands_along_the_pipeline() -> None:
     """In the order in which a newcomer meets them."""
-    expected = ["quickstart", "train", "recipes", "reproduce", "download", "export"]
+    expected = ["quickstart", "train", "recipes", "reproduce", "download", "export", "adopt"]
 
     assert [*expected, "verify", "inspect", "evaluate", "predict", "compare", "doctor", "bench", "diagnose"] == COMMANDS

@@ -79,7 +79,7 @@ def certificate_json(reference: Reference, variants: dict[str, VariantCertificat
         "format": "torchstone-certificate",
         "format_version": 1,
         "passed": all(not variant.failures for variant in variants.values()),
-        "reference": "the PyTorch model in float64 arithmetic; noise_floor is the largest logit error of float32",
+        "reference": reference.origin,
         "noise_floor": reference.noise_floor,
         "accepted_multiple": ACCEPTED_MULTIPLE,
         "pytorch": {
@@ -108,10 +108,10 @@ def summarize(reference: Reference, variants: dict[str, VariantCertificate]) -> 
         multiple = max(part["error_multiple"] for part in variant.splits.values())
         agreement = "all" if flips == 0 else f"{samples - flips:,} of"
         lines.append(
-            f"{name}: {agreement} {samples:,} decisions are PyTorch's "
-            f"({' and '.join(reference.splits)}); largest error {multiple:.2f} x PyTorch's own"
+            f"{name}: {agreement} {samples:,} decisions are {reference.owner} "
+            f"({' and '.join(reference.splits)}); largest error {multiple:.2f} x {reference.owner} own"
         )
-    return lines
+    return [*lines, f"reference: {reference.caveat}"] if reference.caveat else lines
 
 
 def margins(logits: Float32Array | Float64Array) -> Float64Array:
@@ -142,8 +142,8 @@ def _check_split(
     error = float(np.abs(logits - part.exact).max())
     if not error <= ACCEPTED_MULTIPLE * floor:
         failures.append(
-            f"{name}: the largest logit error is {error:.3g}, {error / floor:,.1f} times PyTorch's own {floor:.3g}; "
-            f"accepted are {ACCEPTED_MULTIPLE:g} times"
+            f"{name}: the largest logit error is {error:.3g}, {error / floor:,.1f} times {reference.owner} own "
+            f"{floor:.3g}; accepted are {ACCEPTED_MULTIPLE:g} times"
         )
     failures += [
         f"{name}: {problem}" for problem in _probability_problems(logits, probabilities, reference.temperature)
@@ -151,7 +151,9 @@ def _check_split(
     flips = _flips(part, logits)
     real = [flip for flip in flips if not flip["within_noise"]]
     if real:
-        failures.append(f"{name}: {len(real):,} of {len(logits):,} decisions differ from PyTorch's, {_examples(real)}")
+        failures.append(
+            f"{name}: {len(real):,} of {len(logits):,} decisions differ from {reference.owner}, {_examples(real)}"
+        )
     return _figures(part, logits, floor, error, flips)
 
 

@@ -1,19 +1,25 @@
 """`torchstone export | quickstart`. PyTorch is imported only when a command runs."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from torchstone_export.spec_options import any_given, spec_from_options, spec_options
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.data_dir import default_data_dir
 from torchstone_runtime.errors import UsageError, suggestion
 from torchstone_train.openmp import wait_passively
 
+if TYPE_CHECKING:
+    from torchstone_export.pipeline import Exported, ExportRequest
+
 _PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm")
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The bundle directory to write.")
 @click.option("--torchscript/--no-torchscript", default=True, show_default=True, help="Export TorchScript as well.")
 @click.option(
@@ -29,20 +35,30 @@ _PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm"
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 @click.option("--dataset", help="Where the run's data lies now, if it was moved.")
+@click.option("--module", metavar="PACKAGE:FACTORY", help="In place of RUN: what makes a torch.nn.Module of your own.")
+@click.option("--arg", "arguments", metavar="KEY=VALUE", multiple=True, help="An argument of the factory.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Its state dict: .pt, .pth or .safetensors.")
+@click.option("--data", help="Labelled data for --module: the proof is made over its validation and test splits.")
+@spec_options
 def export(
-    run: Path,
+    run: Path | None,
     out: Path,
     torchscript: bool,
     temperature: bool,
     sign: Path | None,
     data_dir: Path | None,
     dataset: str | None,
+    **foreign: Any,  # noqa: ANN401 - many
 ) -> None:
     """Export RUN to ONNX and TorchScript, prove both over the whole validation and test splits, write a bundle.
 
     The bundle appears whole or not at all. Exit code 1, with the numbers, where a file does not do what the trained
     model does; an earlier bundle is then untouched.
+
+    With --module in place of RUN, a torch.nn.Module of your own is exported; the options from --spec on say what it
+    takes and gives.
     """
+    _require_one_origin(run, dataset, foreign)
     require_component("export", *_PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
@@ -59,9 +75,35 @@ def export(
         temperature=temperature,
         sign=sign,
     )
-    exported = export_run(request)
+    exported = export_run(request) if run is not None else _export_module(request, foreign)
     click.echo("\n".join(exported.summary))
     click.echo(f"bundle: {out}\nnext: torchstone evaluate {out} --data DATASET")
+
+
+def _require_one_origin(run: Path | None, dataset: str | None, foreign: dict[str, Any]) -> None:
+    module = foreign["module"]
+    if run is None and module is None:
+        raise UsageError("Nothing to export was named.", "Give the RUN that a training wrote, or --module.")
+    if run is not None and (any_given(foreign) or any(foreign[name] for name in ("module", "weights", "data"))):
+        raise UsageError(
+            "RUN is exported as it was trained; --module, --weights, --data and the options from --spec on are for "
+            "modules of your own.",
+            "Give RUN or --module, not both. A run's data that was moved is named with --dataset.",
+        )
+    if module is not None and dataset is not None:
+        raise UsageError("--dataset says where a run's data lies now.", "With --module, name the data with --data.")
+
+
+def _export_module(request: "ExportRequest", foreign: dict[str, Any]) -> "Exported":
+    from torchstone_export.factory import parse_arguments  # noqa: PLC0415 - loads PyTorch
+    from torchstone_export.foreign import export_module, require_module_options  # noqa: PLC0415
+    from torchstone_export.module_model import ModuleSource  # noqa: PLC0415
+
+    module = foreign["module"]
+    weights, ref = require_module_options(module, foreign["weights"], foreign["data"])
+    spec = spec_from_options(foreign)
+    source = ModuleSource(factory=module, weights=weights, arguments=parse_arguments(foreign["arguments"]))
+    return export_module(source, spec, replace(request, dataset=ref))
 
 
 @click.command()

@@ -5,6 +5,7 @@ from typing import Any
 
 from torchstone_export.calibration import Calibration
 from torchstone_export.model import TrainedModel
+from torchstone_runtime.provenance import describe_origin
 
 
 def render_model_card(
@@ -32,15 +33,16 @@ def render_model_card(
     )
     files = "\n".join(f"- `{file}`: variant `{name}`" for name, file in variants.items())
     evidence = "\n".join(f"- {line}" for line in summary)
+    origin = describe_origin(model.provenance)
     return f"""{_front_matter(model, test)}
-# {model.name}, trained on {model.dataset_kind}
+# {model.name}, {"measured" if origin else "trained"} on {model.dataset_kind}
 
 An image classifier with {len(model.class_names)} classes: {", ".join(model.class_names)}.
 
 It takes raw pixels, uint8, N x {spec.channels} x {spec.height} x {spec.width} ({spec.color}, 0 to 255).
 It gives logits and probabilities, float32, N x {len(model.class_names)}.
 Scaling, normalisation and softmax are inside.
-
+{f"{chr(10)}Origin: {origin}.{chr(10)}What it was trained on is not known here.{chr(10)}" if origin else ""}
 ```python
 from torchstone_runtime import Classifier
 

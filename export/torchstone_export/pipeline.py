@@ -1,5 +1,6 @@
 """From a run to a published bundle: build the files, prove them, and only then put them in place."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,14 +10,14 @@ from torchstone_export.certify import VariantCertificate, summarize
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.onnx_file import export_onnx
 from torchstone_export.publish import check_target, published_directory
-from torchstone_export.reference import make_reference
+from torchstone_export.reference import Reference, make_reference
 from torchstone_export.run_data import load_run_data
 from torchstone_export.runners import certify_files
 from torchstone_export.signing import BundleSigner
 from torchstone_export.torchscript_file import export_torchscript
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
-from torchstone_runtime.errors import CheckFailedError
+from torchstone_runtime.errors import CheckFailedError, UsageError
 from torchstone_train.data import TrainingData
 from torchstone_train.run_dir import RunDirectory
 
@@ -26,7 +27,7 @@ class ExportRequest:
     """What a person asks for.
 
     Attributes:
-        run: the run directory; out: the bundle to write.
+        run: the run directory, None for a model of another origin; out: the bundle to write.
         data_dir: where downloaded datasets lie.
         dataset: where the run's data lies now; where it lay when it was trained if None.
         torchscript: whether a TorchScript file is wanted.
@@ -34,7 +35,7 @@ class ExportRequest:
         sign: the private key that signs the bundle, if one does.
     """
 
-    run: Path
+    run: Path | None = None
     out: Path
     data_dir: Path
     dataset: DatasetRef | None = None
@@ -60,33 +61,58 @@ def export_run(request: ExportRequest) -> Exported:
         OutputError: the bundle can't be written; the target is as it was.
         UsageError: the target holds something that is no bundle, or the private key cannot be used.
     """
+    if request.run is None:
+        raise UsageError("No run was named.", "Give the directory that a training wrote.")
     check_target(request.out)
-    signer = BundleSigner(request.sign) if request.sign else None
+    signer = open_signer(request)
     run = RunDirectory.open(request.run)
     model = load_trained(run)
     data = load_run_data(run.read_info(), request.dataset, request.data_dir)
-    return export_model(model, data, request, signer)
+    return export_model(model, data, request, signer=signer)
+
+
+def open_signer(request: ExportRequest) -> BundleSigner | None:
+    """Return what signs the bundle, its key tried and its password asked for, before any work is done.
+
+    Raises:
+        UsageError: the private key cannot be used.
+    """
+    return BundleSigner(request.sign) if request.sign else None
 
 
 def export_model(
-    model: TrainedModel, data: TrainingData, request: ExportRequest, signer: BundleSigner | None = None
+    model: TrainedModel,
+    data: TrainingData,
+    request: ExportRequest,
+    *,
+    signer: BundleSigner | None = None,
+    reference: Reference | None = None,
+    build: Callable[[TrainedModel], dict[str, bytes]] | None = None,
 ) -> Exported:
     """Export a model, verify the files over the whole validation and test splits of `data`, and publish the bundle.
+
+    Args:
+        model: what is exported.
+        data: what it is verified on.
+        request: where to, and which files.
+        signer: of the bundle; see `open_signer`.
+        reference: what the files are compared with over both splits; the model in float32 and float64 if None.
+        build: makes the files' bytes by variant; PyTorch's exporters if None.
 
     Raises:
         CheckFailedError: an exported file does not do what the model does; the target is as it was.
         OutputError: the bundle can't be written; the target is as it was.
     """
-    reference = make_reference(model.module, {"validation": data.validation, "test": data.test})
+    reference = reference or make_reference(model.module, {"validation": data.validation, "test": data.test})
     calibration = calibrate(reference, fit=request.temperature)
     model = model.with_temperature(calibration.temperature)
     reference = replace(reference, temperature=calibration.temperature)  # the logits are those without it
     with published_directory(request.out) as folder:
-        contents = _build_files(model, torchscript=request.torchscript)
+        contents = build(model) if build else _build_files(model, torchscript=request.torchscript)
         for name, content in contents.items():
             (folder / FILE_NAMES[name]).write_bytes(content)
         certificates = certify_files(_read_back(folder, list(contents)), reference)
-        _require_passed(certificates, request.out)
+        _require_passed(certificates, request.out, reference.owner)
         write_descriptions(folder, list(contents), model, reference, certificates, calibration)
         bundle = Bundle.open(folder)
         bundle.check_files()
@@ -107,11 +133,11 @@ def _build_files(model: TrainedModel, *, torchscript: bool) -> dict[str, bytes]:
     return contents
 
 
-def _require_passed(certificates: dict[str, VariantCertificate], target: Path) -> None:
+def _require_passed(certificates: dict[str, VariantCertificate], target: Path, owner: str) -> None:
     failures = [f"{name}: {failure}" for name, item in certificates.items() for failure in item.failures]
     if failures:
         state = "The earlier bundle is as it was" if target.exists() else "Nothing was written"
         raise CheckFailedError(
-            "An exported file does not do what the PyTorch model does:\n  " + "\n  ".join(failures),
+            f"The answers of an exported file are not {owner}:\n  " + "\n  ".join(failures),
             f"{state}. Please report this with the model's recipe and the versions of torch and onnxruntime.",
         )

@@ -53,10 +53,16 @@ class Reference:
     Attributes:
         splits: by name.
         temperature: that the exported files divide the logits by before the softmax.
+        origin: one sentence on what the errors refer to.
+        owner: whose decisions they are, in the genitive.
+        caveat: what this reference does not prove, where it is weaker than float64 arithmetic; else empty.
     """
 
     splits: Mapping[str, SplitReference]
     temperature: float = 1.0
+    origin: str = "the PyTorch model in float64 arithmetic; noise_floor is the largest logit error of float32"
+    owner: str = "PyTorch's"
+    caveat: str = ""
 
     @property
     def num_classes(self) -> int:

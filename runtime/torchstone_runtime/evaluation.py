@@ -101,7 +101,8 @@ def choose_split(dataset: Dataset, wanted: str, provenance: Mapping[str, Any]) -
     except DataError:
         return whole, "every image: too few to have been split"
     if held_out.fingerprint == certified_fingerprint(provenance):
-        return held_out, "the fifth that was held out when the model was trained on this data"
+        done = "certified" if "origin" in provenance else "trained"
+        return held_out, f"the fifth that was held out when the model was {done} on this data"
     return whole, "every image: the model was not trained on this data as it is now"
 
 

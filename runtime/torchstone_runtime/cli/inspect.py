@@ -9,6 +9,7 @@ import click
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.manifest import MANIFEST_FILE, Manifest
+from torchstone_runtime.provenance import describe_origin
 from torchstone_runtime.text import showable
 
 
@@ -55,7 +56,9 @@ def _describe(manifest: Manifest) -> list[str]:
 
 def _origin(provenance: Any) -> list[str]:  # noqa: ANN401 - free-form JSON of the bundle
     dataset = provenance.get("dataset", {})
-    lines = [f"data         {dataset.get('kind', 'not stated')}"]
+    origin = describe_origin(provenance)
+    lines = [f"origin       {origin}"] if origin else []
+    lines += [f"data         {dataset.get('kind', 'not stated')}"]
     present = [(split, dataset[split]) for split in ("train", "validation", "test") if split in dataset]
     return lines + [
         f"  {split:<11}{entry.get('samples', 0):,} images, fingerprint {entry.get('fingerprint', '')[:16]}…"

@@ -40,6 +40,7 @@ _ORDER: Final = (
     "reproduce",
     "download",
     "export",
+    "adopt",
     "verify",
     "inspect",
     "evaluate",
