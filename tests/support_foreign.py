@@ -159,7 +159,9 @@ def spec_of(**fields: Any) -> ModelSpec:  # noqa: ANN401 - any field
 def request_for(folder: Path, data: Path, **fields: Any) -> ExportRequest:  # noqa: ANN401 - any field
     """Return a request for the bundle `folder/bundle`, without TorchScript."""
     ref = DatasetRef("npz", data)
-    return ExportRequest(out=folder / "bundle", data_dir=folder, dataset=ref, **{"torchscript": False} | fields)
+    return ExportRequest(
+        out=folder / "bundle", data_dir=folder, dataset=ref, **{"torchscript": False, "temperature": False} | fields
+    )
 
 
 def onnx_model(
