@@ -15,13 +15,15 @@ from PIL import Image
 
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.cpu import usable_cpus
+from torchstone_runtime.cpu_features import cpu_features
 from torchstone_runtime.engine import CPU_TILE, GPU_TILE, Engine, Float32Array
 from torchstone_runtime.errors import BundleError, UsageError
-from torchstone_runtime.golden import GoldenSamples
+from torchstone_runtime.golden import GoldenSamples, variant_golden
 from torchstone_runtime.images import ImageInput, Uint8Array, decode_image
 from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.manifest import METADATA_KEY, parse_essentials
 from torchstone_runtime.providers import OpenedSession, open_session
+from torchstone_runtime.variants import open_variant
 
 DECODE_BATCH: Final = 256
 """Pictures decoded and held at once where files are classified."""
@@ -118,6 +120,7 @@ class Classifier:
         provider: str = "auto",
         threads: int | None = None,
         replay_golden: bool = True,
+        features: frozenset[str] | None = None,
     ) -> "Classifier":
         """Load a bundle, or a lone ONNX file that Torchstone exported.
 
@@ -130,11 +133,15 @@ class Classifier:
             provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
             threads: calls that run at once; the processors this process may use if None.
             replay_golden: whether the golden samples are replayed.
+            features: of the processor, by the Linux kernel's names; those of this one if None.
+
+        A lossy variant may need a processor feature. Where the default variant does and the CPU that would run it
+        lacks it, `fp32` is loaded and `plan.reason` says so; one that was asked for by name is then an error.
 
         Raises:
             BundleError: missing, altered or not readable.
             CheckFailedError: the golden samples give other outputs here than at the export.
-            ProviderError: the provider asked for cannot be had.
+            ProviderError: the provider, or the variant with a feature that this processor lacks, cannot be had.
             UsageError: no such variant or provider, or `threads` below 1.
         """
         if threads is not None and threads < 1:
@@ -143,14 +150,13 @@ class Classifier:
             return cls._load_lone_file(Path(path), variant, provider, threads)
         bundle = Bundle.open(path)
         manifest = bundle.manifest
-        chosen = bundle.runnable_variant(variant)
-        opened = open_session(bundle.read(manifest.variants[chosen]), provider)
+        chosen, opened = open_variant(bundle, variant, provider, cpu_features() if features is None else features)
         classifier = cls._assemble(
             opened, manifest.name, manifest.class_names, manifest.input_spec, variant=chosen, threads=threads
         )
         classifier.bundle = bundle
         if replay_golden:
-            classifier.replay(GoldenSamples.from_bytes(bundle.read_file("golden")), manifest.golden_tolerance)
+            classifier.replay(*variant_golden(bundle, chosen))
         return classifier
 
     @classmethod
