@@ -1,6 +1,8 @@
 """`torchstone export | quickstart`. PyTorch is imported only when a command runs."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,24 +20,78 @@ _PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm"
 @click.option("--torchscript/--no-torchscript", default=True, show_default=True, help="Export TorchScript as well.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 @click.option("--dataset", help="Where the run's data lies now, if it was moved.")
-def export(run: Path, out: Path, torchscript: bool, data_dir: Path | None, dataset: str | None) -> None:
+@click.option("--int8", is_flag=True, help="Add an 8-bit variant, if it is accurate enough and faster on this machine.")
+@click.option("--fp16", is_flag=True, help="Add a 16-bit variant (for GPUs), on the same conditions.")
+@click.option(
+    "--max-accuracy-drop",
+    default=0.003,
+    show_default=True,
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Largest drop of the test accuracy against fp32; the 95% interval must exclude a larger one.",
+)
+@click.option(
+    "--min-speedup",
+    default=1.1,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Smallest speed ratio to fp32; its 95% interval must lie above.",
+)
+@click.option("--require-variants", is_flag=True, help="Fail, and write nothing, if one of these is not accepted.")
+@click.option(
+    "--default-variant",
+    default="fp32",
+    show_default=True,
+    type=click.Choice(["fp32", "int8", "fp16"]),
+    help="The variant that runs where none is named, if it is accepted.",
+)
+@click.option("--provider", default="cpu", show_default=True, help="Where int8 and fp16 are measured: cpu or cuda.")
+def export(run: Path, out: Path, torchscript: bool, data_dir: Path | None, dataset: str | None, **options: Any) -> None:
     """Export RUN to ONNX and TorchScript, prove both over the whole validation and test splits, write a bundle.
 
     The bundle appears whole or not at all. Exit code 1, with the numbers, where a file does not do what the trained
-    model does; an earlier bundle is then untouched.
+    model does; an earlier bundle is then untouched. A lossy variant (--int8, --fp16) that does not pay is left out,
+    with the reason on stderr and in the certificate.
     """
+    lossy = _lossy_names(options)
     require_component("export", *_PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
-    from torchstone_export.pipeline import ExportRequest, export_run  # noqa: PLC0415 - loads PyTorch
+    from torchstone_export.lossy import LossyLimits  # noqa: PLC0415 - loads PyTorch
+    from torchstone_export.pipeline import ExportRequest, export_run  # noqa: PLC0415 - likewise
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
 
     ref = DatasetRef.parse(dataset) if dataset else None
     exported = export_run(
-        ExportRequest(run=run, out=out, data_dir=data_dir or default_data_dir(), dataset=ref, torchscript=torchscript)
+        ExportRequest(
+            run=run,
+            out=out,
+            data_dir=data_dir or default_data_dir(),
+            dataset=ref,
+            torchscript=torchscript,
+            lossy=lossy,
+            limits=LossyLimits(**{key: options[key] for key in ("max_accuracy_drop", "min_speedup", "provider")}),
+            require_lossy=options["require_variants"],
+            default_variant=options["default_variant"],
+        )
     )
     click.echo("\n".join(exported.summary))
+    for line in exported.rejected:
+        click.echo(f"Warning: {line}", err=True)
     click.echo(f"bundle: {out}\nnext: torchstone evaluate {out} --data DATASET")
+
+
+def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
+    names = tuple(name for name in ("int8", "fp16") if options[name])
+    if options["provider"] not in ("cpu", "cuda"):
+        raise UsageError(f"--provider {options['provider']} is not known here.", "Give cpu or cuda.")
+    if options["default_variant"] not in ("fp32", *names):
+        raise UsageError(
+            f"--default-variant {options['default_variant']} names a variant that is not exported.",
+            f"Add --{options['default_variant']}.",
+        )
+    if options["require_variants"] and not names:
+        raise UsageError("--require-variants needs a variant to require.", "Add --int8 or --fp16.")
+    return names
 
 
 @click.command()

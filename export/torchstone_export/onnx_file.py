@@ -48,14 +48,15 @@ def export_onnx(model: ExportableClassifier, name: str, class_names: tuple[str, 
     proto = program.model_proto
     proto.ir_version = IR_VERSION
     proto.producer_name, proto.producer_version, proto.doc_string = "torchstone", "", ""
-    _strip_traces(proto.graph)
+    strip_traces(proto.graph)
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, {METADATA_KEY: essentials_json(name, class_names, spec, model.temperature)})
     onnx.checker.check_model(proto, full_check=True)
     return bytes(proto.SerializeToString(deterministic=True))
 
 
-def _strip_traces(graph: onnx.GraphProto) -> None:
+def strip_traces(graph: onnx.GraphProto) -> None:
+    """Remove names, documentation and metadata that say where and how a graph was made."""
     # PyTorch's exporter writes stack traces, with source paths and code, into every node.
     graph.name, graph.doc_string = "torchstone", ""
     del graph.metadata_props[:]
@@ -72,7 +73,7 @@ def _strip_traces(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.HasField("g"):
-                _strip_traces(attribute.g)
+                strip_traces(attribute.g)
 
 
 @contextmanager

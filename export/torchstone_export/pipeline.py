@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torchstone_export.bundle_writer import FILE_NAMES, write_descriptions
 from torchstone_export.certify import VariantCertificate, summarize
+from torchstone_export.lossy import LossyLimits, LossyVariant, make_lossy
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.onnx_file import export_onnx
 from torchstone_export.publish import check_target, published_directory
@@ -28,6 +29,9 @@ class ExportRequest:
         data_dir: where downloaded datasets lie.
         dataset: where the run's data lies now; where it lay when it was trained if None.
         torchscript: whether a TorchScript file is wanted.
+        lossy: lossy variants that are wanted, of `int8` and `fp16`; each is shipped only if it keeps to `limits`.
+        require_lossy: whether one that is not shipped ends the export.
+        default_variant: of the bundle, if it is shipped; else `fp32`.
     """
 
     run: Path
@@ -35,14 +39,19 @@ class ExportRequest:
     data_dir: Path
     dataset: DatasetRef | None = None
     torchscript: bool = True
+    lossy: tuple[str, ...] = ()
+    limits: LossyLimits = LossyLimits()
+    require_lossy: bool = False
+    default_variant: str = "fp32"
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A published bundle and the summary of its certificate."""
+    """A published bundle, the summary of its certificate, and why a lossy variant is missing from it."""
 
     bundle: Bundle
     summary: list[str]
+    rejected: list[str]
 
 
 def export_run(request: ExportRequest) -> Exported:
@@ -50,7 +59,8 @@ def export_run(request: ExportRequest) -> Exported:
 
     Raises:
         DataError: the run or its data is missing, damaged, or not what the run was trained on.
-        CheckFailedError: an exported file does not do what the model does; the target is as it was.
+        CheckFailedError: an exported file does not do what the model does, or a lossy variant that is required is not
+            good enough; the target is as it was.
         OutputError: the bundle can't be written; the target is as it was.
         UsageError: the target holds something that is no bundle.
     """
@@ -65,7 +75,8 @@ def export_model(model: TrainedModel, data: TrainingData, request: ExportRequest
     """Export a model, verify the files over the whole validation and test splits of `data`, and publish the bundle.
 
     Raises:
-        CheckFailedError: an exported file does not do what the model does; the target is as it was.
+        CheckFailedError: an exported file does not do what the model does, or a lossy variant that is required is not
+            good enough; the target is as it was.
         OutputError: the bundle can't be written; the target is as it was.
     """
     reference = make_reference(model.module, {"validation": data.validation, "test": data.test})
@@ -75,9 +86,25 @@ def export_model(model: TrainedModel, data: TrainingData, request: ExportRequest
             (folder / FILE_NAMES[name]).write_bytes(content)
         certificates = certify_files(_read_back(folder, list(contents)), reference)
         _require_passed(certificates, request.out)
-        write_descriptions(folder, list(contents), model, reference, certificates)
+        lossy = make_lossy(request.lossy, contents["fp32"], data, reference, request.limits)
+        _write_lossy(folder, lossy, request)
+        write_descriptions(folder, list(contents), model, reference, certificates, lossy, request.default_variant)
         Bundle.open(folder).check_files()
-    return Exported(Bundle.open(request.out), summarize(reference, certificates))
+    summary = [*summarize(reference, certificates), *(item.line for item in lossy if item.accepted)]
+    return Exported(Bundle.open(request.out), summary, [item.line for item in lossy if not item.accepted])
+
+
+def _write_lossy(folder: Path, lossy: list[LossyVariant], request: ExportRequest) -> None:
+    rejected = [item.line for item in lossy if not item.accepted]
+    if request.require_lossy and rejected:
+        state = "The earlier bundle is as it was" if request.out.exists() else "Nothing was written"
+        raise CheckFailedError(
+            "A variant that was required is not shipped:\n  " + "\n  ".join(rejected),
+            f"{state}. Export without it, or with other limits (--max-accuracy-drop, --min-speedup).",
+        )
+    for item in lossy:
+        if item.accepted:
+            (folder / FILE_NAMES[item.name]).write_bytes(item.content)
 
 
 def _read_back(folder: Path, variants: list[str]) -> dict[str, bytes]:
