@@ -45,7 +45,14 @@ _PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm"
     help="The variant that runs where none is named, if it is accepted.",
 )
 @click.option("--provider", default="cpu", show_default=True, help="Where int8 and fp16 are measured: cpu or cuda.")
-def export(run: Path, out: Path, torchscript: bool, data_dir: Path | None, dataset: str | None, **options: Any) -> None:
+def export(
+    run: Path,
+    out: Path,
+    torchscript: bool,
+    data_dir: Path | None,
+    dataset: str | None,
+    **options: Any,  # noqa: ANN401 - those of the lossy variants, as declared above
+) -> None:
     """Export RUN to ONNX and TorchScript, prove both over the whole validation and test splits, write a bundle.
 
     The bundle appears whole or not at all. Exit code 1, with the numbers, where a file does not do what the trained

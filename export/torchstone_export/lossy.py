@@ -142,8 +142,9 @@ def _judge(variant: LossyVariant, fp32: bytes, data: TrainingData, reference: Re
     variant.reasons += _accuracy_reasons(paired, limits)
     speed = _measure_speed(fp32, variant.content, data.validation, classes, limits)
     if not speed.interval_95[0] >= limits.min_speedup:
+        hint = " (fp16 is for GPUs: see --provider)" if (variant.name, limits.provider) == ("fp16", "cpu") else ""
         variant.reasons.append(
-            f"it is not shown to be {limits.min_speedup:g} times as fast as fp32 here: {_speed_text(speed)}"
+            f"it is not shown to be {limits.min_speedup:g} times as fast as fp32 here{hint}: {_speed_text(speed)}"
         )
     changes = confusion_difference(test.labels, base, decisions, test.class_names, test.ids)
     variant.report |= {"paired": paired.to_json(), "changes": changes, "speed": speed.to_json()}

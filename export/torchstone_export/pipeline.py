@@ -1,6 +1,6 @@
 """From a run to a published bundle: build the files, prove them, and only then put them in place."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchstone_export.bundle_writer import FILE_NAMES, write_descriptions
@@ -40,7 +40,7 @@ class ExportRequest:
     dataset: DatasetRef | None = None
     torchscript: bool = True
     lossy: tuple[str, ...] = ()
-    limits: LossyLimits = LossyLimits()
+    limits: LossyLimits = field(default_factory=LossyLimits)
     require_lossy: bool = False
     default_variant: str = "fp32"
 
