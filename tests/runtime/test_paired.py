@@ -41,7 +41,7 @@ def test_the_ends_are_where_the_likelihood_says(gained: int, lost: int, samples:
         def surprise(probability_lost: float, end: float = end) -> float:
             shares = (probability_lost + end, probability_lost, 1 - end - 2 * probability_lost)
             counts = (gained, lost, samples - gained - lost)
-            return -sum(count * np.log(max(share, 1e-300)) for count, share in zip(counts, shares, strict=True))
+            return float(-sum(n * np.log(max(share, 1e-300)) for n, share in zip(counts, shares, strict=True)))
 
         bounds = (max(0.0, -end), (1 - end) / 2)
         fitted = optimize.minimize_scalar(surprise, bounds=bounds, method="bounded", options={"xatol": 1e-12}).x
