@@ -27,7 +27,7 @@ def test_the_page_has_each_option_of_a_command(name: str) -> None:
     }
     rows = re.findall(r"^\| (`--.*?) \|", SECTIONS[name].replace("\\|", "/"), re.MULTILINE)
 
-    assert set(re.findall(r"`(--[a-z-]+)", "\n".join(rows))) == options
+    assert set(re.findall(r"`(--[a-z0-9-]+)", "\n".join(rows))) == options
 
 
 def test_the_help_lists_the_commands_along_the_pipeline() -> None:
