@@ -17,8 +17,9 @@ from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from torchstone_export.onnx_file import strip_traces
+from torchstone_runtime.cpu_features import INT8_FEATURES
 from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.manifest import METADATA_KEY
+from torchstone_runtime.manifest import METADATA_KEY, require_any
 
 CALIBRATIONS: Final[dict[str, tuple[CalibrationMethod, dict[str, Any]]]] = {
     "minmax": (CalibrationMethod.MinMax, {}),
@@ -99,6 +100,8 @@ def quantize(content: bytes, images: Uint8Array, config: Int8Config) -> bytes:
         _enter_raw(quantized.graph, pixels)
     quantized.producer_name, quantized.producer_version, quantized.doc_string = "torchstone", "", ""
     strip_traces(quantized.graph)
+    if config.weight_bits == 8:  # noqa: PLR2004 - 7 bits are made for processors without the features
+        essentials = require_any(essentials, INT8_FEATURES)
     onnx.helper.set_model_props(quantized, {METADATA_KEY: essentials})
     return bytes(quantized.SerializeToString(deterministic=True))
 

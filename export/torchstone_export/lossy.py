@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -10,13 +11,13 @@ from torchstone_export.certify import certify_variant, margins
 from torchstone_export.fp16_file import to_fp16
 from torchstone_export.int8_search import Int8Choice, calibration_sample, choose_int8
 from torchstone_export.reference import Reference
-from torchstone_export.runners import make_runner
 from torchstone_export.serving import run_split, run_unfused, serving
 from torchstone_export.speed import SpeedComparison, compare_speed
 from torchstone_runtime.cpu_features import INT8_FEATURES, REPORTED, cpu_features
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.engine import CPU_TILE, Float32Array, Outputs
+from torchstone_runtime.engine import CPU_TILE, Engine, Float32Array, Outputs
 from torchstone_runtime.golden import GoldenSamples
+from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.paired import PairedComparison, compare_decisions, confusion_difference, score_interval
 from torchstone_train.data import TrainingData
 
@@ -148,9 +149,15 @@ def _judge(variant: LossyVariant, fp32: bytes, data: TrainingData, reference: Re
         )
     changes = confusion_difference(test.labels, base, decisions, test.class_names, test.ids)
     variant.report |= {"paired": paired.to_json(), "changes": changes, "speed": speed.to_json()}
-    certified = certify_variant(reference, make_runner(variant.name, variant.content, classes))
+    with serving(variant.content, classes, limits.provider) as engine:
+        certified = certify_variant(reference, partial(_run_tiled, engine))
     variant.certificate = certified.to_json() | {"passed": not variant.reasons, "failures": variant.reasons}
     variant.line = _line(variant, paired, speed)
+
+
+def _run_tiled(engine: Engine, images: Uint8Array, batch_size: int) -> Outputs:
+    engine.tile = batch_size
+    return engine.run(images)
 
 
 def _faults(variant: LossyVariant, test: Split, outputs: Outputs, limits: LossyLimits) -> list[str]:
@@ -166,14 +173,13 @@ def _faults(variant: LossyVariant, test: Split, outputs: Outputs, limits: LossyL
         faults.append("its probabilities do not sum to 1")
     for size in _BATCH_SIZES:
         with serving(variant.content, logits.shape[1], limits.provider) as engine:
-            engine.tile = size
-            error = float(np.abs(engine.run(images[:CPU_TILE])[0] - logits[:CPU_TILE]).max())
+            error = float(np.abs(_run_tiled(engine, images[:CPU_TILE], size)[0] - logits[:CPU_TILE]).max())
         if not error <= variant.golden_tolerance:
             faults.append(f"in batches of {size} its logits differ by {error:.3g}")
     return faults
 
 
-def _tolerance(content: bytes, images: Any, logits: Float32Array) -> float:  # noqa: ANN401 - uint8 (N, C, H, W)
+def _tolerance(content: bytes, images: Uint8Array, logits: Float32Array) -> float:
     elsewhere = float(np.abs(run_unfused(content, images) - logits).max())
     # Where both agree to the bit, a hundredth of the logits' spread: far below what a wrong instruction does.
     return max(_GOLDEN_MULTIPLE * elsewhere, 0.01 * float(logits.std()))

@@ -15,13 +15,13 @@ from PIL import Image
 
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.cpu import usable_cpus
-from torchstone_runtime.cpu_features import cpu_features
+from torchstone_runtime.cpu_features import cpu_features, missing_features
 from torchstone_runtime.engine import CPU_TILE, GPU_TILE, Engine, Float32Array
-from torchstone_runtime.errors import BundleError, UsageError
+from torchstone_runtime.errors import BundleError, ProviderError, UsageError
 from torchstone_runtime.golden import GoldenSamples, variant_golden
 from torchstone_runtime.images import ImageInput, Uint8Array, decode_image
 from torchstone_runtime.input_spec import InputSpec
-from torchstone_runtime.manifest import METADATA_KEY, parse_essentials
+from torchstone_runtime.manifest import METADATA_KEY, parse_essentials, parse_requirements
 from torchstone_runtime.providers import OpenedSession, open_session
 from torchstone_runtime.variants import open_variant
 
@@ -147,7 +147,7 @@ class Classifier:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, not {threads}.")
         if Path(path).is_file():
-            return cls._load_lone_file(Path(path), variant, provider, threads)
+            return cls._load_lone_file(Path(path), variant, provider, threads, features)
         bundle = Bundle.open(path)
         manifest = bundle.manifest
         chosen, opened = open_variant(bundle, variant, provider, cpu_features() if features is None else features)
@@ -160,7 +160,9 @@ class Classifier:
         return classifier
 
     @classmethod
-    def _load_lone_file(cls, path: Path, variant: str | None, provider: str, threads: int | None) -> "Classifier":
+    def _load_lone_file(
+        cls, path: Path, variant: str | None, provider: str, threads: int | None, features: frozenset[str] | None
+    ) -> "Classifier":
         if variant is not None:
             raise UsageError(f"{path} is one file, not a bundle with variants.", "Leave the variant out.")
         opened = open_session(path.read_bytes(), provider)
@@ -171,6 +173,9 @@ class Classifier:
                 "Give a bundle directory or an ONNX file out of one.",
             )
         name, class_names, spec = parse_essentials(metadata)
+        missing = missing_features(parse_requirements(metadata), cpu_features() if features is None else features)
+        if missing and opened.provider == "cpu":
+            raise ProviderError(f"{path} would not compute rightly here: {missing}.", "Use the fp32 file.")
         return cls._assemble(opened, name, class_names, spec, variant=path.name, threads=threads)
 
     @classmethod

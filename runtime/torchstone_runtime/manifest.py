@@ -176,6 +176,23 @@ def parse_essentials(text: str) -> tuple[str, tuple[str, ...], InputSpec]:
         raise BundleError(f"The metadata of the ONNX file is not valid: {error!r}.") from error
 
 
+def require_any(text: str, features: tuple[str, ...]) -> str:
+    """Return the metadata of a lone ONNX file with the processor features of which it needs one on the CPU."""
+    return json.dumps(json.loads(text) | {"requires_any": list(features)}, sort_keys=True, ensure_ascii=True)
+
+
+def parse_requirements(text: str) -> tuple[str, ...]:
+    """Read which processor features a lone ONNX file needs one of on the CPU; none if it doesn't say.
+
+    Raises:
+        BundleError: as for `parse_manifest`.
+    """
+    try:
+        return _features(_parse_object(text.encode(), "The metadata of the ONNX file").get("requires_any", []))
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"The metadata of the ONNX file is not valid: {error!r}.") from error
+
+
 def _parse_object(text: bytes, what: str) -> dict[str, Any]:
     try:
         data = json.loads(text)

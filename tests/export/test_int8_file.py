@@ -1,6 +1,7 @@
 """The int8 and fp16 files: what is in them, and that they are made of the model alone."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,7 +17,9 @@ from torchstone_export.layer_error import layer_errors, worst_layer
 from torchstone_export.model import ExportableClassifier
 from torchstone_export.onnx_file import export_onnx
 from torchstone_export.serving import run_split
+from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.data.split import ArrayStore, Int64Array, Split
+from torchstone_runtime.errors import ProviderError
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.input_spec import InputSpec
 from torchstone_train.classifier import ImageClassifier
@@ -105,6 +108,27 @@ def test_the_same_file_gives_the_same_bytes_without_traces(content: bytes, image
     assert model.producer_name == "torchstone"
     assert not any(text in made for text in (b"/tmp", b"onnx.quantize", b"onnxruntime.quant"))
     assert (model.ir_version, model.opset_import[0].version) == (10, 20)
+
+
+def test_a_lone_int8_file_is_refused_where_its_sums_would_saturate(
+    content: bytes, images: Uint8Array, tmp_path: Path
+) -> None:
+    """With 8-bit weights it says what it needs; with 7 bits it needs nothing."""
+    path = tmp_path / "model.int8.onnx"
+    path.write_bytes(quantize(content, images, FOLDED))
+    Classifier.load(path, provider="cpu", features=frozenset({"avx_vnni"})).close()
+    with pytest.raises(ProviderError, match="none of asimddp"):
+        Classifier.load(path, provider="cpu", features=frozenset({"avx2"}))
+    path.write_bytes(quantize(content, images, replace(FOLDED, weight_bits=7)))
+    Classifier.load(path, provider="cpu", features=frozenset({"avx2"})).close()
+
+
+def test_seven_bit_weights_stay_within_seven_bits(content: bytes, images: Uint8Array) -> None:
+    """Two products of 255 and 64 fit into 16 bits."""
+    graph = onnx.load_from_string(quantize(content, images, replace(FOLDED, weight_bits=7))).graph
+    weights = [numpy_helper.to_array(item) for item in graph.initializer if item.data_type == onnx.TensorProto.INT8]
+
+    assert 60 <= max(int(np.abs(weight.astype(np.int64)).max()) for weight in weights) <= 64
 
 
 def test_a_layer_named_stays_float(content: bytes, images: Uint8Array) -> None:
