@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -9,12 +11,18 @@ from typing import Any, Final
 from torchstone_export.calibration import Calibration
 from torchstone_export.certify import VariantCertificate, certificate_json, summarize
 from torchstone_export.golden import GOLDEN_MULTIPLE, choose_golden
+from torchstone_export.lossy import LossyVariant
 from torchstone_export.model import TrainedModel
 from torchstone_export.model_card import render_model_card
 from torchstone_export.reference import Reference
 from torchstone_runtime.manifest import MANIFEST_FILE, FileEntry, Manifest
 
-FILE_NAMES: Final = {"fp32": "model.onnx", "torchscript": "model.torchscript.pt"}
+FILE_NAMES: Final = {
+    "fp32": "model.onnx",
+    "int8": "model.int8.onnx",
+    "fp16": "model.fp16.onnx",
+    "torchscript": "model.torchscript.pt",
+}
 _PACKAGES: Final = ("torchstone", "torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu", "numpy")
 
 
@@ -24,7 +32,10 @@ def write_descriptions(
     model: TrainedModel,
     reference: Reference,
     certificates: dict[str, VariantCertificate],
+    *,
     calibration: Calibration | None = None,
+    lossy: Sequence[LossyVariant] = (),
+    default_variant: str = "fp32",
 ) -> None:
     """Write everything but the model files, the manifest last.
 
@@ -35,17 +46,26 @@ def write_descriptions(
         reference: its outputs.
         certificates: by variant; all passed.
         calibration: of the model's probabilities, where it was measured.
+        lossy: variants that were asked for; the files of the accepted ones lie in `folder` already.
+        default_variant: the bundle's, if it is there.
     """
+    accepted = {item.name: item for item in lossy if item.accepted}
+    variants = [*variants, *accepted]
     tolerance = GOLDEN_MULTIPLE * reference.noise_floor
     certificate = certificate_json(reference, certificates)
-    summary = summarize(reference, certificates)
+    summary = [*summarize(reference, certificates), *(item.line for item in lossy)]
+    if lossy:
+        certificate["lossy"] = {item.name: item.to_json() for item in lossy}
+        certificate["variants"] |= {name: item.certificate for name, item in accepted.items()}
     if calibration is not None:
         certificate["calibration"] = calibration.to_json()
         summary.append(calibration.summary())
     metrics = {name: part["metrics"] for name, part in certificates["fp32"].splits.items()}
     files = {name: FILE_NAMES[name] for name in variants}
+    golden = choose_golden(model.module, reference.splits["test"], tolerance)
+    own_golden = {name: item.golden for name, item in accepted.items() if item.golden is not None}
     others = {
-        "golden": ("golden.npz", choose_golden(model.module, reference.splits["test"], tolerance).to_bytes()),
+        "golden": ("golden.npz", golden.to_bytes(own_golden)),
         "certificate": ("certificate.json", _json_bytes(certificate)),
         "model_card": ("README.md", render_model_card(model, metrics, summary, files, calibration).encode()),
     }
@@ -56,8 +76,8 @@ def write_descriptions(
         class_names=model.class_names,
         input_spec=model.spec,
         temperature=model.module.temperature,
-        default_variant="fp32",
-        variants={name: _entry(folder, file) for name, file in files.items()},
+        default_variant=default_variant if default_variant in variants else "fp32",
+        variants={name: _variant_entry(folder, file, accepted.get(name)) for name, file in files.items()},
         files={purpose: _entry(folder, file) for purpose, (file, _) in others.items()},
         golden_tolerance=tolerance,
         provenance=model.provenance | {"export_versions": _export_versions()},
@@ -79,6 +99,13 @@ def _export_versions() -> dict[str, str]:
 def _entry(folder: Path, file: str) -> FileEntry:
     content = (folder / file).read_bytes()
     return FileEntry(file, hashlib.sha256(content).hexdigest(), len(content))
+
+
+def _variant_entry(folder: Path, file: str, lossy: LossyVariant | None) -> FileEntry:
+    entry = _entry(folder, file)
+    if lossy is None:
+        return entry
+    return replace(entry, requires_any=lossy.requires_any, golden_tolerance=lossy.golden_tolerance)
 
 
 def _json_bytes(data: dict[str, Any]) -> bytes:

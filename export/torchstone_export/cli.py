@@ -1,5 +1,6 @@
 """`torchstone export | quickstart`. PyTorch is imported only when a command runs."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from torchstone_export.pipeline import Exported, ExportRequest
 
 _PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm")
+
+_LOSSY_OPTIONS = (
+    *("int8", "fp16", "max_accuracy_drop", "min_speedup", "require_variants", "default_variant", "provider"),
+)
 
 
 @click.command()
@@ -35,6 +40,31 @@ _PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm"
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 @click.option("--dataset", help="Where the run's data lies now, if it was moved.")
+@click.option("--int8", is_flag=True, help="Add an 8-bit variant, if it is accurate enough and faster on this machine.")
+@click.option("--fp16", is_flag=True, help="Add a 16-bit variant (for GPUs), on the same conditions.")
+@click.option(
+    "--max-accuracy-drop",
+    default=0.003,
+    show_default=True,
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Largest drop of the test accuracy against fp32; the 95% interval must exclude a larger one.",
+)
+@click.option(
+    "--min-speedup",
+    default=1.1,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Smallest speed ratio to fp32; its 95% interval must lie above.",
+)
+@click.option("--require-variants", is_flag=True, help="Fail, and write nothing, if one of these is not accepted.")
+@click.option(
+    "--default-variant",
+    default="fp32",
+    show_default=True,
+    type=click.Choice(["fp32", "int8", "fp16"]),
+    help="The variant that runs where none is named, if it is accepted.",
+)
+@click.option("--provider", default="cpu", show_default=True, help="Where int8 and fp16 are measured: cpu or cuda.")
 @click.option("--module", metavar="PACKAGE:FACTORY", help="In place of RUN: what makes a torch.nn.Module of your own.")
 @click.option("--arg", "arguments", metavar="KEY=VALUE", multiple=True, help="An argument of the factory.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Its state dict: .pt, .pth or .safetensors.")
@@ -48,21 +78,26 @@ def export(
     sign: Path | None,
     data_dir: Path | None,
     dataset: str | None,
-    **foreign: Any,  # noqa: ANN401 - many
+    **options: Any,  # noqa: ANN401 - those of lossy variants and of modules, as declared above
 ) -> None:
     """Export RUN to ONNX and TorchScript, prove both over the whole validation and test splits, write a bundle.
 
     The bundle appears whole or not at all. Exit code 1, with the numbers, where a file does not do what the trained
-    model does; an earlier bundle is then untouched.
+    model does; an earlier bundle is then untouched. A lossy variant (--int8, --fp16) that does not pay is left out,
+    with the reason on stderr and in the certificate.
 
     With --module in place of RUN, a torch.nn.Module of your own is exported; the options from --spec on say what it
     takes and gives.
     """
+    lossy = {name: options.pop(name) for name in _LOSSY_OPTIONS}
+    foreign = options
+    names = _lossy_names(lossy)
     _require_one_origin(run, dataset, foreign)
     require_component("export", *_PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
-    from torchstone_export.pipeline import ExportRequest, export_run  # noqa: PLC0415 - loads PyTorch
+    from torchstone_export.lossy import LossyLimits  # noqa: PLC0415 - loads PyTorch
+    from torchstone_export.pipeline import ExportRequest, export_run  # noqa: PLC0415 - likewise
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
 
     ref = DatasetRef.parse(dataset) if dataset else None
@@ -74,9 +109,15 @@ def export(
         torchscript=torchscript,
         temperature=temperature,
         sign=sign,
+        lossy=names,
+        limits=LossyLimits(**{key: lossy[key] for key in ("max_accuracy_drop", "min_speedup", "provider")}),
+        require_lossy=lossy["require_variants"],
+        default_variant=lossy["default_variant"],
     )
     exported = export_run(request) if run is not None else _export_module(request, foreign)
     click.echo("\n".join(exported.summary))
+    for line in exported.rejected:
+        click.echo(f"Warning: {line}", err=True)
     click.echo(f"bundle: {out}\nnext: torchstone evaluate {out} --data DATASET")
 
 
@@ -104,6 +145,20 @@ def _export_module(request: "ExportRequest", foreign: dict[str, Any]) -> "Export
     spec = spec_from_options(foreign)
     source = ModuleSource(factory=module, weights=weights, arguments=parse_arguments(foreign["arguments"]))
     return export_module(source, spec, replace(request, dataset=ref))
+
+
+def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
+    names = tuple(name for name in ("int8", "fp16") if options[name])
+    if options["provider"] not in ("cpu", "cuda"):
+        raise UsageError(f"--provider {options['provider']} is not known here.", "Give cpu or cuda.")
+    if options["default_variant"] not in ("fp32", *names):
+        raise UsageError(
+            f"--default-variant {options['default_variant']} names a variant that is not exported.",
+            f"Add --{options['default_variant']}.",
+        )
+    if options["require_variants"] and not names:
+        raise UsageError("--require-variants needs a variant to require.", "Add --int8 or --fp16.")
+    return names
 
 
 @click.command()

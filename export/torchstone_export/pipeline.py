@@ -1,12 +1,13 @@
 """From a run to a published bundle: build the files, prove them, and only then put them in place."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torchstone_export.bundle_writer import FILE_NAMES, write_descriptions
 from torchstone_export.calibration import calibrate
 from torchstone_export.certify import VariantCertificate, summarize
+from torchstone_export.lossy import LossyLimits, LossyVariant, make_lossy
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.onnx_file import export_onnx
 from torchstone_export.publish import check_target, published_directory
@@ -33,6 +34,9 @@ class ExportRequest:
         torchscript: whether a TorchScript file is wanted.
         temperature: whether a temperature is fitted on validation and folded into the files.
         sign: the private key that signs the bundle, if one does.
+        lossy: lossy variants that are wanted, of `int8` and `fp16`; each is shipped only if it keeps to `limits`.
+        require_lossy: whether one that is not shipped ends the export.
+        default_variant: of the bundle, if it is shipped; else `fp32`.
     """
 
     run: Path | None = None
@@ -42,14 +46,19 @@ class ExportRequest:
     torchscript: bool = True
     temperature: bool = True
     sign: Path | None = None
+    lossy: tuple[str, ...] = ()
+    limits: LossyLimits = field(default_factory=LossyLimits)
+    require_lossy: bool = False
+    default_variant: str = "fp32"
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A published bundle and the summary of its certificate."""
+    """A published bundle, the summary of its certificate, and why a lossy variant is missing from it."""
 
     bundle: Bundle
     summary: list[str]
+    rejected: list[str]
 
 
 def export_run(request: ExportRequest) -> Exported:
@@ -57,7 +66,8 @@ def export_run(request: ExportRequest) -> Exported:
 
     Raises:
         DataError: the run or its data is missing, damaged, or not what the run was trained on.
-        CheckFailedError: an exported file does not do what the model does; the target is as it was.
+        CheckFailedError: an exported file does not do what the model does, or a lossy variant that is required is not
+            good enough; the target is as it was.
         OutputError: the bundle can't be written; the target is as it was.
         UsageError: the target holds something that is no bundle, or the private key cannot be used.
     """
@@ -100,7 +110,8 @@ def export_model(
         build: makes the files' bytes by variant; PyTorch's exporters if None.
 
     Raises:
-        CheckFailedError: an exported file does not do what the model does; the target is as it was.
+        CheckFailedError: an exported file does not do what the model does, or a lossy variant that is required is not
+            good enough; the target is as it was.
         OutputError: the bundle can't be written; the target is as it was.
     """
     reference = reference or make_reference(model.module, {"validation": data.validation, "test": data.test})
@@ -113,12 +124,34 @@ def export_model(
             (folder / FILE_NAMES[name]).write_bytes(content)
         certificates = certify_files(_read_back(folder, list(contents)), reference)
         _require_passed(certificates, request.out, reference.owner)
-        write_descriptions(folder, list(contents), model, reference, certificates, calibration)
+        lossy = make_lossy(request.lossy, contents["fp32"], data, reference, request.limits)
+        _write_lossy(folder, lossy, request)
+        write_descriptions(
+            *(folder, list(contents), model, reference, certificates),
+            calibration=calibration,
+            lossy=lossy,
+            default_variant=request.default_variant,
+        )
         bundle = Bundle.open(folder)
         bundle.check_files()
         if signer is not None:
             signer.sign(bundle)
-    return Exported(Bundle.open(request.out), [*summarize(reference, certificates), calibration.summary()])
+    summary = [*summarize(reference, certificates), *(item.line for item in lossy if item.accepted)]
+    rejected = [item.line for item in lossy if not item.accepted]
+    return Exported(Bundle.open(request.out), [*summary, calibration.summary()], rejected)
+
+
+def _write_lossy(folder: Path, lossy: list[LossyVariant], request: ExportRequest) -> None:
+    rejected = [item.line for item in lossy if not item.accepted]
+    if request.require_lossy and rejected:
+        state = "The earlier bundle is as it was" if request.out.exists() else "Nothing was written"
+        raise CheckFailedError(
+            "A variant that was required is not shipped:\n  " + "\n  ".join(rejected),
+            f"{state}. Export without it, or with other limits (--max-accuracy-drop, --min-speedup).",
+        )
+    for item in lossy:
+        if item.accepted:
+            (folder / FILE_NAMES[item.name]).write_bytes(item.content)
 
 
 def _read_back(folder: Path, variants: list[str]) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from torchstone_export.certify import summarize
+from torchstone_export.lossy_check import recheck_lossy
 from torchstone_export.model import load_trained
 from torchstone_export.reference import make_reference
 from torchstone_export.run_data import load_run_data
@@ -11,6 +12,7 @@ from torchstone_export.runners import certify_files
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError
+from torchstone_runtime.variants import LOSSY
 from torchstone_train.run_dir import RunDirectory
 
 
@@ -26,7 +28,8 @@ def recertify_bundle(bundle: Path, run: Path, dataset: DatasetRef | None, data_d
         CheckFailedError: a variant does not do what the model does.
     """
     opened = Bundle.open(bundle)
-    contents = {variant: opened.read(entry) for variant, entry in opened.manifest.variants.items()}
+    everything = {variant: opened.read(entry) for variant, entry in opened.manifest.variants.items()}
+    contents = {variant: content for variant, content in everything.items() if variant not in LOSSY}
     opened_run = RunDirectory.open(run)
     model = load_trained(opened_run)
     if model.class_names != opened.manifest.class_names or model.spec != opened.manifest.input_spec:
@@ -39,4 +42,4 @@ def recertify_bundle(bundle: Path, run: Path, dataset: DatasetRef | None, data_d
         raise CheckFailedError(
             "The bundle does not do what the run's model does:\n  " + "\n  ".join(summarize(reference, certificates))
         )
-    return summarize(reference, certificates)
+    return [*summarize(reference, certificates), *recheck_lossy(opened, everything, reference)]

@@ -18,14 +18,16 @@ from PIL import Image
 from torchstone_runtime.array_input import as_batch
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.cpu import usable_cpus
+from torchstone_runtime.cpu_features import cpu_features, missing_features
 from torchstone_runtime.engine import GPU_TILE, Engine, Float32Array, cpu_tile
-from torchstone_runtime.errors import BundleError, UsageError
-from torchstone_runtime.golden import GoldenSamples
+from torchstone_runtime.errors import BundleError, ProviderError, UsageError
+from torchstone_runtime.golden import GoldenSamples, variant_golden
 from torchstone_runtime.images import ImageInput, Uint8Array, decode_image
 from torchstone_runtime.input_spec import InputSpec
-from torchstone_runtime.manifest import METADATA_KEY, parse_essentials
+from torchstone_runtime.manifest import METADATA_KEY, parse_essentials, parse_requirements
 from torchstone_runtime.origin import Origin
 from torchstone_runtime.providers import OpenedSession, open_session
+from torchstone_runtime.variants import open_variant
 
 DECODE_BATCH: Final = 256
 """Pictures decoded and held at once where files are classified."""
@@ -129,6 +131,7 @@ class Classifier:
         replay_golden: bool = True,
         check_hashes: bool = True,
         public_key: str | os.PathLike[str] | None = None,
+        features: frozenset[str] | None = None,
     ) -> "Classifier":
         """Load a bundle, or a lone ONNX file that Torchstone exported.
 
@@ -143,30 +146,34 @@ class Classifier:
             replay_golden: whether the golden samples are replayed.
             check_hashes: whether the SHA-256 of the files used is checked; their size always is.
             public_key: a PEM file; a signature of this key is then required (`torchstone[sign]`).
+            features: of the processor, by the Linux kernel's names; those of this one if None.
+
+        A lossy variant may need a processor feature. Where the default variant does and the CPU that would run it
+        lacks it, `fp32` is loaded and `plan.reason` says so; one that was asked for by name is then an error.
 
         Raises:
             BundleError: missing, altered or not readable.
             CheckFailedError: the golden samples give other outputs here than at the export, or the required signature
                 is missing or wrong.
             MissingComponentError: a public key without `torchstone[sign]`.
-            ProviderError: the provider asked for cannot be had.
+            ProviderError: the provider, or the variant with a feature that this processor lacks, cannot be had.
             UsageError: no such variant or provider, `threads` below 1, or a public key where no signature can be.
         """
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, not {threads}.")
         _check_switches(Path(path), check_hashes=check_hashes, public_key=public_key)
+        here = cpu_features() if features is None else features
         if Path(path).is_file():
-            classifier, sha256 = cls._load_lone_file(Path(path), variant, provider, threads)
+            classifier, sha256 = cls._load_lone_file(Path(path), variant, provider, threads, here)
         else:
             bundle = Bundle.open(path)
             if public_key is not None:
                 from torchstone_runtime.signature import verify_signature  # noqa: PLC0415 - only where asked for
 
                 verify_signature(bundle, Path(public_key))
-            classifier = cls._load_bundle(bundle, variant, provider, threads, check_hash=check_hashes)
+            classifier = cls._load_bundle(bundle, variant, provider, threads, here, check_hash=check_hashes)
             if replay_golden:
-                samples = GoldenSamples.from_bytes(bundle.read_file("golden", check_hash=check_hashes))
-                classifier.replay(samples, bundle.manifest.golden_tolerance)
+                classifier.replay(*variant_golden(bundle, classifier.plan.variant, check_hash=check_hashes))
             sha256 = bundle.manifest.variants[classifier.plan.variant].sha256
         classifier.origin = Origin(
             path=os.path.abspath(path),  # noqa: PTH100 - a link stays a link
@@ -182,11 +189,17 @@ class Classifier:
 
     @classmethod
     def _load_bundle(
-        cls, bundle: Bundle, variant: str | None, provider: str, threads: int | None, *, check_hash: bool
+        cls,
+        bundle: Bundle,
+        variant: str | None,
+        provider: str,
+        threads: int | None,
+        features: frozenset[str],
+        *,
+        check_hash: bool,
     ) -> "Classifier":
         manifest = bundle.manifest
-        chosen = bundle.runnable_variant(variant)
-        opened = open_session(bundle.read(manifest.variants[chosen], check_hash=check_hash), provider)
+        chosen, opened = open_variant(bundle, variant, provider, features, check_hash=check_hash)
         classifier = cls._assemble(
             opened, manifest.name, manifest.class_names, manifest.input_spec, variant=chosen, threads=threads
         )
@@ -196,7 +209,7 @@ class Classifier:
 
     @classmethod
     def _load_lone_file(
-        cls, path: Path, variant: str | None, provider: str, threads: int | None
+        cls, path: Path, variant: str | None, provider: str, threads: int | None, features: frozenset[str]
     ) -> tuple["Classifier", str]:
         if variant is not None:
             raise UsageError(f"{path} is one file, not a bundle with variants.", "Leave the variant out.")
@@ -209,6 +222,9 @@ class Classifier:
                 "Give a bundle directory or an ONNX file out of one.",
             )
         name, class_names, spec = parse_essentials(metadata)
+        missing = missing_features(parse_requirements(metadata), features)
+        if missing and opened.provider == "cpu":
+            raise ProviderError(f"{path} would not compute rightly here: {missing}.", "Use the fp32 file.")
         lone = cls._assemble(opened, name, class_names, spec, variant=path.name, threads=threads)
         return lone, hashlib.sha256(content).hexdigest()
 

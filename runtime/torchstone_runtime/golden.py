@@ -2,11 +2,13 @@
 
 import io
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.engine import Float32Array
 from torchstone_runtime.errors import BundleError, CheckFailedError
 from torchstone_runtime.images import Uint8Array
@@ -28,25 +30,39 @@ class GoldenSamples:
     logits: Float32Array
     probabilities: Float32Array
 
-    def to_bytes(self) -> bytes:
-        """Return an npz file with the three arrays."""
+    def to_bytes(self, lossy: Mapping[str, "GoldenSamples"] | None = None) -> bytes:
+        """Return an npz file with the three arrays.
+
+        Args:
+            lossy: by variant, samples of lossy variants, whose outputs are not the PyTorch model's; their arrays are
+                called `images.VARIANT` and so on.
+        """
+        arrays = {"images": self.images, "logits": self.logits, "probabilities": self.probabilities}
+        for variant, own in (lossy or {}).items():
+            arrays[f"images.{variant}"] = own.images
+            arrays[f"logits.{variant}"], arrays[f"probabilities.{variant}"] = own.logits, own.probabilities
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, images=self.images, logits=self.logits, probabilities=self.probabilities)
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # the stubs take the names for options
         return buffer.getvalue()
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> "GoldenSamples":
+    def from_bytes(cls, content: bytes, variant: str | None = None) -> "GoldenSamples":
         """Read what `to_bytes` wrote; nothing is unpickled.
+
+        Args:
+            content: the npz file.
+            variant: a lossy variant, whose own samples are wanted.
 
         Raises:
             BundleError: another format, or arrays that don't belong together.
         """
+        suffix = f".{variant}" if variant else ""
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 if sum(info.file_size for info in archive.infolist()) > _MAX_BYTES:
                     raise ValueError(f"they unpack to more than {_MAX_BYTES:,} bytes")
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                samples = cls(arrays["images"], arrays["logits"], arrays["probabilities"])
+                samples = cls(*(arrays[f"{name}{suffix}"] for name in ("images", "logits", "probabilities")))
             if samples.images.dtype != np.uint8 or samples.images.ndim != 4 or len(samples.images) == 0:  # noqa: PLR2004
                 raise ValueError("images must be uint8 [n, C, H, W]")
             if samples.logits.dtype != np.float32 or samples.probabilities.dtype != np.float32:
@@ -91,3 +107,19 @@ class GoldenSamples:
                 "Don't serve it here. Try another provider, or update ONNX Runtime.",
             )
         return error
+
+
+def variant_golden(bundle: Bundle, variant: str, *, check_hash: bool = True) -> tuple[GoldenSamples, float]:
+    """Return the golden samples of a variant and the largest accepted difference of a logit.
+
+    A variant that decides as the PyTorch model does shares the bundle's. A lossy one, whose entry states a tolerance,
+    has its own: its outputs on the machine of the export, so that a processor that computes it wrongly is noticed.
+
+    Raises:
+        BundleError: they are missing, altered or not readable.
+    """
+    own = bundle.manifest.variants[variant].golden_tolerance
+    content = bundle.read_file("golden", check_hash=check_hash)
+    if own is None:
+        return GoldenSamples.from_bytes(content), bundle.manifest.golden_tolerance
+    return GoldenSamples.from_bytes(content, variant), own

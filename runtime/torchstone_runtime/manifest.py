@@ -19,15 +19,23 @@ METADATA_KEY: Final = "torchstone"
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _MAX_CLASSES: Final = 65_536
+_MAX_FEATURES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """A file of a bundle: a plain name, SHA-256 (hex) and size in bytes."""
+    """A file of a bundle: a plain name, SHA-256 (hex) and size in bytes.
+
+    Attributes:
+        requires_any: of a lossy variant: processor features one of which it needs on the CPU; none if empty.
+        golden_tolerance: of a lossy variant: replaces the manifest's, see `golden.variant_golden`.
+    """
 
     name: str
     sha256: str
     size: int
+    requires_any: tuple[str, ...] = ()
+    golden_tolerance: float | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "FileEntry":
@@ -39,11 +47,23 @@ class FileEntry:
             raise BundleError(f"The manifest has no valid SHA-256 for {name}: {sha256!r}.")
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise BundleError(f"The manifest has no valid size for {name}: {size!r}.")
-        return cls(name, sha256, size)
+        tolerance = data.get("golden_tolerance")
+        return cls(
+            name,
+            sha256,
+            size,
+            _features(data.get("requires_any", [])),
+            None if tolerance is None else _positive(tolerance),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
-        return {"file": self.name, "sha256": self.sha256, "size": self.size}
+        data: dict[str, Any] = {"file": self.name, "sha256": self.sha256, "size": self.size}
+        if self.requires_any:
+            data["requires_any"] = list(self.requires_any)
+        if self.golden_tolerance is not None:
+            data["golden_tolerance"] = self.golden_tolerance
+        return data
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,6 +178,23 @@ def parse_essentials(text: str) -> tuple[str, tuple[str, ...], InputSpec]:
         raise BundleError(f"The metadata of the ONNX file is not valid: {error!r}.") from error
 
 
+def require_any(text: str, features: tuple[str, ...]) -> str:
+    """Return the metadata of a lone ONNX file with the processor features of which it needs one on the CPU."""
+    return json.dumps(json.loads(text) | {"requires_any": list(features)}, sort_keys=True, ensure_ascii=True)
+
+
+def parse_requirements(text: str) -> tuple[str, ...]:
+    """Read which processor features a lone ONNX file needs one of on the CPU; none if it doesn't say.
+
+    Raises:
+        BundleError: as for `parse_manifest`.
+    """
+    try:
+        return _features(_parse_object(text.encode(), "The metadata of the ONNX file").get("requires_any", []))
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"The metadata of the ONNX file is not valid: {error!r}.") from error
+
+
 def _parse_object(text: bytes, what: str) -> dict[str, Any]:
     try:
         data = json.loads(text)
@@ -196,6 +233,12 @@ def _class_names(value: object) -> tuple[str, ...]:
     if len(set(names)) != len(names):
         raise ValueError("'classes' holds a name twice")
     return names
+
+
+def _features(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > _MAX_FEATURES:
+        raise TypeError("'requires_any' must be a short list of processor features")
+    return tuple(_text(name) for name in value)
 
 
 def _positive(value: object) -> float:

@@ -20,6 +20,8 @@ _OPTIONS: Final[dict[str, dict[str, str]]] = {
     "cuda": {"use_tf32": "0"},
 }
 _WHEELS: Final = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
+_DISABLED: Final = ["WeightBiasQuantization"]
+"""Rounds to 8 bits, per tensor, the weights of a layer that an int8 file keeps in float on purpose."""
 _ERRORS_ONLY: Final = 3
 
 
@@ -91,7 +93,7 @@ def _open_strict(model: bytes, provider: str) -> Any:  # noqa: ANN401 - onnxrunt
 
 def _create(model: bytes, providers: list[str], options: Any) -> Any:  # noqa: ANN401 - onnxruntime ships no types
     try:
-        return ort.InferenceSession(model, options, providers=providers)
+        return ort.InferenceSession(model, options, providers=providers, disabled_optimizers=_DISABLED)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own.
         raise BundleError(
             f"ONNX Runtime {ort.__version__} cannot load the model: {_first_line(error)}",

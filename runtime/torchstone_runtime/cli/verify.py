@@ -70,17 +70,21 @@ def _check_signature(opened: "Bundle", public_key: Path | None) -> None:
 
 def _check_variant(opened: "Bundle", variant: str, provider: str, dataset: str | None, data_dir: Path | None) -> None:
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.golden import GoldenSamples  # noqa: PLC0415
+    from torchstone_runtime.cpu_features import cpu_features, missing_features  # noqa: PLC0415
+    from torchstone_runtime.golden import variant_golden  # noqa: PLC0415
 
     try:
         opened.runnable_variant(variant)
     except UsageError:
         click.echo(f"{variant:<12} its hash is right; it is not run here (that takes PyTorch)")
         return
-    samples = GoldenSamples.from_bytes(opened.read_file("golden"))
+    missing = missing_features(opened.manifest.variants[variant].requires_any, cpu_features())
+    if missing and provider in ("auto", "cpu"):
+        click.echo(f"{variant:<12} its hash is right; it is not run here: {missing}")
+        return
+    samples, accepted = variant_golden(opened, variant)
     with Classifier.load(opened.path, variant=variant, provider=provider, replay_golden=False) as classifier:
-        error = classifier.replay(samples, opened.manifest.golden_tolerance)
-        accepted = opened.manifest.golden_tolerance
+        error = classifier.replay(samples, accepted)
         click.echo(
             f"{variant:<12} {len(samples.images)} golden samples decide as at export, on {classifier.plan.provider}; "
             f"largest logit difference {error:.2e} (accepted: {accepted:.2e})"

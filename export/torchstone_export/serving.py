@@ -1,0 +1,50 @@
+"""Model files run as production runs them: all usable processors, tiles of the production size."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from torchstone_runtime.cpu import usable_cpus
+from torchstone_runtime.data.split import READ_BATCH, Split
+from torchstone_runtime.engine import CPU_TILE, GPU_TILE, Engine, Float32Array, Outputs
+from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.providers import open_session
+
+
+@contextmanager
+def serving(content: bytes, num_classes: int, provider: str = "cpu") -> Iterator[Engine]:
+    """Give an engine as `Classifier` makes it, and end its threads.
+
+    Args:
+        content: an ONNX file.
+        num_classes: K.
+        provider: as for `open_session`.
+    """
+    opened = open_session(content, provider)
+    on_cpu = opened.provider == "cpu"
+    tile, workers = (CPU_TILE, usable_cpus()) if on_cpu else (GPU_TILE, 1)
+    engine = Engine(opened.session, num_classes=num_classes, workers=workers, tile=tile)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def run_split(content: bytes, split: Split, num_classes: int, provider: str = "cpu") -> Outputs:
+    """Return logits and probabilities, float32 [N, K], of a file over a whole split."""
+    with serving(content, num_classes, provider) as engine:
+        outputs = [engine.run(np.ascontiguousarray(images)) for images in split.batches(16 * READ_BATCH)]
+    return np.concatenate([logits for logits, _ in outputs]), np.concatenate([rows for _, rows in outputs])
+
+
+def run_unfused(content: bytes, images: Uint8Array) -> Float32Array:
+    """Return the logits of a file that ONNX Runtime runs node by node, as written: other kernels, another order."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    session: Any = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    logits: Float32Array = session.run(["logits"], {"images": images})[0]
+    return logits

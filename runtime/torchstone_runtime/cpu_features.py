@@ -1,0 +1,40 @@
+"""What this processor can do, by the names of the Linux kernel."""
+
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+_CPUINFO: Final = Path("/proc/cpuinfo")
+INT8_FEATURES: Final = ("asimddp", "avx512_vnni", "avx_vnni")
+"""One of these makes int8 multiply-and-add exact and fast in ONNX Runtime: dot products of 8-bit numbers into 32 bits,
+on x86-64 (AVX-512 VNNI, AVX-VNNI) and arm64 (ASIMD dot product). Without one, x86-64 adds pairs of products in 16
+bits, which saturate where 8-bit weights meet large activations."""
+REPORTED: Final = (*INT8_FEATURES, "amx_int8", "avx2", "avx512f", "i8mm")
+"""What a certificate records, where present."""
+
+
+def cpu_features(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
+    """Return the feature flags of the processor; empty where the system does not tell.
+
+    Linux lists them in `/proc/cpuinfo` (`flags` on x86, `Features` on arm64). Every Apple processor has `asimddp`.
+    """
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        return frozenset({"asimddp", "i8mm"})
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() in ("flags", "Features"):
+            return frozenset(value.split())
+    return frozenset()
+
+
+def missing_features(required: Iterable[str], present: frozenset[str]) -> str:
+    """Return "" where nothing is required or one of the required features is present, else what is missing."""
+    wanted = sorted(required)
+    if not wanted or not present.isdisjoint(wanted):
+        return ""
+    return f"this processor has none of {', '.join(wanted)}"
