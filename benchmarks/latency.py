@@ -2,13 +2,14 @@
 
 Run: python benchmarks/latency.py [--rounds 21] [--quick]
 
-All take turns in one process, on the same image. PyTorch is given the faster of one and all threads.
+All take turns in one process, on the same image. PyTorch is measured on one thread and on
+all; the faster one counts.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
 import torch
 from peers.engines import OpenVino, frozen_torchscript, in_batches, pytorch_model
@@ -28,26 +29,15 @@ def bare_session(model: Path) -> Callable[[Uint8Array], object]:
     return lambda image: session.run(None, {"images": image})
 
 
-def on_best_threads(call: Callable[[Uint8Array], object], image: Uint8Array) -> Callable[[Uint8Array], object]:
-    """Return the PyTorch callable with the number of threads that is faster for one image."""
+def on_threads(call: Callable[[Uint8Array], object], threads: int) -> Callable[[Uint8Array], object]:
+    """Return the PyTorch callable on some number of threads."""
 
-    def on(threads: int) -> Callable[[Uint8Array], object]:
-        def run(pixels: Uint8Array) -> object:
-            if torch.get_num_threads() != threads:
-                torch.set_num_threads(threads)
-            return call(pixels)
+    def run(pixels: Uint8Array) -> object:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        return call(pixels)
 
-        return run
-
-    def seconds(run: Callable[[Uint8Array], object]) -> float:
-        took = []
-        for _ in range(200):
-            started = time.perf_counter()
-            run(image)
-            took.append(time.perf_counter() - started)
-        return sorted(took)[100]
-
-    return min((on(threads) for threads in {1, usable_cpus()}), key=seconds)
+    return run
 
 
 def main() -> None:
@@ -62,10 +52,12 @@ def main() -> None:
         "Classifier.predict": predict,
         "Classifier.predict again": predict,
         "Classifier.predict, int8": Classifier.load(int8_model()).predict,
-        "PyTorch eager": on_best_threads(in_batches(model, 1), image),
-        "TorchScript, frozen": on_best_threads(in_batches(frozen_torchscript(model), 1), image),
         "OpenVINO f32": OpenVino(fp32_model(), 1, "LATENCY"),
     }
+    eager, frozen = in_batches(model, 1), in_batches(frozen_torchscript(model), 1)
+    for threads in sorted({1, usable_cpus()}):
+        made[f"PyTorch eager, threads: {threads}"] = on_threads(eager, threads)
+        made[f"TorchScript, frozen, threads: {threads}"] = on_threads(frozen, threads)
     calls = [lambda run=run: run(image) for run in made.values()]
     times = dict(zip(made, interleave(calls, rounds=rounds, seconds=0.02 if quick else 0.1), strict=True))
     rows = []
@@ -74,6 +66,10 @@ def main() -> None:
         print(f"{name:<26}{text(seconds.scaled(1e6), '.0f')} us, {text(ratio)} x session.run", flush=True)
         rows.append({"name": name, "seconds": seconds.to_json(), "ratio": ratio.to_json()})
     ours, again = times["Classifier.predict"], times["Classifier.predict again"]
+    # Whatever number of threads is the faster one here.
+    fastest_eager = min(
+        (found for name, found in times.items() if "eager" in name), key=lambda found: float(np.median(found))
+    )
     same = paired_ratio(ours, again, NOISE_CONFIDENCE)
     targets = [
         Target(
@@ -82,7 +78,7 @@ def main() -> None:
             1.15,
             at_least=False,
         ),
-        Target("one image, predict against PyTorch eager", paired_ratio(times["PyTorch eager"], ours), 3.0),
+        Target("one image, predict against PyTorch eager", paired_ratio(fastest_eager, ours), 3.0),
     ]
     record(
         "latency", rows=rows, targets=targets, rounds=rounds, quick=quick, same=same.to_json(), noisy=is_too_noisy(same)

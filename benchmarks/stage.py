@@ -85,7 +85,7 @@ def arguments(description: str | None, rounds: int) -> tuple[int, bool]:
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
-    return (6 if given.quick else given.rounds), given.quick
+    return (2 if given.quick else given.rounds), given.quick
 
 
 def bundle() -> Path:
