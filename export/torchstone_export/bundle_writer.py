@@ -6,7 +6,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from torchstone_export.certify import VariantCertificate, certificate_json, summarize
+from torchstone_export.certificate_summary import summarize
+from torchstone_export.certify import VariantCertificate, certificate_json
 from torchstone_export.golden import GOLDEN_MULTIPLE, choose_golden
 from torchstone_export.model import TrainedModel
 from torchstone_export.model_card import render_model_card

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchstone_export.bundle_writer import FILE_NAMES, write_descriptions
-from torchstone_export.certify import VariantCertificate, summarize
+from torchstone_export.certificate_summary import summarize
+from torchstone_export.certify import VariantCertificate
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.onnx_file import export_onnx
 from torchstone_export.publish import check_target, published_directory

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from torchstone_export.certify import summarize
+from torchstone_export.certificate_summary import summarize
 from torchstone_export.model import load_trained
 from torchstone_export.reference import make_reference
 from torchstone_export.run_data import load_run_data

@@ -1,0 +1,47 @@
+"""How often the certificate refuses an honest export, and how often it misses a fault.
+
+Run: TORCHSTONE_DATA=... OMP_NUM_THREADS=1 nice python benchmarks/certificate_rates.py collect --work FOLDER
+     python benchmarks/certificate_rates.py report --work FOLDER
+
+`collect` makes one honest export after the other and keeps what it made: it can be stopped and started again.
+`report` derives every figure from what is there and writes benchmarks/results/certificate-rates.{md,json}.
+"""
+
+import argparse
+import time
+import traceback
+from pathlib import Path
+
+from certificate_exports import all_cases, collect
+
+
+def collect_all(work: Path) -> None:
+    """Make every export that is not there yet."""
+    for number, case in enumerate(all_cases(), 1):
+        folder = work / case.key
+        if (folder / "case.json").exists():
+            continue
+        try:
+            record = collect(case, folder)
+        except Exception:  # noqa: BLE001 - one export that fails is a finding, and no reason to lose the others
+            (work / f"{case.key}.failed").write_text(traceback.format_exc())
+            print(f"{number}: {case.key} FAILED", flush=True)
+            continue
+        print(
+            f"{time.strftime('%H:%M:%S')} {number}: {case.key} {[round(s, 1) for s in record['seconds']]}", flush=True
+        )
+
+
+def main() -> None:
+    """Collect or report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("collect", "report"))
+    parser.add_argument("--work", type=Path, required=True)
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    if arguments.what == "collect":
+        collect_all(arguments.work)
+
+
+if __name__ == "__main__":
+    main()
