@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 
 from certificate_exports import all_cases, collect
+from certificate_faults import collect_faults
 
 
 def collect_all(work: Path) -> None:
@@ -32,15 +33,29 @@ def collect_all(work: Path) -> None:
         )
 
 
+def collect_all_faults(work: Path, seed: int) -> None:
+    """Put faults into the exports of one seed, in both datasets' models in turn."""
+    cases = [case for case in all_cases() if case.seed == seed]
+    for case in cases:
+        folder = work / case.key
+        if not (folder / "case.json").exists():
+            continue
+        collect_faults(case, folder)
+        print(f"{time.strftime('%H:%M:%S')} faults: {case.key}", flush=True)
+
+
 def main() -> None:
     """Collect or report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("collect", "report"))
+    parser.add_argument("what", choices=("collect", "faults", "report"))
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     if arguments.what == "collect":
         collect_all(arguments.work)
+    elif arguments.what == "faults":
+        collect_all_faults(arguments.work, arguments.seed)
 
 
 if __name__ == "__main__":
