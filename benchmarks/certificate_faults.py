@@ -25,10 +25,10 @@ from torchstone_export.reference import run_module
 from torchstone_train.architectures import ModelShape
 from torchstone_train.classifier import ImageClassifier
 
-AMOUNTS: Final = tuple(4.0**power for power in range(-14, 1))
+AMOUNTS: Final = tuple(4.0**power for power in range(-12, 1))
 """Changes of one weight, as shares of the largest weight of its layer: from below a rounding to the whole."""
-SAMPLES: Final = 400
-_WEIGHTS_PER_MODEL: Final = 2
+SAMPLES: Final = 160
+_WEIGHTS_PER_MODEL: Final = 1
 
 
 @dataclass(frozen=True, slots=True)

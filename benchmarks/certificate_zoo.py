@@ -197,15 +197,21 @@ def _activations() -> dict[str, Callable[[], nn.Module]]:
 
 
 def _families() -> dict[str, Family]:
-    recipes = {f"recipe {name}": Family(partial(build_network, name), seeds=4) for name in ARCHITECTURES}
-    mlps = {f"mlp {d}x{w}": Family(partial(deep_mlp, d, w)) for d, w in ((0, 1), (1, 16), (2, 128), (4, 64), (8, 256))}
+    recipes = {f"recipe {name}": Family(partial(build_network, name), seeds=3) for name in ARCHITECTURES}
+    sizes = ((0, 1), (1, 16), (2, 128), (4, 64), (8, 256))
+    mlps = {f"mlp {depth}x{width}": Family(partial(deep_mlp, depth, width), seeds=5) for depth, width in sizes}
     convolutions = {
         f"conv {name}": Family(partial(plain, 4, 24, activation, "none")) for name, activation in _activations().items()
     }
     norms = {
         f"{norm}-norm {d}x{w}": Family(partial(plain, d, w, nn.ReLU, norm))
         for norm, d, w in (*(("batch", d, w) for d, w in ((2, 8), (4, 32), (8, 16), (12, 32))), ("group", 4, 32))
-    } | {"instance-norm": Family(partial(plain, 3, 16, nn.SiLU, "instance"))}
+    } | {
+        "instance-norm": Family(partial(plain, 3, 16, nn.SiLU, "instance"), seeds=4),
+        "instance-norm 5x24": Family(partial(plain, 5, 24, nn.ReLU, "instance"), seeds=4),
+        "group-norm 2x16": Family(partial(plain, 2, 16, nn.GELU, "group"), seeds=4),
+        "group-norm 6x24": Family(partial(plain, 6, 24, nn.SiLU, "group"), seeds=4),
+    }
     others = {
         "average pooling": Family(partial(flat_head, 16, nn.AvgPool2d(2))),
         "pooling with ceil": Family(partial(flat_head, 16, nn.MaxPool2d(3, stride=2, ceil_mode=True))),
@@ -220,7 +226,7 @@ def _families() -> dict[str, Family]:
         "fresh vit": Family(partial(SmallViT, 4, 48), steps=0),
     }
     vision = {
-        name: Family(partial(torchvision_model, name), "RGB", 32, steps=steps)
+        name: Family(partial(torchvision_model, name), "RGB", 32, seeds=1, steps=steps)
         for name, steps in (("resnet18", 12), ("mobilenet_v3_small", 20), ("mobilenet_v2", 20), ("mnasnet0_5", 20))
     } | {
         name: Family(partial(torchvision_model, name), "RGB", 48, seeds=1, steps=8)

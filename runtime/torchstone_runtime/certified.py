@@ -28,7 +28,10 @@ _CHUNK: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class NearTie:
-    """A sample whose decision may differ elsewhere: its index in the split, its id, and the classes it may get."""
+    """A sample whose decision may differ elsewhere: its index in the split, its id, and the classes it may get.
+
+    The class of the largest certified logit comes first.
+    """
 
     index: int
     sample_id: str
@@ -64,9 +67,7 @@ class CertifiedSplit:
         # An error of at most the tolerance can lift a class by that much and lower the winner by that much.
         possible = logits >= top - 2 * tolerance
         unsure = np.flatnonzero(possible.sum(axis=1) > 1)
-        ties = tuple(
-            NearTie(index, ids[index], tuple(np.flatnonzero(possible[index]).tolist())) for index in unsure.tolist()
-        )
+        ties = tuple(NearTie(index, ids[index], _ranked(logits[index], possible[index])) for index in unsure.tolist())
         settled = np.delete(logits.argmax(axis=1), unsure)
         digest = decisions_sha256(settled)
         return cls(len(logits), tolerance, rms_tolerance, digest, ties, sketch_logits(logits))
@@ -151,6 +152,11 @@ def sketch_logits(logits: npt.NDArray[np.floating[Any]]) -> Float64Array:
     for start in range(0, len(logits), _CHUNK):
         sketch.add(logits[start : start + _CHUNK])
     return sketch.result()
+
+
+def _ranked(logits: Float64Array, possible: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    order = np.argsort(-logits, kind="stable")
+    return tuple(order[possible[order]].tolist())
 
 
 def _rows(num_classes: int) -> int:

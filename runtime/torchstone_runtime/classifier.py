@@ -144,13 +144,32 @@ class Classifier:
         bundle = Bundle.open(path)
         manifest = bundle.manifest
         chosen = bundle.runnable_variant(variant)
-        opened = open_session(bundle.read(manifest.variants[chosen]), provider)
-        classifier = cls._assemble(
-            opened, manifest.name, manifest.class_names, manifest.input_spec, variant=chosen, threads=threads
-        )
-        classifier.bundle = bundle
+        content = bundle.read(manifest.variants[chosen])
+        classifier = cls.from_content(bundle, chosen, content, provider=provider, threads=threads)
         if replay_golden:
             classifier.replay(GoldenSamples.from_bytes(bundle.read_file("golden")), manifest.golden_tolerance)
+        return classifier
+
+    @classmethod
+    def from_content(
+        cls, bundle: Bundle, variant: str, content: bytes, *, provider: str = "auto", threads: int | None = None
+    ) -> "Classifier":
+        """Make a classifier of a bundle's model file that `bundle.read` has checked; golden samples are not replayed.
+
+        Raises:
+            BundleError: ONNX Runtime cannot read it.
+            ProviderError: the provider asked for cannot be had.
+        """
+        manifest = bundle.manifest
+        classifier = cls._assemble(
+            open_session(content, provider),
+            manifest.name,
+            manifest.class_names,
+            manifest.input_spec,
+            variant=variant,
+            threads=threads,
+        )
+        classifier.bundle = bundle
         return classifier
 
     @classmethod

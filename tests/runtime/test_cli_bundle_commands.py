@@ -34,7 +34,7 @@ def test_verify_fails_where_a_decision_differs(bundle_copy: Path, edit_manifest:
     """A certificate of other decisions is a failed check: exit code 1."""
     path = bundle_copy / "certificate.json"
     certificate = json.loads(path.read_text())
-    certificate["variants"]["fp32"]["splits"]["test"]["decisions_sha256"] = "0" * 64
+    certificate["variants"]["fp32"]["splits"]["test"]["repeat"]["settled_sha256"] = "0" * 64
     path.write_text(json.dumps(certificate))
     edit_manifest(bundle_copy, lambda _: None)
     result = run_torchstone("verify", bundle_copy, "--data", "digits")
