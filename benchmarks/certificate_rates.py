@@ -16,9 +16,10 @@ from certificate_exports import all_cases, collect
 from certificate_faults import collect_faults
 
 
-def collect_all(work: Path) -> None:
-    """Make every export that is not there yet."""
-    for number, case in enumerate(all_cases(), 1):
+def collect_all(work: Path, *, backwards: bool) -> None:
+    """Make every export that is not there yet; two processes can share the work from both ends."""
+    cases = all_cases()[::-1] if backwards else all_cases()
+    for number, case in enumerate(cases, 1):
         folder = work / case.key
         if (folder / "case.json").exists():
             continue
@@ -50,10 +51,11 @@ def main() -> None:
     parser.add_argument("what", choices=("collect", "faults", "report"))
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--backwards", action="store_true")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     if arguments.what == "collect":
-        collect_all(arguments.work)
+        collect_all(arguments.work, backwards=arguments.backwards)
     elif arguments.what == "faults":
         collect_all_faults(arguments.work, arguments.seed)
 

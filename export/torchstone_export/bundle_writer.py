@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from torchstone_export.certificate_summary import summarize
 from torchstone_export.certify import VariantCertificate, certificate_json
-from torchstone_export.golden import GOLDEN_MULTIPLE, choose_golden
+from torchstone_export.golden import choose_golden, golden_tolerance
 from torchstone_export.model import TrainedModel
 from torchstone_export.model_card import render_model_card
 from torchstone_export.reference import Reference
@@ -34,7 +34,7 @@ def write_descriptions(
         reference: its outputs.
         certificates: by variant; all passed.
     """
-    tolerance = GOLDEN_MULTIPLE * reference.noise_floor
+    tolerance = golden_tolerance(reference)
     certificate = certificate_json(reference, certificates)
     summary = summarize(reference, certificates)
     metrics = {name: part["metrics"] for name, part in certificates["fp32"].splits.items()}

@@ -9,15 +9,16 @@ from torchstone_export.reference import Reference
 
 def summarize(reference: Reference, variants: Mapping[str, VariantCertificate]) -> list[str]:
     """Return a line a variant, and one on how they agree with each other."""
-    lines = [_variant_line(name, variant, list(reference.splits)) for name, variant in variants.items()]
+    lines = [_variant_line(name, variant, reference) for name, variant in variants.items()]
     if len(variants) > 1 and not any(variant.failures for variant in variants.values()):
         lines += _pair_lines(variants)
     return lines
 
 
-def _variant_line(name: str, variant: VariantCertificate, splits: list[str]) -> str:
+def _variant_line(name: str, variant: VariantCertificate, reference: Reference) -> str:
     if variant.failures:
         return f"{name}: FAILED: {'; '.join(variant.failures)}"
+    limits = EXPORT_LIMITS[reference.kind]
     parts = list(variant.splits.values())
     samples, flips = sum(part["samples"] for part in parts), sum(part["flips"] for part in parts)
     multiple, rms = max(part["error_multiple"] for part in parts), max(part["rms_multiple"] for part in parts)
@@ -27,9 +28,9 @@ def _variant_line(name: str, variant: VariantCertificate, splits: list[str]) -> 
     ties = f"{near:,} near-tie{'s' * (near != 1)} listed" if near else ""
     notes = "".join(f"; {note}" for note in (possible, ties) if note)
     return (
-        f"{name}: {agreement} {samples:,} decisions are PyTorch's ({' and '.join(splits)}); "
-        f"largest error {multiple:.2f} x PyTorch's own (accepted {EXPORT_LIMITS.max_multiple:g}), "
-        f"RMS {rms:.2f} x (accepted {EXPORT_LIMITS.rms_multiple:g}){notes}"
+        f"{name}: {agreement} {samples:,} decisions are PyTorch's ({' and '.join(reference.splits)}); "
+        f"largest error {multiple:.2f} x PyTorch's own (accepted {limits.max_multiple:g}), "
+        f"RMS {rms:.2f} x (accepted {limits.rms_multiple:g}){notes}"
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from torchstone_export.batch_checks import Runner, check_batches, first_line
 from torchstone_export.figures import examples, pairwise_agreement, repeat_record, split_figures
-from torchstone_export.limits import ELSEWHERE, EXPORT_LIMITS, Limits
+from torchstone_export.limits import EXPORT_LIMITS, Limits, elsewhere_json
 from torchstone_export.reference import Float64Array, Reference, SplitReference
 from torchstone_runtime.data.split import READ_BATCH
 from torchstone_runtime.engine import CPU_TILE, Float32Array, Outputs
@@ -45,14 +45,15 @@ class VariantCertificate:
         }
 
 
-def certify_variant(reference: Reference, run: Runner, limits: Limits = EXPORT_LIMITS) -> VariantCertificate:
+def certify_variant(reference: Reference, run: Runner, limits: Limits | None = None) -> VariantCertificate:
     """Compare a variant with the PyTorch model over every sample of every split, and in batches of several kinds.
 
     Args:
         reference: the PyTorch model's outputs.
         run: the variant, as it will be used.
-        limits: what is accepted.
+        limits: what is accepted; what exact variants of this kind of network are held to if None.
     """
+    limits = limits or EXPORT_LIMITS[reference.kind]
     certificate = VariantCertificate()
     for name, part in reference.splits.items():
         try:
@@ -108,9 +109,10 @@ def certificate_json(reference: Reference, variants: Mapping[str, VariantCertifi
         "passed": all(not variant.failures for variant in variants.values()),
         "reference": "the PyTorch model in float64 arithmetic; noise_floor is the largest logit error of float32",
         "noise_floor": reference.noise_floor,
-        "accepted_multiple": EXPORT_LIMITS.max_multiple,
-        "accepted_rms_multiple": EXPORT_LIMITS.rms_multiple,
-        "accepted_elsewhere": {provider: limits.to_json() for provider, limits in ELSEWHERE.items()},
+        "kind": reference.kind,
+        "accepted_multiple": EXPORT_LIMITS[reference.kind].max_multiple,
+        "accepted_rms_multiple": EXPORT_LIMITS[reference.kind].rms_multiple,
+        "accepted_elsewhere": elsewhere_json(reference.kind),
         "pytorch": {name: _pytorch_part(part, reference) for name, part in reference.splits.items()},
         "agreement": {name: _agreement(name, part, variants) for name, part in reference.splits.items()},
         "variants": {name: variant.to_json() for name, variant in variants.items()},

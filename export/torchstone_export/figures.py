@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from torchstone_export.limits import ELSEWHERE
+from torchstone_export.limits import limits_elsewhere
 from torchstone_export.reference import Float64Array, Reference, SplitReference
 from torchstone_runtime.certified import CertifiedSplit
 from torchstone_runtime.data.split import Int64Array
@@ -61,7 +61,7 @@ def split_metrics(part: SplitReference, decisions: Int64Array) -> dict[str, Any]
 
 def repeat_record(part: SplitReference, reference: Reference) -> dict[str, Any]:
     """Return the `repeat` object: what an exact variant must give again on other machines, near-ties set apart."""
-    limits = ELSEWHERE["cpu"]
+    limits = limits_elsewhere(reference.kind)
     record = CertifiedSplit.of(
         part.exact,
         part.split.ids,

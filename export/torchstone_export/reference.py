@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from torchstone_export.limits import INSTANCE_NORM, PLAIN
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.engine import Float32Array, Outputs
@@ -53,10 +55,12 @@ class Reference:
     Attributes:
         splits: by name.
         temperature: that the logits are divided by before the softmax.
+        kind: of network, a key of `limits.EXPORT_LIMITS`.
     """
 
     splits: Mapping[str, SplitReference]
     temperature: float = 1.0
+    kind: str = PLAIN
 
     @property
     def num_classes(self) -> int:
@@ -89,7 +93,27 @@ def make_reference(model: ExportableClassifier, splits: Mapping[str, Split]) -> 
             for name, split in splits.items()
         },
         model.temperature,
+        kind_of_network(model, next(iter(splits.values()))),
     )
+
+
+def kind_of_network(model: ExportableClassifier, split: Split) -> str:
+    """Return which limits a model's errors are held to, by the operators that it runs."""
+    with _OperatorNames() as seen:
+        run_module(model, next(split.batches(1)))
+    return INSTANCE_NORM if seen.names & {"aten::group_norm", "aten::instance_norm"} else PLAIN
+
+
+class _OperatorNames(TorchDispatchMode):
+    """Notes which operators run, whether modules or functions call them."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        self.names.add(func.name().partition(".")[0])
+        return func(*args, **(kwargs or {}))
 
 
 @torch.inference_mode()
