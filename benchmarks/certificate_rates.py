@@ -14,6 +14,7 @@ from pathlib import Path
 
 from certificate_exports import all_cases, collect
 from certificate_faults import collect_faults
+from certificate_whole import check_faulty, check_honest
 
 
 def collect_all(work: Path, *, backwards: bool) -> None:
@@ -45,10 +46,20 @@ def collect_all_faults(work: Path, seed: int) -> None:
         print(f"{time.strftime('%H:%M:%S')} faults: {case.key}", flush=True)
 
 
+def check_all(work: Path, *, faulty: bool) -> None:
+    """Run the whole certificate on the files of every export that is there."""
+    for case in all_cases():
+        folder = work / case.key
+        if not (folder / "case.json").exists():
+            continue
+        found: object = check_faulty(case, folder) if faulty else check_honest(case, folder)
+        print(f"{time.strftime('%H:%M:%S')} {case.key}: {found}", flush=True)
+
+
 def main() -> None:
     """Collect or report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("collect", "faults", "report"))
+    parser.add_argument("what", choices=("collect", "faults", "honest", "files", "report"))
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backwards", action="store_true")
@@ -58,6 +69,8 @@ def main() -> None:
         collect_all(arguments.work, backwards=arguments.backwards)
     elif arguments.what == "faults":
         collect_all_faults(arguments.work, arguments.seed)
+    elif arguments.what in ("honest", "files"):
+        check_all(arguments.work, faulty=arguments.what == "files")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class Before(ExportableClassifier):
     def __init__(self, model: ExportableClassifier, change: Callable[[Tensor], Tensor]) -> None:
         super().__init__(deepcopy(model.classifier), model.temperature)
         self.change = change
+        self.eval()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and probabilities of the changed images."""
@@ -40,6 +41,7 @@ class After(ExportableClassifier):
     def __init__(self, model: ExportableClassifier, change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
         super().__init__(deepcopy(model.classifier), model.temperature)
         self.change = change
+        self.eval()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the changed logits and probabilities."""

@@ -140,6 +140,15 @@ def random_noise(content: bytes, scale: float = 1e-3) -> bytes:
     )
 
 
+def dropout_in_training_mode(content: bytes, ratio: float = 0.1) -> bytes:
+    """Let a Dropout node drop at inference, by its training_mode input."""
+    model = onnx.load_from_string(content)
+    _constants(model, drop_ratio=np.float32(ratio), drop_training=np.ones((), np.bool_))
+    return _after(
+        model, "logits", lambda raw: [helper.make_node("Dropout", [raw, "drop_ratio", "drop_training"], ["logits"])]
+    )
+
+
 def transposed_pixels(content: bytes) -> bytes:
     """Exchange rows and columns of the image."""
     model = onnx.load_from_string(content)
@@ -193,6 +202,7 @@ FILE_FAULTS: Final[dict[str, FileFault]] = {
     "logits clipped in the file": clipped_logits,
     "logits through fp16": half_precision_logits,
     "random noise": random_noise,
+    "dropout in training mode": dropout_in_training_mode,
     "pixels transposed": transposed_pixels,
     "largest weights rounded to fp16": half_precision_weights,
 }
