@@ -25,6 +25,7 @@ from certificate_report import (
     summarize_faults,
     upper_bound,
 )
+from certificate_text import render
 from certificate_whole import kind_of
 
 from torchstone_export.limits import EXPORT_LIMITS, PLAIN, Limits, limits_elsewhere
@@ -36,13 +37,7 @@ def figures(work: Path) -> dict[str, Any]:
     """Derive every figure."""
     cases = read_cases(work)
     honest, faulty = read_honest(cases), read_faulty(cases)
-    whole = {
-        case.key: json.loads((folder / "honest.json").read_text()) for case, folder in _having(cases, "honest.json")
-    }
-    files = {
-        case.key: json.loads((folder / "file_faults.json").read_text())
-        for case, folder in _having(cases, "file_faults.json")
-    }
+    whole, files = _kept(cases, "honest.json"), _kept(cases, "file_faults.json")
     real = [row for row in faulty if row.real]
     weights = [row for row in faulty if row.name.startswith("one weight")]
     return {
@@ -123,14 +118,12 @@ def _file_faults(files: dict[str, dict[str, list[str]]]) -> dict[str, Any]:
     }
 
 
-def _having(cases: list[Any], file: str) -> list[Any]:
-    return [(case, folder) for case, folder in cases if (folder / file).exists()]
+def _kept(cases: list[Any], file: str) -> dict[str, Any]:
+    return {case.key: json.loads((folder / file).read_text()) for case, folder in cases if (folder / file).exists()}
 
 
 def _still(item: dict[str, Any]) -> bool:
-    return all(
-        values.get(key) == 0 for values in item["batches"].values() for key in ("spread", "neighbours", "places")
-    )
+    return all(item["batches"]["fp32"].get(key) == 0 for key in ("neighbours", "places"))
 
 
 def _pair(limits: Limits) -> tuple[float, float]:
@@ -139,8 +132,6 @@ def _pair(limits: Limits) -> tuple[float, float]:
 
 def write(work: Path) -> None:
     """Write both files."""
-    from certificate_text import render  # noqa: PLC0415 - it needs nothing but the figures
-
     found = figures(work)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "certificate-rates.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")

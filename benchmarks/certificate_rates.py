@@ -4,6 +4,7 @@ Run: TORCHSTONE_DATA=... OMP_NUM_THREADS=1 nice python benchmarks/certificate_ra
      python benchmarks/certificate_rates.py report --work FOLDER
 
 `collect` makes one honest export after the other and keeps what it made: it can be stopped and started again.
+`faults` and `files` put faults into those exports, `honest` runs the whole certificate on them.
 `report` derives every figure from what is there and writes benchmarks/results/certificate-rates.{md,json}.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from certificate_exports import all_cases, collect
 from certificate_faults import collect_faults
+from certificate_page import write
 from certificate_whole import check_faulty, check_honest
 
 
@@ -71,6 +73,8 @@ def main() -> None:
         collect_all_faults(arguments.work, arguments.seed)
     elif arguments.what in ("honest", "files"):
         check_all(arguments.work, faulty=arguments.what == "files")
+    else:
+        write(arguments.work)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, comb
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ from torchstone_runtime.data.split import ArrayStore, Split
 ENGINES: Final = ("onnxruntime", "onnxruntime, basic", "torchscript", "openvino")
 CANDIDATES: Final = (1.5, 2.0, 3.0, 4.0, 5.0, 8.0, 10.0, 16.0, 32.0, 40.0, 64.0, 128.0)
 HEADROOM: Final = 2.0
-"""A limit is the smallest candidate of at least this many times the worst honest export of the choosing half."""
+"""A limit is this many times the worst honest export of the choosing half, rounded up to a whole number."""
 MAX_ONLY: Final = Limits(16.0, float("inf"))
 """What the certificate accepted before this study: the largest error alone, up to 16 times."""
 BINS: Final = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, float("inf"))
@@ -165,7 +167,7 @@ def by_size(rows: Iterable[Faulty]) -> list[dict[str, Any]]:
     """Return, for changes of one weight, how many were caught by the size of what they do to the logits."""
     weights = [row for row in rows if row.name.startswith("one weight")]
     table = []
-    for low, high in zip(BINS, BINS[1:], strict=False):
+    for low, high in pairwise(BINS):
         inside = [row for row in weights if low <= row.size < high]
         table.append(
             {
@@ -187,7 +189,7 @@ def choose(rows: Iterable[Honest], kind: str) -> tuple[float, float]:
     """Return the two multiples that the choosing half asks for, on ONNX Runtime and TorchScript."""
     half = [row for row in rows if chooses(row.case) and kind_of(row.case) == kind and row.engine != "openvino"]
     largest, rms = max(row.largest for row in half), max(row.rms for row in half)
-    return tuple(next(limit for limit in CANDIDATES if limit >= HEADROOM * worst) for worst in (largest, rms))  # type: ignore[return-value]
+    return float(ceil(HEADROOM * largest)), float(ceil(HEADROOM * rms))
 
 
 def alarms(rows: Iterable[Honest], limits: Limits) -> int:
@@ -205,8 +207,6 @@ def upper_bound(alarmed: int, total: int) -> float:
 
 
 def _at_most(count: int, total: int, rate: float) -> float:
-    from math import comb  # noqa: PLC0415
-
     return sum(comb(total, k) * rate**k * (1 - rate) ** (total - k) for k in range(count + 1))
 
 
