@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from torchstone_export.calibration import Calibration
-from torchstone_export.certify import VariantCertificate, certificate_json, summarize
-from torchstone_export.golden import GOLDEN_MULTIPLE, choose_golden
+from torchstone_export.certificate_summary import summarize
+from torchstone_export.certify import VariantCertificate, certificate_json
+from torchstone_export.golden import choose_golden, golden_tolerance
 from torchstone_export.lossy import LossyVariant
 from torchstone_export.model import TrainedModel
 from torchstone_export.model_card import render_model_card
@@ -51,7 +52,7 @@ def write_descriptions(
     """
     accepted = {item.name: item for item in lossy if item.accepted}
     variants = [*variants, *accepted]
-    tolerance = GOLDEN_MULTIPLE * reference.noise_floor
+    tolerance = golden_tolerance(reference)
     certificate = certificate_json(reference, certificates)
     summary = [*summarize(reference, certificates), *(item.line for item in lossy)]
     if lossy:

@@ -1,30 +1,21 @@
 """The certificate: evidence, over whole splits, that an exported file decides as the PyTorch model does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
+from torchstone_export.batch_checks import Runner, check_batches, first_line
+from torchstone_export.figures import examples, pairwise_agreement, repeat_record, split_figures
+from torchstone_export.limits import EXPORT_LIMITS, Limits, elsewhere_json
 from torchstone_export.reference import Float64Array, Reference, SplitReference
 from torchstone_runtime.data.split import READ_BATCH
 from torchstone_runtime.engine import CPU_TILE, Float32Array, Outputs
 from torchstone_runtime.evaluation import decisions_sha256
-from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
 
-ACCEPTED_MULTIPLE: Final = 16.0
-"""Largest accepted logit error, as a multiple of PyTorch float32's own. Provisional: honest exports measured at most
-about 2.4 (docs/design.md)."""
-BATCH_SIZES: Final = (1, 2, 7, 64)
-_BATCH_SAMPLES: Final = 150
-"""Samples run at every batch size: no multiple of 64 or 7, so that the last batch is ragged."""
 _PROBABILITY_TOLERANCE: Final = 1e-5
 _FLOAT32_EPSILON: Final = float(np.finfo(np.float32).eps)
-_FLIPS_LISTED: Final = 100
-
-Runner = Callable[[Uint8Array, int], Outputs]
-"""Runs a variant over images with at most the given number an underlying call."""
 
 
 @dataclass(slots=True)
@@ -33,47 +24,86 @@ class VariantCertificate:
 
     Attributes:
         splits: figures by split.
-        batch_sizes: largest logit difference against the reference, by batch size.
+        batches: how far an image's outputs depend on its batch, see `check_batches`.
         failures: what is wrong, with the numbers; empty where everything is right.
+        outputs: the logits by split, for comparison with other variants; not part of the file.
     """
 
     splits: dict[str, dict[str, Any]] = field(default_factory=dict)
-    batch_sizes: dict[str, float] = field(default_factory=dict)
+    batches: dict[str, Any] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    outputs: dict[str, Float32Array] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the variant's part of `certificate.json`."""
+        others = {key: value for key, value in self.batches.items() if key != "by_size"}
         return {
             "passed": not self.failures,
             "failures": self.failures,
-            "batch_sizes": self.batch_sizes,
+            "batch_sizes": self.batches.get("by_size", {}),
+            "batches": others,
             "splits": self.splits,
         }
 
 
-def certify_variant(reference: Reference, run: Runner) -> VariantCertificate:
-    """Compare a variant with the PyTorch model over every sample of every split, and at several batch sizes.
+def certify_variant(reference: Reference, run: Runner, limits: Limits | None = None) -> VariantCertificate:
+    """Compare a variant with the PyTorch model over every sample of every split, and in batches of several kinds.
 
     Args:
         reference: the PyTorch model's outputs.
         run: the variant, as it will be used.
+        limits: what is accepted; what exact variants of this kind of network are held to if None.
     """
+    limits = limits or EXPORT_LIMITS[reference.kind]
     certificate = VariantCertificate()
-    tolerance = ACCEPTED_MULTIPLE * reference.noise_floor
     for name, part in reference.splits.items():
         try:
-            logits, probabilities = _run_split(part, run)
+            logits, probabilities = run_split(part, run)
         except Exception as error:  # noqa: BLE001 - whatever stops a variant from running is the finding
-            certificate.failures.append(f"{name}: it cannot be run: {_first_line(error)}")
+            certificate.failures.append(f"{name}: it cannot be run: {first_line(error)}")
             continue
-        certificate.splits[name] = _check_split(name, part, logits, probabilities, reference, certificate.failures)
-    largest = reference.splits[max(reference.splits, key=lambda name: len(reference.splits[name].split))]
-    for size in BATCH_SIZES:
-        _check_batch_size(size, largest, run, tolerance, certificate)
+        problem = _shape_problem(part, logits, probabilities)
+        if problem:
+            certificate.failures.append(f"{name}: {problem}")
+            certificate.splits[name] = {"samples": len(part.split)}
+            continue
+        figures = split_figures(part, logits, reference)
+        certificate.failures += find_failures(name, part, figures, reference, limits)
+        problems = _probability_problems(logits, probabilities, reference.temperature)
+        certificate.failures += [f"{name}: {problem}" for problem in problems]
+        certificate.splits[name] = figures | {"repeat": repeat_record(part, reference)}
+        certificate.outputs[name] = logits
+    largest = max(reference.splits.values(), key=lambda part: len(part.split))
+    certificate.batches, failures = check_batches(largest, run, limits.max_multiple * reference.noise_floor)
+    certificate.failures += failures
     return certificate
 
 
-def certificate_json(reference: Reference, variants: dict[str, VariantCertificate]) -> dict[str, Any]:
+def find_failures(
+    name: str, part: SplitReference, figures: Mapping[str, Any], reference: Reference, limits: Limits
+) -> list[str]:
+    """Return what the figures of a split (see `split_figures`) say against an exact variant."""
+    failures = []
+    if not figures["error_multiple"] <= limits.max_multiple:
+        failures.append(
+            f"{name}: the largest logit error is {figures['max_error']:.3g}, {figures['error_multiple']:,.1f} times "
+            f"{reference.owner} own {reference.noise_floor:.3g}; accepted are {limits.max_multiple:g} times"
+        )
+    if not figures["rms_multiple"] <= limits.rms_multiple:
+        failures.append(
+            f"{name}: the logit errors have a root mean square of {figures['rms_error']:.3g}, "
+            f"{figures['rms_multiple']:,.1f} times {reference.owner} own {reference.rms_floor(part):.3g}; accepted are "
+            f"{limits.rms_multiple:g} times"
+        )
+    if figures["flips_beyond_noise"]:
+        failures.append(
+            f"{name}: {figures['flips_beyond_noise']:,} of {figures['samples']:,} decisions differ from "
+            f"{reference.owner}, {examples(figures['flipped'])}"
+        )
+    return failures
+
+
+def certificate_json(reference: Reference, variants: Mapping[str, VariantCertificate]) -> dict[str, Any]:
     """Return the content of `certificate.json`."""
     return {
         "format": "torchstone-certificate",
@@ -81,154 +111,37 @@ def certificate_json(reference: Reference, variants: dict[str, VariantCertificat
         "passed": all(not variant.failures for variant in variants.values()),
         "reference": reference.origin,
         "noise_floor": reference.noise_floor,
-        "accepted_multiple": ACCEPTED_MULTIPLE,
-        "pytorch": {
-            name: {
-                "samples": len(part.split),
-                "fingerprint": part.split.fingerprint,
-                "correct": int((part.decisions == part.split.labels).sum()),
-                "accuracy": float((part.decisions == part.split.labels).mean()),
-                "decisions_sha256": decisions_sha256(part.decisions),
-            }
-            for name, part in reference.splits.items()
-        },
+        "kind": reference.kind,
+        "accepted_multiple": EXPORT_LIMITS[reference.kind].max_multiple,
+        "accepted_rms_multiple": EXPORT_LIMITS[reference.kind].rms_multiple,
+        "accepted_elsewhere": elsewhere_json(reference.kind),
+        "pytorch": {name: _pytorch_part(part, reference) for name, part in reference.splits.items()},
+        "agreement": {name: _agreement(name, part, variants) for name, part in reference.splits.items()},
         "variants": {name: variant.to_json() for name, variant in variants.items()},
     }
 
 
-def summarize(reference: Reference, variants: dict[str, VariantCertificate]) -> list[str]:
-    """Return one line a variant for people."""
-    lines = []
-    for name, variant in variants.items():
-        if variant.failures:
-            lines.append(f"{name}: FAILED: {'; '.join(variant.failures)}")
-            continue
-        samples = sum(part["samples"] for part in variant.splits.values())
-        flips = sum(part["flips"] for part in variant.splits.values())
-        multiple = max(part["error_multiple"] for part in variant.splits.values())
-        agreement = "all" if flips == 0 else f"{samples - flips:,} of"
-        lines.append(
-            f"{name}: {agreement} {samples:,} decisions are {reference.owner} "
-            f"({' and '.join(reference.splits)}); largest error {multiple:.2f} x {reference.owner} own"
-        )
-    return [*lines, f"reference: {reference.caveat}"] if reference.caveat else lines
-
-
-def margins(logits: Float32Array | Float64Array) -> Float64Array:
-    """Return the difference of the two largest logits of each row, float64 [N]."""
-    top = np.partition(logits.astype(np.float64), -2, axis=1)[:, -2:]
-    difference: Float64Array = top[:, 1] - top[:, 0]
-    return difference
-
-
-def _run_split(part: SplitReference, run: Runner) -> Outputs:
-    outputs = [run(np.ascontiguousarray(images), CPU_TILE) for images in part.split.batches(16 * READ_BATCH)]
-    return np.concatenate([logits for logits, _ in outputs]), np.concatenate([rows for _, rows in outputs])
-
-
-def _check_split(
-    name: str,
-    part: SplitReference,
-    logits: Float32Array,
-    probabilities: Float32Array,
-    reference: Reference,
-    failures: list[str],
-) -> dict[str, Any]:
-    problem = _shape_problem(part, logits, probabilities)
-    if problem:
-        failures.append(f"{name}: {problem}")
-        return {"samples": len(part.split)}
-    floor = reference.noise_floor
-    error = float(np.abs(logits - part.exact).max())
-    if not error <= ACCEPTED_MULTIPLE * floor:
-        failures.append(
-            f"{name}: the largest logit error is {error:.3g}, {error / floor:,.1f} times {reference.owner} own "
-            f"{floor:.3g}; accepted are {ACCEPTED_MULTIPLE:g} times"
-        )
-    failures += [
-        f"{name}: {problem}" for problem in _probability_problems(logits, probabilities, reference.temperature)
-    ]
-    flips = _flips(part, logits)
-    real = [flip for flip in flips if not flip["within_noise"]]
-    if real:
-        failures.append(
-            f"{name}: {len(real):,} of {len(logits):,} decisions differ from {reference.owner}, {_examples(real)}"
-        )
-    return _figures(part, logits, floor, error, flips)
-
-
-def _figures(
-    part: SplitReference, logits: Float32Array, floor: float, error: float, flips: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
-    decisions = logits.argmax(axis=1)
-    smallest = float(margins(part.exact).min())
-    confusion = confusion_matrix(part.split.labels, decisions, logits.shape[1])
+def _pytorch_part(part: SplitReference, reference: Reference) -> dict[str, Any]:
     return {
-        "samples": len(logits),
+        "samples": len(part.split),
         "fingerprint": part.split.fingerprint,
-        "correct": int((decisions == part.split.labels).sum()),
-        "accuracy": float((decisions == part.split.labels).mean()),
-        "decisions_sha256": decisions_sha256(decisions),
-        "max_error": error,
-        "error_multiple": error / floor,
-        "smallest_margin": smallest,
-        "no_flip_possible": error < smallest / 2,
-        "flips": len(flips),
-        "flipped": list(flips[:_FLIPS_LISTED]),
-        "disagreement_by_class": _by_class(part, decisions),
-        "metrics": metrics_from_confusion(confusion, part.split.class_names).to_json(),
+        "correct": int((part.decisions == part.split.labels).sum()),
+        "accuracy": float((part.decisions == part.split.labels).mean()),
+        "decisions_sha256": decisions_sha256(part.decisions),
+        "max_error": part.error,
+        "rms_floor": reference.rms_floor(part),
     }
 
 
-def _by_class(part: SplitReference, decisions: Any) -> dict[str, int]:  # noqa: ANN401 - int64 [N]
-    names = part.split.class_names
-    differing = part.split.labels[decisions != part.decisions]
-    return {name: int((differing == index).sum()) for index, name in enumerate(names)}
+def _agreement(name: str, part: SplitReference, variants: Mapping[str, VariantCertificate]) -> list[dict[str, Any]]:
+    computed = {variant: item.outputs[name] for variant, item in variants.items() if name in item.outputs}
+    return pairwise_agreement({"pytorch": part.logits, **computed})
 
 
-def _flips(part: SplitReference, logits: Float32Array) -> list[dict[str, Any]]:
-    decisions, names = logits.argmax(axis=1), part.split.class_names
-    # Where PyTorch float32 itself is within its error of a tie, no file could be held to its choice.
-    noise = margins(part.exact) <= 2 * part.error
-    pytorch_margins, variant_margins = margins(part.logits), margins(logits)
-    return [
-        {
-            "id": part.split.ids[index],
-            "true": names[part.split.labels[index]],
-            "pytorch": names[part.decisions[index]],
-            "variant": names[decisions[index]],
-            "pytorch_margin": float(pytorch_margins[index]),
-            "variant_margin": float(variant_margins[index]),
-            "within_noise": bool(noise[index]),
-        }
-        for index in np.flatnonzero(decisions != part.decisions).tolist()
-    ]
-
-
-def _examples(flips: Sequence[dict[str, Any]]) -> str:
-    shown = [f"{flip['id']} ({flip['pytorch']} became {flip['variant']})" for flip in flips[:3]]
-    return f"such as sample {', '.join(shown)}"
-
-
-def _check_batch_size(
-    size: int, part: SplitReference, run: Runner, tolerance: float, certificate: VariantCertificate
-) -> None:
-    count = min(_BATCH_SAMPLES, len(part.split))
-    images = np.ascontiguousarray(next(part.split.batches(count)))
-    try:
-        logits, _ = run(images, size)
-    except Exception as error:  # noqa: BLE001 - whatever stops a variant from running is the finding
-        certificate.failures.append(f"batch size {size}: it cannot be run: {_first_line(error)}")
-        return
-    if logits.shape != part.exact[:count].shape:
-        certificate.failures.append(f"batch size {size}: {len(images)} images gave outputs of shape {logits.shape}")
-        return
-    largest = float(np.abs(logits - part.exact[:count]).max())
-    certificate.batch_sizes[str(size)] = largest
-    if not largest <= tolerance:
-        certificate.failures.append(
-            f"batch size {size}: the largest logit error is {largest:.3g} (accepted {tolerance:.3g})"
-        )
+def run_split(part: SplitReference, run: Runner) -> Outputs:
+    """Run a variant over a whole split; logits and probabilities, each (N, K)."""
+    outputs = [run(np.ascontiguousarray(images), CPU_TILE) for images in part.split.batches(16 * READ_BATCH)]
+    return np.concatenate([logits for logits, _ in outputs]), np.concatenate([rows for _, rows in outputs])
 
 
 def _shape_problem(part: SplitReference, logits: Float32Array, probabilities: Float32Array) -> str:
@@ -257,10 +170,8 @@ def _probability_problems(logits: Float32Array, probabilities: Float32Array, tem
 
 
 def _softmax(logits: Float32Array, temperature: float) -> Float64Array:
-    shifted = np.exp((logits.astype(np.float64) - logits.max(axis=1, keepdims=True)) / temperature)
+    # Divided in float32 first, as the graph does: of very large logits the rounding of that division is seen.
+    scaled = (logits if temperature == 1 else logits / np.float32(temperature)).astype(np.float64)
+    shifted = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     normalised: Float64Array = shifted / shifted.sum(axis=1, keepdims=True)
     return normalised
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

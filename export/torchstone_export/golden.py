@@ -4,15 +4,18 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_export.certify import margins
+from torchstone_export.figures import margins
+from torchstone_export.limits import limits_elsewhere
 from torchstone_export.model import ExportableClassifier
-from torchstone_export.reference import SplitReference, run_module
+from torchstone_export.reference import Reference, SplitReference, run_module
 from torchstone_runtime.golden import GoldenSamples
 
 GOLDEN_COUNT: Final = 16
-GOLDEN_MULTIPLE: Final = 64.0
-"""Accepted logit error of a replay as a multiple of the noise floor: other processors and ONNX Runtime versions sum in
-another order than the machine of the export did. Provisional, like the certificate's multiple."""
+
+
+def golden_tolerance(reference: Reference) -> float:
+    """Return the accepted logit error of a replay: the manifest holds one for every machine and provider."""
+    return limits_elsewhere(reference.kind).max_multiple * reference.noise_floor
 
 
 def choose_golden(model: ExportableClassifier, part: SplitReference, tolerance: float) -> GoldenSamples:

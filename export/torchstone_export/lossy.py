@@ -7,12 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from torchstone_export.certify import certify_variant, margins
+from torchstone_export.certify import certify_variant
+from torchstone_export.figures import margins
 from torchstone_export.fp16_file import to_fp16
 from torchstone_export.int8_search import Int8Choice, calibration_sample, choose_int8
 from torchstone_export.reference import Reference
 from torchstone_export.serving import run_split, run_unfused, serving
 from torchstone_export.speed import SpeedComparison, compare_speed
+from torchstone_runtime.certified import CertifiedSplit
 from torchstone_runtime.cpu_features import INT8_FEATURES, REPORTED, cpu_features
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.engine import CPU_TILE, Engine, Float32Array, Outputs
@@ -151,8 +153,17 @@ def _judge(variant: LossyVariant, fp32: bytes, data: TrainingData, reference: Re
     variant.report |= {"paired": paired.to_json(), "changes": changes, "speed": speed.to_json()}
     with serving(variant.content, classes, limits.provider) as engine:
         certified = certify_variant(reference, partial(_run_tiled, engine))
+    for name, logits in certified.outputs.items():
+        # It need not give PyTorch's outputs again, but its own.
+        certified.splits[name]["repeat"] = _repeat(variant, reference.splits[name].split, logits)
     variant.certificate = certified.to_json() | {"passed": not variant.reasons, "failures": variant.reasons}
     variant.line = _line(variant, paired, speed)
+
+
+def _repeat(variant: LossyVariant, split: Split, logits: Float32Array) -> dict[str, Any]:
+    accepted = variant.golden_tolerance or 0.0
+    record = CertifiedSplit.of(logits.astype(np.float64), split.ids, tolerance=accepted, rms_tolerance=accepted)
+    return record.to_json(split.class_names)
 
 
 def _run_tiled(engine: Engine, images: Uint8Array, batch_size: int) -> Outputs:

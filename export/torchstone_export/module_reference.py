@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 
 from torchstone_export.factory import first_line
 from torchstone_export.model import ExportableClassifier
-from torchstone_export.reference import Float64Array, Reference, SplitReference
+from torchstone_export.reference import Float64Array, Reference, SplitReference, kind_of_network
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.engine import Float32Array
 from torchstone_runtime.images import Uint8Array
@@ -58,7 +58,8 @@ def make_module_reference(model: ExportableClassifier, splits: Mapping[str, Spli
         # It goes into the bundle, which holds no paths.
         return _float32_reference(model, splits, type(error).__name__ if "/" in reason else reason)
     return Reference(
-        {name: SplitReference(split, _plain(model, split), computed[name]) for name, split in splits.items()}
+        {name: SplitReference(split, _plain(model, split), computed[name]) for name, split in splits.items()},
+        kind=kind_of_network(model, next(iter(splits.values()))),
     )
 
 
@@ -69,6 +70,7 @@ def _float32_reference(model: ExportableClassifier, splits: Mapping[str, Split],
     }
     return Reference(
         parts,
+        kind=kind_of_network(model, next(iter(splits.values()))),
         origin="the PyTorch model in float32 arithmetic, as it cannot be run in float64; noise_floor is the largest "
         "difference of a logit between batches run with oneDNN and single images run without",
         caveat=f"PyTorch in float32 only, since the module cannot be run in float64 ({reason}); errors that all of "

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from torchstone_export.bundle_writer import FILE_NAMES, write_descriptions
 from torchstone_export.calibration import calibrate
-from torchstone_export.certify import VariantCertificate, summarize
+from torchstone_export.certificate_summary import summarize
+from torchstone_export.certify import VariantCertificate
 from torchstone_export.lossy import LossyLimits, LossyVariant, make_lossy
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.onnx_file import export_onnx

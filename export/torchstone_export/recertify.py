@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from torchstone_export.certify import summarize
+from torchstone_export.certificate_summary import summarize
 from torchstone_export.lossy_check import recheck_lossy
 from torchstone_export.model import load_trained
 from torchstone_export.reference import make_reference

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from torchstone_export.limits import INSTANCE_NORM, PLAIN
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.engine import Float32Array, Outputs
@@ -53,6 +55,7 @@ class Reference:
     Attributes:
         splits: by name.
         temperature: that the exported files divide the logits by before the softmax.
+        kind: of network, a key of `limits.EXPORT_LIMITS`.
         origin: one sentence on what the errors refer to.
         owner: whose decisions they are, in the genitive.
         caveat: what this reference does not prove, where it is weaker than float64 arithmetic; else empty.
@@ -60,6 +63,7 @@ class Reference:
 
     splits: Mapping[str, SplitReference]
     temperature: float = 1.0
+    kind: str = PLAIN
     origin: str = "the PyTorch model in float64 arithmetic; noise_floor is the largest logit error of float32"
     owner: str = "PyTorch's"
     caveat: str = ""
@@ -75,6 +79,16 @@ class Reference:
         largest = max(float(np.abs(split.exact).max()) for split in self.splits.values())
         return max(*(split.error for split in self.splits.values()), largest * _FLOAT32_EPSILON)
 
+    def rms_floor(self, part: SplitReference) -> float:
+        """Root mean square of PyTorch float32's logit errors over a split; at least a rounding of the logits' own.
+
+        Rounding a value to float32 is off by epsilon / sqrt(48) to epsilon / sqrt(12) of it (root mean square of an
+        error that is uniform within half a unit in the last place): 0.14 to 0.29 epsilon.
+        """
+        scale = float(np.sqrt(np.mean(part.exact**2)))
+        error = float(np.sqrt(np.mean((part.logits - part.exact) ** 2)))
+        return max(error, scale * _FLOAT32_EPSILON / 4)
+
 
 def make_reference(model: ExportableClassifier, splits: Mapping[str, Split]) -> Reference:
     """Run a model, in float32 and float64 on the CPU, over whole splits."""
@@ -85,7 +99,27 @@ def make_reference(model: ExportableClassifier, splits: Mapping[str, Split]) -> 
             for name, split in splits.items()
         },
         model.temperature,
+        kind_of_network(model, next(iter(splits.values()))),
     )
+
+
+def kind_of_network(model: ExportableClassifier, split: Split) -> str:
+    """Return which limits a model's errors are held to, by the operators that it runs."""
+    with _OperatorNames() as seen:
+        run_module(model, next(split.batches(1)))
+    return INSTANCE_NORM if seen.names & {"aten::group_norm", "aten::instance_norm"} else PLAIN
+
+
+class _OperatorNames(TorchDispatchMode):
+    """Notes which operators run, whether modules or functions call them."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        self.names.add(func.name().partition(".")[0])
+        return func(*args, **(kwargs or {}))
 
 
 @torch.inference_mode()

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from torchstone_export.certify import Runner, VariantCertificate, certify_variant
+from torchstone_export.batch_checks import Runner
+from torchstone_export.certify import VariantCertificate, certify_variant
+from torchstone_export.frozen_axis import find_frozen_batch
 from torchstone_export.reference import Reference
 from torchstone_export.torchscript_file import TorchScriptRunner
 from torchstone_runtime.engine import Engine, Outputs
@@ -29,6 +31,9 @@ def certify_files(contents: Mapping[str, bytes], reference: Reference) -> dict[s
             certificates[variant] = VariantCertificate(failures=[f"it cannot be loaded: {error}"])
             continue
         certificates[variant] = certify_variant(reference, runner)
+        if variant != "torchscript":
+            # A file may run at any size and still say that it can't, which other tools believe.
+            certificates[variant].failures += [f"frozen batch axis: {where}" for where in find_frozen_batch(content)]
     return certificates
 
 

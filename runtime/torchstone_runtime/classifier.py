@@ -198,10 +198,26 @@ class Classifier:
         *,
         check_hash: bool,
     ) -> "Classifier":
-        manifest = bundle.manifest
         chosen, opened = open_variant(bundle, variant, provider, features, check_hash=check_hash)
+        return cls._of_bundle(bundle, chosen, opened, threads)
+
+    @classmethod
+    def from_content(
+        cls, bundle: Bundle, variant: str, content: bytes, *, provider: str = "auto", threads: int | None = None
+    ) -> "Classifier":
+        """Make a classifier of a bundle's model file that `bundle.read` has checked; golden samples are not replayed.
+
+        Raises:
+            BundleError: ONNX Runtime cannot read it.
+            ProviderError: the provider asked for cannot be had.
+        """
+        return cls._of_bundle(bundle, variant, open_session(content, provider), threads)
+
+    @classmethod
+    def _of_bundle(cls, bundle: Bundle, variant: str, opened: OpenedSession, threads: int | None) -> "Classifier":
+        manifest = bundle.manifest
         classifier = cls._assemble(
-            opened, manifest.name, manifest.class_names, manifest.input_spec, variant=chosen, threads=threads
+            opened, manifest.name, manifest.class_names, manifest.input_spec, variant=variant, threads=threads
         )
         classifier.bundle = bundle
         classifier._temperature = manifest.temperature  # noqa: SLF001 - of this very class

@@ -12,6 +12,7 @@ from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.engine import Float32Array
 from torchstone_runtime.errors import BundleError, CheckFailedError
 from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.manifest import Manifest
 
 _MAX_BYTES: Final = 1 << 30
 
@@ -118,8 +119,16 @@ def variant_golden(bundle: Bundle, variant: str, *, check_hash: bool = True) -> 
     Raises:
         BundleError: they are missing, altered or not readable.
     """
-    own = bundle.manifest.variants[variant].golden_tolerance
-    content = bundle.read_file("golden", check_hash=check_hash)
+    return golden_of(bundle.manifest, variant, bundle.read_file("golden", check_hash=check_hash))
+
+
+def golden_of(manifest: Manifest, variant: str, content: bytes) -> tuple[GoldenSamples, float]:
+    """Return the same as `variant_golden`, from the content of the golden file.
+
+    Raises:
+        BundleError: it is not readable.
+    """
+    own = manifest.variants[variant].golden_tolerance
     if own is None:
-        return GoldenSamples.from_bytes(content), bundle.manifest.golden_tolerance
+        return GoldenSamples.from_bytes(content), manifest.golden_tolerance
     return GoldenSamples.from_bytes(content, variant), own

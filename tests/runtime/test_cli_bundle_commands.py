@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from support import RUNTIME_HEAVY, assert_refused, run_torchstone
+from torchstone_runtime import Classifier
+from torchstone_runtime.data.catalog import Dataset, DatasetRef
+from torchstone_runtime.evaluation import decisions_sha256, evaluate
 
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 
@@ -34,13 +37,72 @@ def test_verify_fails_where_a_decision_differs(bundle_copy: Path, edit_manifest:
     """A certificate of other decisions is a failed check: exit code 1."""
     path = bundle_copy / "certificate.json"
     certificate = json.loads(path.read_text())
-    certificate["variants"]["fp32"]["splits"]["test"]["decisions_sha256"] = "0" * 64
+    certificate["variants"]["fp32"]["splits"]["test"]["repeat"]["settled_sha256"] = "0" * 64
     path.write_text(json.dumps(certificate))
     edit_manifest(bundle_copy, lambda _: None)
     result = run_torchstone("verify", bundle_copy, "--data", "digits")
     assert result.returncode == 1
     assert "fp32 does not decide as it was certified to" in result.stderr
     assert "verified" not in result.stdout.splitlines()
+
+
+def _edit_repeat(bundle: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    path = bundle / "certificate.json"
+    certificate = json.loads(path.read_text())
+    edit(certificate["variants"]["fp32"]["splits"]["test"]["repeat"])
+    path.write_text(json.dumps(certificate))
+
+
+def test_verify_reports_a_near_tie_that_is_decided_otherwise(bundle_copy: Path, edit_manifest: EditManifest) -> None:
+    """Another of its possible classes is reported and passes; one that it can't have fails."""
+    with Classifier.load(bundle_copy, provider="cpu") as classifier:
+        spec, names = classifier.input_spec, classifier.class_names
+        split = Dataset(DatasetRef.parse("digits"), Path(), spec, None).test()
+        decisions = evaluate(classifier, split).predicted
+    here, other = names[decisions[7]], names[(decisions[7] + 1) % 10]
+
+    def make_tie(repeat: dict[str, Any]) -> None:
+        repeat["settled_sha256"] = decisions_sha256(np.delete(decisions, 7))
+        repeat["near_ties"] = [{"index": 7, "id": split.ids[7], "classes": [other, here]}]
+
+    _edit_repeat(bundle_copy, make_tie)
+    edit_manifest(bundle_copy, lambda _: None)
+    result = run_torchstone("verify", bundle_copy, "--data", "digits")
+    assert result.returncode == 0, result.stderr
+    assert "358 of 359 test decisions are those of the certificate" in result.stdout
+    assert f"sample {split.ids[7]}: {here} here, {other} in exact arithmetic" in result.stdout
+
+    third = names[(decisions[7] + 2) % 10]
+    _edit_repeat(bundle_copy, lambda repeat: repeat["near_ties"][0].update(classes=[other, third]))
+    edit_manifest(bundle_copy, lambda _: None)
+    result = run_torchstone("verify", bundle_copy, "--data", "digits")
+    assert result.returncode == 1
+    assert "near-ties got classes that are no candidates" in result.stderr
+
+
+def test_verify_finds_other_logits_behind_the_same_decisions(bundle_copy: Path, edit_manifest: EditManifest) -> None:
+    """A shift of all logits changes no decision; the sketch finds it."""
+
+    def shift(repeat: dict[str, Any]) -> None:
+        repeat["sketch"] = (np.array(repeat["sketch"]) + 0.01).tolist()
+
+    _edit_repeat(bundle_copy, shift)
+    edit_manifest(bundle_copy, lambda _: None)
+    result = run_torchstone("verify", bundle_copy, "--data", "digits")
+    assert result.returncode == 1
+    assert "its logits are off by 0.01 (root mean square)" in result.stderr
+
+
+def test_verify_reads_certificates_without_the_record(bundle_copy: Path, edit_manifest: EditManifest) -> None:
+    """Bundles of earlier versions are compared by the digest of all decisions."""
+    path = bundle_copy / "certificate.json"
+    certificate = json.loads(path.read_text())
+    del certificate["variants"]["fp32"]["splits"]["test"]["repeat"]
+    path.write_text(json.dumps(certificate))
+    edit_manifest(bundle_copy, lambda _: None)
+    result = run_torchstone("verify", bundle_copy, "--data", "digits")
+    assert result.returncode == 0, result.stderr
+    assert "all 359 test decisions are those of the certificate" in result.stdout
 
 
 def test_verify_fails_where_golden_samples_differ(bundle_copy: Path, edit_manifest: EditManifest) -> None:
