@@ -5,6 +5,9 @@ STAMP := $(VENV)/.installed
 # The GPU runtime only where a GPU is: the two ONNX Runtime wheels overwrite each other's files.
 RUNTIME := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || echo cpu)
 
+# Most tests wait for a process of one thread. Files stay whole, so that their fixtures are made once.
+TWO_AT_ONCE := --numprocesses 2 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test test-fast check format bench clean
 
@@ -24,10 +27,10 @@ quickstart: install ## train, export, verify and evaluate on real digits, in und
 	$(BIN)/torchstone quickstart
 
 test: check ## everything: format, lint, types, import contracts, tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TWO_AT_ONCE)
 
 test-fast: install ## the tests that take less than ten seconds each
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest $(TWO_AT_ONCE) -m 'not slow'
 
 check: install ## format check, lint, types, import contracts
 	$(BIN)/ruff format --check .

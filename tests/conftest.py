@@ -1,9 +1,10 @@
 """Fixtures: a real run and bundle, made once by the command line itself, and the real datasets."""
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,22 +17,49 @@ from torchstone_train.openmp import wait_passively
 wait_passively()  # before any test imports PyTorch
 
 
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Make a folder once for all processes that share the tests of a run: the first makes it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder = root / name
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                unfinished = root / f"{name}.unfinished"
+                unfinished.mkdir(exist_ok=True)
+                make(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def digits_run(make_once: MakeOnce) -> Path:
     """A run of three epochs on the embedded digits. Don't change it: copy it."""
-    run = tmp_path_factory.mktemp("digits") / "run"
-    result = run_torchstone("train", "cnn3", "--dataset", "digits", "--epochs", "3", "--out", run)
-    assert result.returncode == 0, result.stderr
-    return run
+
+    def train(folder: Path) -> None:
+        result = run_torchstone("train", "cnn3", "--dataset", "digits", "--epochs", "3", "--out", folder / "run")
+        assert result.returncode == 0, result.stderr
+
+    return make_once("digits", train) / "run"
 
 
 @pytest.fixture(scope="session")
-def digits_bundle(digits_run: Path) -> Path:
+def digits_bundle(digits_run: Path, make_once: MakeOnce) -> Path:
     """The bundle exported from `digits_run`. Don't change it: use `bundle_copy`."""
-    bundle = digits_run.parent / "bundle"
-    result = run_torchstone("export", digits_run, "--out", bundle)
-    assert result.returncode == 0, result.stderr
-    return bundle
+
+    def export(folder: Path) -> None:
+        result = run_torchstone("export", digits_run, "--out", folder / "bundle")
+        assert result.returncode == 0, result.stderr
+
+    return make_once("digits-bundle", export) / "bundle"
 
 
 @pytest.fixture
@@ -69,8 +97,6 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def fashion_session(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fashion_session(data_dir: Path, make_once: MakeOnce) -> Path:
     """The folder in which the commands of the README's first screen were run: `runs/fm` and `bundles/fm`. Slow."""
-    folder = tmp_path_factory.mktemp("fashion")
-    run_session("fashion", folder, {"TORCHSTONE_DATA": str(data_dir)})
-    return folder
+    return make_once("fashion", lambda folder: run_session("fashion", folder, {"TORCHSTONE_DATA": str(data_dir)}))
