@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.options import PROVIDER_OPTION, PUBLIC_KEY_OPTION
+from torchstone_runtime.cli.options import PROVIDER_OPTION, PUBLIC_KEY_OPTION, TF32_OPTION
 from torchstone_runtime.data_dir import default_data_dir
 from torchstone_runtime.errors import BundleError, CheckFailedError, MissingComponentError, UsageError
 
@@ -26,6 +26,7 @@ HOOK_GROUP: Final = "torchstone.hooks"
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 @PUBLIC_KEY_OPTION
 @PROVIDER_OPTION
+@TF32_OPTION
 def verify(
     bundle: Path,
     run: Path | None,
@@ -33,6 +34,8 @@ def verify(
     data_dir: Path | None,
     public_key: Path | None,
     provider: str,
+    *,
+    tf32: bool,
 ) -> None:
     """Check BUNDLE: sizes and SHA-256 of every file, and the golden samples on this machine.
 
@@ -52,7 +55,7 @@ def verify(
     click.echo(f"files        {len(entries)} of {len(entries)} have the size and SHA-256 of the manifest")
     _check_signature(opened, public_key)
     for variant in opened.manifest.variants:
-        _check_variant(opened, variant, provider, dataset, data_dir)
+        _check_variant(opened, variant, provider, dataset, data_dir, tf32=tf32)
     if run is not None:
         _recertify(bundle, run, dataset, data_dir)
     click.echo("verified")
@@ -68,7 +71,9 @@ def _check_signature(opened: "Bundle", public_key: Path | None) -> None:
         click.echo("signature    there is one; it is not checked without --public-key")
 
 
-def _check_variant(opened: "Bundle", variant: str, provider: str, dataset: str | None, data_dir: Path | None) -> None:
+def _check_variant(
+    opened: "Bundle", variant: str, provider: str, dataset: str | None, data_dir: Path | None, *, tf32: bool
+) -> None:
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.cpu_features import cpu_features, missing_features  # noqa: PLC0415
     from torchstone_runtime.golden import variant_golden  # noqa: PLC0415
@@ -82,8 +87,10 @@ def _check_variant(opened: "Bundle", variant: str, provider: str, dataset: str |
     if missing and provider in ("auto", "cpu"):
         click.echo(f"{variant:<12} its hash is right; it is not run here: {missing}")
         return
-    samples, accepted = variant_golden(opened, variant)
-    with Classifier.load(opened.path, variant=variant, provider=provider, replay_golden=False) as classifier:
+    with Classifier.load(opened.path, variant=variant, provider=provider, tf32=tf32, replay_golden=False) as classifier:
+        samples, accepted = variant_golden(
+            opened, variant, provider=classifier.plan.provider, tf32=classifier.plan.tf32
+        )
         error = classifier.replay(samples, accepted)
         click.echo(
             f"{variant:<12} {len(samples.images)} golden samples decide as at export, on {classifier.plan.provider}; "

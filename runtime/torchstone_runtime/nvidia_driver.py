@@ -1,0 +1,24 @@
+"""NVIDIA's driver, asked by itself: no library of CUDA is loaded for it."""
+
+import ctypes
+from typing import Any, Final
+
+DRIVER_LIBRARY: Final = "libcuda.so.1"
+
+
+def ask_driver() -> dict[str, Any]:
+    """Return what the driver says (CUDA driver API).
+
+    Returns:
+        `devices`, the number of GPUs, and either `cuda`, the latest CUDA version that it serves ("13.0"), or `error`.
+    """
+    try:
+        library = ctypes.CDLL(DRIVER_LIBRARY)
+    except OSError as error:
+        return {"error": str(error), "devices": 0}
+    version, devices = ctypes.c_int(), ctypes.c_int()
+    if code := library.cuInit(0):
+        return {"error": f"cuInit gave error {code}", "devices": 0}
+    library.cuDriverGetVersion(ctypes.byref(version))
+    library.cuDeviceGetCount(ctypes.byref(devices))
+    return {"cuda": f"{version.value // 1000}.{version.value % 1000 // 10}", "devices": devices.value}
