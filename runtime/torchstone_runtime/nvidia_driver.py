@@ -1,9 +1,10 @@
 """NVIDIA's driver, asked by itself: no library of CUDA is loaded for it."""
 
 import ctypes
+import os
 from typing import Any, Final
 
-DRIVER_LIBRARY: Final = "libcuda.so.1"
+DRIVER_LIBRARY: Final = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 
 
 def ask_driver() -> dict[str, Any]:

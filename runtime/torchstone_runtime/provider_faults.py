@@ -105,7 +105,7 @@ def causes(provider: str, packages: dict[str, Installed], probed: dict[str, Any]
     """
     driver = probed.get("driver") or {"devices": 0, "error": "it was not asked"}
     found = []
-    wheels = check_wheels(packages, driver=bool(driver["devices"]))
+    wheels = check_wheels(packages, driver=provider in ON_NVIDIA)  # keeps the wheel that was asked for
     if wheels.status == "broken":
         found.append(Cause(wheels.summary, wheels.remedy))
     if provider in ON_NVIDIA and not driver["devices"]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import onnxruntime as ort
 
 from torchstone_runtime.errors import BundleError, UsageError, suggestion
-from torchstone_runtime.gpu_options import GpuChoices, provider_options
+from torchstone_runtime.gpu_options import ON_NVIDIA, GpuChoices, provider_options
 from torchstone_runtime.nvidia_driver import ask_driver
 from torchstone_runtime.onnx_graph import check_graph
 
@@ -78,14 +78,10 @@ def open_session(model: bytes, provider: str, gpu: GpuChoices = _PLAIN) -> Opene
 def _open_best(model: bytes, gpu: GpuChoices) -> OpenedSession:
     if PROVIDERS["cuda"] not in ort.get_available_providers():
         return OpenedSession(_open_on_cpu(model), "cpu", "the installed ONNX Runtime has no CUDA provider")
-    driver = ask_driver()
-    if not driver["devices"]:
-        said = driver.get("error", "the driver sees no GPU")
-        return OpenedSession(_open_on_cpu(model), "cpu", f"CUDA is not usable: no NVIDIA driver or GPU, {said}")
     try:
         return OpenedSession(_try(model, "cuda", gpu), "cuda", "a CUDA device is usable", gpu)
     except _NotOpenedError as error:
-        reason = f"CUDA is not usable: {error.said}; 'torchstone doctor' says why"
+        reason = f"CUDA is not usable: {error.said}; see torchstone doctor"
         return OpenedSession(_open_on_cpu(model), "cpu", reason)
 
 
@@ -111,6 +107,9 @@ def _open_by_name(model: bytes, provider: str, gpu: GpuChoices) -> Any:  # noqa:
 
 
 def _try(model: bytes, provider: str, gpu: GpuChoices) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    if provider in ON_NVIDIA and not (driver := ask_driver())["devices"]:
+        # Not left to ONNX Runtime, which would fill the log and then blame the model.
+        raise _NotOpenedError(f"no NVIDIA GPU answers ({driver.get('error', 'the driver sees none')})", [])
     options = provider_options(provider, gpu, hashlib.sha256(model).hexdigest())
     if hasattr(ort, "preload_dlls"):
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it doesn't find, between the results
