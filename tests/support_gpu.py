@@ -58,8 +58,7 @@ def build_driver(folder: Path, *, version: int, devices: int) -> None:
     """Build a `libcuda.so.1` that serves a CUDA version (13000 is 13.0) and has some devices."""
     folder.mkdir()
     (folder / "driver.c").write_text(_DRIVER.format(version=version, devices=devices))
-    command = [_compiler(), "-shared", "-fPIC", folder / "driver.c", "-o", folder / "libcuda.so.1"]
-    subprocess.run(command, check=True)
+    subprocess.run([_compiler(), "-shared", "-fPIC", folder / "driver.c", "-o", folder / "libcuda.so.1"], check=True)
 
 
 def _compiler() -> str:
