@@ -73,9 +73,10 @@ def bench(
 
 def _as_text(result: "Benchmark") -> str:
     machine, plan = result.machine, result.plan
+    gpu = f"{', TF32 allowed' if plan.tf32 else ''}{', CUDA graphs' if plan.cuda_graphs else ''}"
     versions = machine["versions"]
     lines = [
-        f"model    {result.model}: {plan.variant} on {plan.provider} ({plan.reason}), tiles of {plan.tile}",
+        f"model    {result.model}: {plan.variant} on {plan.provider} ({plan.reason}), tiles of {plan.tile}{gpu}",
         f"machine  {machine['processor']}, {machine['processors']} usable, load {machine['load_average']}",
         f"         Python {versions['python']}, ONNX Runtime {versions['onnxruntime']}",
         "",

@@ -47,7 +47,8 @@ def _provenance(document: EvaluationDocument) -> list[tuple[str, str]]:
         ("SHA-256 of the model", document.sha256 or "not known: a lone file"),
         (
             "Run by",
-            f"ONNX Runtime {execution['onnxruntime']}, {document.plan.provider} ({document.plan.reason})",
+            f"ONNX Runtime {execution['onnxruntime']}, {document.plan.provider} ({document.plan.reason})"
+            f"{', TF32 allowed' if document.plan.tf32 else ''}",
         ),
         ("Data", f"{document.dataset}, {document.split.name}; {certified}"),
         ("Fingerprint of the data", document.split.fingerprint),
