@@ -1,6 +1,7 @@
 """Fixed batch sizes on bound memory: the code of a GPU, on the CPU. What only a device can show is not run here."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,22 +114,56 @@ def test_only_the_fixed_sizes_are_run(session: Any, images: Uint8Array) -> None:
     assert sorted(bound._bound) == list(SMALL)
 
 
-def test_several_threads_share_the_memory(engine: Engine, images: Uint8Array, one_by_one: Float32Array) -> None:
-    """One call at a time: each gets its own answers."""
-    wrong: list[int] = []
+class WatchedSession:
+    """A session that writes down who runs it: images a call, thread and number of the graph, and how many at once."""
+
+    def __init__(self, session: Any, *, graphs: bool) -> None:  # noqa: ANN401 - see session
+        self.session = session
+        self.graphs = graphs
+        self.inside = self.most = 0
+        self.calls: list[tuple[int, str, str]] = []
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - see session
+        return getattr(self.session, name)
+
+    def run_with_iobinding(self, binding: Any, options: Any) -> None:  # noqa: ANN401 - see session
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        time.sleep(0.002)  # lets the other threads come in between
+        self.session.run_with_iobinding(binding, options)
+        graph = options.get_run_config_entry("gpu_graph_id") if self.graphs else ""
+        size = binding.get_outputs()[0].shape()[0]
+        self.calls.append((size, graph, threading.current_thread().name))
+        self.inside -= 1
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_several_threads_share_the_memory(
+    session: Any,  # noqa: ANN401 - see session
+    images: Uint8Array,
+    one_by_one: Float32Array,
+    *,
+    graphs: bool,
+) -> None:
+    """One call at a time, and each gets its own answers; graphs have a number a size, and one thread for all."""
+    watched = WatchedSession(session, graphs=graphs)
+    bound = BoundSession(watched, device="cpu", buckets=SMALL, cuda_graphs=graphs)
+    right: list[bool] = []
 
     def work(start: int) -> None:
-        for count in range(1, 24):
-            logits, _ = engine.run(images[start : start + count])
-            if not np.allclose(logits, one_by_one[start : start + count], atol=1e-4):
-                wrong.append(count)
+        for count in range(1, 20):
+            logits, _ = bound.run(OUTPUTS, {INPUT: images[start : start + count]})
+            right.append(np.allclose(logits, one_by_one[start : start + count], atol=1e-4))
 
     threads = [threading.Thread(target=work, args=(start,)) for start in (0, 7, 19)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert wrong == []
+    assert (len(right), all(right), watched.most) == (57, True, 1)
+    if graphs:
+        assert {(size, graph) for size, graph, _ in watched.calls} == {(1, "1"), (4, "2"), (16, "3")}
+        assert len({name for _, _, name in watched.calls}) == 1
 
 
 def test_images_of_another_shape_are_refused(engine: Engine, images: Uint8Array) -> None:

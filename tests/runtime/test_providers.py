@@ -150,6 +150,14 @@ def test_nodes_on_the_cpu_are_noticed_where_the_fallback_is_not_refused(
         open_session(model, "openvino")
 
 
+def test_a_session_that_is_on_another_provider_is_refused(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime gives one on the CPU where a provider doesn't load, if it is let."""
+    monkeypatch.setitem(providers.PROVIDERS, "openvino", AZURE)
+    monkeypatch.setattr(providers, "_on", lambda model, *_, strict: open_session(model, "cpu").session)  # noqa: ARG005
+    with pytest.raises(ProviderError, match=r"does not load; ONNX Runtime offers \['CPUExecutionProvider'\]"):
+        open_session(model, "openvino")
+
+
 @pytest.mark.parametrize(
     ("provider", "choices"),
     [("cpu", GpuChoices(tf32=True)), ("openvino", GpuChoices(tf32=True)), ("tensorrt", GpuChoices(cuda_graphs=True))],
