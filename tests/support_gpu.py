@@ -14,7 +14,7 @@ def get_available_providers(_real=get_available_providers):
 cuda_version = "13.0"
 """
 _DRIVER = """
-int cuInit(unsigned flags) {{ return 0; }}
+int cuInit(unsigned flags) {{ return {init}; }}
 int cuDriverGetVersion(int *version) {{ *version = {version}; return 0; }}
 int cuDeviceGetCount(int *count) {{ *count = {devices}; return 0; }}
 """
@@ -54,10 +54,10 @@ def build_provider(site: Path, provider: str, missing: list[str]) -> None:
         path.unlink()
 
 
-def build_driver(folder: Path, *, version: int, devices: int) -> None:
-    """Build a `libcuda.so.1` that serves a CUDA version (13000 is 13.0) and has some devices."""
+def build_driver(folder: Path, *, version: int, devices: int, init: int = 0) -> None:
+    """Build a `libcuda.so.1` that serves a CUDA version (13000 is 13.0), has some devices, and gives `init`."""
     folder.mkdir()
-    (folder / "driver.c").write_text(_DRIVER.format(version=version, devices=devices))
+    (folder / "driver.c").write_text(_DRIVER.format(version=version, devices=devices, init=init))
     subprocess.run([_compiler(), "-shared", "-fPIC", folder / "driver.c", "-o", folder / "libcuda.so.1"], check=True)
 
 

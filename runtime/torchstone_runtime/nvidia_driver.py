@@ -6,6 +6,9 @@ from typing import Any, Final
 
 DRIVER_LIBRARY: Final = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
 
+_NO_DEVICE: Final = 100
+"""CUDA_ERROR_NO_DEVICE: also where CUDA_VISIBLE_DEVICES hides every GPU."""
+
 
 def ask_driver() -> dict[str, Any]:
     """Return what the driver says (CUDA driver API).
@@ -18,8 +21,10 @@ def ask_driver() -> dict[str, Any]:
     except OSError as error:
         return {"error": str(error), "devices": 0}
     version, devices = ctypes.c_int(), ctypes.c_int()
-    if code := library.cuInit(0):
+    code = library.cuInit(0)
+    if code not in (0, _NO_DEVICE):
         return {"error": f"cuInit gave error {code}", "devices": 0}
     library.cuDriverGetVersion(ctypes.byref(version))
-    library.cuDeviceGetCount(ctypes.byref(devices))
+    if code != _NO_DEVICE:
+        library.cuDeviceGetCount(ctypes.byref(devices))
     return {"cuda": f"{version.value // 1000}.{version.value % 1000 // 10}", "devices": devices.value}

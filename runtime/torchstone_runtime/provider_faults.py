@@ -39,9 +39,15 @@ def not_built_in(provider: str, available: list[str]) -> ProviderError:
     wheels = runtime_wheels(packages)
     installed = " and ".join(f"{wheel.name} {wheel.version}" for wheel in wheels) or "an ONNX Runtime of its own"
     driver = ask_driver() if provider in ON_NVIDIA else None
+    overwritten = check_wheels(packages, driver=provider in ON_NVIDIA)
     problem = f"The provider '{provider}' is not part of the installed ONNX Runtime ({installed}), "
-    problem += f"which has: {', '.join(available)}. Missing: {_wheel_text(provider)}"
-    remedies = [_wheel_remedy(provider, wheels)]
+    problem += f"which has: {', '.join(available)}. "
+    if _WHEELS.get(provider) in [wheel.name for wheel in wheels] and overwritten.status == "broken":
+        problem += overwritten.summary[0].upper() + overwritten.summary[1:]
+        remedies = [f"{overwritten.remedy}."]
+    else:
+        problem += f"Missing: {_wheel_text(provider)}"
+        remedies = [_wheel_remedy(provider, wheels)]
     if driver is not None and not driver["devices"]:
         cause = _driver_cause(driver)
         problem += f"; {cause.problem}"
@@ -122,7 +128,9 @@ def _driver_cause(driver: dict[str, Any]) -> Cause:
         return Cause(
             f"the NVIDIA driver ({driver['error']})", "Install the NVIDIA driver, or start the container with its GPU."
         )
-    return Cause("an NVIDIA GPU (the driver sees none)", "Start the container with its GPU.")
+    return Cause(
+        "an NVIDIA GPU (the driver sees none)", "Start the container with its GPU, and look at CUDA_VISIBLE_DEVICES."
+    )
 
 
 def _library_causes(provider: str, probed: dict[str, Any]) -> list[Cause]:

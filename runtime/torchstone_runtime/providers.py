@@ -117,7 +117,7 @@ def _try(model: bytes, provider: str, gpu: GpuChoices) -> Any:  # noqa: ANN401 -
     try:
         session = _on(model, provider, options, strict=True)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own.
-        raise _NotOpenedError(_first_line(error), _left_over(model, provider, options)) from error
+        raise _examine(model, provider, options, _first_line(error)) from error
     if session.get_providers()[0] != PROVIDERS[provider]:
         raise _NotOpenedError(f"it does not load; ONNX Runtime offers {session.get_providers()} instead", [])
     if left := _left_to_cpu(session):
@@ -134,13 +134,15 @@ def _on(model: bytes, provider: str, options: dict[str, str], *, strict: bool) -
     return ort.InferenceSession(model, settings, providers=[(PROVIDERS[provider], options)], enable_fallback=0)
 
 
-def _left_over(model: bytes, provider: str, options: dict[str, str]) -> list[str]:
-    """Return the types of the nodes that the provider leaves to the CPU; none where it makes no session at all."""
+def _examine(model: bytes, provider: str, options: dict[str, str], said: str) -> _NotOpenedError:
+    """Find out why there is no strict session: ONNX Runtime blames the nodes also where no library was loaded."""
     try:
         session = _on(model, provider, options, strict=False)
     except Exception:  # noqa: BLE001 - onnxruntime's exceptions share no base class of their own
-        return []
-    return _left_to_cpu(session) if session.get_providers()[0] == PROVIDERS[provider] else []
+        return _NotOpenedError(said, [])
+    if session.get_providers()[0] != PROVIDERS[provider]:
+        return _NotOpenedError("its library does not load", [])
+    return _NotOpenedError(said, _left_to_cpu(session))
 
 
 def _left_to_cpu(session: Any) -> list[str]:  # noqa: ANN401 - onnxruntime ships no types

@@ -93,11 +93,27 @@ def test_a_driver_for_an_older_cuda_is_named(digits_bundle: Path, site: Path, tm
     assert_refused(result, "the driver is too old", "ONNX Runtime 13.0", "driver for up to 12.8", "Update the NVIDIA")
 
 
-def test_a_driver_without_a_gpu_is_named(digits_bundle: Path, site: Path, tmp_path: Path) -> None:
-    """As in a container that was started without its GPU."""
-    build_driver(tmp_path / "driver", version=13000, devices=0)
+@pytest.mark.parametrize("init", [0, 100])
+def test_a_driver_without_a_gpu_is_named(digits_bundle: Path, site: Path, tmp_path: Path, init: int) -> None:
+    """As in a container that was started without its GPU, or where CUDA_VISIBLE_DEVICES hides it (error 100)."""
+    build_driver(tmp_path / "driver", version=13000, devices=0, init=init)
     result = predict(digits_bundle, "--provider", "cuda", site=site, drivers=tmp_path / "driver")
     assert_refused(result, "an NVIDIA GPU (the driver sees none)", "Start the container with its GPU")
+
+
+def test_a_driver_that_fails_is_named_with_its_error(digits_bundle: Path, site: Path, tmp_path: Path) -> None:
+    """999 is CUDA_ERROR_UNKNOWN, which a half-updated driver gives."""
+    build_driver(tmp_path / "driver", version=13000, devices=1, init=999)
+    result = predict(digits_bundle, "--provider", "cuda", site=site, drivers=tmp_path / "driver")
+    assert_refused(result, "the NVIDIA driver (cuInit gave error 999)")
+
+
+def test_a_gpu_wheel_that_was_overwritten_is_not_called_missing(digits_bundle: Path, tmp_path: Path) -> None:
+    """Both are installed, and the CPU's files won: the command that mends it keeps the GPU's."""
+    write_wheel(tmp_path, "onnxruntime-gpu", "1.31.1")
+    result = predict(digits_bundle, "--provider", "cuda", site=tmp_path)
+    assert_refused(result, "are both installed; they overwrite each other's files", "install onnxruntime-gpu==1.31.1")
+    assert "the wheel onnxruntime-gpu" not in result.stderr
 
 
 def test_tensorrt_is_a_library_of_its_own(digits_bundle: Path, site: Path, tmp_path: Path) -> None:
@@ -122,7 +138,11 @@ def test_auto_goes_to_the_cpu_and_says_why(digits_bundle: Path, site: Path, tmp_
     """No driver's device, or a provider that doesn't load."""
     build_driver(tmp_path / "driver", version=13000, devices=devices)
     result = predict(digits_bundle, site=site, drivers=tmp_path / "driver")
-    why = "fallback to CPU EP" if devices else "no NVIDIA GPU answers (the driver sees none)"
+    why = (
+        "its library does not load; see torchstone doctor"
+        if devices
+        else "no NVIDIA GPU answers (the driver sees none)"
+    )
     assert "plan: fp32 on cpu (CUDA is not usable: " in result.stderr
     assert why in result.stderr
 
