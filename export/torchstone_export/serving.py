@@ -10,6 +10,8 @@ import onnxruntime as ort
 from torchstone_runtime.cpu import usable_cpus
 from torchstone_runtime.data.split import READ_BATCH, Split
 from torchstone_runtime.engine import CPU_TILE, GPU_TILE, Engine, Float32Array, Outputs
+from torchstone_runtime.gpu_engine import bind
+from torchstone_runtime.gpu_options import ON_NVIDIA
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.providers import open_session
 
@@ -26,7 +28,8 @@ def serving(content: bytes, num_classes: int, provider: str = "cpu") -> Iterator
     opened = open_session(content, provider)
     on_cpu = opened.provider == "cpu"
     tile, workers = (CPU_TILE, usable_cpus()) if on_cpu else (GPU_TILE, 1)
-    engine = Engine(opened.session, num_classes=num_classes, workers=workers, tile=tile)
+    session = bind(opened) if opened.provider in ON_NVIDIA else opened.session
+    engine = Engine(session, num_classes=num_classes, workers=workers, tile=tile)
     try:
         yield engine
     finally:

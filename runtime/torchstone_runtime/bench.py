@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from torchstone_runtime.classifier import Classifier, Plan
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.golden import GoldenSamples
+from torchstone_runtime.gpu_options import GpuChoices
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.machine import describe_machine
 from torchstone_runtime.measurement import (
@@ -49,6 +50,7 @@ class Request:
         batches: images a call.
         threads: calls that run at once; every batch is measured with each.
         rounds: interleaved rounds of the steady state.
+        gpu: what a session on a GPU may do.
     """
 
     bundle: str
@@ -57,6 +59,7 @@ class Request:
     batches: tuple[int, ...]
     threads: tuple[int, ...]
     rounds: int
+    gpu: GpuChoices = GpuChoices()  # noqa: RUF009 - immutable
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,8 @@ class Benchmark:
             "provider": self.plan.provider,
             "provider_reason": self.plan.reason,
             "tile": self.plan.tile,
+            "tf32": self.plan.tf32,
+            "cuda_graphs": self.plan.cuda_graphs,
             "machine": self.machine,
             "verdict": "too noisy" if self.too_noisy else "ok",
             "intervals": {"confidence": 0.95, "same_measured_twice": NOISE_CONFIDENCE, "method": METHOD},
@@ -168,7 +173,13 @@ def run_benchmark(request: Request, progress: Callable[[str], None]) -> Benchmar
     with ExitStack() as loaded:
         classifiers = [
             loaded.enter_context(
-                Classifier.load(request.bundle, variant=request.variant, provider=request.provider, threads=threads)
+                Classifier.load(
+                    request.bundle,
+                    variant=request.variant,
+                    provider=request.provider,
+                    threads=threads,
+                    **asdict(request.gpu),
+                )
             )
             for threads in request.threads
         ]
@@ -191,6 +202,7 @@ def measure_startup(request: Request, variant: str) -> Startup:
             "provider": request.provider,
             "threads": request.threads[-1],
             "batches": request.batches,
+            "gpu": asdict(request.gpu),
         }
     )
     found = [_fresh_process(argument) for _ in range(1 + PROCESSES)][1:]

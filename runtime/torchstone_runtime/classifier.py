@@ -22,6 +22,8 @@ from torchstone_runtime.cpu_features import cpu_features, missing_features
 from torchstone_runtime.engine import GPU_TILE, Engine, Float32Array, cpu_tile
 from torchstone_runtime.errors import BundleError, ProviderError, UsageError
 from torchstone_runtime.golden import GoldenSamples, variant_golden
+from torchstone_runtime.gpu_engine import bind
+from torchstone_runtime.gpu_options import ON_NVIDIA, GpuChoices
 from torchstone_runtime.images import ImageInput, Uint8Array, decode_image
 from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.manifest import METADATA_KEY, parse_essentials, parse_requirements
@@ -79,17 +81,33 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a classifier runs, and why."""
+    """How a classifier runs, and why.
+
+    Attributes:
+        variant, provider, reason: which model runs where, and why there.
+        threads: calls that run at once.
+        tile: most images a call.
+        buckets: batch sizes of a GPU, ascending: a batch is cut into these; none on the CPU, which takes any size.
+        tf32: whether float32 products may be computed in TF32; only on a GPU.
+        cuda_graphs: whether each batch size is recorded once and replayed.
+    """
 
     variant: str
     provider: str
     reason: str
     threads: int
     tile: int
+    buckets: tuple[int, ...] = ()
+    tf32: bool = False
+    cuda_graphs: bool = False
 
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{self.variant} on {self.provider} ({self.reason}), {threads}, tiles of {self.tile}"
+        sizes = f"batches of {', '.join(map(str, self.buckets))}" if self.buckets else f"tiles of {self.tile}"
+        words = [f"{self.variant} on {self.provider} ({self.reason})", threads, sizes]
+        if self.provider in ON_NVIDIA:
+            words.append("TF32 allowed" if self.tf32 else "no TF32")
+        return ", ".join(words + (["CUDA graphs"] if self.cuda_graphs else []))
 
 
 class Classifier:
@@ -128,6 +146,8 @@ class Classifier:
         variant: str | None = None,
         provider: str = "auto",
         threads: int | None = None,
+        tf32: bool = False,
+        cuda_graphs: bool = False,
         replay_golden: bool = True,
         check_hashes: bool = True,
         public_key: str | os.PathLike[str] | None = None,
@@ -143,6 +163,8 @@ class Classifier:
             variant: which model of the bundle; its default one if None.
             provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
             threads: calls that run at once; the processors this process may use if None.
+            tf32: whether a GPU may compute float32 products in TF32, with 10 bits of mantissa.
+            cuda_graphs: whether `cuda` records each batch size once and replays it.
             replay_golden: whether the golden samples are replayed.
             check_hashes: whether the SHA-256 of the files used is checked; their size always is.
             public_key: a PEM file; a signature of this key is then required (`torchstone[sign]`).
@@ -163,17 +185,22 @@ class Classifier:
             raise UsageError(f"threads must be at least 1, not {threads}.")
         _check_switches(Path(path), check_hashes=check_hashes, public_key=public_key)
         here = cpu_features() if features is None else features
+        gpu = GpuChoices(tf32=tf32, cuda_graphs=cuda_graphs)
         if Path(path).is_file():
-            classifier, sha256 = cls._load_lone_file(Path(path), variant, provider, threads, here)
+            classifier, sha256 = cls._load_lone_file(Path(path), variant, provider, threads, here, gpu)
         else:
             bundle = Bundle.open(path)
             if public_key is not None:
                 from torchstone_runtime.signature import verify_signature  # noqa: PLC0415 - only where asked for
 
                 verify_signature(bundle, Path(public_key))
-            classifier = cls._load_bundle(bundle, variant, provider, threads, here, check_hash=check_hashes)
+            classifier = cls._load_bundle(bundle, variant, provider, threads, here, gpu, check_hash=check_hashes)
             if replay_golden:
-                classifier.replay(*variant_golden(bundle, classifier.plan.variant, check_hash=check_hashes))
+                plan = classifier.plan
+                golden = variant_golden(
+                    bundle, plan.variant, check_hash=check_hashes, provider=plan.provider, tf32=plan.tf32
+                )
+                classifier.replay(*golden)
             sha256 = bundle.manifest.variants[classifier.plan.variant].sha256
         classifier.origin = Origin(
             path=os.path.abspath(path),  # noqa: PTH100 - a link stays a link
@@ -184,6 +211,8 @@ class Classifier:
             check_hashes=check_hashes,
             public_key=os.path.abspath(public_key) if public_key is not None else None,  # noqa: PTH100
             sha256=sha256,
+            tf32=tf32,
+            cuda_graphs=cuda_graphs,
         )
         return classifier
 
@@ -195,15 +224,16 @@ class Classifier:
         provider: str,
         threads: int | None,
         features: frozenset[str],
+        gpu: GpuChoices,
         *,
         check_hash: bool,
     ) -> "Classifier":
-        chosen, opened = open_variant(bundle, variant, provider, features, check_hash=check_hash)
+        chosen, opened = open_variant(bundle, variant, provider, features, gpu=gpu, check_hash=check_hash)
         return cls._of_bundle(bundle, chosen, opened, threads)
 
     @classmethod
     def from_content(
-        cls, bundle: Bundle, variant: str, content: bytes, *, provider: str = "auto", threads: int | None = None
+        cls, bundle: Bundle, variant: str, content: bytes, *, provider: str = "auto", tf32: bool = False
     ) -> "Classifier":
         """Make a classifier of a bundle's model file that `bundle.read` has checked; golden samples are not replayed.
 
@@ -211,7 +241,7 @@ class Classifier:
             BundleError: ONNX Runtime cannot read it.
             ProviderError: the provider asked for cannot be had.
         """
-        return cls._of_bundle(bundle, variant, open_session(content, provider), threads)
+        return cls._of_bundle(bundle, variant, open_session(content, provider, gpu=GpuChoices(tf32=tf32)), None)
 
     @classmethod
     def _of_bundle(cls, bundle: Bundle, variant: str, opened: OpenedSession, threads: int | None) -> "Classifier":
@@ -225,12 +255,18 @@ class Classifier:
 
     @classmethod
     def _load_lone_file(
-        cls, path: Path, variant: str | None, provider: str, threads: int | None, features: frozenset[str]
+        cls,
+        path: Path,
+        variant: str | None,
+        provider: str,
+        threads: int | None,
+        features: frozenset[str],
+        gpu: GpuChoices,
     ) -> tuple["Classifier", str]:
         if variant is not None:
             raise UsageError(f"{path} is one file, not a bundle with variants.", "Leave the variant out.")
         content = path.read_bytes()
-        opened = open_session(content, provider)
+        opened = open_session(content, provider, gpu)
         metadata = _metadata(opened.session).get(METADATA_KEY)
         if metadata is None:
             raise BundleError(
@@ -260,9 +296,23 @@ class Classifier:
         # A GPU runs one call at a time; more threads would only wait for each other.
         workers = (threads or usable_cpus()) if on_cpu else 1
         tile = cpu_tile(math.prod(spec.shape)) if on_cpu else GPU_TILE
-        plan = Plan(variant, opened.provider, opened.reason, workers, tile)
-        engine = Engine(opened.session, num_classes=len(class_names), workers=workers, tile=tile, survives_fork=on_cpu)
+        session, gpu = opened.session, opened.gpu
+        buckets: tuple[int, ...] = ()
+        if opened.provider in ON_NVIDIA:
+            session = bind(opened)
+            buckets, tile = session.buckets, session.buckets[-1]
+        plan = Plan(variant, opened.provider, opened.reason, workers, tile, buckets, gpu.tf32, gpu.cuda_graphs)
+        engine = Engine(session, num_classes=len(class_names), workers=workers, tile=tile, survives_fork=on_cpu)
         return cls(name=name, class_names=class_names, input_spec=spec, plan=plan, engine=engine)
+
+    def warm_up(self) -> None:
+        """Run every batch size once on black images, so that no later call pays for being the first of its size.
+
+        On a GPU that is a search for algorithms, an engine that TensorRT builds, or a CUDA graph that is recorded.
+        """
+        # The largest and the smallest first: TensorRT then knows the range, and builds no engine twice.
+        for count in dict.fromkeys((self.plan.tile, *self.plan.buckets)):
+            self._engine.run(np.zeros((count, *self.input_spec.shape), dtype=np.uint8))
 
     def predict(self, images: Uint8Array | ImageInput | Sequence[ImageInput]) -> Predictions:
         """Classify images.
@@ -353,6 +403,8 @@ def _load_again(origin: Origin) -> Classifier:
         replay_golden=origin.replay_golden,
         check_hashes=origin.check_hashes,
         public_key=origin.public_key,
+        tf32=origin.tf32,
+        cuda_graphs=origin.cuda_graphs,
     )
     if classifier.origin is None or classifier.origin.sha256 != origin.sha256:
         classifier.close()

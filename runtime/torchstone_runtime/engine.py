@@ -29,8 +29,8 @@ _CPU_TILE_BYTES: Final = 64 << 10
 _SMALLEST_SHARE: Final = 8
 """Fewer images than this are not worth handing to a second worker, which takes some 50 microseconds."""
 GPU_TILE: Final = 1024
-_INPUT: Final = "images"
-_OUTPUTS: Final = ["logits", "probabilities"]
+INPUT: Final = "images"
+OUTPUTS: Final = ["logits", "probabilities"]
 
 
 def cpu_tile(image_bytes: int) -> int:
@@ -46,7 +46,8 @@ class Engine:
     """Runs a session over any number of images; safe to be used from several threads.
 
     Args:
-        session: an ONNX Runtime session with input `images` and outputs `logits` and `probabilities`.
+        session: an ONNX Runtime session with input `images` and outputs `logits` and `probabilities`, or a
+            `gpu_engine.BoundSession` of one.
         num_classes: K.
         workers: how many calls run at once for one caller, whose own thread is one of them.
         tile: most images a call.
@@ -141,7 +142,7 @@ class Engine:
     def _call(self, session: Any, images: Uint8Array) -> Outputs:  # noqa: ANN401 - onnxruntime ships no types
         try:
             with FORK_GATE:
-                logits, probabilities = session.run(_OUTPUTS, {_INPUT: images})
+                logits, probabilities = session.run(OUTPUTS, {INPUT: images})
         except Exception as error:  # onnxruntime's exceptions share no base class of their own.
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise BundleError(

@@ -110,25 +110,33 @@ class GoldenSamples:
         return error
 
 
-def variant_golden(bundle: Bundle, variant: str, *, check_hash: bool = True) -> tuple[GoldenSamples, float]:
+def variant_golden(
+    bundle: Bundle, variant: str, *, check_hash: bool = True, provider: str = "cpu", tf32: bool = False
+) -> tuple[GoldenSamples, float]:
     """Return the golden samples of a variant and the largest accepted difference of a logit.
 
     A variant that decides as the PyTorch model does shares the bundle's. A lossy one, whose entry states a tolerance,
     has its own: its outputs on the machine of the export, so that a processor that computes it wrongly is noticed.
+    Where the entry states a tolerance for the provider that serves, with TF32 or without, that one holds.
 
     Raises:
         BundleError: they are missing, altered or not readable.
     """
-    return golden_of(bundle.manifest, variant, bundle.read_file("golden", check_hash=check_hash))
+    content = bundle.read_file("golden", check_hash=check_hash)
+    return golden_of(bundle.manifest, variant, content, provider=provider, tf32=tf32)
 
 
-def golden_of(manifest: Manifest, variant: str, content: bytes) -> tuple[GoldenSamples, float]:
+def golden_of(
+    manifest: Manifest, variant: str, content: bytes, *, provider: str = "cpu", tf32: bool = False
+) -> tuple[GoldenSamples, float]:
     """Return the same as `variant_golden`, from the content of the golden file.
 
     Raises:
         BundleError: it is not readable.
     """
-    own = manifest.variants[variant].golden_tolerance
-    if own is None:
-        return GoldenSamples.from_bytes(content), manifest.golden_tolerance
-    return GoldenSamples.from_bytes(content, variant), own
+    entry = manifest.variants[variant]
+    own = entry.golden_tolerance
+    samples = GoldenSamples.from_bytes(content, None if own is None else variant)
+    usual = manifest.golden_tolerance if own is None else own
+    # What was measured without TF32 says nothing about it: the provider's own tolerance doesn't stand in for it.
+    return samples, entry.golden_tolerances.get(f"{provider}+tf32" if tf32 else provider, usual)

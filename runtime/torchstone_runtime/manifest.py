@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from torchstone_runtime.errors import BundleError
@@ -29,6 +29,7 @@ class FileEntry:
     Attributes:
         requires_any: of a lossy variant: processor features one of which it needs on the CPU; none if empty.
         golden_tolerance: of a lossy variant: replaces the manifest's, see `golden.variant_golden`.
+        golden_tolerances: by provider (`cuda`), or provider with TF32 (`cuda+tf32`): replace both there.
     """
 
     name: str
@@ -36,6 +37,7 @@ class FileEntry:
     size: int
     requires_any: tuple[str, ...] = ()
     golden_tolerance: float | None = None
+    golden_tolerances: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "FileEntry":
@@ -54,6 +56,7 @@ class FileEntry:
             size,
             _features(data.get("requires_any", [])),
             None if tolerance is None else _positive(tolerance),
+            {_text(key): _positive(value) for key, value in data.get("golden_tolerances", {}).items()},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -63,6 +66,8 @@ class FileEntry:
             data["requires_any"] = list(self.requires_any)
         if self.golden_tolerance is not None:
             data["golden_tolerance"] = self.golden_tolerance
+        if self.golden_tolerances:
+            data["golden_tolerances"] = dict(self.golden_tolerances)
         return data
 
 

@@ -16,6 +16,8 @@ class Origin:
         check_hashes: whether the files' hashes were checked.
         public_key: path of the key whose signature was required, absolute; None for none.
         sha256: of the model file.
+        tf32: whether a GPU was allowed to use TF32.
+        cuda_graphs: whether CUDA graphs were asked for.
     """
 
     path: str
@@ -26,3 +28,5 @@ class Origin:
     check_hashes: bool
     public_key: str | None
     sha256: str
+    tf32: bool = False
+    cuda_graphs: bool = False

@@ -1,7 +1,7 @@
 """What a fresh process pays before its first answer; `torchstone bench` runs this module once a process.
 
-Its argument is a JSON object with `bundle`, `variant`, `provider`, `threads` and `batches`. It prints another one:
-seconds of the import, of making the session and of the first run, and the peak memory after these and each batch.
+Its argument is a JSON object with `bundle`, `variant`, `provider`, `threads`, `batches` and `gpu`. It prints another
+one: seconds of the import, of making the session and of the first run, and the peak memory after these and each batch.
 """
 
 import json
@@ -10,7 +10,9 @@ import time
 from typing import Any
 
 
-def measure(bundle: str, variant: str, provider: str, threads: int, batches: list[int]) -> dict[str, Any]:
+def measure(
+    bundle: str, variant: str, provider: str, threads: int, batches: list[int], gpu: dict[str, Any]
+) -> dict[str, Any]:
     """Import the runtime, load a bundle, classify one image, then each batch; return seconds and bytes."""
     seconds = {}
     started = time.perf_counter()
@@ -18,7 +20,9 @@ def measure(bundle: str, variant: str, provider: str, threads: int, batches: lis
 
     seconds["import"] = time.perf_counter() - started
     started = time.perf_counter()
-    classifier = Classifier.load(bundle, variant=variant, provider=provider, threads=threads, replay_golden=False)
+    classifier = Classifier.load(
+        bundle, variant=variant, provider=provider, threads=threads, replay_golden=False, **gpu
+    )
     seconds["session"] = time.perf_counter() - started
     # Only now: it belongs to none of the phases.
     from torchstone_runtime.bench import golden_batch  # noqa: PLC0415

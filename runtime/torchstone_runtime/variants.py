@@ -5,6 +5,7 @@ from typing import Final
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.cpu_features import missing_features
 from torchstone_runtime.errors import ProviderError
+from torchstone_runtime.gpu_options import GpuChoices
 from torchstone_runtime.providers import OpenedSession, open_session
 
 FALLBACK: Final = "fp32"
@@ -13,7 +14,13 @@ LOSSY: Final = ("int8", "fp16")
 
 
 def open_variant(
-    bundle: Bundle, wanted: str | None, provider: str, features: frozenset[str], *, check_hash: bool = True
+    bundle: Bundle,
+    wanted: str | None,
+    provider: str,
+    features: frozenset[str],
+    *,
+    gpu: GpuChoices = GpuChoices(),  # noqa: B008 - immutable
+    check_hash: bool = True,
 ) -> tuple[str, OpenedSession]:
     """Open a session for a variant, or for `fp32` where the default one can't run on this processor.
 
@@ -22,6 +29,7 @@ def open_variant(
         wanted: the variant asked for by name; the default one if None.
         provider: as for `open_session`.
         features: of the processor.
+        gpu: what a session on a GPU may do.
         check_hash: whether the file's SHA-256 is checked.
 
     Returns:
@@ -33,7 +41,7 @@ def open_variant(
     """
     chosen = bundle.runnable_variant(wanted)
     entry = bundle.manifest.variants[chosen]
-    opened = open_session(bundle.read(entry, check_hash=check_hash), provider)
+    opened = open_session(bundle.read(entry, check_hash=check_hash), provider, gpu)
     missing = missing_features(entry.requires_any, features)
     if not missing or opened.provider != "cpu":
         return chosen, opened
@@ -43,6 +51,6 @@ def open_variant(
             f"Use the variant '{FALLBACK}'.",
         )
     other = bundle.manifest.variants[FALLBACK]
-    fallback = open_session(bundle.read(other, check_hash=check_hash), provider)
+    fallback = open_session(bundle.read(other, check_hash=check_hash), provider, gpu)
     reason = f"{fallback.reason}; {FALLBACK} in place of {chosen}: {missing}"
     return FALLBACK, OpenedSession(fallback.session, fallback.provider, reason)

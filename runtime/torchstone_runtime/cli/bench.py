@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.options import PROVIDER_OPTION, VARIANT_OPTION
+from torchstone_runtime.cli.options import PROVIDER_OPTION, TF32_OPTION, VARIANT_OPTION
 from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.errors import CheckFailedError
 
@@ -34,6 +34,8 @@ class _Counts(click.ParamType[tuple[int, ...]]):
 @click.option("--threads", type=_Counts(), help="Calls at once [the processors this process may use].")
 @VARIANT_OPTION
 @PROVIDER_OPTION
+@TF32_OPTION
+@click.option("--cuda-graphs", is_flag=True, help="Record each batch size once and replay it (provider cuda).")
 @click.option("--rounds", type=click.IntRange(min=8), default=15, show_default=True, help="Of the steady state.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def bench(
@@ -43,6 +45,9 @@ def bench(
     variant: str | None,
     provider: str,
     rounds: int,
+    *,
+    tf32: bool,
+    cuda_graphs: bool,
     as_json: bool,
 ) -> None:
     """Measure what BUNDLE costs here: start, time a call, throughput, memory.
@@ -53,8 +58,10 @@ def bench(
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.bench import Request, run_benchmark  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.cpu import usable_cpus  # noqa: PLC0415
+    from torchstone_runtime.gpu_options import GpuChoices  # noqa: PLC0415
 
-    request = Request(str(bundle), variant, provider, batches, threads or (usable_cpus(),), rounds)
+    gpu = GpuChoices(tf32=tf32, cuda_graphs=cuda_graphs)
+    request = Request(str(bundle), variant, provider, batches, threads or (usable_cpus(),), rounds, gpu)
     result = run_benchmark(request, lambda line: click.echo(line, err=True))
     echo_result(json.dumps(result.to_json(), indent=2, ensure_ascii=False) if as_json else _as_text(result))
     if result.too_noisy:
@@ -66,9 +73,10 @@ def bench(
 
 def _as_text(result: "Benchmark") -> str:
     machine, plan = result.machine, result.plan
+    gpu = f"{', TF32 allowed' if plan.tf32 else ''}{', CUDA graphs' if plan.cuda_graphs else ''}"
     versions = machine["versions"]
     lines = [
-        f"model    {result.model}: {plan.variant} on {plan.provider} ({plan.reason}), tiles of {plan.tile}",
+        f"model    {result.model}: {plan.variant} on {plan.provider} ({plan.reason}), tiles of {plan.tile}{gpu}",
         f"machine  {machine['processor']}, {machine['processors']} usable, load {machine['load_average']}",
         f"         Python {versions['python']}, ONNX Runtime {versions['onnxruntime']}",
         "",

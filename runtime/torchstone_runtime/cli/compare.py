@@ -37,6 +37,8 @@ _SPEED_IMAGES = 1024
 @click.option("--variant-b", help="Likewise of B.")
 @click.option("--provider-a", default="auto", show_default=True, help="auto, cpu, cuda, tensorrt or openvino.")
 @click.option("--provider-b", default="auto", show_default=True, help="Likewise for B.")
+@click.option("--tf32-a", is_flag=True, help="Let a GPU compute A in TF32.")
+@click.option("--tf32-b", is_flag=True, help="Likewise B.")
 @click.option("--speed/--no-speed", default=True, show_default=True, help="Measure both in turns as well.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), help="JSON; - for stdout only.")
 @click.option("--csv", "csv_file", type=_FILE, help="The samples on which A and B differ, as CSV.")
@@ -77,6 +79,8 @@ class _Wanted:
     variant_b: str | None
     provider_a: str
     provider_b: str
+    tf32_a: bool
+    tf32_b: bool
     speed: bool
     json_file: Path | None
     csv_file: Path | None
@@ -101,10 +105,10 @@ def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | No
 
     with ExitStack() as stack:
         classifiers = [
-            _load(stack, path, variant, provider)
-            for path, variant, provider in (
-                (a, wanted.variant_a, wanted.provider_a),
-                (b, wanted.variant_b, wanted.provider_b),
+            _load(stack, path, variant, provider, tf32=tf32)
+            for path, variant, provider, tf32 in (
+                (a, wanted.variant_a, wanted.provider_a, wanted.tf32_a),
+                (b, wanted.variant_b, wanted.provider_b, wanted.tf32_b),
             )
         ]
         split = _split(classifiers, wanted)
@@ -124,14 +128,14 @@ def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | No
     return Comparison(sides[0], sides[1], speed), split
 
 
-def _load(stack: ExitStack, path: Path, variant: str | None, provider: str) -> "Classifier | None":
+def _load(stack: ExitStack, path: Path, variant: str | None, provider: str, *, tf32: bool) -> "Classifier | None":
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
 
     if path.suffix.lower() == ".csv":
         if variant is not None:
             raise UsageError(f"{path} is a predictions file: it has no variants.", "Leave the variant out.")
         return None
-    return stack.enter_context(Classifier.load(path, variant=variant, provider=provider))
+    return stack.enter_context(Classifier.load(path, variant=variant, provider=provider, tf32=tf32))
 
 
 def _split(classifiers: "list[Classifier | None]", wanted: _Wanted) -> "Split | None":

@@ -13,6 +13,7 @@ from torchstone_runtime.cli.options import (
     CHECK_OPTION,
     PROVIDER_OPTION,
     PUBLIC_KEY_OPTION,
+    TF32_OPTION,
     THREADS_OPTION,
     VARIANT_OPTION,
     load_arguments,
@@ -42,6 +43,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @VARIANT_OPTION
 @PROVIDER_OPTION
+@TF32_OPTION
 @THREADS_OPTION
 @PUBLIC_KEY_OPTION
 @CHECK_OPTION
@@ -72,6 +74,7 @@ class _Wanted:
     split: str
     variant: str | None
     provider: str
+    tf32: bool
     threads: int | None
     public_key: Path | None
     check: str
@@ -88,7 +91,7 @@ class _Wanted:
 
     def loading(self) -> dict[str, Any]:
         """Return the arguments of `Classifier.load`."""
-        names = ("variant", "provider", "threads", "public_key", "check")
+        names = ("variant", "provider", "tf32", "threads", "public_key", "check")
         return load_arguments(**{name: getattr(self, name) for name in names})
 
     def reports(self) -> dict[str, Path | None]:

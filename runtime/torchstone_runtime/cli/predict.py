@@ -14,6 +14,7 @@ from torchstone_runtime.cli.options import (
     CHECK_OPTION,
     PROVIDER_OPTION,
     PUBLIC_KEY_OPTION,
+    TF32_OPTION,
     THREADS_OPTION,
     VARIANT_OPTION,
     load_arguments,
@@ -67,6 +68,7 @@ class _Counts:
 @click.option("--gallery", type=click.Path(path_type=Path, dir_okay=False), help="An HTML page with each picture.")
 @VARIANT_OPTION
 @PROVIDER_OPTION
+@TF32_OPTION
 @THREADS_OPTION
 @click.option("--verbose", is_flag=True, help="Say how the model runs, and why, on stderr.")
 @PUBLIC_KEY_OPTION

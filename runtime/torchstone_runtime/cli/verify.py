@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.options import PROVIDER_OPTION, PUBLIC_KEY_OPTION
+from torchstone_runtime.cli.options import PROVIDER_OPTION, PUBLIC_KEY_OPTION, TF32_OPTION
 from torchstone_runtime.data_dir import default_data_dir
 from torchstone_runtime.errors import BundleError, MissingComponentError, UsageError
 
@@ -27,6 +27,7 @@ _TIES_SHOWN: Final = 10
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 @PUBLIC_KEY_OPTION
 @PROVIDER_OPTION
+@TF32_OPTION
 def verify(
     bundle: Path,
     run: Path | None,
@@ -34,6 +35,8 @@ def verify(
     data_dir: Path | None,
     public_key: Path | None,
     provider: str,
+    *,
+    tf32: bool,
 ) -> None:
     """Check BUNDLE: sizes and SHA-256 of every file, and the golden samples on this machine.
 
@@ -53,7 +56,7 @@ def verify(
     contents = _read_files(opened)
     _check_signature(opened, public_key)
     for variant in opened.manifest.variants:
-        _check_variant(opened, variant, contents, provider, dataset, data_dir)
+        _check_variant(opened, variant, contents, provider, dataset, data_dir, tf32=tf32)
     if run is not None:
         _recertify(bundle, run, dataset, data_dir)
     click.echo("verified")
@@ -97,6 +100,8 @@ def _check_variant(
     provider: str,
     dataset: str | None,
     data_dir: Path | None,
+    *,
+    tf32: bool,
 ) -> None:
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.cpu_features import cpu_features, missing_features  # noqa: PLC0415
@@ -109,8 +114,9 @@ def _check_variant(
     if missing and provider in ("auto", "cpu"):
         click.echo(f"{variant:<12} its hash is right; it is not run here: {missing}")
         return
-    samples, accepted = golden_of(opened.manifest, variant, _needed(contents, "golden"))
-    with Classifier.from_content(opened, variant, contents[variant], provider=provider) as classifier:
+    with Classifier.from_content(opened, variant, contents[variant], provider=provider, tf32=tf32) as classifier:
+        golden, plan = _needed(contents, "golden"), classifier.plan
+        samples, accepted = golden_of(opened.manifest, variant, golden, provider=plan.provider, tf32=plan.tf32)
         error = classifier.replay(samples, accepted)
         click.echo(
             f"{variant:<12} {len(samples.images)} golden samples decide as at export, on {classifier.plan.provider}; "

@@ -4,7 +4,6 @@ Broken libraries can end a process, and print what they like. So each step is a 
 is done, and all else goes to stderr.
 """
 
-import ctypes
 import importlib.util
 import json
 import os
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from torchstone_runtime.doctor.libraries import inspect_libraries
 from torchstone_runtime.doctor.tiny_model import FACTOR, PIXELS, tiny_model
+from torchstone_runtime.nvidia_driver import ask_driver
 
 WRITTEN_IR: Final = 10
 WRITTEN_OPSET: Final = 20
@@ -33,7 +33,7 @@ def main() -> None:
             print(json.dumps({"step": step, "result": result}), file=report, flush=True)
 
         ort = _import(say)
-        say("driver", _driver())
+        say("driver", ask_driver())
         if ort is not None and hasattr(ort, "preload_dlls"):
             ort.preload_dlls()  # as a session on a GPU does
         say("libraries", inspect_libraries(_native_folder()))
@@ -62,20 +62,6 @@ def _native_folder() -> Path:
     spec = importlib.util.find_spec("onnxruntime")
     places = list(spec.submodule_search_locations or ()) if spec else []
     return Path(places[0] if places else os.devnull) / "capi"
-
-
-def _driver() -> dict[str, Any]:
-    """Ask NVIDIA's driver which CUDA version it serves and how many devices there are (CUDA driver API)."""
-    try:
-        library = ctypes.CDLL("libcuda.so.1")
-    except OSError as error:
-        return {"error": str(error), "devices": 0}
-    version, devices = ctypes.c_int(), ctypes.c_int()
-    if code := library.cuInit(0):
-        return {"error": f"cuInit gave error {code}", "devices": 0}
-    library.cuDriverGetVersion(ctypes.byref(version))
-    library.cuDeviceGetCount(ctypes.byref(devices))
-    return {"cuda": f"{version.value // 1000}.{version.value % 1000 // 10}", "devices": devices.value}
 
 
 def _try_provider(ort: Any, provider: str) -> dict[str, Any]:  # noqa: ANN401 - onnxruntime ships no types

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from torchstone_runtime.doctor.finding import Finding
 from torchstone_runtime.doctor.probe import WRITTEN_IR, WRITTEN_OPSET
+from torchstone_runtime.nvidia_driver import DRIVER_LIBRARY
 
 KNOWN: Final = {
     "CPUExecutionProvider": "cpu",
@@ -19,7 +20,6 @@ KNOWN: Final = {
 
 _TIMEOUT: Final = 120
 _OPTIONAL: Final = ("tensorrt", "openvino")
-_DRIVER: Final = "libcuda.so.1"
 
 
 def run_probe() -> dict[str, Any]:
@@ -75,16 +75,19 @@ def check_libraries(probed: dict[str, Any]) -> Finding:
     text = "; ".join(f"{library} lacks {', '.join(names)}" for library, names in lacking.items())
     if not needed:
         return Finding("libraries", "note", f"{text} (only TensorRT and OpenVINO need it)", details=details)
-    return Finding("libraries", "broken", text, _remedy_for(needed), details)
+    return Finding("libraries", "broken", text, remedy_for_libraries(needed), details)
 
 
-def _remedy_for(needed: dict[str, dict[str, str]]) -> str:
+def remedy_for_libraries(needed: dict[str, dict[str, str]]) -> str:
+    """Return what installs the libraries that are missing, given as `check_libraries` has them in its details."""
     names = {name for missing in needed.values() for name in missing}
     remedies = []
-    if any(name.startswith(("libcu", "libnv")) and name != _DRIVER for name in names):
+    if any(name.startswith(("libcu", "libnv")) and name != DRIVER_LIBRARY for name in names):
         remedies.append("pip install 'onnxruntime-gpu[cuda,cudnn]'")
-    if _DRIVER in names:
-        remedies.append(f"{_DRIVER} comes with the NVIDIA driver: install that, or start the container with its GPU")
+    if DRIVER_LIBRARY in names:
+        remedies.append(
+            f"{DRIVER_LIBRARY} comes with the NVIDIA driver: install that, or start the container with its GPU"
+        )
     return "; ".join(remedies) or "Install the packages of your system that hold them."
 
 

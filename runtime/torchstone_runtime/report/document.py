@@ -124,6 +124,7 @@ class EvaluationDocument:
             "execution": {
                 "provider": self.plan.provider,
                 "reason": self.plan.reason,
+                "tf32": self.plan.tf32,
                 "threads": self.plan.threads,
                 "seconds": self.evaluation.seconds,
                 "images_per_second": self.images_per_second,

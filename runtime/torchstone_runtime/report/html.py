@@ -41,13 +41,14 @@ def _provenance(document: EvaluationDocument) -> list[tuple[str, str]]:
     data = document.to_json()
     execution = data["execution"]
     certified = "the data of the certificate" if document.certified else "not the data of the certificate"
+    tf32 = ", TF32 allowed" if document.plan.tf32 else ""
     return [
         ("Bundle", document.bundle),
         ("Variant", document.plan.variant),
         ("SHA-256 of the model", document.sha256 or "not known: a lone file"),
         (
             "Run by",
-            f"ONNX Runtime {execution['onnxruntime']}, {document.plan.provider} ({document.plan.reason})",
+            f"ONNX Runtime {execution['onnxruntime']}, {document.plan.provider} ({document.plan.reason}){tf32}",
         ),
         ("Data", f"{document.dataset}, {document.split.name}; {certified}"),
         ("Fingerprint of the data", document.split.fingerprint),
