@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torchstone_runtime.bundle import Bundle
-    from torchstone_runtime.classifier import Classifier, Plan, Predictions
+    from torchstone_runtime.classifier import Classifier
     from torchstone_runtime.errors import TorchstoneError
     from torchstone_runtime.input_spec import InputSpec
     from torchstone_runtime.metrics import Metrics
+    from torchstone_runtime.plan import Plan
+    from torchstone_runtime.predictions import Predictions
 
 __version__ = "0.1.0"
 
@@ -34,8 +36,8 @@ _HOME = {
     "Classifier": "classifier",
     "InputSpec": "input_spec",
     "Metrics": "metrics",
-    "Plan": "classifier",
-    "Predictions": "classifier",
+    "Plan": "plan",
+    "Predictions": "predictions",
     "TorchstoneError": "errors",
 }
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from torchstone_runtime.classifier import Classifier, Plan
+from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.golden import GoldenSamples
 from torchstone_runtime.gpu_options import GpuChoices
@@ -30,6 +30,7 @@ from torchstone_runtime.measurement import (
     quantile,
     quantile_over_rounds,
 )
+from torchstone_runtime.plan import Plan
 
 PROCESSES: Final = 7
 """Fresh processes: with 7, lowest and highest are a 98% interval of the median."""

@@ -5,21 +5,19 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Final, Self, cast
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from torchstone_runtime.array_input import as_batch
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.cpu import usable_cpus
 from torchstone_runtime.cpu_features import cpu_features, missing_features
-from torchstone_runtime.engine import GPU_TILE, Engine, Float32Array, cpu_tile
+from torchstone_runtime.engine import GPU_TILE, Engine, cpu_tile
 from torchstone_runtime.errors import BundleError, ProviderError, UsageError
 from torchstone_runtime.golden import GoldenSamples, variant_golden
 from torchstone_runtime.gpu_engine import bind
@@ -28,86 +26,14 @@ from torchstone_runtime.images import ImageInput, Uint8Array, decode_image
 from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.manifest import METADATA_KEY, parse_essentials, parse_requirements
 from torchstone_runtime.origin import Origin
+from torchstone_runtime.plan import Plan
+from torchstone_runtime.predictions import Predictions
 from torchstone_runtime.providers import OpenedSession, open_session
+from torchstone_runtime.session_signature import check_signature, read_metadata
 from torchstone_runtime.variants import open_variant
 
 DECODE_BATCH: Final = 256
 """Pictures decoded and held at once where files are classified."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Predictions:
-    """What the model says of N images, in their order.
-
-    Attributes:
-        class_names: the K classes in the order of the columns below.
-        logits: float32 [N, K].
-        probabilities: float32 [N, K]; each row sums to 1.
-    """
-
-    class_names: tuple[str, ...]
-    logits: Float32Array
-    probabilities: Float32Array
-
-    @property
-    def indices(self) -> npt.NDArray[np.int64]:
-        """Most probable class of each image as its index, int64 [N]; the first one of equals."""
-        indices: npt.NDArray[np.int64] = np.argmax(self.logits, axis=1)
-        return indices
-
-    @property
-    def labels(self) -> list[str]:
-        """Most probable class of each image by name."""
-        return [self.class_names[index] for index in self.indices]
-
-    @property
-    def confidences(self) -> Float32Array:
-        """Probability of the most probable class of each image, float32 [N]."""
-        confidences: Float32Array = np.max(self.probabilities, axis=1)
-        return confidences
-
-    def top(self, count: int) -> list[list[tuple[str, float]]]:
-        """Return for each image its `count` most probable classes with their probabilities, best first."""
-        # By the logits, as `indices` is: several probabilities may round to the same number.
-        order = np.argsort(-self.logits, axis=1, kind="stable")[:, :count]
-        return [
-            [(self.class_names[column], float(row[column])) for column in columns]
-            for row, columns in zip(self.probabilities, order, strict=True)
-        ]
-
-    def __len__(self) -> int:
-        return len(self.logits)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a classifier runs, and why.
-
-    Attributes:
-        variant, provider, reason: which model runs where, and why there.
-        threads: calls that run at once.
-        tile: most images a call.
-        buckets: batch sizes of a GPU, ascending: a batch is cut into these; none on the CPU, which takes any size.
-        tf32: whether float32 products may be computed in TF32; only on a GPU.
-        cuda_graphs: whether each batch size is recorded once and replayed.
-    """
-
-    variant: str
-    provider: str
-    reason: str
-    threads: int
-    tile: int
-    buckets: tuple[int, ...] = ()
-    tf32: bool = False
-    cuda_graphs: bool = False
-
-    def __str__(self) -> str:
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        sizes = f"batches of {', '.join(map(str, self.buckets))}" if self.buckets else f"tiles of {self.tile}"
-        words = [f"{self.variant} on {self.provider} ({self.reason})", threads, sizes]
-        if self.provider in ON_NVIDIA:
-            words.append("TF32 allowed" if self.tf32 else "no TF32")
-        return ", ".join(words + (["CUDA graphs"] if self.cuda_graphs else []))
 
 
 class Classifier:
@@ -267,7 +193,7 @@ class Classifier:
             raise UsageError(f"{path} is one file, not a bundle with variants.", "Leave the variant out.")
         content = path.read_bytes()
         opened = open_session(content, provider, gpu)
-        metadata = _metadata(opened.session).get(METADATA_KEY)
+        metadata = read_metadata(opened.session).get(METADATA_KEY)
         if metadata is None:
             raise BundleError(
                 f"{path} does not say what its input and classes are: Torchstone did not export it.",
@@ -291,7 +217,7 @@ class Classifier:
         variant: str,
         threads: int | None,
     ) -> "Classifier":
-        _check_signature(opened.session, spec, len(class_names))
+        check_signature(opened.session, spec, len(class_names))
         on_cpu = opened.provider == "cpu"
         # A GPU runs one call at a time; more threads would only wait for each other.
         workers = (threads or usable_cpus()) if on_cpu else 1
@@ -422,24 +348,3 @@ def _check_switches(path: Path, *, check_hashes: bool, public_key: str | os.Path
         raise UsageError(f"{path} is one file: only a bundle can be signed.", "Give the bundle's directory.")
     if not check_hashes:
         raise UsageError("A signature holds for a file through its hash.", "Leave check_hashes on.")
-
-
-def _metadata(session: Any) -> dict[str, str]:  # noqa: ANN401 - onnxruntime ships no types
-    try:
-        return dict(session.get_modelmeta().custom_metadata_map)
-    except UnicodeDecodeError as error:
-        raise BundleError(f"The metadata of the ONNX file is not valid UTF-8: {error}.") from error
-
-
-def _check_signature(session: Any, spec: InputSpec, num_classes: int) -> None:  # noqa: ANN401
-    try:
-        inputs = [(item.name, item.type, list(item.shape[1:])) for item in session.get_inputs()]
-        outputs = {item.name: (item.type, list(item.shape[1:])) for item in session.get_outputs()}
-    except UnicodeDecodeError as error:
-        raise BundleError(f"The model's inputs and outputs have names that are not UTF-8: {error}.") from error
-    expected = [("images", "tensor(uint8)", list(spec.shape))]
-    if inputs != expected:
-        raise BundleError(f"The model's input is {inputs}, expected {expected}.", "Export the bundle again.")
-    for name in ("logits", "probabilities"):
-        if outputs.get(name) != ("tensor(float)", [num_classes]):
-            raise BundleError(f"The model's output '{name}' is {outputs.get(name)}.", "Export the bundle again.")

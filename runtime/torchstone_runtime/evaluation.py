@@ -8,12 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from torchstone_runtime.classifier import Classifier, Predictions
+from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.data.catalog import Dataset
 from torchstone_runtime.data.split import READ_BATCH, Int64Array, Split
 from torchstone_runtime.decisions import Decisions, Float32Array
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
 from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
+from torchstone_runtime.predictions import Predictions
 from torchstone_runtime.scores import ProbabilityScores, ScoreTally
 
 _BATCH: Final = 8 * READ_BATCH

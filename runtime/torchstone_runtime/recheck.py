@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from torchstone_runtime.certified import CertifiedSplit, LogitSketch
-from torchstone_runtime.classifier import Classifier, Predictions
+from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import BundleError, CheckFailedError
 from torchstone_runtime.evaluation import Evaluation, evaluate
+from torchstone_runtime.predictions import Predictions
 
 
 @dataclass(frozen=True, slots=True)

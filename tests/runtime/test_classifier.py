@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from torchstone_runtime.classifier import DECODE_BATCH, Classifier, Predictions
+from torchstone_runtime.classifier import DECODE_BATCH, Classifier
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.images import ImageInput, Uint8Array
+from torchstone_runtime.predictions import Predictions
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from torchstone_runtime.classifier import Classifier, Predictions
+from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import BundleError, CheckFailedError, DataError, ImageError, TorchstoneError, UsageError
 from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.predictions import Predictions
 
 COUNT = 300
 

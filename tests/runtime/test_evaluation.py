@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from support import write_image_tree
-from torchstone_runtime.classifier import Classifier, Predictions
+from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
@@ -21,6 +21,7 @@ from torchstone_runtime.evaluation import (
 )
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.predictions import Predictions
 
 DIGITS = Dataset(DatasetRef("digits"), Path())
 

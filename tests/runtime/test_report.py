@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from torchstone_runtime.classifier import Plan, Predictions
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.evaluation import Evaluation
 from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
+from torchstone_runtime.plan import Plan
+from torchstone_runtime.predictions import Predictions
 from torchstone_runtime.report.by_class import by_class_html
 from torchstone_runtime.report.csv_files import PredictionsCsv, confusion_csv, metrics_csv
 from torchstone_runtime.report.document import EvaluationDocument

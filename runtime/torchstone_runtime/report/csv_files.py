@@ -5,9 +5,9 @@ import io
 from collections.abc import Iterable
 from typing import IO, Any
 
-from torchstone_runtime.classifier import Predictions
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.metrics import Metrics
+from torchstone_runtime.predictions import Predictions
 
 
 def metrics_csv(metrics: Metrics) -> str:

@@ -12,7 +12,6 @@ import onnxruntime as ort
 
 from torchstone_runtime import __version__
 from torchstone_runtime.bootstrap import F1Intervals, f1_intervals
-from torchstone_runtime.classifier import Plan
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation import Evaluation
 from torchstone_runtime.figures import (
@@ -23,6 +22,7 @@ from torchstone_runtime.figures import (
     overall_figures,
 )
 from torchstone_runtime.gates import COVERAGE, Gate, Judgement
+from torchstone_runtime.plan import Plan
 from torchstone_runtime.reliability import Reliability, reliability_of
 from torchstone_runtime.scores import Measured
 from torchstone_runtime.selective import SelectiveCurve
