@@ -1,11 +1,11 @@
 """Torchstone's certificate beside torch.onnx's verify=True, Optimum's check and Polygraphy's, on the same faulty files.
 
 Run: pip install --group bench-trust (see docs/comparison-of-checks.md for `--no-deps`), then
-     TORCHSTONE_DATA=... OMP_NUM_THREADS=1 nice python benchmarks/check_comparison.py collect --work FOLDER
-     python benchmarks/check_comparison.py report --work FOLDER
+     TORCHSTONE_DATA=... OMP_NUM_THREADS=1 nice python benchmarks/check_comparison.py faulty --work FOLDER
+     likewise with `honest`, and in the end with `report`
 
-`collect` takes one model after the other and keeps what it found: it can be stopped and started again, and two
-processes share the work with `--part 0/2` and `--part 1/2`.
+`faulty` checks honest and faulty files of a few models, `honest` one honest file each of many more. Both keep what
+they found and can be stopped and started again.
 `report` writes benchmarks/results/check-comparison.{md,json}.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from check_faults import HONEST, FaultyFile, faulty_files, judge, outputs
-from check_models import MODELS, SEEDS, Subject, make_subject, make_zoo_subject, zoo_families
+from check_models import MODELS, SEEDS, Subject, make_long_subject, make_subject, make_zoo_subject, zoo_families
 from check_page import write
 from check_peers import CHECKS, REAL_BATCH, Given, expected_outputs, export_verified
 
@@ -107,12 +107,15 @@ def _silent() -> Iterator[None]:
         os.close(nowhere)
 
 
-def collect_all(work: Path, part: int, parts: int) -> None:
+def collect_all(work: Path, *, honest: bool) -> None:
     """Collect what is not there yet, model by model."""
     trained = [(make_subject, (name, seed), f"{name}--{seed}") for seed in range(SEEDS) for name in MODELS]
     zoo = [(make_zoo_subject, (family,), f"zoo--{family}") for family in zoo_families()]
-    for make, arguments, key in (*trained, *zoo)[part::parts]:
+    zoo[8:8] = [(make_long_subject, (name,), f"long--{name}") for name in MODELS]
+    for make, arguments, key in zoo if honest else trained:
         target = work / f"{key.replace(' ', '_').replace(',', '')}.jsonl"
+        if honest and target.exists():
+            continue
         collect(make(*arguments), target)
         print(f"{time.strftime('%H:%M:%S')} {key}", flush=True)
 
@@ -120,16 +123,14 @@ def collect_all(work: Path, part: int, parts: int) -> None:
 def main() -> None:
     """Collect or report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("collect", "report"))
+    parser.add_argument("what", choices=("faulty", "honest", "report"))
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--part", default="0/1", help="I/N: the I-th of N processes")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     if arguments.what == "report":
         write(arguments.work)
-        return
-    part, parts = (int(number) for number in arguments.part.split("/"))
-    collect_all(arguments.work, part, parts)
+    else:
+        collect_all(arguments.work, honest=arguments.what == "honest")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+from check_models import is_scaled
 from check_text import render
 
 RESULTS: Final = Path(__file__).parent / "results"
@@ -24,7 +26,7 @@ TOOLS: Final = (
     "Polygraphy, real",
     "certificate",
 )
-BINS: Final = (0.0, 0.5, 2.0, 8.0, 32.0, 128.0, 1e3, 1e4, float("inf"))
+BINS: Final = (0.0, 0.5, 2.0, 8.0, 32.0, 128.0, 1e3, 1e4, 1e300)
 """Largest change of a logit, in noise floors."""
 _PACKAGES: Final = (
     "torch",
@@ -51,10 +53,15 @@ def write(work: Path) -> None:
     print(render(found))
 
 
+def _read(work: Path) -> Rows:
+    return [json.loads(line) for file in sorted(work.glob("*.jsonl")) for line in file.read_text().splitlines()]
+
+
 def figures(rows: Rows) -> dict[str, Any]:
     """Derive every figure from what was collected."""
     rows = [row for row in rows if row["where"] != "none"]
-    honest = [row for row in rows if row["where"] == "honest"]
+    honest = [row for row in rows if row["where"] == "honest" and not is_scaled(row["model"])]
+    scaled = [row for row in rows if row["where"] == "honest" and is_scaled(row["model"])]
     faulty = [row for row in rows if row["where"] != "honest"]
     real = [row for row in faulty if row["truth"]["kind"] in KINDS]
     subjects = {f"{row['model']}, seed {row['seed']}": round(row["accuracy"], 3) for row in faulty}
@@ -66,6 +73,8 @@ def figures(rows: Rows) -> dict[str, Any]:
         "accuracy": subjects,
         "honest_files": len(honest),
         "honest_alarms": {tool: _named(honest, tool) for tool in TOOLS},
+        "scaled_files": len(scaled),
+        "scaled_alarms": {tool: _named(scaled, tool) for tool in TOOLS},
         "faulty_files": len(faulty),
         "real_faults": len(real),
         "by_kind": {kind: _caught([row for row in real if row["truth"]["kind"] == kind]) for kind in KINDS},
@@ -92,9 +101,9 @@ def _by_fault(rows: Rows) -> dict[str, Any]:
 
 def _by_size(rows: Rows) -> list[dict[str, Any]]:
     found = []
-    for low, high in zip(BINS[:-1], BINS[1:], strict=True):
-        group = [row for row in rows if low <= row["truth"]["size"] < high or (row["truth"]["size"] == high)]
-        found.append({"from": low, "to": None if high == float("inf") else high} | _with_kinds(group, every=True))
+    for low, high in pairwise(BINS):
+        group = [row for row in rows if low <= row["truth"]["size"] < high]
+        found.append({"from": low, "to": None if high == BINS[-1] else high} | _with_kinds(group, every=True))
     return found
 
 

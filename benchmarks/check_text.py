@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 _SHORT: Final = {
-    "torch verify=True": "`verify=True`",
-    "torch, random": "its comparison, random",
-    "torch, real": "its comparison, real",
+    "torch verify=True": "torch `verify=True`",
+    "torch, random": "torch comparison, random",
+    "torch, real": "torch comparison, real",
     "torch assert, real": "`assert_onnx_program`, real",
     "Optimum": "Optimum, random",
     "Polygraphy": "Polygraphy, default",
@@ -39,10 +39,10 @@ Written by `benchmarks/check_comparison.py report`; the figures are in `check-co
 What the checks are for, how each was used, and what follows: [docs/comparison-of-checks.md]\
 (../../docs/comparison-of-checks.md).
 {found["faulty_files"]} faulty files of {found["subjects"]} trained models ({"; ".join(found["models"])}), and \
-{found["honest_files"]} honest files of as many models.
+{found["honest_files"]} honest files of as many models (500 images each where there are no faults).
 One processor ({found["machine"]}), {versions}.
 
-What a fault does was found without any of the checks, on the same 1,000 images that the checks with real data get: it
+What a fault does was found without any of the checks, on the same 600 images that the checks with real data get: it
 *flips* settled decisions (float64 margin over two noise floors), *breaks* the file at some size of the batch,
 *changes* a logit by more than two noise floors or a probability by more than 1e-5, or does nothing.
 """
@@ -50,20 +50,21 @@ What a fault does was found without any of the checks, on the same 1,000 images 
 
 def _summary(found: dict[str, Any]) -> str:
     kinds, nothing, honest = found["by_kind"], found["without_effect"], found["honest_alarms"]
-    fastest = found["seconds"]["certificate"]
+    ours = found["seconds"]["certificate"]
     rows = []
     for tool, name in _SHORT.items():
         cells = [f"{kinds[kind]['caught'][tool]} of {kinds[kind]['files']}" for kind in ("flips", "breaks", "changes")]
-        time = f"{found['seconds'][tool] / fastest:.2f}" if tool in found["seconds"] else "as the next"
+        time = f"{found['seconds'][tool] / ours:.2f}" if tool in found["seconds"] else "as the next"
         alarms = f"{len(honest[tool])} of {found['honest_files']}"
+        scaled = f"{len(found['scaled_alarms'][tool])} of {found['scaled_files']}"
         idle = f"{nothing['caught'][tool]} of {nothing['files']}"
-        rows.append(f"| {name} | {' | '.join(cells)} | {alarms} | {idle} | {time} | {_FINDING[tool]} |")
+        rows.append(f"| {name} | {' | '.join(cells)} | {alarms} | {scaled} | {idle} | {time} | {_FINDING[tool]} |")
     table = "\n".join(rows)
     return f"""## All together
 
-| check | caught: flips | breaks | changes | alarms on honest files | said of faults without effect | time, \
+| check | caught: flips | breaks | changes | alarms on honest files | the same, logits scaled on purpose | said of faults without effect | time, \
 certificate = 1 | a finding is |
-|---|---|---|---|---|---|---|---|
+|---|---|---|---|---|---|---|---|---|
 {table}
 
 A fault without effect is no false alarm when it is said: some change a logit by one or two noise floors, and a check
@@ -87,7 +88,7 @@ put into the honest file. In a cell: caught, of those that do something.
 
 def _weights(found: dict[str, Any]) -> str:
     rows = [
-        f"| {item['from']:g} to {item['to'] or 'more'} | {_kinds(item)} | {_cells(item)} |"
+        f"| {item['from']:g} to {_bound(item['to'])} | {_kinds(item)} | {_cells(item)} |"
         for item in found["one_weight"]
     ]
     table = "\n".join(rows)
@@ -104,14 +105,18 @@ By the largest change of a logit, in noise floors. Here a cell counts all files 
 def _lists(found: dict[str, Any]) -> str:
     alarms = [
         f"- {_SHORT[tool]}: " + "; ".join(f"{model} ({text[:90]})" for model, text in list(items.items())[:12])
-        for tool, items in found["honest_alarms"].items()
+        for kind in ("honest_alarms", "scaled_alarms")
+        for tool, items in found[kind].items()
         if items
     ]
     missed = [f"- {text}" for text in found["missed_by_certificate"]] or ["- none"]
-    return "\n".join(
-        ("## Honest files that were complained of", "", *(alarms or ["- none"]), "")
-        + ("## Faults that do something and that the certificate let pass", "", *missed, "")
-    )
+    honest_head, missed_head = "Honest files that were complained of", "Faults that do something and that passed"
+    parts = (f"## {honest_head}", "", *(alarms or ["- none"]), "", f"## {missed_head} the certificate", "", *missed, "")
+    return "\n".join(parts)
+
+
+def _bound(value: float | None) -> str:
+    return "more" if value is None else f"{value:g}"
 
 
 def _kinds(item: dict[str, Any]) -> str:
