@@ -22,7 +22,17 @@ from typing import Any
 
 import numpy as np
 from check_faults import HONEST, FaultyFile, faulty_files, judge, outputs
-from check_models import MODELS, SEEDS, Subject, make_long_subject, make_subject, make_zoo_subject, zoo_families
+from check_models import (
+    MODELS,
+    SCALES,
+    SEEDS,
+    Subject,
+    make_long_subject,
+    make_scaled_subject,
+    make_subject,
+    make_zoo_subject,
+    zoo_families,
+)
 from check_page import write
 from check_peers import CHECKS, REAL_BATCH, Given, expected_outputs, export_verified
 
@@ -110,13 +120,15 @@ def _silent() -> Iterator[None]:
 def collect_all(work: Path, *, honest: bool) -> None:
     """Collect what is not there yet, model by model."""
     trained = [(make_subject, (name, seed), f"{name}--{seed}") for seed in range(SEEDS) for name in MODELS]
+    trained[3:3] = [(make_scaled_subject, (factor,), f"scaled--{factor:g}") for factor in SCALES]
     zoo = [(make_zoo_subject, (family,), f"zoo--{family}") for family in zoo_families()]
     zoo[8:8] = [(make_long_subject, (name,), f"long--{name}") for name in MODELS]
     for make, arguments, key in zoo if honest else trained:
         target = work / f"{key.replace(' ', '_').replace(',', '')}.jsonl"
-        if honest and target.exists():
+        if target.with_suffix(".done").exists():
             continue
         collect(make(*arguments), target)
+        target.with_suffix(".done").touch()
         print(f"{time.strftime('%H:%M:%S')} {key}", flush=True)
 
 

@@ -65,7 +65,7 @@ def faulty_files(subject: Subject, given: Given, honest: bytes, verify: str) -> 
             yield FaultyFile(name, "file", lambda fault=fault: (fault(honest), verify))
     faults = {"an older checkpoint": lambda model: other_checkpoint(model, subject.earlier or {}), **MODEL_FAULTS}
     for name, wrong in faults.items():
-        if name in _IN_THE_FILE_ANYWAY:
+        if name in _IN_THE_FILE_ANYWAY or not subject.earlier:
             continue
         yield FaultyFile(name, "model", lambda wrong=wrong: _export(wrong(subject.model), given))
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from certificate_exports import CLASSES, Case, load_splits
 from certificate_exports import make_model as make_zoo_model
-from certificate_zoo import FAMILIES
+from certificate_zoo import FAMILIES, Scaled
 from torch import Tensor, nn
 
 from torchstone_export.model import ExportableClassifier
@@ -20,6 +20,7 @@ from torchstone_train.architectures import ModelShape, build_network
 from torchstone_train.classifier import ImageClassifier
 
 SEEDS: Final = 4
+SCALES: Final = (1e-3, 1e3)
 _STEPS: Final = 90
 LONG: Final = 6
 """Models that only honest files are made of are trained this many times as long too: surer models, larger logits."""
@@ -36,8 +37,8 @@ class Subject:
         name: of the model and its data.
         seed: of weights and split.
         model: in evaluation mode.
-        earlier: the network's weights after two thirds of the training; None for those that only honest files are
-            made of.
+        earlier: the network's weights after two thirds of the training; empty if faults are to be put into the file
+            alone, None if into nothing.
         splits: validation and test.
     """
 
@@ -89,6 +90,15 @@ MODELS: Final[dict[str, tuple[Callable[[ModelShape], nn.Module], str, str]]] = {
     "cnn3, fashion": (partial(build_network, "cnn3"), "fashion", "L"),
     "residual gelu, fashion in color": (gelu_residual, "fashion", "RGB"),
 }
+
+
+def make_scaled_subject(factor: float) -> Subject:
+    """Train the first model of `MODELS`, then multiply its logits: another scale, the same decisions."""
+    name = next(iter(MODELS))
+    subject = make_subject(name, 0)
+    classifier = subject.model.classifier
+    classifier.network = Scaled(classifier.network, factor)
+    return replace(subject, name=f"logits x {factor:g}, {name}", earlier={}, model=subject.model.eval())
 
 
 def make_long_subject(name: str) -> Subject:

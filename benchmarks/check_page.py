@@ -62,8 +62,9 @@ def figures(rows: Rows) -> dict[str, Any]:
     rows = [row for row in rows if row["where"] != "none"]
     honest = [row for row in rows if row["where"] == "honest" and not is_scaled(row["model"])]
     scaled = [row for row in rows if row["where"] == "honest" and is_scaled(row["model"])]
-    faulty = [row for row in rows if row["where"] != "honest"]
-    real = [row for row in faulty if row["truth"]["kind"] in KINDS]
+    faulty = [row for row in rows if row["where"] != "honest" and not is_scaled(row["model"])]
+    other_scale = [row for row in rows if row["where"] != "honest" and is_scaled(row["model"])]
+    real = [row for row in faulty if _is_real(row)]
     subjects = {f"{row['model']}, seed {row['seed']}": round(row["accuracy"], 3) for row in faulty}
     return {
         "versions": {name: version(name) for name in _PACKAGES},
@@ -81,7 +82,8 @@ def figures(rows: Rows) -> dict[str, Any]:
         "without_effect": _caught([row for row in faulty if row["truth"]["kind"] == "nothing"]),
         "faults": _by_fault([row for row in faulty if row["where"] != "weight"]),
         "one_weight": _by_size([row for row in faulty if row["where"] == "weight"]),
-        "missed_by_certificate": _missed(real, "certificate"),
+        "other_scale": {model: _with_kinds(group) for model, group in _groups(other_scale, lambda row: row["model"])},
+        "missed_by_certificate": _missed([row for row in (*real, *other_scale) if _is_real(row)], "certificate"),
         "flips_missed": {tool: _missed([r for r in real if r["truth"]["kind"] == "flips"], tool) for tool in TOOLS},
         "seconds": {tool: statistics.median(row["seconds"][tool] for row in rows) for tool in TOOLS[1:]},
     }
@@ -90,6 +92,10 @@ def figures(rows: Rows) -> dict[str, Any]:
 def _caught(rows: Rows) -> dict[str, Any]:
     counts = {tool: sum(bool(row["complaints"][tool]) for row in rows) for tool in TOOLS}
     return {"files": len(rows), "caught": counts}
+
+
+def _is_real(row: dict[str, Any]) -> bool:
+    return row["truth"]["kind"] in KINDS
 
 
 def _by_fault(rows: Rows) -> dict[str, Any]:
@@ -108,7 +114,7 @@ def _by_size(rows: Rows) -> list[dict[str, Any]]:
 
 
 def _with_kinds(group: Rows, *, every: bool = False) -> dict[str, Any]:
-    real = [row for row in group if every or row["truth"]["kind"] in KINDS]
+    real = [row for row in group if every or _is_real(row)]
     kinds = Counter(row["truth"]["kind"] for row in group)
     return {"put_in": len(group), "kinds": dict(kinds)} | _caught(real)
 
