@@ -19,7 +19,7 @@ from torchstone_runtime.input_spec import InputSpec
 from torchstone_train.architectures import ModelShape, build_network
 from torchstone_train.classifier import ImageClassifier
 
-SEEDS: Final = 4
+SEEDS: Final = 2
 SCALES: Final = (1e-3, 1e3)
 _STEPS: Final = 90
 LONG: Final = 6

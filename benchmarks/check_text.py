@@ -104,12 +104,17 @@ By the largest change of a logit, in noise floors. Here a cell counts all files 
 
 
 def _other_scale(found: dict[str, Any]) -> str:
-    rows = [f"| {name} | {_kinds(item)} | {_cells(item)} |" for name, item in found["other_scale"].items()]
+    rows = []
+    for name, item in found["other_scale"].items():
+        alarmed = [any(key.startswith(f"{name}, seed") for key in found["scaled_alarms"][tool]) for tool in _SHORT]
+        cells = [f"{cell} *" if also else cell for cell, also in zip(_cells(item).split(" | "), alarmed, strict=True)]
+        rows.append(f"| {name} | {_kinds(item)} | {' | '.join(cells)} |")
     table = "\n".join(rows)
     return f"""## The same faults at another scale of the logits
 
 The first model again, its logits multiplied: a constructed case, and counted in no table above. Faults in the file and
-single weights only. A cell: caught, of those that do something.
+single weights only. A cell: caught, of those that do something; with a star: it complains of the honest file as well,
+so that a complaint says nothing.
 
 | model | put in: what they do | {" | ".join(_SHORT.values())} |
 |---|---|{"---|" * len(_SHORT)}
