@@ -1,6 +1,6 @@
 """Torchstone's certificate beside torch.onnx's verify=True, Optimum's check and Polygraphy's, on the same faulty files.
 
-Run: pip install --group bench-trust (see docs/comparison-of-checks.md for `--no-deps`), then
+Run: pip install --group bench-trust --constraint constraints.txt, then
      TORCHSTONE_DATA=... OMP_NUM_THREADS=1 nice python benchmarks/check_comparison.py faulty --work FOLDER
      likewise with `honest`, and in the end with `report`
 
