@@ -140,9 +140,12 @@ def test_a_variant_without_the_temperature_is_refused() -> None:
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         return logits, weights / weights.sum(axis=1, keepdims=True)
 
-    (failure,) = certify_variant(reference, plain).failures
+    def complaints(held_against: Reference) -> list[str]:
+        return [failure for failure in certify_variant(held_against, plain).failures if "softmax" in failure]
+
+    (failure,) = complaints(reference)
     assert "not the softmax of the logits, divided by the temperature 2" in failure
-    assert certify_variant(Reference({"test": part}), plain).failures == []
+    assert complaints(Reference({"test": part})) == []
 
 
 def read(bundle: Path, name: str) -> dict[str, Any]:

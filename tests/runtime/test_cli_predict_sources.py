@@ -130,7 +130,13 @@ def test_an_interruption_leaves_no_traceback_and_no_half_page(digits_bundle: Pat
     """Ctrl-C while more paths are awaited: exit code 130, one word, and no gallery or part of one."""
     command = [*PREDICT, str(digits_bundle), "-", "--gallery", "page.html", "--verbose"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        # A shell lets its background jobs ignore Ctrl-C, and what they start inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - one call, before exec
     ) as process:
         assert process.stdin is not None
         assert process.stderr is not None

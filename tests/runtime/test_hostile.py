@@ -118,6 +118,7 @@ from torchstone_runtime.golden import GoldenSamples
 from torchstone_runtime.images import decode_image
 from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.manifest import parse_manifest
+from torchstone_runtime.measurement import peak_memory
 import zipfile
 
 def archive():
@@ -145,7 +146,7 @@ for read, content in ((GoldenSamples.from_bytes, archive()), (parse_manifest, te
         print("read")
     except TorchstoneError:
         print("refused")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(peak_memory() // 2**20)
 """
 
 

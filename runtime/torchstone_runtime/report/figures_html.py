@@ -13,10 +13,15 @@ _CHOSEN_HERE = (
 )
 
 
+def gate_section(document: EvaluationDocument) -> str:
+    """Return what was required and what was measured; nothing where nothing was required."""
+    gates = _gates(document)
+    return section("Gates", gates) if gates else ""
+
+
 def figure_sections(document: EvaluationDocument) -> str:
-    """Return the sections; those of groups and gates only where there are any."""
+    """Return every figure with its interval, what abstention gives, and the groups, where there are any."""
     sections = {
-        "Gates": _gates(document),
         "Figures": _figures(document),
         "Answering only where sure": _CHOSEN_HERE + _selective(document),
         "By group": _slices(document),

@@ -4,7 +4,7 @@ from html import escape
 
 from torchstone_runtime.report import sections
 from torchstone_runtime.report.document import EvaluationDocument
-from torchstone_runtime.report.figures_html import figure_sections
+from torchstone_runtime.report.figures_html import figure_sections, gate_section
 from torchstone_runtime.report.page import card, facts, render_page, section
 
 
@@ -16,8 +16,9 @@ def render_html(document: EvaluationDocument) -> str:
         f"<header><h1>{escape(document.model)} on {escape(document.dataset)}</h1>",
         f'<p class="soft">{escape(subtitle)}</p></header>',
         _cards(document),
-        figure_sections(document),
+        gate_section(document),
         sections.decision_sections(document.evaluation),
+        figure_sections(document),
         section("Where this comes from", facts(_provenance(document))),
     ]
     title = f"{document.model} on {document.dataset}: {metrics.accuracy:.2%}"
