@@ -29,10 +29,14 @@ def figure_sections(document: EvaluationDocument) -> str:
     return "\n".join(section(title, content) for title, content in sections.items() if content)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    head = "".join(f'<th scope="col" class="{kind}">{escape(name)}</th>' for name in columns)
+    body = "".join(f"<tr>{_cells(row, kind)}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cells(row: Sequence[str], kind: str) -> str:
+    return "".join(f'<td class="{kind}">{escape(cell)}</td>' for cell in row)
 
 
 def _figures(document: EvaluationDocument) -> str:
@@ -79,4 +83,4 @@ def _slices(document: EvaluationDocument) -> str:
 
 def _gates(document: EvaluationDocument) -> str:
     rows = [("passed" if item.passed else "FAILED", str(item)) for item in document.judgements]
-    return _table(("gate", "measured"), rows) if rows else ""
+    return _table(("gate", "measured"), rows, "text") if rows else ""
