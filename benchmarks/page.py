@@ -21,7 +21,9 @@ Document = dict[str, Any]
 
 def main() -> None:
     """Write the page and the plots."""
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    documents = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    # Other studies keep their results in the same folder and have pages of their own.
+    found = {name: document for name, document in documents.items() if "targets" in document}
     PLOTS.mkdir(exist_ok=True)
     mpl.rcParams.update({"svg.hashsalt": "torchstone", "font.size": 8})
     sections = [_introduction(found), _targets(found)]
