@@ -93,7 +93,9 @@ class Recipe:
         _require(0 <= self.ema < 1, "--ema", "at least 0 and less than 1")
         _require(0 <= self.target_accuracy <= 1, "--target-accuracy", "0 (no target) to 1")
         by_accuracy = self.monitor == "accuracy" and self.min_delta == 0
-        _require(not self.target_accuracy or by_accuracy, "--target-accuracy", "given without --monitor and --min-delta")
+        _require(
+            not self.target_accuracy or by_accuracy, "--target-accuracy", "given without --monitor and --min-delta"
+        )
         _require(not self.nesterov or self.momentum > 0, "--momentum", "greater than 0 with --nesterov")
         _require(self.batch_size >= 1, "--batch-size", "1 or more")
         _require(self.epochs >= 1, "--epochs", "1 or more")
