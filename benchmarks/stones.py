@@ -88,9 +88,8 @@ def main() -> None:
                 "fastest_images_per_second": best,
             }
         )
-        print(
-            f"{name:<8} {macs / 1e6:6.2f} M  {size / 1e3:5.0f} k  {best:8,.0f}/s  {middle:.2f} ({low:.2f} to {high:.2f})"
-        )
+        ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
+        print(f"{name:<8} {macs / 1e6:6.2f} M  {size / 1e3:5.0f} k  {best:8,.0f}/s  {ratio}")
     document = {"rounds": rounds, "onnxruntime": onnxruntime.__version__, "stones": found}
     OUT.write_text(json.dumps(document, indent=1) + "\n")
 

@@ -21,38 +21,35 @@ def spread(values: list[float], digits: int = 1) -> str:
 
 def comparison(dataset: str, case: dict[str, Any]) -> list[str]:
     sprints, documents = case["sprint"], case["documents"]
-    tests = [run["test"] for run in sprints]
     lines = [
         f"### {dataset}: {case['target']:.1%}",
         "",
-        (
-            f"{case['threads']} thread(s), {case['machine']}, Python {case['python']}, PyTorch {case['torch']}, "
-            f"mixed precision {sprints[0]['amp']}."
-        ),
+        f"{case['threads']} thread(s), PyTorch {case['torch']}, mixed precision {sprints[0]['amp']}.",
         "",
-        "| | seeds | seconds, mean (range) | test accuracy, mean (range) | seeds at the target |",
-        "|---|---|---|---|---|",
-        (
-            f"| `train {case['recipe']}` | {len(sprints)} | {spread([run['seconds'] for run in sprints])} "
-            f"| {spread(tests, 4)} | {sum(test >= case['target'] for test in tests)} |"
-        ),
+        "| | seeds | seconds, mean (range) | CPU seconds, mean (range) | test accuracy, mean (range) | at the target |",
+        "|---|---|---|---|---|---|",
+        row(f"`train {case['recipe']}`", sprints, "cpu_seconds_with_report", [run["test"] for run in sprints], case),
     ]
-    if documents:
-        finals = [run["epochs"][-1]["test"] for run in documents]
-        lines.append(
-            f"| the document's loop (`{case['document']}`) | {len(documents)} "
-            f"| {spread([run['seconds'] for run in documents])} | {spread(finals, 4)} "
-            f"| {sum(run['reached'] for run in documents)} |"
-        )
-        by_seed = {run["seed"]: run["seconds"] for run in sprints}
-        ratios = [run["seconds"] / by_seed[run["seed"]] for run in documents if run["seed"] in by_seed]
-        missed = [run["seed"] for run in documents if not run["reached"]]
-        lines += ["", f"Ratio of the times, seed by seed: **{spread(ratios)}**."]
-        if missed:
-            lines.append(
-                f"The document's loop did not reach the target with seed {missed}: its ratio is a lower bound."
-            )
+    if not documents:
+        return [*lines, "", "The document's loop is not yet measured.", ""]
+    finals = [run["epochs"][-1]["test"] for run in documents]
+    lines.append(row(f"the document's loop (`{case['document']}`)", documents, "cpu_seconds", finals, case))
+    sprint_of = {run["seed"]: run for run in sprints}
+    pairs = [(run, sprint_of[run["seed"]]) for run in documents if run["seed"] in sprint_of]
+    wall = [slow["seconds"] / fast["seconds"] for slow, fast in pairs]
+    busy = [slow["cpu_seconds"] / fast["cpu_seconds_with_report"] for slow, fast in pairs]
+    lines += ["", f"Ratio of the times, seed by seed: {spread(wall)}; of the CPU times: **{spread(busy)}**."]
+    epochs = ", ".join(str(len(run["epochs"])) for run in documents)
+    lines.append(f"Epochs of the document's loop: {epochs}.")
+    if missed := [run["seed"] for run in documents if not run["reached"]]:
+        lines.append(f"It did not reach the target with seed {missed}: that ratio is a lower bound.")
     return [*lines, ""]
+
+
+def row(name: str, runs: list[dict[str, Any]], cpu: str, tests: list[float], case: dict[str, Any]) -> str:
+    reached = sum(test >= case["target"] for test in tests)
+    times = f"{spread([run['seconds'] for run in runs])} | {spread([run[cpu] for run in runs])}"
+    return f"| {name} | {len(runs)} | {times} | {spread(tests, 4)} | {reached} of {len(runs)} |"
 
 
 def stages(profile: dict[str, Any]) -> list[str]:
@@ -76,8 +73,8 @@ def stones(found: list[dict[str, Any]]) -> list[str]:
         "## The stones",
         "",
         (
-            "Speed is that of the exported float32 file in ONNX Runtime, one thread, tiles of 64, as a ratio to `cnn3` in "
-            "turns in one run (median, quartiles): `python benchmarks/stones.py`."
+            "Speed is that of the exported float32 file in ONNX Runtime, one thread, tiles of 64, as a ratio to "
+            "`cnn3` in turns in one run (median, quartiles): `python benchmarks/stones.py`."
         ),
         "",
         "| recipe | multiply-adds | parameters | speed / `cnn3` |",

@@ -54,12 +54,18 @@ def residual_network(channels: int, num_classes: int, stages: Sequence[Stage]) -
         num_classes: K.
         stages: from the image on.
     """
+    features = convolutions(channels, stages)
+    return nn.Sequential(*features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(stages[-1].filters, num_classes))
+
+
+def convolutions(channels: int, stages: Sequence[Stage]) -> list[nn.Module]:
+    """Return the stages' layers, from images of so many channels to feature maps."""
     layers: list[nn.Module] = []
     for stage in stages:
         layers += [*_conv_norm(channels, stage.filters, stage.stride), nn.ReLU()]
         layers += [ResidualBlock(stage.filters) for _ in range(stage.blocks)]
         channels = stage.filters
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
+    return layers
 
 
 def _conv_norm(channels: int, filters: int, stride: int) -> list[nn.Module]:
