@@ -1,4 +1,4 @@
-"""Write docs/training-speed.md from benchmarks/results/sprint.json, sprint_profile.json and stones.json.
+"""Write docs/training-speed.md from benchmarks/results/sprint.json, sprint_profile.json, stones.json and stones_trained.json.
 
 Run: python benchmarks/training_speed_page.py
 """
@@ -89,6 +89,19 @@ def stones(found: list[dict[str, Any]]) -> list[str]:
     return [*lines, ""]
 
 
+def trained(runs: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "Trained so far, untuned, and measured once on the test split (`python benchmarks/stones_trained.py`):",
+        "",
+        "| recipe | dataset | seed | epochs | validation accuracy | test accuracy |",
+        "|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        figures = f"{run['validation']:.4f} | {run['test']:.4f}"
+        lines.append(f"| `{run['name']}` | {run['dataset']} | {run['seed']} | {run['epochs']} | {figures} |")
+    return [*lines, ""]
+
+
 def read(name: str) -> Any:  # noqa: ANN401 - JSON
     file = HERE / "results" / name
     return json.loads(file.read_text()) if file.exists() else None
@@ -114,6 +127,8 @@ def main() -> None:
         lines += stages(profile)
     if found := read("stones.json"):
         lines += stones(found["stones"])
+    if runs := read("stones_trained.json"):
+        lines += trained(runs)
     PAGE.write_text("\n".join(lines) + "\n" + NOTES.read_text())
 
 
