@@ -1,4 +1,4 @@
-"""Write docs/training-speed.md from benchmarks/results/sprint.json, sprint_profile.json, stones.json and stones_trained.json.
+"""Write docs/training-speed.md from the files of benchmarks/results that sprint, sprint_profile and stones* write.
 
 Run: python benchmarks/training_speed_page.py
 """
