@@ -70,7 +70,7 @@ SPRINT_MNIST: Final = replace(
 )
 STONE_S: Final = Recipe(
     name="stone-s",
-    summary="residual network 16, 32, 64 for ONNX Runtime's blocked layout; the fastest of three",
+    summary="residual network 16, 32, 64 for ONNX Runtime's blocked layout; the smallest of three",
     architecture="stone-s",
     optimizer="sgd",
     lr=0.2,
@@ -97,7 +97,7 @@ STONE_M: Final = replace(
 STONE_L: Final = replace(
     STONE_S,
     name="stone-l",
-    summary="residual network 16, 32, 64, 128 for ONNX Runtime's blocked layout; the most accurate of three",
+    summary="residual network 16, 32, 64, 128 for ONNX Runtime's blocked layout; the largest of three",
     architecture="stone-l",
 )
 
