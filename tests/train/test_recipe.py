@@ -26,6 +26,11 @@ BAD: list[tuple[str, Any]] = [
     ("val_fraction", 0.0),
     ("val_fraction", 1.0),
     ("val_fraction", math.nan),
+    ("momentum", 1.0),
+    ("ema", 1.0),
+    ("target_accuracy", 1.5),
+    ("target_accuracy", math.nan),
+    ("flips", "both"),
     ("optimizer", "lion"),
 ]
 
@@ -42,13 +47,19 @@ def test_bad_value_names_its_option(field: str, value: Any) -> None:  # noqa: AN
         CNN3.with_overrides({field: value})
 
 
-@pytest.mark.parametrize(("field", "value"), [(f, v) for f, v in BAD if f != "optimizer"][::2])
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f, v in BAD if not isinstance(v, str)][::2])
 def test_command_line_refuses_bad_value(field: str, value: float, tmp_path: Path) -> None:
     """On the command line it is one message, exit code 2, and nothing is written."""
     out = tmp_path / "run"
     result = run_torchstone("train", "cnn3", "--dataset", "digits", "--out", out, f"{option_of(field)}={value}")
     assert_refused(result, f"{option_of(field)} must be")
     assert not out.exists()
+
+
+def test_a_target_and_another_monitored_figure_contradict_each_other() -> None:
+    """The epoch that reaches the target must be the one that is kept."""
+    with pytest.raises(UsageError, match="--target-accuracy"):
+        CNN3.with_overrides({"target_accuracy": 0.9, "monitor": "loss"})
 
 
 def test_override_of_none_keeps_the_recipes_value() -> None:

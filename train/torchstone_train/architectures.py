@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from torchstone_runtime.errors import UsageError, suggestion
+from torchstone_train.residual import Stage, convolutions, residual_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +94,44 @@ def bn_cnn(shape: ModelShape) -> nn.Module:
     return nn.Sequential(*features, nn.Flatten(), *head, nn.Linear(size, shape.num_classes))
 
 
+def stone_s(shape: ModelShape) -> nn.Module:
+    """The smallest stone (`residual.residual_network`): 16, 32 and 64 filters, each at half the size before."""
+    return _stone(shape, Stage(16, 0, 2), Stage(32, 1, 2), Stage(64, 1, 2))
+
+
+def stone_m(shape: ModelShape) -> nn.Module:
+    """The middle stone: 32, 64 and 64 filters."""
+    return _stone(shape, Stage(32, 0, 2), Stage(64, 1, 2), Stage(64, 1, 2))
+
+
+def stone_l(shape: ModelShape) -> nn.Module:
+    """The largest stone: 16 filters at full size, then 32, 64 and 128."""
+    return _stone(shape, Stage(16, 0, 1), Stage(32, 1, 2), Stage(64, 2, 2), Stage(128, 2, 2))
+
+
+def sprint(shape: ModelShape) -> nn.Module:
+    """A plain chain that learns much in few steps: 16, 64 and 128 filters, each at half the size before.
+
+    Its last maps go to the linear layer whole: where something lies tells much in few steps, which their mean forgets.
+    """
+    features = convolutions(shape.channels, (Stage(16, 0, 2), Stage(64, 0, 2), Stage(128, 0, 2)))
+    return nn.Sequential(*features, nn.Flatten(), nn.Linear(_flat_size(features, shape), shape.num_classes))
+
+
+def _stone(shape: ModelShape, *stages: Stage) -> nn.Module:
+    return residual_network(shape.channels, shape.num_classes, stages)
+
+
 ARCHITECTURES: Final[dict[str, Builder]] = {
     "bn-cnn": bn_cnn,
     "cnn3": cnn3,
     "mlp": mlp,
     "mnist-cnn": mnist_cnn,
     "sgd-cnn": sgd_cnn,
+    "sprint": sprint,
+    "stone-l": stone_l,
+    "stone-m": stone_m,
+    "stone-s": stone_s,
 }
 
 

@@ -36,15 +36,25 @@ class _ImageSize(click.ParamType[tuple[int, int]]):
     "--device", default="auto", show_default=True, help="auto, cpu or cuda; cuda never falls back to the CPU."
 )
 @click.option("--epochs", type=int, help="At most this many [the recipe's].")
+@click.option("--target-accuracy", type=float, help="Stop once validation reaches it; 0: no target [the recipe's].")
 @click.option("--patience", type=int, help="Epochs without improvement before stopping; 0: never [the recipe's].")
 @click.option("--min-delta", type=float, help="Smallest gain of validation accuracy that counts [the recipe's].")
 @click.option("--batch-size", type=int, help="Images a step [the recipe's].")
 @click.option("--lr", type=float, help="Learning rate [the recipe's].")
 @click.option("--optimizer", type=click.Choice(["adam", "adamw", "sgd"]), help="[the recipe's]")
 @click.option("--weight-decay", type=float, help="[the recipe's]")
+@click.option("--decay-biases/--no-decay-biases", default=None, help="Whether it draws biases to 0 [the recipe's].")
+@click.option("--momentum", type=float, help="Of sgd [the recipe's].")
+@click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum [the recipe's].")
+@click.option("--ema", type=float, help="Decay of the moving average of the weights; 0: none [the recipe's].")
 @click.option("--label-smoothing", type=float, help="[the recipe's]")
 @click.option("--schedule", type=click.Choice(["constant", "cosine", "one-cycle"]), help="Of the rate [the recipe's].")
-@click.option("--augment", type=click.Choice(["none", "flip", "shift", "flip-shift"]), help="[the recipe's]")
+@click.option(
+    "--augment",
+    type=click.Choice(["none", "flip", "shift", "flip-shift", "shift-erase", "flip-shift-erase"]),
+    help="[the recipe's]",
+)
+@click.option("--flips", type=click.Choice(["random", "alternating"]), help="How images are flipped [the recipe's].")
 @click.option("--amp", type=click.Choice(["off", "auto", "bf16", "fp16"]), help="Mixed precision [the recipe's].")
 @click.option(
     "--monitor",

@@ -7,6 +7,7 @@ repeated exactly.
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,7 +17,8 @@ import torch
 from torch import nn
 
 from torchstone_runtime.errors import DataError
-from torchstone_train.augment import augment
+from torchstone_train.augment import Augmentation
+from torchstone_train.ema import WeightAverage
 from torchstone_train.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.interrupt import GracefulInterrupt
 from torchstone_train.measure import Measured, Tally, measure
@@ -61,6 +63,8 @@ class TrainingLoop:
         self._observers = observers
         steps = math.ceil(len(task.train) / task.recipe.batch_size) * task.recipe.epochs
         self._optimization = Optimization(task.recipe, task.world.wrap(task.model), task.precision, steps)
+        self._average = WeightAverage(task.model.network, task.recipe.ema) if task.recipe.ema else None
+        self._augmentation = Augmentation(task.recipe.augment, task.recipe.flips, len(task.train), task.seed)
         self._stopping = EarlyStopping(task.recipe.patience, task.recipe.min_delta)
         self._history: list[Record] = []
         self._best_weights: Weights | None = None
@@ -78,6 +82,8 @@ class TrainingLoop:
             raise DataError("The run was begun by another version of Torchstone.", "Train again with --overwrite.")
         self._task.model.load_state_dict(state["model"])
         self._optimization.load_state_dict(state["optimization"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
         self._stopping.best = float(state["stopping"]["best"])
         self._stopping.best_epoch = int(state["stopping"]["best_epoch"])
         self._stopping.since_best = int(state["stopping"]["since_best"])
@@ -94,17 +100,26 @@ class TrainingLoop:
             for observer in self._observers:
                 observer.training_begins(self._history)
             try:
-                while epoch < self._task.recipe.epochs and not self._stopping.exhausted:
+                while epoch < self._task.recipe.epochs and not self._stopping.exhausted and not self._target_reached:
                     epoch += 1
                     self._run_epoch(epoch, interrupt)
                     if self._interrupted(interrupt):  # while the epoch was validated and saved
                         raise _InterruptedError
-                reason = StopReason.EARLY_STOPPING if self._stopping.exhausted else StopReason.MAX_EPOCHS
-                return self._finish(reason)
+                return self._finish(self._reason_to_stop())
             except _InterruptedError:
                 return self._finish(StopReason.INTERRUPTED, f"in epoch {epoch}")
             except NonFiniteLossError as error:
                 return self._finish(StopReason.NON_FINITE_LOSS, str(error))
+
+    @property
+    def _target_reached(self) -> bool:
+        target = self._task.recipe.target_accuracy
+        return target > 0 and any(record["validation"]["accuracy"] >= target for record in self._history)
+
+    def _reason_to_stop(self) -> StopReason:
+        if self._target_reached:
+            return StopReason.TARGET_REACHED
+        return StopReason.EARLY_STOPPING if self._stopping.exhausted else StopReason.MAX_EPOCHS
 
     def _run_epoch(self, epoch: int, interrupt: GracefulInterrupt) -> None:
         task, started = self._task, time.perf_counter()
@@ -139,10 +154,15 @@ class TrainingLoop:
         tally = Tally(task.class_names, task.device, world)
         check = FiniteCheck(epoch, 1 if task.device.type == "cpu" else _GPU_CHECK_EVERY)
         task.model.train()
-        for step, (images, labels) in enumerate(task.train.walk(order, recipe.batch_size // world.size)):
+        size = recipe.batch_size // world.size
+        walk = zip(torch.split(order, size), task.train.walk(order, size), strict=True)
+        for step, (indices, (images, labels)) in enumerate(walk):
             if self._interrupted(interrupt, step):
                 raise _InterruptedError
-            logits, loss = self._optimization.step(augment(recipe.augment, images, generator), labels)
+            changed = self._augmentation(images, indices, epoch, generator)
+            logits, loss = self._optimization.step(changed, labels)
+            if self._average is not None:
+                self._average.update()
             if world.size == 1:  # a process that stopped alone would leave the others waiting
                 check.add(loss)
             tally.add(logits, labels, loss)
@@ -152,7 +172,11 @@ class TrainingLoop:
 
     def _validate(self) -> Measured:
         task = self._task
-        return measure(task.model, task.validation, task.class_names, task.device, task.world)
+        with self._averaged():
+            return measure(task.model, task.validation, task.class_names, task.device, task.world)
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._average is None else self._average.in_place()
 
     def _monitored(self, validated: Measured) -> float:
         name = self._task.recipe.monitor
@@ -176,11 +200,13 @@ class TrainingLoop:
                 "optimization": self._optimization.state_dict(),
                 "stopping": asdict(self._stopping),
                 "best_weights": self._best_weights,
+                **({} if self._average is None else {"average": self._average.state_dict()}),
             }
         )
 
     def _keep_weights(self) -> None:
-        self._best_weights = copy_weights(self._task.model.network)
+        with self._averaged():
+            self._best_weights = copy_weights(self._task.model.network)
         if self._task.world.is_first:
             self._run.write_weights(self._best_weights)
 

@@ -79,11 +79,27 @@ class Optimization:
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """Return the recipe's optimiser over all parameters of a model."""
-    parameters = list(model.parameters())
+    parameters = _parameter_groups(recipe, model)
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+        return torch.optim.SGD(
+            parameters,
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.nesterov,
+        )
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def _parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
+    parameters = list(model.parameters())
+    if recipe.decay_biases:
+        return [{"params": parameters}]
+    # Biases, and scale and shift of normalisation, are vectors; weights have two axes or more.
+    weights = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    return [{"params": weights}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def schedule_factor(schedule: str, progress: float) -> float:

@@ -11,7 +11,8 @@ OptimizerName = Literal["adam", "adamw", "sgd"]
 ScheduleName = Literal["constant", "cosine", "one-cycle"]
 MonitorName = Literal["accuracy", "f1_macro", "f1_weighted", "loss"]
 AmpName = Literal["off", "auto", "bf16", "fp16"]
-AugmentName = Literal["none", "flip", "shift", "flip-shift"]
+AugmentName = Literal["none", "flip", "shift", "flip-shift", "shift-erase", "flip-shift-erase"]
+FlipName = Literal["random", "alternating"]
 
 
 _CHOICES: Final = {
@@ -20,6 +21,7 @@ _CHOICES: Final = {
     "monitor": MonitorName,
     "amp": AmpName,
     "augment": AugmentName,
+    "flips": FlipName,
 }
 
 
@@ -31,17 +33,23 @@ class Recipe:
         name: by which it is chosen.
         summary: one line for people.
         architecture: a name of `torchstone_train.architectures`.
-        optimizer: `adam`, `adamw` or `sgd` (with Nesterov-free momentum).
+        optimizer: `adam`, `adamw` or `sgd`.
         lr: learning rate, the largest of the training.
         schedule: of the learning rate: `constant`, `cosine` or `one-cycle` (`optimization.schedule_factor`).
-        momentum: of `sgd`; the others ignore it.
+        momentum: of `sgd`; the others ignore it. nesterov: whether it is Nesterov's.
         weight_decay: L2 penalty (`adamw`: decoupled).
+        decay_biases: whether it also draws biases, and scale and shift of normalisation, towards 0.
+        ema: decay of the moving average of the weights that is validated, kept and exported (`ema.WeightAverage`);
+            0: the weights themselves.
         label_smoothing: share of the target spread evenly over all classes, 0 to 1.
-        augment: `none`, `flip`, `shift` (by up to 2 pixels) or `flip-shift`, at random for each image and epoch.
+        augment: `none`, or `flip`, `shift` (by up to 2 pixels) and `erase` (a rectangle of noise) in the combinations
+            of `AugmentName`, at random for each image and epoch.
+        flips: how `flip` chooses: `random` or `alternating` (`augment.Augmentation`).
         amp: mixed precision: `off` (float32), `auto`, `bf16` or `fp16` (`precision.choose_precision`).
         batch_size: images a step; the last batch of an epoch may be smaller.
         monitor: validation figure by which the best epoch is chosen and patience is counted.
         epochs: at most.
+        target_accuracy: on the validation data, at which training stops at once; 0: never.
         patience: epochs without improvement after which training stops; 0 never stops early.
         min_delta: smallest gain of the monitored figure (of `loss`: smallest fall) that counts as improvement.
         val_fraction: share of the training data, of each class, that is held out for validation.
@@ -55,13 +63,18 @@ class Recipe:
     optimizer: OptimizerName = "adam"
     lr: float = 1e-3
     momentum: float = 0.9
+    nesterov: bool = False
     schedule: ScheduleName = "constant"
     weight_decay: float = 0.0
+    decay_biases: bool = True
+    ema: float = 0.0
     label_smoothing: float = 0.0
     augment: AugmentName = "none"
+    flips: FlipName = "random"
     amp: AmpName = "off"
     batch_size: int = 64
     epochs: int = 10
+    target_accuracy: float = 0.0
     monitor: MonitorName = "accuracy"
     patience: int = 5
     min_delta: float = 0.0
@@ -76,6 +89,14 @@ class Recipe:
         _require(math.isfinite(self.lr) and self.lr > 0, "--lr", "a number greater than 0")
         _require(0 <= self.weight_decay < math.inf, "--weight-decay", "0 or more")
         _require(0 <= self.label_smoothing < 1, "--label-smoothing", "at least 0 and less than 1")
+        _require(0 <= self.momentum < 1, "--momentum", "at least 0 and less than 1")
+        _require(0 <= self.ema < 1, "--ema", "at least 0 and less than 1")
+        _require(0 <= self.target_accuracy <= 1, "--target-accuracy", "0 (no target) to 1")
+        by_accuracy = self.monitor == "accuracy" and self.min_delta == 0
+        _require(
+            not self.target_accuracy or by_accuracy, "--target-accuracy", "given without --monitor and --min-delta"
+        )
+        _require(not self.nesterov or self.momentum > 0, "--momentum", "greater than 0 with --nesterov")
         _require(self.batch_size >= 1, "--batch-size", "1 or more")
         _require(self.epochs >= 1, "--epochs", "1 or more")
         _require(self.patience >= 0, "--patience", "0 (never stop early) or more")

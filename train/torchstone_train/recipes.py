@@ -1,6 +1,6 @@
 """The recipes by name. A new one is an entry here."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Final
 
 from torchstone_runtime.errors import UsageError, suggestion
@@ -43,8 +43,68 @@ BN_CNN: Final = Recipe(
     epochs=30,
     patience=3,
 )
+SPRINT: Final = Recipe(
+    name="sprint",
+    summary="91.6% on Fashion-MNIST in the shortest time: strided convolutions 16, 64, 128 with batch norm, one cycle",
+    architecture="sprint",
+    optimizer="sgd",
+    lr=0.1,
+    momentum=0.9,
+    nesterov=True,
+    schedule="one-cycle",
+    weight_decay=1e-3,
+    decay_biases=False,
+    ema=0.99,
+    amp="auto",
+    batch_size=64,
+    epochs=6,
+    patience=0,
+    val_fraction=0.1,
+)
+SPRINT_MNIST: Final = replace(
+    SPRINT,
+    name="sprint-mnist",
+    summary="99% on MNIST in the shortest time: the network of sprint, images shifted, half the epochs",
+    augment="shift",
+    epochs=3,
+)
+STONE_S: Final = Recipe(
+    name="stone-s",
+    summary="residual network 16, 32, 64 for ONNX Runtime's blocked layout; the smallest of three",
+    architecture="stone-s",
+    optimizer="sgd",
+    lr=0.2,
+    momentum=0.9,
+    nesterov=True,
+    schedule="one-cycle",
+    weight_decay=5e-4,
+    decay_biases=False,
+    ema=0.999,
+    label_smoothing=0.05,
+    augment="flip-shift-erase",
+    amp="auto",
+    batch_size=128,
+    epochs=60,
+    patience=0,
+    val_fraction=0.1,
+)
+STONE_M: Final = replace(
+    STONE_S,
+    name="stone-m",
+    summary="residual network 32, 64, 64 for ONNX Runtime's blocked layout; the middle of three",
+    architecture="stone-m",
+)
+STONE_L: Final = replace(
+    STONE_S,
+    name="stone-l",
+    summary="residual network 16, 32, 64, 128 for ONNX Runtime's blocked layout; the largest of three",
+    architecture="stone-l",
+)
 
-RECIPES: Final[dict[str, Recipe]] = {recipe.name: recipe for recipe in (SGD_CNN, MLP, CNN3, MNIST_CNN, BN_CNN)}
+_DOCUMENTED: Final = (SGD_CNN, MLP, CNN3, MNIST_CNN, BN_CNN)
+RECIPES: Final[dict[str, Recipe]] = {
+    recipe.name: recipe for recipe in (*_DOCUMENTED, SPRINT, SPRINT_MNIST, STONE_S, STONE_M, STONE_L)
+}
 
 OVERRIDABLE: Final = frozenset(field.name for field in fields(Recipe)) - {"name", "summary", "architecture"}
 

@@ -16,6 +16,7 @@ from torchstone_train.validation_pass import ValidationPass
 _STOP_WORDS: Final = {
     "max_epochs": "all epochs done",
     "early_stopping": "stopped early",
+    "target_reached": "target reached",
     "interrupted": "interrupted",
     "non_finite_loss": "loss became no number",
 }

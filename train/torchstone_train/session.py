@@ -204,8 +204,8 @@ def _open_run(request: TrainingRequest, info: dict[str, Any]) -> RunDirectory:
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
-    # A run may be given more epochs or patience; anything else would be another training.
-    free = {"epochs", "patience"}
+    # A run may be given more epochs or patience, or another target; anything else would be another training.
+    free = {"epochs", "patience", "target_accuracy"}
     # By way of Recipe: a run of an earlier version lacks the fields that were added since.
     then, asked = Recipe.from_json(before["recipe"]).to_json(), now["recipe"]
     different = [key for key in asked if key not in free and then[key] != asked[key]]
@@ -249,6 +249,7 @@ def _summary(outcome: Outcome, monitor: str) -> str:
     words = {
         StopReason.MAX_EPOCHS: "all epochs done",
         StopReason.EARLY_STOPPING: "stopped early: no improvement within the patience",
+        StopReason.TARGET_REACHED: "target accuracy reached",
         StopReason.INTERRUPTED: f"interrupted {outcome.detail}",
         StopReason.NON_FINITE_LOSS: outcome.detail,
     }

@@ -10,6 +10,7 @@ class StopReason(StrEnum):
     RUNNING = "running"
     MAX_EPOCHS = "max_epochs"
     EARLY_STOPPING = "early_stopping"
+    TARGET_REACHED = "target_reached"
     INTERRUPTED = "interrupted"
     NON_FINITE_LOSS = "non_finite_loss"
 

@@ -1,0 +1,126 @@
+"""Where an epoch's time goes: the sprint recipe by stage, and the starting document's loop.
+
+Run: python benchmarks/sprint_profile.py [--images 12800] [--threads 2]
+
+Each stage is timed on its own around the very calls of the loop, in CPU seconds, so that other work on
+the machine counts little. Writes benchmarks/results/sprint_profile.json.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from document_loop import DATASETS
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+from torchvision import transforms
+
+from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_train.architectures import ModelShape, build_network
+from torchstone_train.augment import Augmentation
+from torchstone_train.batches import make_batches
+from torchstone_train.classifier import build_classifier
+from torchstone_train.data import load_training_data
+from torchstone_train.ema import WeightAverage
+from torchstone_train.measure import Tally
+from torchstone_train.optimization import make_optimizer
+from torchstone_train.precision import choose_precision
+from torchstone_train.recipes import get_recipe
+
+OUT = Path(__file__).parent / "results" / "sprint_profile.json"
+CPU = torch.device("cpu")
+
+
+class Stopwatch:
+    """Adds up seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time of the block to a stage."""
+        started = time.process_time()
+        yield
+        self.seconds[name] += time.process_time() - started
+
+
+def sprint(data_dir: Path, images: int) -> dict[str, float]:
+    recipe, watch = get_recipe("sprint"), Stopwatch()
+    data = load_training_data(DatasetRef.parse("fashion-mnist"), data_dir, recipe, 0)
+    batches = make_batches(data.train, CPU)
+    model = build_classifier(recipe.architecture, data.spec, 10).to(memory_format=torch.channels_last)
+    optimizer, average = make_optimizer(recipe, model), WeightAverage(model.network, recipe.ema)
+    augmentation = Augmentation(recipe.augment, recipe.flips, len(data.train), 0)
+    precision, tally = choose_precision(recipe.amp, CPU), Tally(data.train.class_names, CPU)
+    generator = torch.Generator().manual_seed(0)
+    order = torch.randperm(len(data.train), generator=generator)[:images]
+    walk = batches.walk(order, recipe.batch_size)
+    for indices in torch.split(order, recipe.batch_size):
+        with watch.stage("gather the batch"):
+            pixels, labels = next(walk)
+        with watch.stage("augment"):
+            pixels = augmentation(pixels, indices, 1, generator)
+        with watch.stage("forward and loss"):
+            with precision.autocast():
+                logits = model(pixels).float()
+            loss = nn.functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        with watch.stage("backward"):
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+        with watch.stage("optimiser"):
+            optimizer.step()
+        with watch.stage("average of the weights"):
+            average.update()
+        with watch.stage("running metrics"):
+            tally.add(logits, labels, loss)
+    return dict(watch.seconds)
+
+
+def document(data_dir: Path, images: int) -> dict[str, float]:
+    watch = Stopwatch()
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
+    pool = DATASETS["fashion-mnist"](data_dir, train=True, transform=transform)
+    loader = iter(DataLoader(Subset(pool, range(images)), batch_size=64, shuffle=True))
+    model = build_network("bn-cnn", ModelShape(1, 28, 28, 10))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001, weight_decay=1e-4)
+    for _ in range(images // 64):
+        with watch.stage("load and transform, image by image"):
+            pixels, labels = next(loader)
+        with watch.stage("forward and loss"):
+            loss = nn.functional.cross_entropy(model(pixels), labels)
+        with watch.stage("backward"):
+            optimizer.zero_grad()
+            loss.backward()
+        with watch.stage("optimiser"):
+            optimizer.step()
+    return dict(watch.seconds)
+
+
+def main() -> None:
+    """Measure both in turns, twice; keep each one's faster round."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=12_800)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("TORCHSTONE_DATA", "data")))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    rounds = [(sprint(options.data_dir, options.images), document(options.data_dir, options.images)) for _ in range(2)]
+    names = ("train sprint", "the document's loop (bn-cnn)")
+    loops = {name: min((r[i] for r in rounds), key=lambda parts: sum(parts.values())) for i, name in enumerate(names)}
+    result = {"images": options.images, "threads": options.threads, "torch": torch.__version__, "loops": loops}
+    OUT.write_text(json.dumps(result, indent=1) + "\n")
+    for name, parts in loops.items():
+        print(name)
+        for stage, seconds in parts.items():
+            print(f"  {stage:<36} {1e6 * seconds / options.images:6.1f} µs an image")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Speed of the stones' exported float32 files as a ratio to `cnn3`, in turns in one run. Weights are random.
+
+Run: python benchmarks/stones.py [--rounds 200]
+
+One thread, tiles of 64 images of 28 x 28, ONNX Runtime on the CPU. Writes benchmarks/results/stones.json.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import nn
+
+from torchstone_export.model import ExportableClassifier
+from torchstone_export.onnx_file import export_onnx
+from torchstone_runtime.input_spec import InputSpec
+from torchstone_train.classifier import build_classifier
+
+NAMES = ("cnn3", "stone-s", "stone-m", "stone-l", "sprint")
+SPEC = InputSpec(color="L", height=28, width=28, mean=(0.5,), std=(0.5,))
+TILE = 64
+CALLS = 4
+OUT = Path(__file__).parent / "results" / "stones.json"
+
+
+def multiply_adds(network: nn.Module) -> int:
+    counts: list[int] = []
+
+    def count(module: nn.Module, _: object, output: torch.Tensor) -> None:
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            counts.append(output[0].numel() * module.weight[0].numel())
+
+    hooks = [module.register_forward_hook(count) for module in network.modules()]
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, *SPEC.shape))
+    for hook in hooks:
+        hook.remove()
+    return sum(counts)
+
+
+def session(name: str) -> tuple[onnxruntime.InferenceSession, int, int]:
+    torch.manual_seed(0)
+    classifier = build_classifier(name, SPEC, 10)
+    for module in classifier.modules():
+        if isinstance(module, nn.BatchNorm2d):  # as after a training: a scale of 0 could be folded away
+            nn.init.normal_(module.weight, 1, 0.1)
+            nn.init.normal_(module.running_mean, 0, 0.1)
+    macs = multiply_adds(classifier.network)
+    size = sum(parameter.numel() for parameter in classifier.parameters())
+    file = export_onnx(ExportableClassifier(classifier, 1.0).eval(), name, tuple("0123456789"), SPEC)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"]), macs, size
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200)
+    rounds = parser.parse_args().rounds
+    images = np.random.default_rng(0).integers(0, 256, (TILE, *SPEC.shape), dtype=np.uint8)
+    sessions = {name: session(name) for name in NAMES}
+    seconds: dict[str, list[float]] = {name: [] for name in NAMES}
+    for turn in range(rounds + 5):
+        for name, (runner, _, _) in sessions.items():
+            started = time.perf_counter()
+            for _ in range(CALLS):
+                runner.run(None, {"images": images})
+            if turn >= 5:
+                seconds[name].append(time.perf_counter() - started)
+    found = []
+    for name, (_, macs, size) in sessions.items():
+        ratios = [base / own for base, own in zip(seconds["cnn3"], seconds[name], strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        best = CALLS * TILE / min(seconds[name])
+        found.append(
+            {
+                "name": name,
+                "macs": macs,
+                "parameters": size,
+                "ratio": middle,
+                "quartiles": [low, high],
+                "fastest_images_per_second": best,
+            }
+        )
+        ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
+        print(f"{name:<8} {macs / 1e6:6.2f} M  {size / 1e3:5.0f} k  {best:8,.0f}/s  {ratio}")
+    document = {"rounds": rounds, "onnxruntime": onnxruntime.__version__, "stones": found}
+    OUT.write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Write docs/training-speed.md from the files of benchmarks/results that sprint, sprint_profile and stones* write.
+
+Run: python benchmarks/training_speed_page.py
+"""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "training-speed.md"
+NOTES = HERE / "training_speed_notes.md"
+
+
+def spread(values: list[float], digits: int = 1) -> str:
+    """Mean, and the range of the values."""
+    mean = statistics.mean(values)
+    return f"{mean:,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
+
+
+def comparison(dataset: str, case: dict[str, Any]) -> list[str]:
+    sprints, documents = case["sprint"], case["documents"]
+    lines = [
+        f"### {dataset}: {case['target']:.1%}",
+        "",
+        f"{case['threads']} thread(s), PyTorch {case['torch']}, mixed precision {sprints[0]['amp']}.",
+        "",
+        "| | seeds | seconds, mean (range) | CPU seconds, mean (range) | test accuracy, mean (range) | at the target |",
+        "|---|---|---|---|---|---|",
+        row(f"`train {case['recipe']}`", sprints, "cpu_seconds_with_report", [run["test"] for run in sprints], case),
+    ]
+    if not documents:
+        return [*lines, "", "The document's loop is not yet measured.", ""]
+    finals = [run["epochs"][-1]["test"] for run in documents]
+    lines.append(row(f"the document's loop (`{case['document']}`)", documents, "cpu_seconds", finals, case))
+    sprint_of = {run["seed"]: run for run in sprints}
+    pairs = [(run, sprint_of[run["seed"]]) for run in documents if run["seed"] in sprint_of]
+    wall = [slow["seconds"] / fast["seconds"] for slow, fast in pairs]
+    busy = [slow["cpu_seconds"] / fast["cpu_seconds_with_report"] for slow, fast in pairs]
+    lines += ["", f"Ratio of the times, seed by seed: {spread(wall)}; of the CPU times: **{spread(busy)}**."]
+    epochs = ", ".join(str(len(run["epochs"])) for run in documents)
+    lines.append(f"Epochs of the document's loop: {epochs}.")
+    if missed := [run["seed"] for run in documents if not run["reached"]]:
+        lines.append(f"It did not reach the target with seed {missed}: that ratio is a lower bound.")
+    return [*lines, ""]
+
+
+def row(name: str, runs: list[dict[str, Any]], cpu: str, tests: list[float], case: dict[str, Any]) -> str:
+    reached = sum(test >= case["target"] for test in tests)
+    times = f"{spread([run['seconds'] for run in runs])} | {spread([run[cpu] for run in runs])}"
+    return f"| {name} | {len(runs)} | {times} | {spread(tests, 4)} | {reached} of {len(runs)} |"
+
+
+def stages(profile: dict[str, Any]) -> list[str]:
+    lines = [
+        "## Where the time goes",
+        "",
+        f"{profile['threads']} thread(s); {profile['images']:,} training images.",
+        "",
+    ]
+    for name, parts in profile["loops"].items():
+        total = sum(parts.values())
+        lines += [f"### {name}", "", "| stage | µs an image | share |", "|---|---|---|"]
+        for stage, seconds in parts.items():
+            lines.append(f"| {stage} | {1e6 * seconds / profile['images']:.1f} | {seconds / total:.0%} |")
+        lines.append("")
+    return lines
+
+
+def stones(found: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "## The stones",
+        "",
+        (
+            "Speed is that of the exported float32 file in ONNX Runtime, one thread, tiles of 64, as a ratio to "
+            "`cnn3` in turns in one run (median, quartiles): `python benchmarks/stones.py`."
+        ),
+        "",
+        "| recipe | multiply-adds | parameters | speed / `cnn3` |",
+        "|---|---|---|---|",
+    ]
+    for stone in found:
+        low, high = stone["quartiles"]
+        lines.append(
+            f"| `{stone['name']}` | {stone['macs'] / 1e6:.2f} M | {stone['parameters'] / 1e3:.0f} k "
+            f"| {stone['ratio']:.2f} ({low:.2f} to {high:.2f}) |"
+        )
+    return [*lines, ""]
+
+
+def trained(runs: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "Trained so far, untuned, and measured once on the test split (`python benchmarks/stones_trained.py`):",
+        "",
+        "| recipe | dataset | seed | epochs | validation accuracy | test accuracy |",
+        "|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        figures = f"{run['validation']:.4f} | {run['test']:.4f}"
+        lines.append(f"| `{run['name']}` | {run['dataset']} | {run['seed']} | {run['epochs']} | {figures} |")
+    return [*lines, ""]
+
+
+def read(name: str) -> Any:  # noqa: ANN401 - JSON
+    file = HERE / "results" / name
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def main() -> None:
+    """Write the page."""
+    lines = [
+        "# Training speed",
+        "",
+        "Written by `python benchmarks/training_speed_page.py` from `benchmarks/results/`.",
+        "",
+    ]
+    lines += [
+        "## Time to an accuracy",
+        "",
+        "Measured by `python benchmarks/sprint.py`; its docstring says what the clocks count.",
+        "",
+    ]
+    for dataset, case in (read("sprint.json") or {}).items():
+        lines += comparison(dataset, case)
+    if profile := read("sprint_profile.json"):
+        lines += stages(profile)
+    if found := read("stones.json"):
+        lines += stones(found["stones"])
+    if runs := read("stones_trained.json"):
+        lines += trained(runs)
+    PAGE.write_text("\n".join(lines) + "\n" + NOTES.read_text())
+
+
+if __name__ == "__main__":
+    main()
