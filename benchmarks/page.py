@@ -223,7 +223,7 @@ def _growth_plot(document: Document) -> None:
         axes.set(title=title.format(document["multiply_adds"][network] / 1e6), xlabel="images a call", ylim=(0, None))
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("images a second")
-    figure.axes[0].legend(frameon=False)
+    _legend_above(figure.axes[0])
     figure.savefig(PLOTS / "growth.svg", metadata={"Date": None})
 
 
@@ -240,16 +240,28 @@ def _roofline(document: Document) -> None:
             axes.annotate(f"peak of {threads}", (1, peaks[variant] * threads / 1e9), va="bottom", fontsize=7)
         axes.set_xscale("log", base=2)
         axes.set(title=variant, xlabel="images a call", ylim=(0, None))
-        axes.legend(frameon=False, fontsize=7)
+        _legend_above(axes)
     figure.axes[0].set_ylabel("G operations a second")
     figure.savefig(PLOTS / "roofline.svg", metadata={"Date": None})
+
+
+def _legend_above(axes: Axes) -> None:
+    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for it above the lines
+    axes.legend(frameon=False, fontsize=7, loc="upper left", handlelength=3, ncols=2)
 
 
 def _draw_rates(axes: Axes, network: str, threads: int, cells: list[Document], multiply_adds: int) -> None:
     rates = [2 * multiply_adds * row["images_per_second"]["value"] / 1e9 for row in cells]
     color = {"cnn3": "#3060a8", "wide": "#2b8a57"}[network]
     style = "--" if threads == 1 else "-"
-    axes.plot([row["batch"] for row in cells], rates, style, marker=".", color=color, label=f"{network}, {threads}")
+    axes.plot(
+        [row["batch"] for row in cells],
+        rates,
+        style,
+        marker=".",
+        color=color,
+        label=f"{network}, {threads} thread{'s' * (threads > 1)}",
+    )
 
 
 def _lines(document: Document, network: str) -> list[tuple[str, int, list[Document]]]:
