@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of everything that reads what comes from outside. Run by hand; needs `pip install atheris`.
+"""Coverage-guided fuzzing of everything that reads what comes from outside; needs atheris.
 
     python tests/fuzz/fuzz_readers.py TARGET -max_total_time=20 [other options of libFuzzer]
 
