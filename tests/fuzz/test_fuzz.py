@@ -25,6 +25,7 @@ def test_nothing_but_our_own_errors_escapes(target: str) -> None:
         str(SCRIPT),
         target,
         "-max_total_time=8",
+        "-seed=1",
         "-timeout=10",
         "-rss_limit_mb=2048",
     ]

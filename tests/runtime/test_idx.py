@@ -162,3 +162,11 @@ def test_any_bytes_give_an_array_or_a_data_error(
         path.write_bytes(gzip.compress(start + content) if packed else start + content)
         with contextlib.suppress(DataError):
             assert read_idx(path, dimensions).ndim == dimensions
+
+
+def test_an_absurd_shape_behind_a_side_of_zero_is_refused(tmp_path: Path) -> None:
+    """It holds no byte, as stated, but NumPy has no array of that shape."""
+    path = tmp_path / "images"
+    path.write_bytes(bytes.fromhex("00000803 ff5d0000 00000000 ffffff00"))
+    with pytest.raises(DataError, match="at most"):
+        read_idx(path, 3)

@@ -65,7 +65,8 @@ def _read_header(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...
 
 def _read_values(file: IO[bytes], path: Path, shape: tuple[int, ...]) -> Uint8Array:
     size = math.prod(shape)
-    if size > _MAX_BYTES:
+    # A side of 0 hides how absurd the others are; NumPy refuses such a shape by the product of the others.
+    if math.prod(side or 1 for side in shape) > _MAX_BYTES:
         raise DataError(f"{path} states the shape {shape}, {size:,} bytes; at most {_MAX_BYTES:,} are read.")
     # In chunks, so that a header that lies costs no more memory than the file really holds.
     values = bytearray()
