@@ -1,35 +1,30 @@
 """`torchstone adopt`. PyTorch is imported only when the command runs."""
 
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 import click
 
+from torchstone_export.bundle_options import DATA_DIR_OPTION, OUT_OPTION, PACKAGES, SIGN_OPTION
 from torchstone_export.model_spec import Dtype, Layout
 from torchstone_export.spec_options import spec_from_options, spec_options
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.data_dir import default_data_dir
 from torchstone_train.openmp import wait_passively
 
-_PACKAGES: Final = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm")
-
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", required=True, help="Labelled data: the proof is made over its validation and test splits.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The bundle directory to write.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
+@OUT_OPTION
+@DATA_DIR_OPTION
 @click.option(
     "--temperature/--no-temperature",
     default=False,
     show_default=True,
     help="Fit a temperature on the validation split: the probabilities are then no longer MODEL's.",
 )
-@click.option(
-    "--sign",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Sign the bundle with this private key (PEM, P-256, P-384 or P-521); needs torchstone[sign].",
-)
+@SIGN_OPTION
 @spec_options
 @click.option("--layout", type=click.Choice(get_args(Layout)), help="Of the file's input [from its shape].")
 @click.option("--dtype", type=click.Choice(get_args(Dtype)), help="Of the file's input [the file's own].")
@@ -48,7 +43,7 @@ def adopt(
     model that it was made from can't be: there is no PyTorch reference, and the certificate says so.
     """
     stated = spec_from_options(spec)
-    require_component("export", *_PACKAGES)
+    require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
     from torchstone_export.adopt import adopt_onnx  # noqa: PLC0415 - loads PyTorch

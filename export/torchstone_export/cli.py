@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from torchstone_export.bundle_options import DATA_DIR_OPTION, OUT_OPTION, PACKAGES, SIGN_OPTION
 from torchstone_export.spec_options import any_given, spec_from_options, spec_options
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.data_dir import default_data_dir
@@ -16,7 +17,6 @@ from torchstone_train.openmp import wait_passively
 if TYPE_CHECKING:
     from torchstone_export.pipeline import Exported, ExportRequest
 
-_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm")
 
 _LOSSY_OPTIONS = (
     *("int8", "fp16", "max_accuracy_drop", "min_speedup", "require_variants", "default_variant", "provider"),
@@ -25,7 +25,7 @@ _LOSSY_OPTIONS = (
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), required=False)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The bundle directory to write.")
+@OUT_OPTION
 @click.option("--torchscript/--no-torchscript", default=True, show_default=True, help="Export TorchScript as well.")
 @click.option(
     "--temperature/--no-temperature",
@@ -33,12 +33,8 @@ _LOSSY_OPTIONS = (
     show_default=True,
     help="Fit a temperature on the validation split, so that the probabilities agree with the accuracy.",
 )
-@click.option(
-    "--sign",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Sign the bundle with this private key (PEM, P-256, P-384 or P-521); needs torchstone[sign].",
-)
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
+@SIGN_OPTION
+@DATA_DIR_OPTION
 @click.option("--dataset", help="Where the run's data lies now, if it was moved.")
 @click.option("--int8", is_flag=True, help="Add an 8-bit variant, if it is accurate enough and faster on this machine.")
 @click.option("--fp16", is_flag=True, help="Add a 16-bit variant (for GPUs), on the same conditions.")
@@ -93,7 +89,7 @@ def export(
     foreign = options
     names = _lossy_names(lossy)
     _require_one_origin(run, dataset, foreign)
-    require_component("export", *_PACKAGES)
+    require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
     from torchstone_export.lossy import LossyLimits  # noqa: PLC0415 - loads PyTorch
@@ -165,7 +161,7 @@ def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
 @click.option("--out", default="quickstart", show_default=True, type=click.Path(path_type=Path), help="Where to write.")
 def quickstart(out: Path) -> int:
     """Show the whole line in under a minute: train on the embedded digits, export, verify, evaluate without PyTorch."""
-    require_component("all", *_PACKAGES, "onnxruntime")
+    require_component("all", *PACKAGES, "onnxruntime")
     wait_passively()
     from torchstone_export.quickstart import run_quickstart  # noqa: PLC0415 - loads PyTorch
 
@@ -192,7 +188,7 @@ def reproduce(recipes: tuple[str, ...], seeds: int, out: Path, results: Path, da
     for recipe in recipes:
         if recipe not in DOCUMENTS:
             raise UsageError(f"No starting document stands behind '{recipe}'.", suggestion(recipe, DOCUMENTS))
-    require_component("all", *_PACKAGES, "onnxruntime")
+    require_component("all", *PACKAGES, "onnxruntime")
     wait_passively()
     from torchstone_export.reproduce import reproduce as run_all  # noqa: PLC0415 - loads PyTorch
     from torchstone_export.results_page import render_results  # noqa: PLC0415
@@ -214,7 +210,7 @@ def recertify(bundle: Path, run: Path, dataset: str | None, data_dir: Path | Non
     Raises:
         CheckFailedError: a file of the bundle does not do what the run's model does.
     """
-    require_component("export", *_PACKAGES)
+    require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
     from torchstone_export.recertify import recertify_bundle  # noqa: PLC0415 - loads PyTorch

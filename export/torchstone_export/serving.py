@@ -1,5 +1,6 @@
 """Model files run as production runs them: all usable processors, tiles of the production size."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,7 @@ import onnxruntime as ort
 
 from torchstone_runtime.cpu import usable_cpus
 from torchstone_runtime.data.split import READ_BATCH, Split
-from torchstone_runtime.engine import CPU_TILE, GPU_TILE, Engine, Float32Array, Outputs
+from torchstone_runtime.engine import GPU_TILE, Engine, Float32Array, Outputs, cpu_tile
 from torchstone_runtime.gpu_engine import bind
 from torchstone_runtime.gpu_options import ON_NVIDIA
 from torchstone_runtime.images import Uint8Array
@@ -27,7 +28,8 @@ def serving(content: bytes, num_classes: int, provider: str = "cpu") -> Iterator
     """
     opened = open_session(content, provider)
     on_cpu = opened.provider == "cpu"
-    tile, workers = (CPU_TILE, usable_cpus()) if on_cpu else (GPU_TILE, 1)
+    image = opened.session.get_inputs()[0].shape[1:]
+    tile, workers = (cpu_tile(math.prod(image)), usable_cpus()) if on_cpu else (GPU_TILE, 1)
     session = bind(opened) if opened.provider in ON_NVIDIA else opened.session
     engine = Engine(session, num_classes=num_classes, workers=workers, tile=tile)
     try:

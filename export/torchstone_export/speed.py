@@ -1,6 +1,5 @@
 """How much faster a file runs than another, as production runs them, on this machine at this hour."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from torchstone_runtime.engine import Engine
 from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.measurement import quantile
 
 ROUNDS: Final = 31
 _SECONDS_A_RUN: Final = 0.05
@@ -105,21 +105,15 @@ def _time_rounds(engines: Sequence[Engine], images: Uint8Array, rounds: int) -> 
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return a 95% confidence interval of the median: the k-th smallest and the k-th largest value.
-
-    k is the largest number for which a binomial (N, 1/2) variable lies below k with a probability of at most 2.5%
-    (W. R. Thompson, Annals of Mathematical Statistics 7, 1936).
+    """Return a 95% confidence interval of the median, see `measurement.quantile`.
 
     Raises:
         ValueError: fewer than 6 values, of which no interval has 95%.
     """
-    count, k, tail = len(values), 0, 0.0
-    while (tail := tail + math.comb(count, k) / 2**count) <= 0.025:  # noqa: PLR2004 - each side's share of 5%
-        k += 1
-    if k == 0:
-        raise ValueError(f"{count} values are too few for a 95% interval of their median")
-    ordered = sorted(values)
-    return ordered[k - 1], ordered[-k]
+    found = quantile(values, 0.5)
+    if found.low is None or found.high is None:
+        raise ValueError(f"{len(values)} values are too few for a 95% interval of their median")
+    return found.low, found.high
 
 
 def _fitting(engine: Engine, images: Uint8Array) -> Uint8Array:

@@ -21,15 +21,22 @@ def cpu_features(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
     """
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         return frozenset({"asimddp", "i8mm"})
+    fields = cpuinfo_fields(cpuinfo)
+    return frozenset((fields.get("flags") or fields.get("Features") or "").split())
+
+
+def processor_name(cpuinfo: Path = _CPUINFO) -> str:
+    """Return the processor's name, or its architecture where the system doesn't tell."""
+    return cpuinfo_fields(cpuinfo).get("model name") or platform.processor() or platform.machine()
+
+
+def cpuinfo_fields(cpuinfo: Path) -> dict[str, str]:
+    """Return the fields of the first processor; none where the file can't be read."""
     try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+        first, _, _ = cpuinfo.read_text(encoding="utf-8", errors="replace").partition("\n\n")
     except OSError:
-        return frozenset()
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() in ("flags", "Features"):
-            return frozenset(value.split())
-    return frozenset()
+        return {}
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
 
 
 def missing_features(required: Iterable[str], present: frozenset[str]) -> str:

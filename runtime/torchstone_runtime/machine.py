@@ -2,7 +2,6 @@
 
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import onnxruntime as ort
 
 from torchstone_runtime import __version__
 from torchstone_runtime.cpu import usable_cpus
+from torchstone_runtime.cpu_features import processor_name
 
 
 def describe_machine() -> dict[str, Any]:
@@ -26,13 +26,3 @@ def describe_machine() -> dict[str, Any]:
             "numpy": np.__version__,
         },
     }
-
-
-def processor_name() -> str:
-    """Return the processor's name, or its architecture where the system doesn't tell."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

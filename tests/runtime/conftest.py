@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.data.digits import load_digits
 from torchstone_runtime.data.split import Split
+from torchstone_runtime.engine import Float32Array
+from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.providers import open_session
 
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 
@@ -39,6 +43,24 @@ def classifier(digits_bundle: Path) -> Iterator[Classifier]:
     """The digits bundle, loaded for two threads."""
     with Classifier.load(digits_bundle, provider="cpu", threads=2) as loaded:
         yield loaded
+
+
+@pytest.fixture(scope="session")
+def session(digits_bundle: Path) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    """A real session of the digits model."""
+    return open_session((digits_bundle / "model.onnx").read_bytes(), "cpu").session
+
+
+@pytest.fixture(scope="session")
+def images(digits: Split) -> Uint8Array:
+    """48 real digits."""
+    return digits.store.read(np.arange(48))
+
+
+@pytest.fixture(scope="session")
+def one_by_one(session: Any, images: Uint8Array) -> Float32Array:  # noqa: ANN401 - see session
+    """The logits of each image in a call of its own."""
+    return np.concatenate([session.run(["logits"], {"images": images[i : i + 1]})[0] for i in range(len(images))])
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,31 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchstone_runtime.data.split import Split
 from torchstone_runtime.engine import Engine, Float32Array, cpu_tile
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.providers import open_session
 
 COUNT = 48
-
-
-@pytest.fixture(scope="module")
-def session(digits_bundle: Path) -> Any:  # noqa: ANN401 - onnxruntime ships no types
-    """A real session of the digits model."""
-    return open_session((digits_bundle / "model.onnx").read_bytes(), "cpu").session
-
-
-@pytest.fixture(scope="module")
-def images(digits: Split) -> Uint8Array:
-    """Some real digits."""
-    return digits.store.read(np.arange(COUNT))
-
-
-@pytest.fixture(scope="module")
-def one_by_one(session: Any, images: Uint8Array) -> Float32Array:  # noqa: ANN401 - see session
-    """The logits of each image in a call of its own, made without the engine."""
-    return np.concatenate([session.run(["logits"], {"images": images[i : i + 1]})[0] for i in range(COUNT)])
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from torchstone_runtime import classifier as classifier_module
 from torchstone_runtime import providers
 from torchstone_runtime.classifier import Classifier
-from torchstone_runtime.data.split import Split
 from torchstone_runtime.engine import INPUT, OUTPUTS, Engine, Float32Array
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.gpu_engine import BUCKETS, BoundSession, buckets_for, pieces
@@ -58,24 +57,6 @@ def test_large_pictures_have_smaller_batches() -> None:
     assert buckets_for(28 * 28) == BUCKETS
     assert buckets_for(3 * 224 * 224) == (1, 4, 16, 64)
     assert buckets_for(1 << 30) == (1,)
-
-
-@pytest.fixture(scope="module")
-def session(digits_bundle: Path) -> Any:  # noqa: ANN401 - onnxruntime ships no types
-    """A real session of the digits model."""
-    return open_session((digits_bundle / "model.onnx").read_bytes(), "cpu").session
-
-
-@pytest.fixture(scope="module")
-def images(digits: Split) -> Uint8Array:
-    """Some real digits."""
-    return digits.store.read(np.arange(COUNT))
-
-
-@pytest.fixture(scope="module")
-def one_by_one(session: Any, images: Uint8Array) -> Float32Array:  # noqa: ANN401 - see session
-    """The logits of each image in a call of its own, without anything bound."""
-    return np.concatenate([session.run(["logits"], {"images": images[i : i + 1]})[0] for i in range(COUNT)])
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "graphs"])

@@ -9,7 +9,7 @@ import click
 
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.find_split import find_split
-from torchstone_runtime.cli.output import echo_result
+from torchstone_runtime.cli.output import echo_result, is_stdout, require_writable
 from torchstone_runtime.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def compare(a: Path, b: Path, max_drop: float | None, **options: Any) -> None:  
     """
     require_component("cpu", "onnxruntime")
     wanted = _Wanted(**options)
-    wanted.require_writable()
+    require_writable((wanted.csv_file, wanted.report, wanted.json_target))
     found, split = _compare(a, b, wanted)
     _write(found, split, wanted)
     low = found.paired.interval_95[0]
@@ -88,16 +88,11 @@ class _Wanted:
 
     @property
     def to_stdout(self) -> bool:
-        return self.json_file is not None and str(self.json_file) == "-"
+        return is_stdout(self.json_file)
 
-    def require_writable(self) -> None:
-        from torchstone_runtime.files import require_writable_parent  # noqa: PLC0415 - --help must not load NumPy
-
-        targets = [path for path in (self.csv_file, self.report, self.json_file) if path and str(path) != "-"]
-        if len(set(targets)) != len(targets):
-            raise UsageError("Two outputs have the same file name.", "Give each its own.")
-        for path in targets:
-            require_writable_parent(path)
+    @property
+    def json_target(self) -> Path | None:
+        return None if self.to_stdout else self.json_file
 
 
 def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | None]":
@@ -191,7 +186,7 @@ def _write(found: "Comparison", split: "Split | None", wanted: _Wanted) -> None:
     contents: list[tuple[Path | None, Callable[[], str]]] = [
         (wanted.csv_file, lambda: comparison.differing_csv(found)),
         (wanted.report, lambda: comparison.render_html(found, split)),
-        (None if wanted.to_stdout else wanted.json_file, lambda: as_json + "\n"),
+        (wanted.json_target, lambda: as_json + "\n"),
     ]
     for path, content in contents:
         if path is not None:

@@ -18,8 +18,7 @@ from torchstone_runtime.cli.options import (
     VARIANT_OPTION,
     load_arguments,
 )
-from torchstone_runtime.cli.output import echo_result
-from torchstone_runtime.errors import UsageError
+from torchstone_runtime.cli.output import echo_result, is_stdout, require_writable
 
 if TYPE_CHECKING:
     from torchstone_runtime.classifier import Classifier
@@ -87,7 +86,7 @@ class _Wanted:
 
     @property
     def to_stdout(self) -> bool:
-        return self.json_file is not None and str(self.json_file) == "-"
+        return is_stdout(self.json_file)
 
     def loading(self) -> dict[str, Any]:
         """Return the arguments of `Classifier.load`."""
@@ -103,16 +102,6 @@ class _Wanted:
             "json": None if self.to_stdout else self.json_file,
         }
 
-    def require_writable(self) -> None:
-        """Raise, before anything is measured, where an output can't be written or would replace another."""
-        from torchstone_runtime.files import require_writable_parent  # noqa: PLC0415 - --help must not load NumPy
-
-        targets = [path for path in (*self.reports().values(), self.predictions) if path is not None]
-        if len(set(targets)) != len(targets):
-            raise UsageError("Two outputs have the same file name.", "Give each its own.")
-        for path in targets:
-            require_writable_parent(path)
-
 
 def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Wanted) -> "EvaluationDocument":
     from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
@@ -122,7 +111,7 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
         gates = bounds.gates(classifier.class_names)
         split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split)
         grouping = Grouping.read(wanted.slices, split) if wanted.slices else None
-        wanted.require_writable()
+        require_writable((*wanted.reports().values(), wanted.predictions))
         evaluation = _run(classifier, split, wanted.predictions)
     document = _document(classifier, str(bundle), dataset, reason, evaluation)
     if grouping:

@@ -7,6 +7,7 @@ from torchstone_runtime.data_dir import default_data_dir
 
 if TYPE_CHECKING:
     from torchstone_runtime.classifier import Classifier
+    from torchstone_runtime.data.catalog import Dataset
     from torchstone_runtime.data.split import Split
 
 
@@ -23,12 +24,22 @@ def find_split(classifier: "Classifier", dataset: str, data_dir: Path | None, wa
         UsageError: no such dataset or part.
         DataError: the data is missing or damaged, or its classes are not the model's.
     """
-    from torchstone_runtime.data.catalog import Dataset, DatasetRef  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.evaluation import align_classes, choose_split  # noqa: PLC0415
+    from torchstone_runtime.evaluation import align_classes, choose_split  # noqa: PLC0415 - see open_dataset
 
-    ref = DatasetRef.parse(dataset)
-    names = classifier.class_names if ref.kind == "folder" else None
-    source = Dataset(ref, data_dir or default_data_dir(), classifier.input_spec, names)
+    source = open_dataset(classifier, dataset, data_dir)
     provenance = classifier.bundle.manifest.provenance if classifier.bundle else {}
     chosen, reason = choose_split(source, wanted, provenance)
     return align_classes(chosen, classifier.class_names), reason
+
+
+def open_dataset(classifier: "Classifier", dataset: str, data_dir: Path | None) -> "Dataset":
+    """Return a dataset as a model takes it: pictures of its size and colour, and a folder's classes in its order.
+
+    Raises:
+        UsageError: no such dataset.
+    """
+    from torchstone_runtime.data.catalog import Dataset, DatasetRef  # noqa: PLC0415 - --help must not load NumPy
+
+    ref = DatasetRef.parse(dataset)
+    names = classifier.class_names if ref.kind == "folder" else None
+    return Dataset(ref, data_dir or default_data_dir(), classifier.input_spec, names)

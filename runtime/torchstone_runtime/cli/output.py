@@ -1,9 +1,13 @@
-"""Results on stdout."""
+"""Results on stdout and in files."""
 
 import os
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 import click
+
+from torchstone_runtime.errors import UsageError
 
 
 def echo_result(text: str) -> None:
@@ -16,3 +20,27 @@ def echo_result(text: str) -> None:
     except BrokenPipeError:
         # Python flushes stdout once more at exit and would complain; now that goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def is_stdout(path: Path | None) -> bool:
+    """Tell whether `-` was given in the place of a file."""
+    return path is not None and str(path) == "-"
+
+
+def require_writable(outputs: Iterable[Path | None]) -> None:
+    """Raise, before anything is measured, where an output can't be written or would replace another.
+
+    Args:
+        outputs: files that were asked for; None for one that was not.
+
+    Raises:
+        UsageError: two have the same name.
+        OutputError: one can't be written.
+    """
+    from torchstone_runtime.files import require_writable_parent  # noqa: PLC0415 - --help must not load it
+
+    targets = [path for path in outputs if path is not None]
+    if len(set(targets)) != len(targets):
+        raise UsageError("Two outputs have the same file name.", "Give each its own.")
+    for path in targets:
+        require_writable_parent(path)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from torchstone_runtime.cli.components import require_component
+from torchstone_runtime.cli.find_split import open_dataset
 from torchstone_runtime.cli.options import PROVIDER_OPTION, PUBLIC_KEY_OPTION, TF32_OPTION
-from torchstone_runtime.data_dir import default_data_dir
 from torchstone_runtime.errors import BundleError, MissingComponentError, UsageError
 
 if TYPE_CHECKING:
@@ -135,19 +135,12 @@ def _needed(contents: dict[str, bytes], purpose: str) -> bytes:
 def _recheck(
     opened: "Bundle", classifier: "Classifier", certificate: bytes, dataset: str, data_dir: Path | None
 ) -> None:
-    from torchstone_runtime.data.catalog import Dataset, DatasetRef  # noqa: PLC0415 - see verify
-    from torchstone_runtime.evaluation import certified_test_split  # noqa: PLC0415
+    from torchstone_runtime.evaluation import certified_test_split  # noqa: PLC0415 - see verify
     from torchstone_runtime.recheck import read_certified_test, recheck_test  # noqa: PLC0415
 
     variant, class_names = classifier.plan.variant, classifier.class_names
     certified = read_certified_test(certificate, variant, class_names)
-    ref = DatasetRef.parse(dataset)
-    source = Dataset(
-        ref,
-        data_dir or default_data_dir(),
-        classifier.input_spec,
-        class_names if ref.kind == "folder" else None,
-    )
+    source = open_dataset(classifier, dataset, data_dir)
     split = certified_test_split(source, opened.manifest.provenance)
     for line in _describe(recheck_test(classifier, split, certified)):
         click.echo(f"{variant:<12} {line}")

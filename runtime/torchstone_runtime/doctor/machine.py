@@ -9,6 +9,7 @@ from typing import Final
 
 from torchstone_runtime.cgroup import cpu_quota, memory_limit
 from torchstone_runtime.cpu import affinity, usable_cpus
+from torchstone_runtime.cpu_features import cpuinfo_fields
 from torchstone_runtime.doctor.finding import Finding
 
 _FEATURES: Final[dict[str, tuple[str, ...]]] = {
@@ -30,11 +31,9 @@ _KIB: Final = 1 << 10
 
 def check_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
     """Report the processor and which of its instructions matter here."""
-    try:
-        lines = cpuinfo.read_text(errors="replace").splitlines()
-    except OSError:
+    fields = cpuinfo_fields(cpuinfo)
+    if not fields:
         return Finding("cpu", "ok", f"{platform.machine()}; its features are not known on this system")
-    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
     arm = "Features" in fields
     names = [name for name in _FEATURES if (name in _ARM if arm else name not in _ARM or name == "bf16")]
