@@ -16,7 +16,7 @@ from torchstone_train.architectures import ModelShape, build_network
 from torchstone_train.ema import WeightAverage
 from torchstone_train.loop import seed_epoch
 from torchstone_train.optimization import make_optimizer
-from torchstone_train.recipe import Recipe
+from torchstone_train.recipe import OptimizerName, Recipe
 from torchstone_train.recipes import CNN3, RECIPES
 from torchstone_train.run_dir import RunDirectory
 from torchstone_train.stopping import StopReason
@@ -31,6 +31,7 @@ ALL_LEVERS: dict[str, Any] = {
     "weight_decay": 1e-3,
     "decay_biases": False,
     "ema": 0.9,
+    "fused": True,
     "schedule": "one-cycle",
     "label_smoothing": 0.1,
     "augment": "flip-shift-erase",
@@ -75,7 +76,17 @@ def test_seed_recipes_have_every_lever_off() -> None:
     plain = Recipe(name="", summary="", architecture="")
     for name in ("sgd-cnn", "mlp", "cnn3", "mnist-cnn", "bn-cnn"):
         recipe = RECIPES[name]
-        for lever in ("nesterov", "decay_biases", "ema", "augment", "flips", "schedule", "amp", "target_accuracy"):
+        for lever in (
+            "nesterov",
+            "decay_biases",
+            "ema",
+            "fused",
+            "augment",
+            "flips",
+            "schedule",
+            "amp",
+            "target_accuracy",
+        ):
             assert getattr(recipe, lever) == getattr(plain, lever), (name, lever)
 
 
@@ -139,7 +150,7 @@ main(sys.argv[1:])
 """
     valued = {name: value for name, value in ALL_LEVERS.items() if not isinstance(value, bool)}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in valued.items()]
-    options += ["--nesterov", "--no-decay-biases", "--epochs", "3", "--dataset", f"npz:{tiny_npz}"]
+    options += ["--nesterov", "--no-decay-biases", "--fused", "--epochs", "3", "--dataset", f"npz:{tiny_npz}"]
     for out, when in (("whole", "live"), ("parts", "die"), ("parts", "go-on")):
         command = [sys.executable, "-c", script, when if when == "die" else "live", "train", "bn-cnn"]
         command += [*options, "--out", str(tmp_path / out), *(["--resume"] if when == "go-on" else [])]
@@ -206,6 +217,25 @@ def test_nesterov_momentum_is_applied() -> None:
     optimizer.step()
 
     assert model.weight.item() == pytest.approx(-0.19)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_a_fused_optimiser_takes_the_same_step(optimizer: OptimizerName) -> None:
+    """It is PyTorch's one kernel, and ends where separate updates end but for the last bits."""
+    ends = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        model = nn.Linear(8, 4)
+        recipe = Recipe(name="", summary="", architecture="", optimizer=optimizer, weight_decay=0.1, fused=fused)
+        stepped = make_optimizer(recipe, model)
+        assert bool(stepped.param_groups[0]["fused"]) is fused
+        for _ in range(3):
+            stepped.zero_grad()
+            model(torch.ones(2, 8)).square().sum().backward()
+            stepped.step()
+        ends.append(model.weight.detach())
+
+    assert torch.allclose(*ends, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("architecture", ["sprint", "stone-s", "stone-m", "stone-l"])

@@ -47,6 +47,7 @@ class _ImageSize(click.ParamType[tuple[int, int]]):
 @click.option("--momentum", type=float, help="Of sgd [the recipe's].")
 @click.option("--nesterov/--no-nesterov", default=None, help="Nesterov's momentum [the recipe's].")
 @click.option("--ema", type=float, help="Decay of the moving average of the weights; 0: none [the recipe's].")
+@click.option("--fused/--no-fused", default=None, help="All weights updated in one kernel [the recipe's].")
 @click.option("--label-smoothing", type=float, help="[the recipe's]")
 @click.option("--schedule", type=click.Choice(["constant", "cosine", "one-cycle"]), help="Of the rate [the recipe's].")
 @click.option(

@@ -30,11 +30,11 @@ class WeightAverage:
         """Take in the weights after a step."""
         self._steps += 1
         weight = 1 - min(self._decay, self._steps / (self._steps + 9))
-        for name, tensor in self._network.state_dict().items():
-            if tensor.is_floating_point():
-                self._average[name].lerp_(tensor, weight)
-            else:
-                self._average[name].copy_(tensor)
+        state = self._network.state_dict()
+        moving = [name for name, tensor in state.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_([self._average[name] for name in moving], [state[name] for name in moving], weight)
+        for name in state.keys() - set(moving):
+            self._average[name].copy_(state[name])
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

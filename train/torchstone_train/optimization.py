@@ -80,6 +80,7 @@ class Optimization:
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """Return the recipe's optimiser over all parameters of a model."""
     parameters = _parameter_groups(recipe, model)
+    fused = True if recipe.fused else None  # None leaves the choice to PyTorch
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             parameters,
@@ -87,9 +88,10 @@ def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
             nesterov=recipe.nesterov,
+            fused=fused,
         )
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
+    return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=fused)
 
 
 def _parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:

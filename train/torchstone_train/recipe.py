@@ -41,6 +41,8 @@ class Recipe:
         decay_biases: whether it also draws biases, and scale and shift of normalisation, towards 0.
         ema: decay of the moving average of the weights that is validated, kept and exported (`ema.WeightAverage`);
             0: the weights themselves.
+        fused: whether the optimiser updates all weights in one kernel, where PyTorch has one for the device; the last
+            bits of the weights differ from those of separate updates.
         label_smoothing: share of the target spread evenly over all classes, 0 to 1.
         augment: `none`, or `flip`, `shift` (by up to 2 pixels) and `erase` (a rectangle of noise) in the combinations
             of `AugmentName`, at random for each image and epoch.
@@ -68,6 +70,7 @@ class Recipe:
     weight_decay: float = 0.0
     decay_biases: bool = True
     ema: float = 0.0
+    fused: bool = False
     label_smoothing: float = 0.0
     augment: AugmentName = "none"
     flips: FlipName = "random"
