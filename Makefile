@@ -9,7 +9,7 @@ RUNTIME := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || ech
 TWO_AT_ONCE := --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-fast check format bench clean
+.PHONY: help install quickstart test test-fast check format bench example clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,12 @@ format: install ## format the code and mend what the linter can
 bench: install ## measure speed and memory against PyTorch and OpenVINO, and write docs/benchmarks.md
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python benchmarks/run_all.py
+
+EXAMPLE := runtime/torchstone_runtime/builtin/fashion
+example: install ## replace the built-in bundle by that of a training: make example RUN=runs/stone-m
+	@test -n "$(RUN)" || { echo 'Name the run: make example RUN=runs/stone-m' >&2; exit 2; }
+	$(BIN)/torchstone export $(RUN) --out $(EXAMPLE) --no-torchscript --int8 --default-variant int8
+	$(BIN)/python -m pytest -q tests/runtime/test_builtin.py
 
 clean: ## remove .venv and what tools and the quickstart left
 	rm -rf $(VENV) .benchmarks quickstart dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,7 +10,9 @@ from PIL import Image
 from readme import BLOCK, README, ROOT, run_session
 from support import write_image_tree
 from torchstone_runtime import __version__
+from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.data.digits import load_digits
+from torchstone_runtime.golden import GoldenSamples
 
 
 def test_every_code_block_is_run_or_says_why_not() -> None:
@@ -33,6 +35,16 @@ def test_the_quickstart_session_works_as_shown(tmp_path: Path) -> None:
     run_session("quickstart", tmp_path)
 
     assert (tmp_path / "quickstart" / "report.html").stat().st_size > 0
+
+
+def test_the_built_in_model_works_as_shown(tmp_path: Path) -> None:
+    """The golden images are written and classified; a photo on white is warned of, and right when inverted."""
+    golden = GoldenSamples.from_bytes(Bundle.open("fashion").read_file("golden")).images
+    boot = Image.fromarray(255 - golden[0, 0])
+    boot.resize((600, 600), Image.Resampling.BICUBIC).convert("RGB").save(tmp_path / "photo-on-white.jpg")
+    run_session("builtin", tmp_path)
+
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == len(golden)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from torchstone_export.lossy import LossyVariant
 from torchstone_export.model import TrainedModel
 from torchstone_export.model_card import render_model_card
 from torchstone_export.reference import Reference
+from torchstone_runtime.edges import KnownEdges
 from torchstone_runtime.manifest import MANIFEST_FILE, FileEntry, Manifest
 
 FILE_NAMES: Final = {
@@ -65,10 +66,11 @@ def write_descriptions(
     files = {name: FILE_NAMES[name] for name in variants}
     golden = choose_golden(model.module, reference.splits["test"], tolerance)
     own_golden = {name: item.golden for name, item in accepted.items() if item.golden is not None}
+    card = render_model_card(model, metrics, summary, files, calibration, KnownEdges.of(golden.images))
     others = {
         "golden": ("golden.npz", golden.to_bytes(own_golden)),
         "certificate": ("certificate.json", _json_bytes(certificate)),
-        "model_card": ("README.md", render_model_card(model, metrics, summary, files, calibration).encode()),
+        "model_card": ("README.md", card.encode()),
     }
     for file, content in others.values():
         (folder / file).write_bytes(content)

@@ -5,6 +5,7 @@ from typing import Any
 
 from torchstone_export.calibration import Calibration
 from torchstone_export.model import TrainedModel
+from torchstone_runtime.edges import KnownEdges
 from torchstone_runtime.provenance import describe_origin
 
 
@@ -14,6 +15,7 @@ def render_model_card(
     summary: list[str],
     variants: dict[str, str],
     calibration: Calibration | None = None,
+    edges: KnownEdges | None = None,
 ) -> str:
     """Return the card.
 
@@ -23,6 +25,7 @@ def render_model_card(
         summary: of the certificate, a line a variant.
         variants: file name by variant.
         calibration: of the probabilities, where it was measured.
+        edges: of the golden images.
     """
     test = metrics["test"]
     low, high = test["accuracy_interval_95"]
@@ -34,7 +37,7 @@ def render_model_card(
     files = "\n".join(f"- `{file}`: variant `{name}`" for name, file in variants.items())
     evidence = "\n".join(f"- {line}" for line in summary)
     origin = describe_origin(model.provenance)
-    return f"""{_front_matter(model, test)}
+    return f"""{_front_matter(model, test, torchscript="torchscript" in variants)}
 # {model.name}, {"measured" if origin else "trained"} on {model.dataset_kind}
 
 An image classifier with {len(model.class_names)} classes: {", ".join(model.class_names)}.
@@ -51,6 +54,11 @@ predictions = classifier.predict(["picture.png"])
 print(predictions.labels, predictions.confidences)
 ```
 
+## Pictures
+
+A picture is converted to {spec.color} and stretched to {spec.height} x {spec.width} ({spec.resample}), whatever its \
+size and shape.
+{_edges_section(edges)}
 ## Results
 
 Accuracy on the test split ({test["samples"]:,} images): **{test["accuracy"]:.4f}**
@@ -78,6 +86,17 @@ also pictures of something else.
 """
 
 
+def _edges_section(edges: KnownEdges | None) -> str:
+    if edges is None or edges.tone is None:
+        return ""
+    other = "white" if edges.tone == "dark" else "black"
+    return f"""The golden images, taken from the test split, have {edges.tone} edges (mean level {edges.low:.0f} to \
+{edges.high:.0f} of 255).
+A photo of something on {other} is not what the model was measured on: invert it first (`torchstone predict --invert`).
+Nothing inverts it unasked.
+"""
+
+
 def _calibration_section(calibration: Calibration) -> str:
     rows = "\n".join(
         f"| {split} | {when} | {figures.expected_calibration_error:.4f} "
@@ -97,7 +116,7 @@ The probabilities are the softmax of the logits divided by the temperature {cali
 """
 
 
-def _front_matter(model: TrainedModel, test: dict[str, Any]) -> str:
+def _front_matter(model: TrainedModel, test: dict[str, Any], *, torchscript: bool) -> str:
     def quoted(text: str) -> str:
         return json.dumps(text, ensure_ascii=False)  # a JSON string is a YAML string
 
@@ -107,8 +126,7 @@ library_name: torchstone
 pipeline_tag: image-classification
 tags:
 - image-classification
-- onnx
-- torchscript
+- onnx{f"{chr(10)}- torchscript" if torchscript else ""}
 model-index:
 - name: {quoted(name)}
   results:

@@ -4,12 +4,14 @@ The images are the bundle's golden samples, repeated: real ones, since a network
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -175,7 +177,7 @@ def run_benchmark(request: Request, progress: Callable[[str], None]) -> Benchmar
         classifiers = [
             loaded.enter_context(
                 Classifier.load(
-                    request.bundle,
+                    Path(request.bundle),
                     variant=request.variant,
                     provider=request.provider,
                     threads=threads,
@@ -198,7 +200,7 @@ def measure_startup(request: Request, variant: str) -> Startup:
     """Measure import, session and first run in processes of their own, after one that warms the file cache."""
     argument = json.dumps(
         {
-            "bundle": request.bundle,
+            "bundle": os.path.abspath(request.bundle),  # noqa: PTH100 - a link stays a link
             "variant": variant,
             "provider": request.provider,
             "threads": request.threads[-1],

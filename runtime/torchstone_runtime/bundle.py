@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from torchstone_runtime.builtin import builtin_names, locate_bundle
 from torchstone_runtime.errors import BundleError, UsageError, suggestion
 from torchstone_runtime.manifest import MANIFEST_FILE, FileEntry, Manifest, parse_manifest
 
@@ -31,15 +32,18 @@ class Bundle:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Bundle":
-        """Read the manifest of the bundle at `path`.
+        """Read the manifest of the bundle at `path`, a directory or the name of a built-in bundle (`locate_bundle`).
 
         Raises:
             BundleError: no such directory, no manifest, or a manifest that is not valid.
         """
-        folder = Path(path)
+        folder = locate_bundle(path)
         if not folder.is_dir():
             what = "is not a directory" if folder.exists() else "does not exist"
-            raise BundleError(f"There is no bundle at {folder}: it {what}.", "Give a directory that export wrote.")
+            raise BundleError(
+                f"There is no bundle at {folder}: it {what}.",
+                f"Give a directory that export wrote, or the name of a built-in bundle: {', '.join(builtin_names())}.",
+            )
         content = read_regular(folder / MANIFEST_FILE, _MAX_MANIFEST_BYTES)
         return cls(folder, parse_manifest(content), hashlib.sha256(content).hexdigest())
 

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from torchstone_runtime.array_input import as_batch
+from torchstone_runtime.builtin import locate_bundle
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.cpu import usable_cpus
 from torchstone_runtime.cpu_features import cpu_features, missing_features
@@ -85,7 +86,7 @@ class Classifier:
         session that will serve. A lone file carries neither hashes nor golden samples.
 
         Args:
-            path: the bundle's directory or the `.onnx` file.
+            path: the bundle's directory, the `.onnx` file, or the name of a built-in bundle (`fashion`).
             variant: which model of the bundle; its default one if None.
             provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
             threads: calls that run at once; the processors this process may use if None.
@@ -109,11 +110,12 @@ class Classifier:
         """
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, not {threads}.")
-        _check_switches(Path(path), check_hashes=check_hashes, public_key=public_key)
+        path = locate_bundle(path)
+        _check_switches(path, check_hashes=check_hashes, public_key=public_key)
         here = cpu_features() if features is None else features
         gpu = GpuChoices(tf32=tf32, cuda_graphs=cuda_graphs)
-        if Path(path).is_file():
-            classifier, sha256 = cls._load_lone_file(Path(path), variant, provider, threads, here, gpu)
+        if path.is_file():
+            classifier, sha256 = cls._load_lone_file(path, variant, provider, threads, here, gpu)
         else:
             bundle = Bundle.open(path)
             if public_key is not None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from torchstone_runtime.classifier import DECODE_BATCH, Classifier
 from torchstone_runtime.cpu import usable_cpus
+from torchstone_runtime.edges import edge_levels
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images import Uint8Array, decode_image, encode_thumbnail
 from torchstone_runtime.sources import Picture
@@ -22,11 +23,13 @@ class Answer:
         name: of the picture.
         top: its most probable classes with their probabilities, best first.
         thumbnail: the picture made small, as an image file; None where none was asked for.
+        edge_level: of the pixels that the model was given, see `edge_levels`.
     """
 
     name: str
     top: list[tuple[str, float]]
     thumbnail: bytes | None = None
+    edge_level: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ Batch = list[tuple[Picture, "Future[Decoded]"]]
 
 
 def classify(
-    classifier: Classifier, pictures: Iterable[Picture], *, top: int, thumbnail_side: int = 0
+    classifier: Classifier, pictures: Iterable[Picture], *, top: int, thumbnail_side: int = 0, invert: bool = False
 ) -> Generator[Answer | Failure, None, None]:
     """Classify pictures in their order, `DECODE_BATCH` at a time, the next batch being decoded meanwhile.
 
@@ -51,12 +54,14 @@ def classify(
         pictures: any number; at most two batches are held.
         top: classes an answer.
         thumbnail_side: longest side of the thumbnails, in pixels; 0 for none.
+        invert: whether the model is given the pictures inverted, bright where they are dark.
     """
     remaining = iter(pictures)
 
     def decode(picture: Picture) -> Decoded:
         try:
             pixels = decode_image(picture.source, classifier.input_spec)
+            pixels = np.invert(pixels) if invert else pixels
             return pixels, encode_thumbnail(picture.source, thumbnail_side) if thumbnail_side else None
         except ImageError as error:
             return error
@@ -80,5 +85,9 @@ def _answers(classifier: Classifier, batch: Batch, top: int) -> Iterator[Answer 
     pixels = [item[0] for _, item in decoded if not isinstance(item, ImageError)]
     stacked = np.stack(pixels) if pixels else np.empty((0, *classifier.input_spec.shape), np.uint8)
     rankings = iter(classifier.predict(stacked).top(top))
+    levels = iter(edge_levels(stacked).tolist())
     for name, item in decoded:
-        yield Failure(name, item) if isinstance(item, ImageError) else Answer(name, next(rankings), item[1])
+        if isinstance(item, ImageError):
+            yield Failure(name, item)
+        else:
+            yield Answer(name, next(rankings), item[1], next(levels))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from torchstone_runtime.builtin import locate_bundle
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -36,6 +38,24 @@ def test_help_lists_every_target_that_is_meant_for_people() -> None:
     assert phony is not None
 
     assert set(re.findall(r"make ([a-z-]+)", make("help"))) == set(phony[1].split())
+
+
+def test_the_example_is_exported_as_it_is_shipped() -> None:
+    """To where the name `fashion` leads; int8 where it is accepted, and nothing that the runtime doesn't run."""
+    commands = make("-n", "example", "RUN=runs/stone-m")
+
+    assert f"export runs/stone-m --out {locate_bundle('fashion').relative_to(ROOT)} " in commands
+    assert "--no-torchscript --int8 --default-variant int8" in commands
+
+
+def test_an_example_without_a_run_is_refused(tmp_path: Path) -> None:
+    """Before anything is exported."""
+    (tmp_path / ".installed").touch()
+    command = ["make", "example", f"STAMP={tmp_path}/.installed", "RUN="]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+    assert result.returncode == 2
+    assert "make example RUN=runs/stone-m" in result.stderr
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:

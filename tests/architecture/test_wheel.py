@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from support import RUNTIME_HEAVY, run_torchstone
+from torchstone_runtime.builtin import locate_bundle
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"torchstone_runtime", "torchstone_train", "torchstone_export"}
@@ -68,6 +70,23 @@ def test_the_base_requirements_are_those_of_the_runtime(wheel: Path) -> None:
     assert sorted(line.split()[1].partition(">")[0] for line in required) == ["click", "numpy", "pillow"]
 
 
+def test_wheel_and_sdist_hold_the_built_in_bundle_byte_for_byte(wheel: Path, tmp_path: Path) -> None:
+    """All of its files; the model card and the manifest, which are no code, included."""
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    folder = locate_bundle("fashion")
+    expected = {path.name: path.read_bytes() for path in folder.iterdir()}
+    inside = "torchstone_runtime/builtin/fashion/"
+    with zipfile.ZipFile(wheel) as archive:
+        in_wheel = {name: archive.read(name) for name in archive.namelist() if name.startswith(inside)}
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        members = {item.name: archive.extractfile(item) for item in archive if f"/runtime/{inside}" in item.name}
+        in_sdist = {Path(name).name: file.read() for name, file in members.items() if file}
+
+    assert {Path(name).name: content for name, content in in_wheel.items()} == expected
+    assert in_sdist == expected
+
+
 def test_none_of_the_heavy_packages_is_there(bare: Bare) -> None:
     """The bare environment really is one: importing any of the heavy packages fails in it."""
     python = Path(bare("--version").args[0]).parent / "python"
@@ -106,6 +125,18 @@ def test_every_output_of_evaluate_is_written(bare: Bare, digits_bundle: Path, tm
 
     assert result.returncode == 0, result.stderr
     assert all(path.stat().st_size > 0 for path in files.values())
+
+
+def test_the_built_in_model_works_at_once(bare: Bare, tmp_path: Path) -> None:
+    """Installed, it is found by its name from anywhere, has its pictures with it, and passes its own checks."""
+    shown = bare("inspect", "fashion", "--golden-images", tmp_path)
+    verified = bare("verify", "fashion")
+    predicted = bare("predict", "fashion", tmp_path / "golden-00.png")
+
+    assert shown.returncode == 0, shown.stderr
+    assert verified.returncode == 0, verified.stderr
+    assert predicted.returncode == 0, predicted.stderr
+    assert predicted.stdout.startswith(f"{tmp_path / 'golden-00.png'}\tAnkle boot ")
 
 
 def test_verify_inspect_and_predict_work(bare: Bare, digits_bundle: Path, tmp_path: Path) -> None:

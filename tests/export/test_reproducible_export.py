@@ -1,21 +1,18 @@
 """The same run gives the same bytes wherever and by whomever it is exported, and nothing of the machine is inside."""
 
-import base64
 import hashlib
-import io
-import json
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from torchstone_export.signing import BundleSigner
 from torchstone_runtime.bundle import Bundle
+from traces import found_in, traces_of_this_machine
 
 HOST, USER = "zanzibar-17", "kilroy"
 _AS_NOBODY = 'hostname "$0" && exec unshare --user "$@"'
@@ -76,35 +73,9 @@ def test_every_file_has_the_same_bytes(digits_bundle: Path, exported_elsewhere: 
     assert digests(exported_elsewhere) == digests(digits_bundle)
 
 
-def contents(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Give a file, and what archives and signatures in it hold, unpacked."""
-    yield name, content
-    if zipfile.is_zipfile(io.BytesIO(content)):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for member in archive.infolist():
-                yield f"{name}/{member.filename}", member.filename.encode() + member.extra + member.comment
-                yield from contents(f"{name}/{member.filename}", archive.read(member))
-    if name.endswith(".sig"):
-        yield f"{name}/payload", base64.b64decode(json.loads(content)["dsseEnvelope"]["payload"])
-
-
-def found_in(bundle: Path, traces: set[str]) -> list[tuple[str, str]]:
-    """Return where a trace stands in a bundle, in UTF-8 or in UTF-16."""
-    return [
-        (name, trace)
-        for path in bundle.iterdir()
-        for name, content in contents(path.name, path.read_bytes())
-        for trace in traces
-        if trace.encode() in content or trace.encode("utf-16-le") in content
-    ]
-
-
 def test_nothing_of_the_machine_is_in_a_bundle(digits_bundle: Path, exported_elsewhere: Path) -> None:
     """No user, host, home, working, source or interpreter path, in no file and in no member of an archive."""
-    repository = Path(__file__).parents[2]
-    here = {str(Path.home()), str(Path.cwd()), str(repository), sys.prefix, sys.base_prefix, os.uname().nodename}
-    here |= {str(digits_bundle.parent), "site-packages", "stack_trace", "torchstone_train/", '.py"'}
-    here = {trace for trace in here if len(trace) > 3}
+    here = traces_of_this_machine() | {str(digits_bundle.parent)}
     assert found_in(digits_bundle, here) == []
     assert found_in(exported_elsewhere, here | {HOST, USER, "Kiritimati", str(exported_elsewhere.parent)}) == []
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.options import PROVIDER_OPTION, TF32_OPTION, VARIANT_OPTION
+from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, TF32_OPTION, VARIANT_OPTION
 from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.errors import CheckFailedError
 
@@ -29,7 +29,7 @@ class _Counts(click.ParamType[tuple[int, ...]]):
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE_PATH)
 @click.option("--batch", "batches", type=_Counts(), default="1,64,1024", show_default=True, help="Images a call.")
 @click.option("--threads", type=_Counts(), help="Calls at once [the processors this process may use].")
 @VARIANT_OPTION

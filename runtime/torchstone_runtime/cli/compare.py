@@ -9,6 +9,7 @@ import click
 
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.find_split import find_split
+from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.cli.output import echo_result, is_stdout, require_writable
 from torchstone_runtime.errors import CheckFailedError, UsageError
 
@@ -26,8 +27,8 @@ _SPEED_IMAGES = 1024
 
 
 @click.command()
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
+@click.argument("a", type=BUNDLE_PATH)
+@click.argument("b", type=BUNDLE_PATH)
 @click.option(
     "--data", "dataset", help="digits, fashion-mnist, mnist, folder:PATH or npz:FILE; none for two CSV files."
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.components import require_component
+from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.errors import UsageError
 
@@ -24,7 +25,7 @@ _BY_CHANNEL = "  {:<8}{:>22}{:>22}"
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE_PATH)
 @click.option("--golden", "index", required=True, type=click.IntRange(min=0), help="Which golden image, from 0.")
 @click.option(
     "--tensor", required=True, type=click.Path(path_type=Path), help="What your preprocessing makes of it (.npy)."

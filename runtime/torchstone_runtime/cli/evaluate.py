@@ -10,6 +10,7 @@ from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.find_split import find_split
 from torchstone_runtime.cli.gate_options import Bounds, gate_options, judge_document, require_passed
 from torchstone_runtime.cli.options import (
+    BUNDLE_PATH,
     CHECK_OPTION,
     PROVIDER_OPTION,
     PUBLIC_KEY_OPTION,
@@ -30,7 +31,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE_PATH)
 @click.option("--data", "dataset", required=True, help="digits, fashion-mnist, mnist, folder:PATH or npz:FILE.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 @click.option(

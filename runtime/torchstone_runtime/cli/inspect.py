@@ -1,4 +1,4 @@
-"""`torchstone inspect`: what a bundle is, from its manifest alone."""
+"""`torchstone inspect`: what a bundle is, from its manifest alone; and its golden images, where they are wanted."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from torchstone_runtime.bundle import Bundle
+from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.manifest import MANIFEST_FILE, Manifest
 from torchstone_runtime.provenance import describe_origin
@@ -14,14 +15,23 @@ from torchstone_runtime.text import showable
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE_PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-def inspect(bundle: Path, as_json: bool) -> None:
+@click.option(
+    "--golden-images",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write its golden images into this folder: golden-00.png, golden-01.png, ...",
+)
+def inspect(bundle: Path, as_json: bool, golden_images: Path | None) -> None:
     """Show what BUNDLE holds: classes, input, files, origin, measured results, certificate.
 
-    Reads the manifest and no other file; `torchstone verify` checks the rest.
+    BUNDLE is a directory that export wrote, or the built-in 'fashion'. Reads the manifest and no other file, without
+    --golden-images; `torchstone verify` checks the rest.
     """
-    manifest = Bundle.open(bundle).manifest
+    opened = Bundle.open(bundle)
+    manifest = opened.manifest
+    if golden_images is not None:
+        _write_golden_images(opened, golden_images)
     if as_json:
         click.echo(json.dumps(manifest.to_json(), indent=2))
         return
@@ -34,6 +44,21 @@ def inspect(bundle: Path, as_json: bool) -> None:
             "See it as it is with --json, or export the bundle again.",
         ) from error
     click.echo("\n".join(map(showable, lines)))
+
+
+def _write_golden_images(opened: Bundle, folder: Path) -> None:
+    from torchstone_runtime.files import reported_as_output_error, write_atomic  # noqa: PLC0415 - only where asked for
+    from torchstone_runtime.golden import GoldenSamples  # noqa: PLC0415 - loads NumPy
+    from torchstone_runtime.images import encode_png  # noqa: PLC0415 - loads NumPy and Pillow
+
+    images = GoldenSamples.from_bytes(opened.read_file("golden")).images
+    if images.shape[1:] != opened.manifest.input_spec.shape:
+        raise BundleError("The golden samples are not of the shape that the model takes.", "Export it again.")
+    with reported_as_output_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for index, pixels in enumerate(images):
+        write_atomic(folder / f"golden-{index:02}.png", encode_png(pixels))
+    click.echo(f"wrote {len(images)} golden images to {folder}", err=True)
 
 
 def _describe(manifest: Manifest) -> list[str]:

@@ -5,6 +5,17 @@ from typing import Any
 
 import click
 
+from torchstone_runtime.builtin import locate_bundle
+
+
+class _BundlePath(click.Path):
+    """A bundle's path or the name of a built-in one: only the text as it was typed tells `./fashion` from `fashion`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        return super().convert(locate_bundle(value) if isinstance(value, str) else value, param, ctx)
+
+
+BUNDLE_PATH = _BundlePath(path_type=Path)
 PROVIDER_OPTION = click.option(
     "--provider",
     default="auto",

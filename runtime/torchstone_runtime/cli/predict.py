@@ -11,6 +11,7 @@ import click
 
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import (
+    BUNDLE_PATH,
     CHECK_OPTION,
     PROVIDER_OPTION,
     PUBLIC_KEY_OPTION,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from torchstone_runtime.classifier import Classifier
+    from torchstone_runtime.edges import KnownEdges
     from torchstone_runtime.prediction import Answer, Failure
     from torchstone_runtime.report.prediction_gallery import PredictionGallery
 
@@ -44,6 +46,7 @@ class _Wishes:
     form: str
     min_confidence: float
     gallery: Path | None
+    invert: bool
 
 
 @dataclass
@@ -51,10 +54,12 @@ class _Counts:
     done: int = 0
     unsure: int = 0
     failed: int = 0
+    foreign: int = 0
+    first_foreign: str = ""
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE_PATH)
 @click.argument("paths", type=click.Path(allow_dash=True), nargs=-1, required=True)
 @click.option("--top", default=1, show_default=True, type=click.IntRange(min=1), help="Classes shown for each image.")
 @click.option("--format", "form", type=click.Choice(list(ROWS)), help="Lines for people, JSON lines or CSV  [table].")
@@ -66,6 +71,11 @@ class _Counts:
     help="Give no class, but '(unsure)', where the best one is less probable.",
 )
 @click.option("--gallery", type=click.Path(path_type=Path, dir_okay=False), help="An HTML page with each picture.")
+@click.option(
+    "--invert",
+    is_flag=True,
+    help="Give the model each picture inverted, as for a photo on white that it takes on black.",
+)
 @VARIANT_OPTION
 @PROVIDER_OPTION
 @TF32_OPTION
@@ -83,6 +93,9 @@ def predict(
 ) -> None:
     """Classify images with BUNDLE: files, folders, patterns, or - for stdin (paths, one a line, or one image).
 
+    BUNDLE is a directory that export wrote, one of its .onnx files, or the built-in 'fashion', which tells ten kinds
+    of clothes (28 x 28 gray pixels, bright on black) and needs no training.
+
     A file that is not an image is reported and the others are done; the exit code is then 1, or 2 if none was one.
     """
     if as_json and form not in (None, "jsonl"):
@@ -95,7 +108,9 @@ def predict(
     with Classifier.load(bundle, **load_arguments(**options)) as classifier:
         if verbose:
             click.echo(f"plan: {classifier.plan}", err=True)
-        counts = _predict_all(classifier, asked)
+        known = _known_edges(classifier) if options["check"] == "full" else None
+        counts = _predict_all(classifier, asked, known)
+    _warn_of_edges(counts, known, asked)
     if counts.unsure:
         said = f"{counts.unsure:,} of {counts.done:,} unsure: less than {asked.min_confidence:g} for the best class"
         click.echo(said, err=True)
@@ -108,7 +123,31 @@ def predict(
         )
 
 
-def _predict_all(classifier: "Classifier", asked: _Wishes) -> _Counts:
+def _known_edges(classifier: "Classifier") -> "KnownEdges | None":
+    from torchstone_runtime.edges import KnownEdges  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.golden import GoldenSamples  # noqa: PLC0415
+
+    if classifier.bundle is None:
+        return None
+    images = GoldenSamples.from_bytes(classifier.bundle.read_file("golden")).images
+    # A lossy variant replayed samples of its own: these may be anything.
+    return KnownEdges.of(images) if images.shape[1:] == classifier.input_spec.shape else None
+
+
+def _warn_of_edges(counts: _Counts, known: "KnownEdges | None", asked: _Wishes) -> None:
+    if known is None or not counts.foreign:
+        return
+    theirs = "bright" if known.tone == "dark" else "dark"
+    remedy = "Leave --invert out for such pictures." if asked.invert else "Invert such pictures (--invert)."
+    click.echo(
+        f"Warning: {theirs} edges, as of an object on a {theirs} ground, in {counts.foreign:,} of {counts.done:,} "
+        f"pictures; the images that this model was measured on have {known.tone} ones. First: {counts.first_foreign}.\n"
+        f"Their answers may be wrong. {remedy}",
+        err=True,
+    )
+
+
+def _predict_all(classifier: "Classifier", asked: _Wishes, known: "KnownEdges | None") -> _Counts:
     from torchstone_runtime.prediction import Failure  # noqa: PLC0415 - --help must not load NumPy
 
     counts = _Counts()
@@ -125,6 +164,9 @@ def _predict_all(classifier: "Classifier", asked: _Wishes) -> _Counts:
                 echo(ROWS[asked.form](item.name, item.top, unsure))
                 counts.done += 1
                 counts.unsure += unsure
+                if known and known.is_foreign(item.edge_level):
+                    counts.foreign += 1
+                    counts.first_foreign = counts.first_foreign or item.name
                 if gallery:
                     gallery.add(item, unsure=unsure)
                 continue
@@ -162,7 +204,9 @@ def _with_progress(stack: ExitStack, classifier: "Classifier", asked: _Wishes) -
     pictures = find_pictures(asked.paths, stdin)
     side = THUMBNAIL_SIDE if asked.gallery else 0
     # Closed whatever happens: an interrupted command doesn't wait for pictures that nobody asks for any more.
-    answers = stack.enter_context(closing(classify(classifier, pictures, top=asked.top, thumbnail_side=side)))
+    answers = stack.enter_context(
+        closing(classify(classifier, pictures, top=asked.top, thumbnail_side=side, invert=asked.invert))
+    )
     if not sys.stderr.isatty() or sys.stdout.isatty():
         return answers
     counted = None if STDIN in asked.paths else sum(1 for _ in find_pictures(asked.paths, stdin))

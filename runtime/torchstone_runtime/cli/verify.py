@@ -8,7 +8,7 @@ import click
 
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.find_split import open_dataset
-from torchstone_runtime.cli.options import PROVIDER_OPTION, PUBLIC_KEY_OPTION, TF32_OPTION
+from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, PUBLIC_KEY_OPTION, TF32_OPTION
 from torchstone_runtime.errors import BundleError, MissingComponentError, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _TIES_SHOWN: Final = 10
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE_PATH)
 @click.option("--run", "run", type=click.Path(path_type=Path), help="The training run: repeat the whole certificate.")
 @click.option("--data", "dataset", help="The test data: repeat every decision (with --run also the validation data).")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
