@@ -94,4 +94,5 @@ def _provenance(info: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
         "dataset": {key: value for key, value in info["dataset"].items() if key != "source"},
         "training": {key: info[key] for key in ("stop_reason", "best_epoch", "epochs_run", "git_commit")}
         | {"device": info["device"]["type"], "versions": info["versions"]},
+        **({"teachers": info["teachers"]} if info.get("teachers") else {}),
     }

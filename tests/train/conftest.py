@@ -101,7 +101,7 @@ def fit(tiny_npz: Path, tmp_path: Path) -> Fit:
         )
         data = load_training_data(request.dataset, tmp_path, recipe, seed)
         cpu = torch.device("cpu")
-        task = session._prepare(request, data, cpu, choose_precision(recipe.amp, cpu), World())
+        task = session._prepare(request, data, cpu, choose_precision(recipe.amp, cpu), World(), None)
         if network is not None:
             task.model.network = network
         run = RunDirectory.create(request.out, overwrite=True)

@@ -235,7 +235,7 @@ def test_a_fused_optimiser_takes_the_same_step(optimizer: OptimizerName) -> None
             stepped.step()
         ends.append(model.weight.detach())
 
-    assert torch.allclose(*ends, rtol=1e-5, atol=1e-7)
+    assert torch.allclose(ends[0], ends[1], rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("architecture", ["sprint", "stone-s", "stone-m", "stone-l"])

@@ -95,18 +95,21 @@ def bn_cnn(shape: ModelShape) -> nn.Module:
 
 
 def stone_s(shape: ModelShape) -> nn.Module:
-    """The smallest stone (`residual.residual_network`): 16, 32 and 64 filters, each at half the size before."""
-    return _stone(shape, Stage(16, 0, 2), Stage(32, 1, 2), Stage(64, 1, 2))
+    """The smallest stone (`residual.residual_network`): 32, 64 and 64 filters, each at half the size before.
+
+    All stones halve the image at once: at full size a convolution of few filters is slow for what it does.
+    """
+    return _stone(shape, Stage(32, 0, 2, kernel=5), Stage(64, 1, 2), Stage(64, 1, 2))
 
 
 def stone_m(shape: ModelShape) -> nn.Module:
-    """The middle stone: 32, 64 and 64 filters."""
-    return _stone(shape, Stage(32, 0, 2), Stage(64, 1, 2), Stage(64, 1, 2))
+    """The middle stone: as wide as the smallest, with four blocks in place of two."""
+    return _stone(shape, Stage(32, 1, 2, kernel=5), Stage(64, 2, 2), Stage(64, 1, 2))
 
 
 def stone_l(shape: ModelShape) -> nn.Module:
-    """The largest stone: 16 filters at full size, then 32, 64 and 128."""
-    return _stone(shape, Stage(16, 0, 1), Stage(32, 1, 2), Stage(64, 2, 2), Stage(128, 2, 2))
+    """The largest stone: 64, 128 and 128 filters, four blocks."""
+    return _stone(shape, Stage(64, 1, 2, kernel=5), Stage(128, 2, 2), Stage(128, 1, 2))
 
 
 def sprint(shape: ModelShape) -> nn.Module:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from torchstone_runtime.cli.components import require_component
+from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.data_dir import default_data_dir
 from torchstone_train.documents import MEASURED
 from torchstone_train.openmp import wait_passively
@@ -49,6 +50,15 @@ class _ImageSize(click.ParamType[tuple[int, int]]):
 @click.option("--ema", type=float, help="Decay of the moving average of the weights; 0: none [the recipe's].")
 @click.option("--fused/--no-fused", default=None, help="All weights updated in one kernel [the recipe's].")
 @click.option("--label-smoothing", type=float, help="[the recipe's]")
+@click.option(
+    "--teacher",
+    "teachers",
+    type=BUNDLE_PATH,
+    multiple=True,
+    help="A bundle whose answers are learnt beside the labels; may be given several times.",
+)
+@click.option("--distill-weight", type=float, help="Share of the teacher's loss, 0 to 1 [the recipe's].")
+@click.option("--distill-temperature", type=float, help="That softens both answers [the recipe's].")
 @click.option("--schedule", type=click.Choice(["constant", "cosine", "one-cycle"]), help="Of the rate [the recipe's].")
 @click.option(
     "--augment",
@@ -83,6 +93,8 @@ def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> i
     """
     resolved = get_recipe(recipe).with_overrides({name: options.pop(name) for name in OVERRIDABLE & options.keys()})
     require_component("train", "torch", "torchvision", "safetensors", "tqdm")
+    if options["teachers"]:
+        require_component("cpu", "onnxruntime")
     wait_passively()
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415 - loads NumPy
     from torchstone_train.session import TrainingRequest  # noqa: PLC0415 - loads PyTorch

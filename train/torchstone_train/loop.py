@@ -160,7 +160,8 @@ class TrainingLoop:
             if self._interrupted(interrupt, step):
                 raise _InterruptedError
             changed = self._augmentation(images, indices, epoch, generator)
-            logits, loss = self._optimization.step(changed, labels)
+            taught = None if task.teacher is None else task.teacher(changed)
+            logits, loss = self._optimization.step(changed, labels, taught)
             if self._average is not None:
                 self._average.update()
             if world.size == 1:  # a process that stopped alone would leave the others waiting

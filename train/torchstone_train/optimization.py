@@ -7,6 +7,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from torchstone_train.distill import distillation_loss
 from torchstone_train.precision import Precision
 from torchstone_train.recipe import Recipe
 
@@ -39,12 +40,13 @@ class Optimization:
         """The rate of the last step."""
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, images: Tensor, labels: Tensor, taught: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Train on a batch.
 
         Args:
             images: uint8 (n, C, H, W), on the model's device.
             labels: int64 (n).
+            taught: a teacher's logits, float32 (n, K), if there is one.
 
         Returns:
             The logits (n, K), float32, and the mean loss; neither carries gradients.
@@ -54,13 +56,21 @@ class Optimization:
             group["lr"] = rate
         with self._precision.autocast():
             logits = self._model(images).float()
-        loss = nn.functional.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)
+        loss = self._loss(logits, labels, taught)
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._steps_done += 1
         return logits.detach(), loss.detach()
+
+    def _loss(self, logits: Tensor, labels: Tensor, taught: Tensor | None) -> Tensor:
+        recipe = self._recipe
+        loss = nn.functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        if taught is None:
+            return loss
+        distilled = distillation_loss(logits, taught, recipe.distill_temperature)
+        return recipe.distill_weight * distilled + (1 - recipe.distill_weight) * loss
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on."""

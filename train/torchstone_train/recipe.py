@@ -44,6 +44,8 @@ class Recipe:
         fused: whether the optimiser updates all weights in one kernel, where PyTorch has one for the device; the last
             bits of the weights differ from those of separate updates.
         label_smoothing: share of the target spread evenly over all classes, 0 to 1.
+        distill_weight: where there is a teacher: share of its loss (`distill.distillation_loss`), 0 to 1; the rest is
+            the labels'. distill_temperature: by which both answers are softened.
         augment: `none`, or `flip`, `shift` (by up to 2 pixels) and `erase` (a rectangle of noise) in the combinations
             of `AugmentName`, at random for each image and epoch.
         flips: how `flip` chooses: `random` or `alternating` (`augment.Augmentation`).
@@ -72,6 +74,8 @@ class Recipe:
     ema: float = 0.0
     fused: bool = False
     label_smoothing: float = 0.0
+    distill_weight: float = 0.9
+    distill_temperature: float = 2.0
     augment: AugmentName = "none"
     flips: FlipName = "random"
     amp: AmpName = "off"
@@ -92,6 +96,8 @@ class Recipe:
         _require(math.isfinite(self.lr) and self.lr > 0, "--lr", "a number greater than 0")
         _require(0 <= self.weight_decay < math.inf, "--weight-decay", "0 or more")
         _require(0 <= self.label_smoothing < 1, "--label-smoothing", "at least 0 and less than 1")
+        _require(0 <= self.distill_weight <= 1, "--distill-weight", "at least 0 and at most 1")
+        _require(0 < self.distill_temperature < math.inf, "--distill-temperature", "greater than 0")
         _require(0 <= self.momentum < 1, "--momentum", "at least 0 and less than 1")
         _require(0 <= self.ema < 1, "--ema", "at least 0 and less than 1")
         _require(0 <= self.target_accuracy <= 1, "--target-accuracy", "0 (no target) to 1")

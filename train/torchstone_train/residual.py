@@ -20,12 +20,13 @@ class Stage:
     Attributes:
         filters: of all its convolutions; a multiple of 16 to be fast.
         blocks: residual blocks after the convolution that leads into it.
-        stride: of that convolution.
+        stride: of that convolution; kernel: its size.
     """
 
     filters: int
     blocks: int
     stride: int
+    kernel: int = 3
 
 
 class ResidualBlock(nn.Module):
@@ -62,13 +63,13 @@ def convolutions(channels: int, stages: Sequence[Stage]) -> list[nn.Module]:
     """Return the stages' layers, from images of so many channels to feature maps."""
     layers: list[nn.Module] = []
     for stage in stages:
-        layers += [*_conv_norm(channels, stage.filters, stage.stride), nn.ReLU()]
+        layers += [*_conv_norm(channels, stage.filters, stage.stride, stage.kernel), nn.ReLU()]
         layers += [ResidualBlock(stage.filters) for _ in range(stage.blocks)]
         channels = stage.filters
     return layers
 
 
-def _conv_norm(channels: int, filters: int, stride: int) -> list[nn.Module]:
-    convolution = nn.Conv2d(channels, filters, 3, stride=stride, padding=1, bias=False)
+def _conv_norm(channels: int, filters: int, stride: int, kernel: int = 3) -> list[nn.Module]:
+    convolution = nn.Conv2d(channels, filters, kernel, stride=stride, padding=kernel // 2, bias=False)
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
     return [convolution, nn.BatchNorm2d(filters)]

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from torchstone_train.batches import make_batches
 from torchstone_train.classifier import build_classifier
 from torchstone_train.data import TrainingData, load_training_data
 from torchstone_train.device import choose_device, set_determinism
+from torchstone_train.distill import Teacher
 from torchstone_train.distributed import World, joined_world
 from torchstone_train.environment import git_commit, versions
 from torchstone_train.loop import TrainingLoop
@@ -45,6 +47,7 @@ class TrainingRequest:
         resume: go on with the run at `out`; overwrite: replace it.
         image_size, color: how the pictures of a folder are converted; chosen from them if None.
         resident_budget: bytes of images held in memory before they are streamed; half of what is free if None.
+        teachers: bundles whose answers are learnt beside the labels (`distill.Teacher`).
         deterministic: same seed, same machine, same weights; False may be faster on a GPU.
     """
 
@@ -59,6 +62,7 @@ class TrainingRequest:
     image_size: tuple[int, int] | None = None
     color: ColorMode | None = None
     resident_budget: int | None = None
+    teachers: tuple[Path, ...] = ()
     deterministic: bool = True
     progress: Progress | None = field(default=None)
 
@@ -70,6 +74,7 @@ def train(request: TrainingRequest) -> Outcome:
         UsageError: options that contradict each other or the run to be resumed.
         DataError: the data is missing or unusable, or is not the data of the run to be resumed.
         ProviderError: `cuda` was asked for and is not usable.
+        BundleError: a teacher can't be loaded.
         OutputError: the run can't be written.
         CheckFailedError: the loss became no number; the best epoch before that is kept.
     """
@@ -77,27 +82,41 @@ def train(request: TrainingRequest) -> Outcome:
         raise UsageError(f"--seed must lie in 0 to {_MAX_SEED}.")
     device, reason = choose_device(request.device)
     set_determinism(request.deterministic)
-    with joined_world(device) as world:
+    with joined_world(device) as world, ExitStack() as opened:
         world.check_batch(request.recipe.batch_size)
         torch.set_num_threads(world.threads)
-        return _train_in_world(request, world, world.place(device), reason)
+        with world.first_goes_ahead():  # it downloads what is missing
+            data = _load_data(request)
+        place = world.place(device)
+        teacher = None
+        if request.teachers:
+            teacher = opened.enter_context(Teacher.open(request.teachers, data, place, world.threads))
+        return _train_in_world(request, world, place, reason, data, teacher)
 
 
-def _train_in_world(request: TrainingRequest, world: World, device: torch.device, reason: str) -> Outcome:
+def _train_in_world(
+    request: TrainingRequest,
+    world: World,
+    device: torch.device,
+    reason: str,
+    data: TrainingData,
+    teacher: Teacher | None,
+) -> Outcome:
     progress = request.progress or Progress(request.recipe.epochs, silent=not world.is_first)
-    with world.first_goes_ahead():  # it downloads what is missing
-        data = _load_data(request)
     precision = choose_precision(request.recipe.amp, device)
     info = _describe(request, data, device, reason, precision, world)
+    info["teachers"] = [] if teacher is None else teacher.to_json()
     with world.first_goes_ahead():
         run = _open_run(request, info) if world.is_first else RunDirectory(request.out)
     for line in _announce(request, data, device, reason, precision, world):
         progress.say(line)
+    for member in info["teachers"]:
+        progress.say(f"teacher  {member['name']} ({member['variant']}, seed {member['seed']})")
     try:
         if world.is_first:
             # First of all: a kill while the images are read leaves what --resume and --overwrite take for a run.
             run.write_info({**info, "stop_reason": str(StopReason.RUNNING)})
-        task = _prepare(request, data, device, precision, world)
+        task = _prepare(request, data, device, precision, world, teacher)
         results = RunResults(run, _title(request), progress.say) if world.is_first else None
         outcome = TrainingLoop(task, run, info, progress, results.observers() if results else ()).fit()
     except BaseException:
@@ -150,7 +169,12 @@ def _recorded_spec(request: TrainingRequest) -> InputSpec | None:
 
 
 def _prepare(
-    request: TrainingRequest, data: TrainingData, device: torch.device, precision: Precision, world: World
+    request: TrainingRequest,
+    data: TrainingData,
+    device: torch.device,
+    precision: Precision,
+    world: World,
+    teacher: Teacher | None,
 ) -> TrainingTask:
     torch.manual_seed(request.seed)
     names = data.train.class_names
@@ -160,7 +184,9 @@ def _prepare(
     train, validation = (
         make_batches(split, device, request.resident_budget) for split in (data.train, data.validation)
     )
-    return TrainingTask(request.recipe, request.seed, names, model, train, validation, device, precision, world)
+    return TrainingTask(
+        request.recipe, request.seed, names, model, train, validation, device, precision, world, teacher
+    )
 
 
 def _describe(
@@ -210,6 +236,7 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     then, asked = Recipe.from_json(before["recipe"]).to_json(), now["recipe"]
     different = [key for key in asked if key not in free and then[key] != asked[key]]
     different += [key for key in ("seed", "input") if before[key] != now[key]]
+    different += ["teachers"] if before.get("teachers", []) != now["teachers"] else []
     if different:
         raise UsageError(
             f"The run was made with other settings: {', '.join(different)}.",

@@ -1,10 +1,11 @@
 """What a training is given and what it gives back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from torchstone_train.batches import Batches
 from torchstone_train.classifier import ImageClassifier
@@ -27,6 +28,7 @@ class TrainingTask:
         train, validation: the batches, on `device`.
         precision: of the forward pass in training; validation runs in float32, as the exported model will.
         world: the processes that train together.
+        teacher: uint8 images (N, C, H, W) to logits (N, K) that are learnt beside the labels.
     """
 
     recipe: Recipe
@@ -38,6 +40,7 @@ class TrainingTask:
     device: torch.device
     precision: Precision
     world: World = field(default_factory=World)
+    teacher: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(slots=True)
