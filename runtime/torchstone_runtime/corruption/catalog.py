@@ -98,8 +98,7 @@ def corrupt(images: Uint8Array, name: str, severity: int, *, seed: int = 0, firs
         UsageError: no such corruption or severity, or images of another dtype or shape.
     """
     corruption = find_corruption(name)
-    if severity not in SEVERITIES:
-        raise UsageError(f"There is no severity {severity}.", "Give 1 (mild) to 5 (strong).")
+    check_severity(severity)
     if images.dtype != np.uint8 or images.ndim != 4:  # noqa: PLR2004 - N, C, H, W
         raise UsageError(f"Images must be uint8 [N, C, H, W], not {images.dtype} {list(images.shape)}.")
     constant = corruption.constants[severity - 1]
@@ -121,3 +120,13 @@ def find_corruption(name: str) -> Corruption:
     if name not in CORRUPTIONS:
         raise UsageError(f"There is no corruption '{name}'.", suggestion(name, CORRUPTIONS))
     return CORRUPTIONS[name]
+
+
+def check_severity(severity: int) -> None:
+    """Check that there is such a severity.
+
+    Raises:
+        UsageError: there is not.
+    """
+    if severity not in SEVERITIES:
+        raise UsageError(f"There is no severity {severity}.", "Give 1 (mild) to 5 (strong).")
