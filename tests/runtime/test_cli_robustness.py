@@ -37,19 +37,21 @@ def test_the_document_has_the_numbers_of_the_library(
         assert row[1].split() == [f"{value:.4f}" for value in (*values, np.mean(values))]
 
 
-def test_a_gate_that_fails_is_exit_code_1(digits_bundle: Path) -> None:
-    """The document is whole all the same, and nothing else is on stdout."""
-    options = ("--data", "digits", *QUICK, "--json", "-", "--min-accuracy", "0.999")
-    result = run_torchstone("robustness", digits_bundle, *options)
-    document = json.loads(result.stdout)
+def test_a_gate_is_judged_on_the_mean_over_the_corruptions(digits_bundle: Path) -> None:
+    """Just above it fails, with exit code 1 and a whole document; just below it passes."""
+    options = ("--data", "digits", *QUICK, "--json", "-", "--min-accuracy")
+    failed = run_torchstone("robustness", digits_bundle, *options, "0.999")
+    document = json.loads(failed.stdout)
+    mean = document["robustness"]["corrupted"]["accuracy"]
 
-    assert result.returncode == 1
-    assert "mean accuracy on corrupted images is 0." in result.stderr
-    assert "Traceback" not in result.stderr
+    assert failed.returncode == 1
+    assert f"mean accuracy on corrupted images is {mean:.4f}" in failed.stderr
+    assert "Traceback" not in failed.stderr
     assert set(document["robustness"]["corruptions"]) == {"shift", "contrast"}
     assert document["robustness"]["severities"] == [1, 5]
     assert not document["gates"][0]["passed"]
-    assert run_torchstone("robustness", digits_bundle, *options[:-1], "0.05").returncode == 0
+    assert run_torchstone("robustness", digits_bundle, *options, str(mean + 1e-6)).returncode == 1
+    assert run_torchstone("robustness", digits_bundle, *options, str(mean - 1e-6)).returncode == 0
 
 
 @pytest.mark.parametrize(

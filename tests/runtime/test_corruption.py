@@ -165,6 +165,8 @@ def test_rotation_is_scipys(digits_array: Uint8Array) -> None:
 
     assert errors.min(axis=0).max() < 8
     assert set(errors.argmin(axis=0)) == {0, 1}
+    nearest = np.where((errors[0] < errors[1])[:, np.newaxis, np.newaxis], *ways)
+    assert abs((turned - nearest)[nearest > 10].mean()) < 0.2  # rounded, not cut off
 
 
 def test_the_whole_way_of_inversion_is_the_negative(digits_array: Uint8Array) -> None:
