@@ -11,7 +11,7 @@ from torchstone_export.bundle_options import DATA_DIR_OPTION, OUT_OPTION, PACKAG
 from torchstone_export.spec_options import any_given, spec_from_options, spec_options
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.data_dir import default_data_dir
-from torchstone_runtime.errors import UsageError, suggestion
+from torchstone_runtime.errors import UsageError
 from torchstone_train.openmp import wait_passively
 
 if TYPE_CHECKING:
@@ -170,7 +170,9 @@ def quickstart(out: Path) -> int:
 
 @click.command()
 @click.argument("recipes", nargs=-1)
+@click.option("--dataset", type=click.Choice(["digits", "fashion-mnist", "mnist"]), help="[each recipe's own]")
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Trainings a recipe: 0, 1, ...")
+@click.option("--int8", is_flag=True, help="Export int8 as well, and measure it where it is accepted.")
 @click.option(
     "--out", default="runs/reproduce", show_default=True, type=click.Path(path_type=Path), help="Runs, bundles."
 )
@@ -178,30 +180,54 @@ def quickstart(out: Path) -> int:
     "--results", default="docs/results.md", show_default=True, type=click.Path(path_type=Path), help="The page."
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
-def reproduce(recipes: tuple[str, ...], seeds: int, out: Path, results: Path, data_dir: Path | None) -> None:
-    """Train the starting documents' RECIPES (all of them if none is named), and write reported beside measured.
+def reproduce(
+    recipes: tuple[str, ...],
+    dataset: str | None,
+    seeds: int,
+    int8: bool,
+    out: Path,
+    results: Path,
+    data_dir: Path | None,
+) -> None:
+    """Train RECIPES over several seeds, export them, measure the files clean and corrupted, and write the page.
 
-    What is finished under --out is not repeated: after an interruption, start the same command again.
+    Without RECIPES: those of the starting documents. The page's data lies beside it, as .json; what other recipes
+    reached stays there. What is finished under --out is not repeated: after an interruption, start the same command
+    again.
     """
-    from torchstone_train.documents import DOCUMENTS  # noqa: PLC0415 - beside the others
-
-    for recipe in recipes:
-        if recipe not in DOCUMENTS:
-            raise UsageError(f"No starting document stands behind '{recipe}'.", suggestion(recipe, DOCUMENTS))
+    _require_recipes(recipes, dataset, results)
     require_component("all", *PACKAGES, "onnxruntime")
     wait_passively()
     from torchstone_export.reproduce import reproduce as run_all  # noqa: PLC0415 - loads PyTorch
+    from torchstone_export.results_file import merge_results, read_results, write_results  # noqa: PLC0415
     from torchstone_export.results_page import render_results  # noqa: PLC0415
     from torchstone_runtime.files import require_writable_parent, write_atomic  # noqa: PLC0415
+    from torchstone_train.documents import DOCUMENTS  # noqa: PLC0415
 
-    chosen = recipes or tuple(DOCUMENTS)
+    file = results.with_suffix(".json")
     require_writable_parent(results)
+    read_results(file)  # before hours of training, not after
     measured = run_all(
-        chosen, range(seeds), out, data_dir or default_data_dir(), lambda line: click.echo(line, err=True)
+        *(tuple(dict.fromkeys(recipes)) or tuple(DOCUMENTS), range(seeds), out, data_dir or default_data_dir()),
+        lambda line: click.echo(line, err=True),
+        dataset=dataset,
+        int8=int8,
     )
-    command = " ".join(["torchstone reproduce", *recipes, f"--seeds {seeds}"])
-    write_atomic(results, render_results(measured, command))
-    click.echo(f"wrote {results}")
+    merged = merge_results(read_results(file), measured)
+    write_results(file, merged)
+    write_atomic(results, render_results(merged))
+    click.echo(f"wrote {results} and {file}")
+
+
+def _require_recipes(recipes: tuple[str, ...], dataset: str | None, results: Path) -> None:
+    from torchstone_train.recipes import get_recipe  # noqa: PLC0415 - beside the others
+
+    for recipe in recipes:
+        get_recipe(recipe)
+    if dataset is not None and not recipes:
+        raise UsageError("--dataset without a recipe.", "Name the recipes that are to be trained on it.")
+    if results.suffix == ".json":
+        raise UsageError(f"{results} is where the page's data would lie.", "Name the page, such as docs/results.md.")
 
 
 def recertify(bundle: Path, run: Path, dataset: str | None, data_dir: Path | None) -> None:

@@ -1,100 +1,121 @@
-"""Train the starting documents' recipes over several seeds and measure the *exported* files on the test split."""
+"""Train recipes over several seeds and measure the *exported* files on the test split, clean and corrupted."""
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from torchstone_export.model import load_trained
 from torchstone_export.pipeline import ExportRequest, export_run
+from torchstone_export.results_file import RecipeResult, SeedResult, ServedFile
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.classifier import Classifier
+from torchstone_runtime.cpu_features import processor_name
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.errors import BundleError, CheckFailedError, DataError
 from torchstone_runtime.evaluation import evaluate
 from torchstone_runtime.files import write_atomic
-from torchstone_train.documents import DOCUMENTS
+from torchstone_runtime.metrics import Metrics
+from torchstone_runtime.robustness import Robustness, measure_robustness
 from torchstone_train.recipe import Recipe
 from torchstone_train.recipes import get_recipe
 from torchstone_train.run_dir import RunDirectory
 from torchstone_train.session import TrainingRequest, train
 from torchstone_train.stopping import StopReason
+from torchstone_train.targets import natural_dataset
 
-_FINISHED = {StopReason.MAX_EPOCHS, StopReason.EARLY_STOPPING}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SeedResult:
-    """One training, as its exported ONNX file did on the test split.
-
-    Attributes:
-        recipe, dataset, seed: what was trained.
-        test: accuracy, and precision, recall and F1 (macro and weighted), each 0 to 1.
-        train_accuracy, validation_accuracy: of the best epoch.
-        epochs_run, best_epoch, stop_reason: of the training.
-        seconds_per_epoch: mean, training and validation together.
-        device: a name for people; versions: of the packages that decide the result.
-    """
-
-    recipe: str
-    dataset: str
-    seed: int
-    test: dict[str, float]
-    train_accuracy: float
-    validation_accuracy: float
-    epochs_run: int
-    best_epoch: int
-    stop_reason: str
-    seconds_per_epoch: float
-    device: str
-    versions: dict[str, str]
+_FINISHED: Final = {StopReason.MAX_EPOCHS, StopReason.EARLY_STOPPING}
+_RECORD_VERSION: Final = 1
+"""Raised where a record holds other figures than before, so that finished runs are measured again."""
 
 
 def reproduce(
-    recipes: Sequence[str], seeds: Sequence[int], out: Path, data_dir: Path, say: Callable[[str], None]
-) -> list[SeedResult]:
+    recipes: Sequence[str],
+    seeds: Sequence[int],
+    out: Path,
+    data_dir: Path,
+    say: Callable[[str], None],
+    *,
+    dataset: str | None = None,
+    int8: bool = False,
+) -> list[RecipeResult]:
     """Train, export and measure every recipe with every seed; what is finished already under `out` is not repeated.
 
     Args:
-        recipes: names of recipes that stand for a document.
+        recipes: names of recipes.
         seeds: of the trainings.
-        out: holds `RECIPE/seed-N` (the run), `RECIPE/seed-N.bundle` and `results.json`.
+        out: holds `RECIPE/seed-N` (the run), `RECIPE/seed-N.bundle` and `RECIPE/seed-N.json` (what was measured); on
+            another dataset than the recipe's own, the folder is `RECIPE-on-DATASET`.
         data_dir: where datasets lie.
         say: is given a line for people now and then.
+        dataset: that all are trained on; each on its own if None.
+        int8: whether an int8 variant is exported as well, and measured where the bundle serves it.
 
     Raises:
-        DataError: the data is missing.
+        DataError: the data is missing, or a run was made with other settings.
         CheckFailedError: a training or an export failed, or was interrupted; what is finished stays.
     """
     results = []
     for recipe in recipes:
+        chosen = dataset or natural_dataset(recipe)
+        of_seeds = []
         for seed in seeds:
-            say(f"{recipe}, seed {seed}")
-            result = _reproduce_one(recipe, seed, out, data_dir)
-            say(f"{recipe}, seed {seed}: test accuracy {result.test['accuracy']:.4f}")
-            results.append(result)
-    write_atomic(out / "results.json", json.dumps([asdict(result) for result in results], indent=2) + "\n")
+            say(f"{recipe} on {chosen}, seed {seed}")
+            result = _reproduce_one(recipe, chosen, seed, _place(out, recipe, chosen, seed), data_dir, int8=int8)
+            say(f"{recipe} on {chosen}, seed {seed}: {_headline(result)}")
+            of_seeds.append(result)
+        results.append(RecipeResult.of(recipe, chosen, get_recipe(recipe).to_json(), of_seeds))
     return results
 
 
-def _reproduce_one(recipe: str, seed: int, out: Path, data_dir: Path) -> SeedResult:
-    dataset = DatasetRef(DOCUMENTS[recipe].dataset)
-    run, bundle = out / recipe / f"seed-{seed}", out / recipe / f"seed-{seed}.bundle"
+def robustness_record(found: Robustness) -> dict[str, Any]:
+    """Return what is kept of a measurement: clean and mean figures, and accuracy by corruption, mildest first."""
+    return {
+        "seed": found.seed,
+        "clean": found.clean.to_json(),
+        "corrupted": found.corrupted.to_json(),
+        "accuracy": {
+            name: [found.settings[name, level].accuracy for level in found.severities] for name in found.corruptions
+        },
+    }
+
+
+def _place(out: Path, recipe: str, dataset: str, seed: int) -> Path:
+    folder = recipe if dataset == natural_dataset(recipe) else f"{recipe}-on-{dataset}"
+    return out / folder / f"seed-{seed}"
+
+
+def _headline(result: SeedResult) -> str:
+    corrupted = result.robustness["corrupted"]["accuracy"] if result.robustness else float("nan")
+    return f"test accuracy {result.test['accuracy']:.4f}, on corrupted images {corrupted:.4f}"
+
+
+def _reproduce_one(recipe: str, dataset: str, seed: int, run: Path, data_dir: Path, *, int8: bool) -> SeedResult:
+    ref = DatasetRef(dataset)
     if not _is_finished(run):
         resume = (run / "run.json").is_file()
         request = TrainingRequest(
-            recipe=get_recipe(recipe), dataset=dataset, data_dir=data_dir, out=run, seed=seed, resume=resume
+            recipe=get_recipe(recipe), dataset=ref, data_dir=data_dir, out=run, seed=seed, resume=resume
         )
         if train(request).stop_reason not in _FINISHED:
             raise CheckFailedError(f"The training of {recipe} with seed {seed} did not finish.", "Start it again.")
     info = RunDirectory.open(run).read_info()
-    if Recipe.from_json(info["recipe"]) != get_recipe(recipe):
-        raise DataError(f"{run} was made with other settings of {recipe}.", "Remove it, or choose another --out.")
-    if not _belongs_to(bundle, info):
-        export_run(ExportRequest(run=run, out=bundle, data_dir=data_dir))
-    with Classifier.load(bundle, provider="cpu") as classifier:
-        metrics = evaluate(classifier, Dataset(dataset, data_dir).test()).metrics
-    return _summarize(recipe, seed, str(dataset), info, metrics.to_json(), RunDirectory.open(run).read_history())
+    _require_run_of(run, info, recipe, dataset, seed)
+    bundle = run.with_name(f"{run.name}.bundle")
+    if not _belongs_to(bundle, info, int8=int8):
+        lossy, default = (("int8",), "int8") if int8 else ((), "fp32")
+        export_run(ExportRequest(run=run, out=bundle, data_dir=data_dir, lossy=lossy, default_variant=default))
+    return _measured(bundle, Dataset(ref, data_dir), run)
+
+
+def _require_run_of(run: Path, info: dict[str, Any], recipe: str, dataset: str, seed: int) -> None:
+    done, wanted = Recipe.from_json(info["recipe"]), get_recipe(recipe)
+    remedy = "Remove it, or choose another --out."
+    if replace(done, summary="") != replace(wanted, summary=""):
+        raise DataError(f"{run} was made with other settings of {recipe}.", remedy)
+    if (info["dataset"]["kind"], info["seed"]) != (dataset, seed):
+        raise DataError(f"{run} was made with the seed {info['seed']} on {info['dataset']['kind']}.", remedy)
 
 
 def _is_finished(run: Path) -> bool:
@@ -104,25 +125,71 @@ def _is_finished(run: Path) -> bool:
         return False
 
 
-def _belongs_to(bundle: Path, info: dict[str, Any]) -> bool:
+def _belongs_to(path: Path, info: dict[str, Any], *, int8: bool) -> bool:
     try:
-        provenance = Bundle.open(bundle).manifest.provenance
-    except BundleError:
+        bundle = Bundle.open(path)
+        tried = "int8" in _certificate(bundle).get("lossy", {})
+    except (BundleError, OSError, ValueError):
         return False
+    provenance = bundle.manifest.provenance
     stated = (provenance["recipe"], provenance["seed"], provenance["training"]["versions"])
-    return stated == (info["recipe"], info["seed"], info["versions"])
+    return stated == (info["recipe"], info["seed"], info["versions"]) and tried == int8
 
 
-def _summarize(
-    recipe: str, seed: int, dataset: str, info: dict[str, Any], metrics: dict[str, Any], history: list[dict[str, Any]]
-) -> SeedResult:
+def _certificate(bundle: Bundle) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(bundle.read(bundle.manifest.files["certificate"]))
+    return content
+
+
+def _measured(bundle: Path, dataset: Dataset, run: Path) -> SeedResult:
+    record = run.with_name(f"{run.name}.json")
+    with Classifier.load(bundle, provider="cpu") as classifier:
+        file = _served(classifier)
+        if (known := _read_record(record, file)) is not None:
+            return known
+        metrics = evaluate(classifier, dataset.test()).metrics
+        found = measure_robustness(classifier, dataset.test())
+    result = _summarize(run, metrics, file, found)
+    write_atomic(record, json.dumps({"record_version": _RECORD_VERSION, **asdict(result)}, indent=1) + "\n")
+    return result
+
+
+def _served(classifier: Classifier) -> ServedFile:
+    if classifier.bundle is None:
+        raise BundleError("A lone file has no certificate.")
+    manifest, variant = classifier.bundle.manifest, classifier.plan.variant
+    entry = manifest.variants[variant]
+    lines = manifest.certificate["summary"]
+    return ServedFile(
+        variant=variant,
+        size=entry.size,
+        sha256=entry.sha256,
+        passed=bool(manifest.certificate["passed"]),
+        verdict=tuple(line for line in lines if line.startswith((f"{variant}:", "int8:"))),
+    )
+
+
+def _read_record(path: Path, file: ServedFile) -> SeedResult | None:
+    """Return what was measured of this very file, None where it was not."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data.pop("record_version") != _RECORD_VERSION:
+            return None
+        result = SeedResult.from_json(data)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return result if result.file == file else None
+
+
+def _summarize(run: Path, metrics: Metrics, file: ServedFile, found: Robustness) -> SeedResult:
+    directory = RunDirectory.open(run)
+    info, history = directory.read_info(), directory.read_history()
     best = next(record for record in history if record["epoch"] == info["best_epoch"])
-    averages = {f"{name}_{kind}": metrics[kind][name] for kind in ("macro", "weighted") for name in metrics[kind]}
+    measured = metrics.to_json()
+    averages = {f"{name}_{kind}": measured[kind][name] for kind in ("macro", "weighted") for name in measured[kind]}
     return SeedResult(
-        recipe=recipe,
-        dataset=dataset,
-        seed=seed,
-        test={"accuracy": metrics["accuracy"], **averages},
+        seed=info["seed"],
+        test={"accuracy": metrics.accuracy, **averages},
         train_accuracy=best["train"]["accuracy"],
         validation_accuracy=best["validation"]["accuracy"],
         epochs_run=info["epochs_run"],
@@ -130,5 +197,9 @@ def _summarize(
         stop_reason=info["stop_reason"],
         seconds_per_epoch=sum(record["seconds"] for record in history) / len(history),
         device=info["device"]["name"],
+        processor=processor_name(),
         versions=info["versions"],
+        parameters=sum(weight.numel() for weight in load_trained(directory).module.parameters()),
+        file=file,
+        robustness=robustness_record(found),
     )

@@ -49,7 +49,7 @@ def evaluate(classifier: Classifier, split: Split, on_batch: BatchSink | None = 
         CheckFailedError: the model gives no number (NaN) for an image.
     """
     split = align_classes(split, classifier.class_names)
-    _check_shape(classifier, split)
+    check_shape(classifier, split)
     predicted = np.empty(len(split), dtype=np.int64)
     confidence = np.empty(len(split), dtype=np.float32)
     tally = ScoreTally(len(split))
@@ -64,7 +64,7 @@ def evaluate(classifier: Classifier, split: Split, on_batch: BatchSink | None = 
             on_batch(split, start, predictions)
         start += len(images)
     seconds = time.perf_counter() - started
-    _require_numbers(split, confidence)
+    require_numbers(split, confidence)
     confusion = confusion_matrix(split.labels, predicted, len(classifier.class_names))
     metrics = metrics_from_confusion(confusion, classifier.class_names)
     return Evaluation(split, metrics, predicted, confidence, tally.scores(), seconds)
@@ -147,7 +147,12 @@ def align_classes(split: Split, class_names: tuple[str, ...]) -> Split:
     )
 
 
-def _check_shape(classifier: Classifier, split: Split) -> None:
+def check_shape(classifier: Classifier, split: Split) -> None:
+    """Check that a split's images are of the shape that a model takes.
+
+    Raises:
+        DataError: they are not.
+    """
     if split.image_shape != classifier.input_spec.shape:
         raise DataError(
             f"The images are {_shape(split.image_shape)}; the model takes {_shape(classifier.input_spec.shape)} "
@@ -156,7 +161,12 @@ def _check_shape(classifier: Classifier, split: Split) -> None:
         )
 
 
-def _require_numbers(split: Split, confidence: Float32Array) -> None:
+def require_numbers(split: Split, confidence: Float32Array) -> None:
+    """Check that a model gave numbers for every image of a split.
+
+    Raises:
+        CheckFailedError: a confidence is NaN.
+    """
     # The largest of outputs that are not numbers would be called class 0.
     failed = np.flatnonzero(np.isnan(confidence))
     if len(failed):

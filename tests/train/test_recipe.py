@@ -6,7 +6,7 @@ import pytest
 
 from support import assert_refused, run_torchstone
 from torchstone_runtime.errors import UsageError
-from torchstone_train.documents import MEASURED
+from torchstone_train.measured import load_measured
 from torchstone_train.recipe import Recipe
 from torchstone_train.recipes import CNN3, OVERRIDABLE, RECIPES, get_recipe
 
@@ -102,4 +102,4 @@ def test_recipes_lists_every_recipe() -> None:
     lines = run_torchstone("recipes").stdout.splitlines()
     names = [line.split()[0] for line in lines]
     assert [name for name in names if name != "measured:"] == list(RECIPES)
-    assert names.count("measured:") == len(MEASURED)
+    assert names.count("measured:") == len(load_measured())

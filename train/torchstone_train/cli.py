@@ -9,7 +9,7 @@ import click
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.data_dir import default_data_dir
-from torchstone_train.documents import MEASURED
+from torchstone_train.measured import load_measured
 from torchstone_train.openmp import wait_passively
 from torchstone_train.recipes import OVERRIDABLE, RECIPES, get_recipe
 
@@ -125,10 +125,12 @@ def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> i
 def recipes() -> None:
     """List the recipes with their measured results (docs/results.md has the whole of them)."""
     width = max(map(len, RECIPES))
+    measured = load_measured()
     for name, recipe in RECIPES.items():
         click.echo(f"{name:<{width}}  {recipe.summary}")
-        if measured := MEASURED.get(name):
-            click.echo(f"{'':<{width}}  {measured}")
+        for item in measured:
+            if item.recipe == name:
+                click.echo(f"{'':<{width}}  {item}")
 
 
 @click.command()

@@ -25,25 +25,6 @@ class Document:
     remark: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Test accuracy of a recipe's exported file over several seeds; docs/results.md says how it was measured.
-
-    Attributes:
-        dataset: it was trained and tested on.
-        mean, deviation: of the accuracy, 0 to 1; the deviation is the standard one with n - 1.
-        seeds: how many trainings.
-    """
-
-    dataset: str
-    mean: float
-    deviation: float
-    seeds: int
-
-    def __str__(self) -> str:
-        return f"measured: test accuracy {self.mean:.4f} ± {self.deviation:.4f} on {self.dataset}, {self.seeds} seeds"
-
-
 DOCUMENTS: Final[dict[str, Document]] = {
     document.recipe: document
     for document in (
@@ -59,12 +40,3 @@ DOCUMENTS: Final[dict[str, Document]] = {
         Document("004", "bn-cnn", "fashion-mnist", {"accuracy": 0.916}, "about; stopped at epoch 16, train 0.942"),
     )
 }
-
-MEASURED: Final[dict[str, Measured]] = {
-    "bn-cnn": Measured("fashion-mnist", 0.9171, 0.0014, 3),
-    "cnn3": Measured("fashion-mnist", 0.9150, 0.0021, 3),
-    "mlp": Measured("fashion-mnist", 0.8820, 0.0020, 3),
-    "mnist-cnn": Measured("mnist", 0.9904, 0.0008, 3),
-    "sgd-cnn": Measured("fashion-mnist", 0.9046, 0.0034, 3),
-}
-"""Taken from docs/results.md; a test compares the two."""

@@ -31,6 +31,7 @@ _RUNTIME_COMMANDS: Final = {
     "evaluate": "torchstone_runtime.cli.evaluate:evaluate",
     "inspect": "torchstone_runtime.cli.inspect:inspect",
     "predict": "torchstone_runtime.cli.predict:predict",
+    "robustness": "torchstone_runtime.cli.robustness:robustness",
     "verify": "torchstone_runtime.cli.verify:verify",
 }
 _ORDER: Final = (
@@ -44,6 +45,7 @@ _ORDER: Final = (
     "verify",
     "inspect",
     "evaluate",
+    "robustness",
     "predict",
     "compare",
     "doctor",

@@ -1,0 +1,31 @@
+"""Write what `torchstone recipes` lists, train/torchstone_train/measured.json, from docs/results.json.
+
+    python benchmarks/listed_results.py
+
+Run it after `torchstone reproduce`; a test holds the two together.
+"""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from torchstone_export.results_file import RecipeResult, read_results
+from torchstone_export.results_page import mean_interval
+from torchstone_train.measured import MEASURED_FILE, Measured
+
+RESULTS: Final = Path(__file__).parents[1] / "docs" / "results.json"
+
+
+def listed(item: RecipeResult) -> Measured:
+    """Return a result as it is listed, with the page's four places."""
+    mean, deviation, _ = mean_interval(item.accuracies)
+    spread = None if math.isnan(deviation) else round(deviation, 4)
+    return Measured(item.recipe, item.dataset, round(mean, 4), spread, len(item.seeds))
+
+
+if __name__ == "__main__":
+    rows = [json.dumps(asdict(listed(item))) for item in read_results(RESULTS)]
+    MEASURED_FILE.write_text("[\n  " + ",\n  ".join(rows) + "\n]\n" if rows else "[]\n", encoding="utf-8")
+    print(f"wrote {MEASURED_FILE}: {len(rows)} results")
