@@ -1,8 +1,9 @@
-"""Speed of the stones' exported float32 files as a ratio to `cnn3`, in turns in one run. Weights are random.
+"""Speed of the stones' exported files, float32 and int8, as a ratio to `cnn3` in float32, in turns in one run.
 
 Run: python benchmarks/stones.py [--rounds 200]
 
-One thread, tiles of 64 images of 28 x 28, ONNX Runtime on the CPU. Writes benchmarks/results/stones.json.
+One thread, tiles of 64 images of 28 x 28, ONNX Runtime on the CPU. Weights are random: they don't change the speed.
+Writes benchmarks/results/stones.json.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import onnxruntime
 import torch
 from torch import nn
 
+from torchstone_export.int8_file import Int8Config, quantize
 from torchstone_export.model import ExportableClassifier
 from torchstone_export.onnx_file import export_onnx
 from torchstone_runtime.input_spec import InputSpec
@@ -43,7 +45,7 @@ def multiply_adds(network: nn.Module) -> int:
     return sum(counts)
 
 
-def session(name: str) -> tuple[onnxruntime.InferenceSession, int, int]:
+def sessions(name: str) -> tuple[dict[str, onnxruntime.InferenceSession], int, int]:
     torch.manual_seed(0)
     classifier = build_classifier(name, SPEC, 10)
     for module in classifier.modules():
@@ -53,9 +55,19 @@ def session(name: str) -> tuple[onnxruntime.InferenceSession, int, int]:
     macs = multiply_adds(classifier.network)
     size = sum(parameter.numel() for parameter in classifier.parameters())
     file = export_onnx(ExportableClassifier(classifier, 1.0).eval(), name, tuple("0123456789"), SPEC)
+    calibration = np.random.default_rng(1).integers(0, 256, (TILE, *SPEC.shape), dtype=np.uint8)
+    int8 = quantize(file, calibration, Int8Config(folded_input=True))
+    return {"fp32": open_session(file), "int8": open_session(int8)}, macs, size
+
+
+def open_session(file: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"]), macs, size
+    providers = ["CPUExecutionProvider"]
+    # As the runtime does (torchstone_runtime.providers).
+    return onnxruntime.InferenceSession(
+        file, options, providers=providers, disabled_optimizers=["WeightBiasQuantization"]
+    )
 
 
 def main() -> None:
@@ -64,34 +76,30 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200)
     rounds = parser.parse_args().rounds
     images = np.random.default_rng(0).integers(0, 256, (TILE, *SPEC.shape), dtype=np.uint8)
-    sessions = {name: session(name) for name in NAMES}
-    seconds: dict[str, list[float]] = {name: [] for name in NAMES}
+    networks = {name: sessions(name) for name in NAMES}
+    runners = {(name, kind): runner for name, (kinds, _, _) in networks.items() for kind, runner in kinds.items()}
+    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in runners}
     for turn in range(rounds + 5):
-        for name, (runner, _, _) in sessions.items():
+        for key, runner in runners.items():
             started = time.perf_counter()
             for _ in range(CALLS):
                 runner.run(None, {"images": images})
             if turn >= 5:
-                seconds[name].append(time.perf_counter() - started)
+                seconds[key].append(time.perf_counter() - started)
     found = []
-    for name, (_, macs, size) in sessions.items():
-        ratios = [base / own for base, own in zip(seconds["cnn3"], seconds[name], strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        best = CALLS * TILE / min(seconds[name])
-        found.append(
-            {
-                "name": name,
-                "macs": macs,
-                "parameters": size,
-                "ratio": middle,
-                "quartiles": [low, high],
-                "fastest_images_per_second": best,
-            }
-        )
-        ratio = f"{middle:.2f} ({low:.2f} to {high:.2f})"
-        print(f"{name:<8} {macs / 1e6:6.2f} M  {size / 1e3:5.0f} k  {best:8,.0f}/s  {ratio}")
+    for name, (kinds, macs, size) in networks.items():
+        stone = {"name": name, "macs": macs, "parameters": size}
+        for kind in kinds:
+            stone[kind] = compared(seconds["cnn3", "fp32"], seconds[name, kind])
+        found.append(stone)
+        print(f"{name:<8} {macs / 1e6:6.2f} M  {size / 1e3:5.0f} k  {stone['fp32']}  {stone['int8']}")
     document = {"rounds": rounds, "onnxruntime": onnxruntime.__version__, "stones": found}
     OUT.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def compared(base: list[float], own: list[float]) -> dict[str, float | list[float]]:
+    low, middle, high = statistics.quantiles([one / other for one, other in zip(base, own, strict=True)], n=4)
+    return {"ratio": middle, "quartiles": [low, high], "fastest_images_per_second": CALLS * TILE / min(own)}
 
 
 if __name__ == "__main__":

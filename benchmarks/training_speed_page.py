@@ -73,19 +73,20 @@ def stones(found: list[dict[str, Any]]) -> list[str]:
         "## The stones",
         "",
         (
-            "Speed is that of the exported float32 file in ONNX Runtime, one thread, tiles of 64, as a ratio to "
-            "`cnn3` in turns in one run (median, quartiles): `python benchmarks/stones.py`."
+            "Speed is that of the exported file in ONNX Runtime, one thread, tiles of 64, as a ratio to `cnn3` in "
+            "float32, in turns in one run (median, quartiles): `python benchmarks/stones.py`."
         ),
         "",
-        "| recipe | multiply-adds | parameters | speed / `cnn3` |",
-        "|---|---|---|---|",
+        "| recipe | multiply-adds | parameters | float32 / `cnn3` | int8 / `cnn3` |",
+        "|---|---|---|---|---|",
     ]
     for stone in found:
-        low, high = stone["quartiles"]
-        lines.append(
-            f"| `{stone['name']}` | {stone['macs'] / 1e6:.2f} M | {stone['parameters'] / 1e3:.0f} k "
-            f"| {stone['ratio']:.2f} ({low:.2f} to {high:.2f}) |"
-        )
+        ratios = []
+        for kind in ("fp32", "int8"):
+            low, high = stone[kind]["quartiles"]
+            ratios.append(f"{stone[kind]['ratio']:.2f} ({low:.2f} to {high:.2f})")
+        size = f"{stone['macs'] / 1e6:.2f} M | {stone['parameters'] / 1e3:.0f} k"
+        lines.append(f"| `{stone['name']}` | {size} | {' | '.join(ratios)} |")
     return [*lines, ""]
 
 
