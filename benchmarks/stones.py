@@ -11,6 +11,7 @@ import json
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -21,13 +22,15 @@ from torchstone_export.int8_file import Int8Config, quantize
 from torchstone_export.model import ExportableClassifier
 from torchstone_export.onnx_file import export_onnx
 from torchstone_runtime.input_spec import InputSpec
-from torchstone_train.classifier import build_classifier
+from torchstone_train.architectures import ModelShape, build_network
+from torchstone_train.classifier import ImageClassifier
 
 NAMES = ("cnn3", "stone-s", "stone-m", "stone-l", "sprint")
 SPEC = InputSpec(color="L", height=28, width=28, mean=(0.5,), std=(0.5,))
 TILE = 64
 CALLS = 4
 OUT = Path(__file__).parent / "results" / "stones.json"
+Key = tuple[str, str]
 
 
 def multiply_adds(network: nn.Module) -> int:
@@ -45,24 +48,22 @@ def multiply_adds(network: nn.Module) -> int:
     return sum(counts)
 
 
-def sessions(name: str) -> tuple[dict[str, onnxruntime.InferenceSession], int, int]:
-    torch.manual_seed(0)
-    classifier = build_classifier(name, SPEC, 10)
+def files(network: nn.Module) -> dict[str, bytes]:
+    """Return the network's exported files by variant, behind the normalisation that all have."""
+    classifier = ImageClassifier(network, SPEC)
     for module in classifier.modules():
         if isinstance(module, nn.BatchNorm2d):  # as after a training: a scale of 0 could be folded away
             nn.init.normal_(module.weight, 1, 0.1)
             nn.init.normal_(module.running_mean, 0, 0.1)
-    macs = multiply_adds(classifier.network)
-    size = sum(parameter.numel() for parameter in classifier.parameters())
-    file = export_onnx(ExportableClassifier(classifier, 1.0).eval(), name, tuple("0123456789"), SPEC)
+    file = export_onnx(ExportableClassifier(classifier, 1.0).eval(), "network", tuple("0123456789"), SPEC)
     calibration = np.random.default_rng(1).integers(0, 256, (TILE, *SPEC.shape), dtype=np.uint8)
-    int8 = quantize(file, calibration, Int8Config(folded_input=True))
-    return {"fp32": open_session(file), "int8": open_session(int8)}, macs, size
+    return {"fp32": file, "int8": quantize(file, calibration, Int8Config(folded_input=True))}
 
 
 def open_session(file: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
+    options.log_severity_level = 3
     providers = ["CPUExecutionProvider"]
     # As the runtime does (torchstone_runtime.providers).
     return onnxruntime.InferenceSession(
@@ -70,29 +71,39 @@ def open_session(file: bytes) -> onnxruntime.InferenceSession:
     )
 
 
+def time_in_turns(sessions: dict[Key, onnxruntime.InferenceSession], rounds: int) -> dict[Key, list[float]]:
+    """Return seconds of `CALLS` calls by session and round; five rounds before that don't count."""
+    images = np.random.default_rng(0).integers(0, 256, (TILE, *SPEC.shape), dtype=np.uint8)
+    seconds: dict[Key, list[float]] = {key: [] for key in sessions}
+    for turn in range(rounds + 5):
+        for key, session in sessions.items():
+            started = time.perf_counter()
+            for _ in range(CALLS):
+                session.run(None, {"images": images})
+            if turn >= 5:
+                seconds[key].append(time.perf_counter() - started)
+    return seconds
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=200)
     rounds = parser.parse_args().rounds
-    images = np.random.default_rng(0).integers(0, 256, (TILE, *SPEC.shape), dtype=np.uint8)
-    networks = {name: sessions(name) for name in NAMES}
-    runners = {(name, kind): runner for name, (kinds, _, _) in networks.items() for kind, runner in kinds.items()}
-    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in runners}
-    for turn in range(rounds + 5):
-        for key, runner in runners.items():
-            started = time.perf_counter()
-            for _ in range(CALLS):
-                runner.run(None, {"images": images})
-            if turn >= 5:
-                seconds[key].append(time.perf_counter() - started)
+    torch.manual_seed(0)
+    networks = {name: build_network(name, ModelShape(1, 28, 28, 10)) for name in NAMES}
+    sessions = {
+        (name, kind): open_session(file) for name, network in networks.items() for kind, file in files(network).items()
+    }
+    seconds = time_in_turns(sessions, rounds)
     found = []
-    for name, (kinds, macs, size) in networks.items():
-        stone = {"name": name, "macs": macs, "parameters": size}
-        for kind in kinds:
+    for name, network in networks.items():
+        size = sum(parameter.numel() for parameter in network.parameters())
+        stone: dict[str, Any] = {"name": name, "macs": multiply_adds(network), "parameters": size}
+        for kind in ("fp32", "int8"):
             stone[kind] = compared(seconds["cnn3", "fp32"], seconds[name, kind])
         found.append(stone)
-        print(f"{name:<8} {macs / 1e6:6.2f} M  {size / 1e3:5.0f} k  {stone['fp32']}  {stone['int8']}")
+        print(f"{name:<8} {stone['macs'] / 1e6:6.2f} M  {size / 1e3:5.0f} k  {stone['fp32']}  {stone['int8']}")
     document = {"rounds": rounds, "onnxruntime": onnxruntime.__version__, "stones": found}
     OUT.write_text(json.dumps(document, indent=1) + "\n")
 

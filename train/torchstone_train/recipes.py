@@ -85,7 +85,7 @@ STONE_S: Final = Recipe(
     augment="flip-shift",
     amp="auto",
     batch_size=128,
-    epochs=60,
+    epochs=80,
     patience=0,
     val_fraction=0.1,
 )
@@ -94,6 +94,7 @@ STONE_M: Final = replace(
     name="stone-m",
     summary="residual network 32, 64, 64 with four blocks, made for ONNX Runtime in 8 bits; the middle of three",
     architecture="stone-m",
+    epochs=100,
 )
 STONE_L: Final = replace(
     STONE_S,

@@ -1,0 +1,105 @@
+"""Accuracy against speed: every recipe measured in docs/results.json, and published networks rebuilt and timed.
+
+Run: python benchmarks/accuracy_speed.py [--rounds 60] [--plot-only]
+
+Speeds are those of exported files, one thread, tiles of 64 images, in turns in one run, as ratios to `cnn3` in float32
+(median, quartiles); weights are random. Accuracies of recipes are means over the seeds of docs/results.json, those of
+published networks are their authors'. Writes benchmarks/results/accuracy_speed.json and docs/images/accuracy-speed.png.
+"""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from published_networks import PUBLISHED
+from stones import compared, files, open_session, time_in_turns
+
+from torchstone_train.architectures import ModelShape, build_network
+from torchstone_train.drawing import BLUE, ORANGE, SOFT, STYLE, encode
+
+ROOT = Path(__file__).parent.parent
+OUT = ROOT / "benchmarks" / "results" / "accuracy_speed.json"
+PLOT = ROOT / "docs" / "images" / "accuracy-speed.png"
+SHAPE = ModelShape(1, 28, 28, 10)
+DATASET = "fashion-mnist"
+
+
+def recipes() -> dict[str, dict[str, Any]]:
+    """Return by recipe its mean accuracy and settings, of those measured on Fashion-MNIST."""
+    results = json.loads((ROOT / "docs" / "results.json").read_text())["results"]
+    return {
+        result["recipe"]: {
+            "accuracy": statistics.fmean(seed["test"]["accuracy"] for seed in result["seeds"]),
+            "seeds": len(result["seeds"]),
+        }
+        for result in results
+        if result["dataset"] == DATASET
+    }
+
+
+def measure(rounds: int) -> list[dict[str, Any]]:
+    measured = recipes()
+    networks = {name: build_network(name, SHAPE) for name in dict.fromkeys(("cnn3", *measured))}
+    networks |= {published.name: published.build() for published in PUBLISHED}
+    sessions = {
+        (name, kind): open_session(file) for name, network in networks.items() for kind, file in files(network).items()
+    }
+    seconds = time_in_turns(sessions, rounds)
+    points = [{"name": name, "source": "docs/results.json", **facts} for name, facts in measured.items()]
+    points += [{"name": item.name, "accuracy": item.accuracy, "source": item.source} for item in PUBLISHED]
+    for point in points:
+        for kind in ("fp32", "int8"):
+            point[kind] = compared(seconds["cnn3", "fp32"], seconds[point["name"], kind])
+    return points
+
+
+def draw(points: list[dict[str, Any]]) -> bytes:
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8, 4.6), layout="constrained")
+        axis = figure.add_subplot()
+        for point in points:
+            _draw_point(axis, point)
+        axis.set_xscale("log")
+        axis.set_xlabel("images a second, as a multiple of cnn3 in float32; one thread, batches of 64")
+        axis.set_ylabel("test accuracy, Fashion-MNIST")
+        axis.grid(visible=True)
+        axis.plot([], [], "o", color=BLUE, label="Torchstone's recipes, int8 file")
+        axis.plot([], [], "o", color=BLUE, mfc="white", label="the same, float32 file")
+        axis.plot([], [], "s", color=ORANGE, label="published network, rebuilt, int8 file")
+        axis.plot([], [], "s", color=ORANGE, mfc="white", label="the same, float32 file")
+        axis.legend(loc="lower left", frameon=False, labelcolor=SOFT)
+        figure.suptitle("Accuracy against speed of the exported files", x=0.012, ha="left")
+        return encode(figure)["png"]
+
+
+def _draw_point(axis: Axes, point: dict[str, Any]) -> None:
+    ours = point["source"] == "docs/results.json"
+    color, marker = (BLUE, "o") if ours else (ORANGE, "s")
+    speeds = [point[kind]["ratio"] for kind in ("fp32", "int8")]
+    axis.plot(speeds, [point["accuracy"]] * 2, color=color, linewidth=0.8)
+    axis.plot(speeds[0], point["accuracy"], marker, color=color, mfc="white")
+    axis.plot(speeds[1], point["accuracy"], marker, color=color)
+    axis.annotate(
+        point["name"], (max(speeds), point["accuracy"]), (6, 0), textcoords="offset points", va="center", color=color
+    )
+
+
+def main() -> None:
+    """Measure, write, draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--plot-only", action="store_true", help="draw what was measured before")
+    options = parser.parse_args()
+    if not options.plot_only:
+        points = measure(options.rounds)
+        OUT.write_text(json.dumps({"rounds": options.rounds, "points": points}, indent=1) + "\n")
+    PLOT.write_bytes(draw(json.loads(OUT.read_text())["points"]))
+
+
+if __name__ == "__main__":
+    main()
