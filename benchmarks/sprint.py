@@ -14,6 +14,7 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,26 @@ MOST_EPOCHS = 16
 """As document 004 trained; its loop is given up after that."""
 
 
+class Clock(Progress):
+    """Notes the CPU time at the end of each epoch: the report that follows is not a part of the training."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__(epochs, silent=True)
+        self.cpu = 0.0
+
+    def end_epoch(self, record: Mapping[str, Any]) -> None:
+        """Report nothing, and look at the clock."""
+        super().end_epoch(record)
+        self.cpu = time.process_time()
+
+
 def sprint(recipe: str, dataset: str, data_dir: Path, seed: int, threads: int) -> dict[str, Any]:
     """Train the recipe and measure the kept weights once on the test split."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "run")
         ref = DatasetRef.parse(dataset)
         chosen = get_recipe(recipe)
+        clock = Clock(chosen.epochs)
         started, spent = time.time(), time.process_time()
         torch.set_num_threads(threads)
         train(
@@ -56,10 +71,10 @@ def sprint(recipe: str, dataset: str, data_dir: Path, seed: int, threads: int) -
                 out=out,
                 seed=seed,
                 device="cpu",
-                progress=Progress(chosen.epochs, silent=True),
+                progress=clock,
             )
         )
-        whole, spent = time.time() - started, time.process_time() - spent
+        whole = time.time() - started
         run = RunDirectory.open(out)
         info, history = run.read_info(), run.read_history()
         model = build_classifier(chosen.architecture, InputSpec.from_json(info["input"]), len(info["class_names"]))
@@ -72,7 +87,7 @@ def sprint(recipe: str, dataset: str, data_dir: Path, seed: int, threads: int) -
         "seconds": datetime.fromisoformat(history[-1]["ended"]).timestamp() - started,
         "seconds_of_epochs": sum(record["seconds"] for record in history),
         "seconds_with_report": whole,
-        "cpu_seconds_with_report": spent,
+        "cpu_seconds": clock.cpu - spent,
         "validation": info["metrics"]["validation"]["accuracy"],
         "test": accuracy,
         "amp": info["precision"]["amp"],

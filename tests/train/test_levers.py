@@ -238,7 +238,7 @@ def test_a_fused_optimiser_takes_the_same_step(optimizer: OptimizerName) -> None
     assert torch.allclose(ends[0], ends[1], rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("architecture", ["sprint", "stone-s", "stone-m", "stone-l"])
+@pytest.mark.parametrize("architecture", ["sprint", "sprint-mnist", "stone-s", "stone-m", "stone-l"])
 @pytest.mark.parametrize("shape", [ModelShape(1, 28, 28, 10), ModelShape(3, 33, 21, 4), ModelShape(1, 5, 5, 2)])
 def test_a_stone_takes_images_of_any_size(architecture: str, shape: ModelShape) -> None:
     """The mean over each map leaves one row of logits an image."""
@@ -247,7 +247,7 @@ def test_a_stone_takes_images_of_any_size(architecture: str, shape: ModelShape) 
     assert network(torch.rand(2, shape.channels, shape.height, shape.width)).shape == (2, shape.num_classes)
 
 
-@pytest.mark.parametrize("architecture", ["sprint", "stone-s", "stone-m", "stone-l"])
+@pytest.mark.parametrize("architecture", ["sprint", "sprint-mnist", "stone-s", "stone-m", "stone-l"])
 def test_channels_of_a_stone_fill_onnx_runtimes_blocks(architecture: str) -> None:
     """Every convolution has a multiple of 16 filters and no bias of its own."""
     network = build_network(architecture, ModelShape(1, 28, 28, 10))

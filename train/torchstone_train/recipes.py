@@ -55,18 +55,22 @@ SPRINT: Final = Recipe(
     weight_decay=1e-3,
     decay_biases=False,
     ema=0.99,
+    fused=True,
     amp="auto",
     batch_size=64,
-    epochs=6,
+    epochs=5,
     patience=0,
     val_fraction=0.1,
 )
 SPRINT_MNIST: Final = replace(
     SPRINT,
     name="sprint-mnist",
-    summary="99% on MNIST in the shortest time: the network of sprint, images shifted, half the epochs",
-    augment="shift",
-    epochs=3,
+    summary="99% on MNIST in the shortest time: a narrower network than sprint's, two epochs",
+    architecture="sprint-mnist",
+    lr=0.2,
+    ema=0.98,
+    batch_size=128,
+    epochs=2,
 )
 STONE_S: Final = Recipe(
     name="stone-s",
