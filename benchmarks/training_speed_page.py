@@ -1,4 +1,4 @@
-"""Write docs/training-speed.md from the files of benchmarks/results that sprint, sprint_profile and stones* write.
+"""Write docs/training-speed.md from what the benchmarks of training and of the stones wrote to benchmarks/results.
 
 Run: python benchmarks/training_speed_page.py
 """
@@ -81,26 +81,70 @@ def stones(found: list[dict[str, Any]]) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for stone in found:
-        ratios = []
-        for kind in ("fp32", "int8"):
-            low, high = stone[kind]["quartiles"]
-            ratios.append(f"{stone[kind]['ratio']:.2f} ({low:.2f} to {high:.2f})")
+        ratios = [ratio(stone[kind]) for kind in ("fp32", "int8")]
         size = f"{stone['macs'] / 1e6:.2f} M | {stone['parameters'] / 1e3:.0f} k"
         lines.append(f"| `{stone['name']}` | {size} | {' | '.join(ratios)} |")
     return [*lines, ""]
 
 
-def trained(runs: list[dict[str, Any]]) -> list[str]:
+def accuracy_speed(points: list[dict[str, Any]]) -> list[str]:
     lines = [
-        "Trained so far, untuned, and measured once on the test split (`python benchmarks/stones_trained.py`):",
+        "## Accuracy against speed",
         "",
-        "| recipe | dataset | seed | epochs | validation accuracy | test accuracy |",
-        "|---|---|---|---|---|---|",
+        "![Test accuracy on Fashion-MNIST over the speed of the exported file, recipes and published networks]"
+        "(images/accuracy-speed.png)",
+        "",
+        (
+            "Accuracies of recipes: means of [Results](results.md); of published networks: their authors'. Speeds: all "
+            "files in turns in one run, one thread, tiles of 64, as ratios to `cnn3` in float32 (median, quartiles): "
+            "`python benchmarks/accuracy_speed.py`. Published networks were rebuilt from their descriptions."
+        ),
+        "",
+        "| network | accuracy | source | float32 / `cnn3` | int8 / `cnn3` |",
+        "|---|---|---|---|---|",
     ]
-    for run in runs:
-        figures = f"{run['validation']:.4f} | {run['test']:.4f}"
-        lines.append(f"| `{run['name']}` | {run['dataset']} | {run['seed']} | {run['epochs']} | {figures} |")
+    for point in sorted(points, key=lambda point: point["accuracy"]):
+        name = f"`{point['name']}`" if point["source"] == "docs/results.json" else point["name"]
+        source = "[Results](results.md)" if point["source"] == "docs/results.json" else point["source"]
+        ratios = " | ".join(ratio(point[kind]) for kind in ("fp32", "int8"))
+        lines.append(f"| {name} | {point['accuracy']:.4f} | {source} | {ratios} |")
     return [*lines, ""]
+
+
+def ratio(measured: dict[str, Any]) -> str:
+    low, high = measured["quartiles"]
+    return f"{measured['ratio']:.2f} ({low:.2f} to {high:.2f})"
+
+
+def growth(found: dict[str, Any]) -> list[str]:
+    return [
+        "## How the time grows",
+        "",
+        "![Time of stone-s's training steps over images, width and cores](images/training-growth.png)",
+        "",
+        f"Medians and quartiles of {found['rounds']} rounds in turns: `python benchmarks/training_growth.py`.",
+        "",
+    ]
+
+
+def cascade(found: dict[str, Any]) -> list[str]:
+    small, large = found["names"]
+    accuracy = found["accuracy"]
+    return [
+        "## A confidence cascade",
+        "",
+        (
+            f"`{small}` answers where its probability is at least {found['threshold']:.4f}, chosen on validation data; "
+            f"`{large}` is asked about the rest, {found['share_of_large']:.1%} of the test images. Seed {found['seed']}."
+        ),
+        (
+            f"Test accuracy {accuracy['cascade']:.4f} ({small} {accuracy['small']:.4f}, {large} "
+            f"{accuracy['large']:.4f}), {found['cascade_over_large']:.1f} times as fast as `{large}` alone "
+            f"(which takes {found['large_over_small']['value']:.1f} times as long as `{small}`): "
+            "`python benchmarks/cascade.py`."
+        ),
+        "",
+    ]
 
 
 def read(name: str) -> Any:  # noqa: ANN401 - JSON
@@ -128,8 +172,12 @@ def main() -> None:
         lines += stages(profile)
     if found := read("stones.json"):
         lines += stones(found["stones"])
-    if runs := read("stones_trained.json"):
-        lines += trained(runs)
+    if found := read("accuracy_speed.json"):
+        lines += accuracy_speed(found["points"])
+    if found := read("cascade.json"):
+        lines += cascade(found)
+    if found := read("training_growth.json"):
+        lines += growth(found)
     PAGE.write_text("\n".join(lines) + "\n" + NOTES.read_text())
 
 
