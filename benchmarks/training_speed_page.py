@@ -91,8 +91,7 @@ def accuracy_speed(points: list[dict[str, Any]]) -> list[str]:
     lines = [
         "## Accuracy against speed",
         "",
-        "![Test accuracy on Fashion-MNIST over the speed of the exported file, recipes and published networks]"
-        "(images/accuracy-speed.png)",
+        "![Test accuracy over the speed of the exported file](images/accuracy-speed.png)",
         "",
         (
             "Accuracies of recipes: means of [Results](results.md); of published networks: their authors'. Speeds: all "
@@ -134,7 +133,7 @@ def cascade(found: dict[str, Any]) -> list[str]:
         "## A confidence cascade",
         "",
         (
-            f"`{small}` answers where its probability is at least {found['threshold']:.4f}, chosen on validation data; "
+            f"`{small}` answers where its probability is at least {found['threshold']:.4f}, by validation; "
             f"`{large}` is asked about the rest, {found['share_of_large']:.1%} of the test images. Seed {found['seed']}."
         ),
         (
