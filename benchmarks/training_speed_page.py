@@ -133,7 +133,7 @@ def cascade(found: dict[str, Any]) -> list[str]:
         "## A confidence cascade",
         "",
         (
-            f"`{small}` answers where its probability is at least {found['threshold']:.4f}, by validation; "
+            f"`{small}` answers from a probability of {found['threshold']:.4f}, by validation; "
             f"`{large}` is asked about the rest, {found['share_of_large']:.1%} of the test images. Seed {found['seed']}."
         ),
         (
