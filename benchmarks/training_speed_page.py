@@ -133,8 +133,8 @@ def cascade(found: dict[str, Any]) -> list[str]:
         "## A confidence cascade",
         "",
         (
-            f"`{small}` answers from a probability of {found['threshold']:.4f}, by validation; "
-            f"`{large}` is asked about the rest, {found['share_of_large']:.1%} of the test images. Seed {found['seed']}."
+            f"`{small}` answers from a probability of {found['threshold']:.4f} (chosen on validation data); "
+            f"`{large}` the rest, {found['share_of_large']:.1%} of the test images. Seed {found['seed']}."
         ),
         (
             f"Test accuracy {accuracy['cascade']:.4f} ({small} {accuracy['small']:.4f}, {large} "

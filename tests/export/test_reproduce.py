@@ -204,11 +204,11 @@ def test_the_page_has_a_row_a_recipe_and_a_row_a_seed() -> None:
 
 def test_recipes_without_a_document_are_held_to_their_targets() -> None:
     """On the mean; a document's recipe on another dataset stands with them, without a target."""
-    own = [a_result("stone-s", "fashion-mnist", 0.934, 0.936), a_result("stone-m", "mnist", 0.9955, 0.9956)]
+    own = [a_result("stone-s", "fashion-mnist", 0.934, 0.936), a_result("stone-m-mnist", "mnist", 0.9955, 0.9956)]
     page = render_results([*own, a_result("cnn3", "mnist", 0.99)])
 
     assert re.search(r"\| `stone-s` \| fashion-mnist \| \*\*0.9350\*\* ± .* \| 0.933: met \| 0.940: \*\*not met", page)
-    assert re.search(r"\| `stone-m` \| mnist \| \*\*0.9956\*\* ± .* \| 0.996: \*\*not met\*\* \|  \|", page)
+    assert re.search(r"\| `stone-m-mnist` \| mnist \| \*\*0.9956\*\* ± .* \| 0.996: \*\*not met\*\* \|  \|", page)
     assert "| `cnn3` | mnist | **0.9900** |  |  | 1 |" in page
     assert "The starting documents" not in page
 
@@ -237,13 +237,13 @@ def test_robustness_is_the_mean_over_the_seeds() -> None:
 def test_a_result_takes_the_place_of_the_same_recipe_on_the_same_dataset(tmp_path: Path) -> None:
     """With all its seeds; everything else stays, the documents' recipes first, in the order of the recipes."""
     kept = [a_result("stone-l", "fashion-mnist", 0.1), a_result("cnn3", "fashion-mnist", 0.2, 0.3)]
-    measured = [a_result("cnn3", "fashion-mnist", 0.4), a_result("stone-m", "mnist", 0.5)]
+    measured = [a_result("cnn3", "fashion-mnist", 0.4), a_result("stone-m-mnist", "mnist", 0.5)]
     merged = merge_results(kept, measured)
     write_results(tmp_path / "results.json", merged)
 
     assert [(*item.key, item.accuracies) for item in merged] == [
         ("cnn3", "fashion-mnist", [0.4]),
-        ("stone-m", "mnist", [0.5]),
+        ("stone-m-mnist", "mnist", [0.5]),
         ("stone-l", "fashion-mnist", [0.1]),
     ]
     assert read_results(tmp_path / "results.json") == merged
@@ -281,5 +281,9 @@ def test_the_listed_results_are_those_of_the_page() -> None:
 def test_every_recipe_has_a_dataset_of_its_own_and_every_target_a_recipe() -> None:
     """A document's recipe has the document's."""
     assert all(natural_dataset(name) == document.dataset for name, document in DOCUMENTS.items())
-    assert {name for name in RECIPES if natural_dataset(name) == "mnist"} == {"mnist-cnn", "sprint-mnist"}
+    assert {name for name in RECIPES if natural_dataset(name) == "mnist"} == {
+        "mnist-cnn",
+        "sprint-mnist",
+        "stone-m-mnist",
+    }
     assert {recipe for recipe, _ in TARGETS} == set(RECIPES) - set(DOCUMENTS)
