@@ -18,7 +18,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from torchstone_export.int8_file import Int8Config, quantize
+from torchstone_export.int8_file import Int8Config, pixel_scale_of, quantize
 from torchstone_export.model import ExportableClassifier
 from torchstone_export.onnx_file import export_onnx
 from torchstone_runtime.input_spec import InputSpec
@@ -57,7 +57,10 @@ def files(network: nn.Module) -> dict[str, bytes]:
             nn.init.normal_(module.running_mean, 0, 0.1)
     file = export_onnx(ExportableClassifier(classifier, 1.0).eval(), "network", tuple("0123456789"), SPEC)
     calibration = np.random.default_rng(1).integers(0, 256, (TILE, *SPEC.shape), dtype=np.uint8)
-    return {"fp32": file, "int8": quantize(file, calibration, Int8Config(folded_input=True))}
+    return {
+        "fp32": file,
+        "int8": quantize(file, calibration, Int8Config(folded_input=pixel_scale_of(file) is not None)),
+    }
 
 
 def open_session(file: bytes) -> onnxruntime.InferenceSession:

@@ -107,10 +107,13 @@ def quantize(content: bytes, images: Uint8Array, config: Int8Config) -> bytes:
 
 
 def pixel_scale(model: onnx.ModelProto) -> PixelScale | None:
-    """Return how pixels are normalised, or None where that is not one affine map of all channels onto 0 to 255."""
+    """Return how pixels are normalised, or None where they can't enter as they are.
+
+    That takes one affine map of all channels onto 0 to 255, and a layer with weights that is given its result.
+    """
     values = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
     chain = input_chain(model.graph)
-    if [node.op_type for node in chain] != ["Cast", "Mul", "Add"]:
+    if [node.op_type for node in chain] != ["Cast", "Mul", "Add"] or not _feeds_layers(model.graph, chain[-1]):
         return None
     factor, offset = (values.get(node.input[1]) for node in chain[1:])
     if factor is None or offset is None or np.ptp(factor) or np.ptp(offset):
@@ -188,6 +191,11 @@ def input_chain(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
             return chain
         chain.append(users[0])
         tensor = users[0].output[0]
+
+
+def _feeds_layers(graph: onnx.GraphProto, node: onnx.NodeProto) -> bool:
+    # What only moves values, such as Flatten, is quantised by its result: nothing is there to be entered raw.
+    return all(user.op_type in LAYERS for user in graph.node if node.output[0] in user.input)
 
 
 def after_logits(graph: onnx.GraphProto) -> list[str]:

@@ -85,6 +85,18 @@ def test_raw_pixels_enter_the_first_layer(content: bytes, images: Uint8Array) ->
     assert (first.op_type, first.input[0]) == ("QLinearConv", "images")
 
 
+def test_pixels_that_are_flattened_first_are_not_folded(images: Uint8Array) -> None:
+    """A network of dense layers is quantised all the same."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 3))
+    content = export_onnx(ExportableClassifier(ImageClassifier(network, SPEC), 1.0).eval(), "dense", NAMES, SPEC)
+    exact, _ = run_split(content, split_of(images), 3)
+    logits, _ = run_split(quantize(content, images, Int8Config()), split_of(images), 3)
+
+    assert pixel_scale_of(content) is None
+    assert 0 < np.abs(logits - exact).max() < 0.1 * np.abs(exact).max()
+
+
 def test_channels_with_different_normalisations_are_not_folded(images: Uint8Array) -> None:
     """One zero point can't stand for three."""
     spec = InputSpec(color="RGB", height=8, width=8, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
