@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from document_loop import DATASETS
+from document_loop import read
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
@@ -86,7 +86,7 @@ def sprint(data_dir: Path, images: int) -> dict[str, float]:
 def document(data_dir: Path, images: int) -> dict[str, float]:
     watch = Stopwatch()
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
-    pool = DATASETS["fashion-mnist"](data_dir, train=True, transform=transform)
+    pool = read("fashion-mnist", data_dir, train=True, transform=transform)
     loader = iter(DataLoader(Subset(pool, range(images)), batch_size=64, shuffle=True))
     model = build_network("bn-cnn", ModelShape(1, 28, 28, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001, weight_decay=1e-4)
