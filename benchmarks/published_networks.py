@@ -68,6 +68,6 @@ PUBLISHED = (
     Published("TensorFlow's tutorial", 0.916, "README of zalandoresearch/fashion-mnist", tutorial),
     Published("3 convolutions, tuned", 0.9476, "model card of tsilva/fashion-mnist-classifier-cnn", three_convolutions),
     Published("ResNet-20", 0.9518, "zhunzhong07/Random-Erasing, issue 10", resnet_20),
-    Published("ResNet-20, erasing", 0.9555, "zhunzhong07/Random-Erasing, issue 10", resnet_20),
+    Published("ResNet-20 + RE", 0.9555, "zhunzhong07/Random-Erasing, issue 10", resnet_20),
     Published("VGG8B", 0.9547, "README of anokland/local-loss", vgg8b),
 )
