@@ -105,12 +105,13 @@ def _train_in_world(
     progress = request.progress or Progress(request.recipe.epochs, silent=not world.is_first)
     precision = choose_precision(request.recipe.amp, device)
     info = _describe(request, data, device, reason, precision, world)
-    info["teachers"] = [] if teacher is None else teacher.to_json()
+    if teacher is not None:
+        info["teachers"] = teacher.to_json()
     with world.first_goes_ahead():
         run = _open_run(request, info) if world.is_first else RunDirectory(request.out)
     for line in _announce(request, data, device, reason, precision, world):
         progress.say(line)
-    for member in info["teachers"]:
+    for member in info.get("teachers", ()):
         progress.say(f"teacher  {member['name']} ({member['variant']}, seed {member['seed']})")
     try:
         if world.is_first:
@@ -236,7 +237,7 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     then, asked = Recipe.from_json(before["recipe"]).to_json(), now["recipe"]
     different = [key for key in asked if key not in free and then[key] != asked[key]]
     different += [key for key in ("seed", "input") if before[key] != now[key]]
-    different += ["teachers"] if before.get("teachers", []) != now["teachers"] else []
+    different += ["teachers"] if before.get("teachers") != now.get("teachers") else []
     if different:
         raise UsageError(
             f"The run was made with other settings: {', '.join(different)}.",
