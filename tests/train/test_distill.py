@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,6 +112,13 @@ def test_a_bundle_says_whom_its_model_learnt_from(
 
     assert taught["teachers"] == json.loads((tmp_path / "run" / "run.json").read_text())["teachers"]
     assert "teachers" not in alone
+
+
+def test_training_without_a_teacher_needs_no_onnx_runtime() -> None:
+    """`torchstone[train]` doesn't bring it."""
+    program = "import sys; sys.modules['onnxruntime'] = None; import torchstone_train.session"
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_a_teacher_that_saw_the_validation_images_is_refused(

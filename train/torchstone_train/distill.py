@@ -5,24 +5,26 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from torchstone_runtime.bundle import Bundle
-from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.manifest import Manifest
 from torchstone_train.data import TrainingData
+
+if TYPE_CHECKING:
+    from torchstone_runtime.classifier import Classifier
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One opened bundle; its logits are divided by its temperature, as its probabilities are."""
 
-    classifier: Classifier
+    classifier: "Classifier"
     manifest: Manifest
 
 
@@ -54,6 +56,8 @@ class Teacher:
                 is validated on.
             BundleError, CheckFailedError, ProviderError: as for `Classifier.load`.
         """
+        from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - loads ONNX Runtime: [train] lacks it
+
         provider = "cuda" if device.type == "cuda" else "cpu"
         with ExitStack() as opened:
             members = []
