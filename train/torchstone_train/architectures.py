@@ -97,7 +97,7 @@ def bn_cnn(shape: ModelShape) -> nn.Module:
 def stone_s(shape: ModelShape) -> nn.Module:
     """The smallest stone (`residual.residual_network`): 32, 64 and 64 filters, each at half the size before.
 
-    All stones halve the image at once: at full size a convolution of few filters is slow for what it does.
+    It halves the image at once: at full size a convolution of few filters is slow for what it does.
     """
     return _stone(shape, Stage(32, 0, 2, kernel=5), Stage(64, 1, 2), Stage(64, 1, 2))
 
@@ -108,8 +108,13 @@ def stone_m(shape: ModelShape) -> nn.Module:
 
 
 def stone_l(shape: ModelShape) -> nn.Module:
-    """The largest stone: 64, 128 and 128 filters, four blocks."""
-    return _stone(shape, Stage(64, 1, 2, kernel=5), Stage(128, 2, 2), Stage(128, 1, 2))
+    """The largest stone: 16 filters at full size, then 32 and 64; three blocks each.
+
+    The residual network of 20 layers of K. He et al., arXiv 1512.03385, section 4.2, but that a convolution without a
+    shortcut leads into each smaller size. Full size costs time and gains more than width does
+    (docs/training-speed.md).
+    """
+    return _stone(shape, Stage(16, 3, 1), Stage(32, 3, 2), Stage(64, 3, 2))
 
 
 def sprint(shape: ModelShape) -> nn.Module:

@@ -110,10 +110,10 @@ STONE_M_MNIST: Final = replace(
 STONE_L: Final = replace(
     STONE_S,
     name="stone-l",
-    summary="residual network 64, 128, 128 with four blocks, made for ONNX Runtime in 8 bits; the largest of three",
+    summary="residual network 16, 32, 64 of 20 layers that begins at full size; the largest of three",
     architecture="stone-l",
     augment="flip-shift-erase",
-    epochs=80,
+    epochs=120,
 )
 
 _DOCUMENTED: Final = (SGD_CNN, MLP, CNN3, MNIST_CNN, BN_CNN)
