@@ -21,11 +21,23 @@ if TYPE_CHECKING:
 _LOSSY_OPTIONS = (
     *("int8", "fp16", "max_accuracy_drop", "min_speedup", "require_variants", "default_variant", "provider"),
 )
+_CASCADE_OPTIONS = ("fast", "threshold", "mirror")
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @OUT_OPTION
+@click.option(
+    "--fast",
+    type=click.Path(path_type=Path),
+    help="The run of a faster model that answers where it is sure; RUN answers the rest (a cascade, in one file).",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Of --fast: the confidence from which it answers alone.  [the lowest that is right as often as RUN]",
+)
+@click.option("--mirror", is_flag=True, help="With --fast: RUN answers with the mean over picture and mirror image.")
 @click.option("--torchscript/--no-torchscript", default=True, show_default=True, help="Export TorchScript as well.")
 @click.option(
     "--temperature/--no-temperature",
@@ -74,7 +86,7 @@ def export(
     sign: Path | None,
     data_dir: Path | None,
     dataset: str | None,
-    **options: Any,  # noqa: ANN401 - those of lossy variants and of modules, as declared above
+    **options: Any,  # noqa: ANN401 - those of lossy variants, cascades and modules, as declared above
 ) -> None:
     """Export RUN to ONNX and TorchScript, prove both over the whole validation and test splits, write a bundle.
 
@@ -82,13 +94,17 @@ def export(
     model does; an earlier bundle is then untouched. A lossy variant (--int8, --fp16) that does not pay is left out,
     with the reason on stderr and in the certificate.
 
+    With --fast, two trained models become one file: a cascade. verify, evaluate and serve it like any other.
+
     With --module in place of RUN, a torch.nn.Module of your own is exported; the options from --spec on say what it
     takes and gives.
     """
     lossy = {name: options.pop(name) for name in _LOSSY_OPTIONS}
+    cascade = {name: options.pop(name) for name in _CASCADE_OPTIONS}
     foreign = options
     names = _lossy_names(lossy)
     _require_one_origin(run, dataset, foreign)
+    _require_cascade(run, cascade)
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
@@ -99,6 +115,7 @@ def export(
     ref = DatasetRef.parse(dataset) if dataset else None
     request = ExportRequest(
         run=run,
+        **cascade,
         out=out,
         data_dir=data_dir or default_data_dir(),
         dataset=ref,
@@ -129,6 +146,16 @@ def _require_one_origin(run: Path | None, dataset: str | None, foreign: dict[str
         )
     if module is not None and dataset is not None:
         raise UsageError("--dataset says where a run's data lies now.", "With --module, name the data with --data.")
+
+
+def _require_cascade(run: Path | None, options: dict[str, Any]) -> None:
+    fast = options["fast"]
+    if fast is None and (options["threshold"] is not None or options["mirror"]):
+        raise UsageError(
+            "--threshold and --mirror belong to a cascade.", "Name the run of its faster model with --fast."
+        )
+    if fast is not None and run is None:
+        raise UsageError("--fast is the first of a cascade's two runs.", "Give RUN, which answers the rest.")
 
 
 def _export_module(request: "ExportRequest", foreign: dict[str, Any]) -> "Exported":
@@ -230,8 +257,15 @@ def _require_recipes(recipes: tuple[str, ...], dataset: str | None, results: Pat
         raise UsageError(f"{results} is where the page's data would lie.", "Name the page, such as docs/results.md.")
 
 
-def recertify(bundle: Path, run: Path, dataset: str | None, data_dir: Path | None) -> None:
+def recertify(bundle: Path, run: Path, fast: Path | None, dataset: str | None, data_dir: Path | None) -> None:
     """Make the certificate of a bundle anew from its run; what `torchstone verify --run` calls.
+
+    Args:
+        bundle: that exists.
+        run: of its model.
+        fast: of a cascade, the run of the fast model.
+        dataset: where the data lies now.
+        data_dir: where downloaded datasets lie.
 
     Raises:
         CheckFailedError: a file of the bundle does not do what the run's model does.
@@ -243,5 +277,5 @@ def recertify(bundle: Path, run: Path, dataset: str | None, data_dir: Path | Non
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
 
     ref = DatasetRef.parse(dataset) if dataset else None
-    for line in recertify_bundle(bundle, run, ref, data_dir or default_data_dir()):
+    for line in recertify_bundle(bundle, run, fast, ref, data_dir or default_data_dir()):
         click.echo(line)

@@ -19,7 +19,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from torchstone_export.onnx_file import strip_traces
 from torchstone_runtime.cpu_features import INT8_FEATURES
 from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.manifest import METADATA_KEY, require_any
+from torchstone_runtime.manifest import METADATA_KEY, parse_requirements, require_any
 
 CALIBRATIONS: Final[dict[str, tuple[CalibrationMethod, dict[str, Any]]]] = {
     "minmax": (CalibrationMethod.MinMax, {}),
@@ -128,6 +128,12 @@ def pixel_scale(model: onnx.ModelProto) -> PixelScale | None:
 def pixel_scale_of(content: bytes) -> PixelScale | None:
     """Return `pixel_scale` of a file."""
     return pixel_scale(onnx.load_from_string(content))
+
+
+def requirements(content: bytes) -> tuple[str, ...]:
+    """Return the processor features of which a file needs one on the CPU, as its metadata says; () if it needs none."""
+    properties = onnx.load_from_string(content).metadata_props
+    return next((parse_requirements(item.value) for item in properties if item.key == METADATA_KEY), ())
 
 
 def layer_names(content: bytes) -> dict[str, str]:

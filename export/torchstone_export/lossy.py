@@ -7,15 +7,17 @@ from typing import Any, Final
 
 import numpy as np
 
+from torchstone_export import cascade_file
 from torchstone_export.certify import certify_variant
 from torchstone_export.figures import margins
 from torchstone_export.fp16_file import to_fp16
+from torchstone_export.int8_file import requirements
 from torchstone_export.int8_search import Int8Choice, calibration_sample, choose_int8
 from torchstone_export.reference import Reference
 from torchstone_export.serving import run_split, run_unfused, serving
 from torchstone_export.speed import SpeedComparison, compare_speed
 from torchstone_runtime.certified import CertifiedSplit
-from torchstone_runtime.cpu_features import INT8_FEATURES, REPORTED, cpu_features
+from torchstone_runtime.cpu_features import REPORTED, cpu_features
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.engine import CPU_TILE, Engine, Float32Array, Outputs
 from torchstone_runtime.golden import GoldenSamples
@@ -113,16 +115,26 @@ def _make(name: str, fp32: bytes, data: TrainingData, reference: Reference, limi
 
 
 def _build(variant: LossyVariant, fp32: bytes, data: TrainingData, limits: LossyLimits) -> None:
-    if variant.name == "fp16":
-        variant.content = to_fp16(fp32)
-        return
-    features = cpu_features()
+    # A cascade's models are each calibrated on all images: few of them reach the second one in the cascade.
+    parts = cascade_file.split(fp32)
+    if parts is None:
+        variant.content, report = _build_file(variant.name, fp32, data, limits)
+        variant.report |= report
+    else:
+        built = [_build_file(variant.name, part, data, limits) for part in parts]
+        variant.content = cascade_file.rejoin(fp32, *(content for content, _ in built))
+        variant.report |= {
+            name: report for name, (_, report) in zip(("fast", "accurate"), built, strict=True) if report
+        }
+    variant.requires_any = requirements(variant.content)
+
+
+def _build_file(name: str, fp32: bytes, data: TrainingData, limits: LossyLimits) -> tuple[bytes, dict[str, Any]]:
+    if name == "fp16":
+        return to_fp16(fp32), {}
     images = calibration_sample(data.train)
-    choice = choose_int8(fp32, images, data.validation, limits.max_accuracy_drop, features)
-    variant.content = choice.content
-    if choice.config.weight_bits == 8:  # noqa: PLR2004 - 7 bits are made for processors without the features
-        variant.requires_any = INT8_FEATURES
-    variant.report |= _choice_json(choice, len(images))
+    choice = choose_int8(fp32, images, data.validation, limits.max_accuracy_drop, cpu_features())
+    return choice.content, _choice_json(choice, len(images))
 
 
 def _choice_json(choice: Int8Choice, images: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from torchstone_export.calibration import Calibration
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.edges import KnownEdges
-from torchstone_runtime.provenance import describe_origin
+from torchstone_runtime.provenance import describe_cascade, describe_origin
 
 
 def render_model_card(
@@ -54,7 +54,7 @@ predictions = classifier.predict(["picture.png"])
 print(predictions.labels, predictions.confidences)
 ```
 
-## Pictures
+{_cascade_section(model)}## Pictures
 
 A picture is converted to {spec.color} and stretched to {spec.height} x {spec.width} ({spec.resample}), whatever its \
 size and shape.
@@ -83,6 +83,18 @@ Measured on the exported ONNX file with ONNX Runtime.
 
 The figures hold for images like those of the test split. The model answers every picture with one of its classes,
 also pictures of something else.
+"""
+
+
+def _cascade_section(model: TrainedModel) -> str:
+    cascade = describe_cascade(model.provenance)
+    if not cascade:
+        return ""
+    return f"""## Cascade
+
+Two models in one file: {cascade}.
+Pictures that are harder than those of the test split take longer, as the second model is asked more often.
+
 """
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from torchstone_export.bundle_writer import FILE_NAMES, write_descriptions
 from torchstone_export.calibration import calibrate
+from torchstone_export.cascade import CascadeClassifier
+from torchstone_export.cascade_model import cascade_of, choose_routing, export_cascade, load_first
 from torchstone_export.certificate_summary import summarize
 from torchstone_export.certify import VariantCertificate
 from torchstone_export.lossy import LossyLimits, LossyVariant, make_lossy
@@ -20,6 +22,7 @@ from torchstone_export.torchscript_file import export_torchscript
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError, UsageError
+from torchstone_runtime.provenance import describe_cascade
 from torchstone_train.data import TrainingData
 from torchstone_train.run_dir import RunDirectory
 
@@ -30,6 +33,8 @@ class ExportRequest:
 
     Attributes:
         run: the run directory, None for a model of another origin; out: the bundle to write.
+        fast: the run of a model that answers where it is sure; None: `run` answers everything.
+        threshold: of such a cascade; chosen on validation if None. mirror: see `cascade.Routing`.
         data_dir: where downloaded datasets lie.
         dataset: where the run's data lies now; where it lay when it was trained if None.
         torchscript: whether a TorchScript file is wanted.
@@ -41,6 +46,9 @@ class ExportRequest:
     """
 
     run: Path | None = None
+    fast: Path | None = None
+    threshold: float | None = None
+    mirror: bool = False
     out: Path
     data_dir: Path
     dataset: DatasetRef | None = None
@@ -79,6 +87,10 @@ def export_run(request: ExportRequest) -> Exported:
     run = RunDirectory.open(request.run)
     model = load_trained(run)
     data = load_run_data(run.read_info(), request.dataset, request.data_dir)
+    if request.fast is not None:
+        first = load_first(RunDirectory.open(request.fast), model)
+        routing = choose_routing(first, model, data.validation, threshold=request.threshold, mirror=request.mirror)
+        model = cascade_of(first, model, routing, {"validation": data.validation, "test": data.test})
     return export_model(model, data, request, signer=signer)
 
 
@@ -137,7 +149,9 @@ def export_model(
         bundle.check_files()
         if signer is not None:
             signer.sign(bundle)
-    summary = [*summarize(reference, certificates), *(item.line for item in lossy if item.accepted)]
+    cascade = describe_cascade(model.provenance)
+    summary = [f"cascade: {cascade}"] if cascade else []
+    summary += [*summarize(reference, certificates), *(item.line for item in lossy if item.accepted)]
     rejected = [item.line for item in lossy if not item.accepted]
     return Exported(Bundle.open(request.out), [*summary, calibration.summary()], rejected)
 
@@ -161,10 +175,17 @@ def _read_back(folder: Path, variants: list[str]) -> dict[str, bytes]:
 
 
 def _build_files(model: TrainedModel, *, torchscript: bool) -> dict[str, bytes]:
-    contents = {"fp32": export_onnx(model.module, model.name, model.class_names, model.spec)}
+    contents = {"fp32": _onnx_file(model)}
     if torchscript:
         contents["torchscript"] = export_torchscript(model.module, model.spec)
     return contents
+
+
+def _onnx_file(model: TrainedModel) -> bytes:
+    classifier = model.module.classifier
+    if isinstance(classifier, CascadeClassifier):
+        return export_cascade(model, classifier)
+    return export_onnx(model.module, model.name, model.class_names, model.spec)
 
 
 def _require_passed(certificates: dict[str, VariantCertificate], target: Path, owner: str) -> None:

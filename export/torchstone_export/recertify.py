@@ -3,21 +3,32 @@
 from dataclasses import replace
 from pathlib import Path
 
+from torchstone_export.cascade import Routing
+from torchstone_export.cascade_model import cascade_of, load_first
 from torchstone_export.certificate_summary import summarize
 from torchstone_export.lossy_check import recheck_lossy
-from torchstone_export.model import load_trained
+from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.reference import make_reference
 from torchstone_export.run_data import load_run_data
 from torchstone_export.runners import certify_files
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
-from torchstone_runtime.errors import CheckFailedError
+from torchstone_runtime.errors import BundleError, CheckFailedError, UsageError
 from torchstone_runtime.variants import LOSSY
 from torchstone_train.run_dir import RunDirectory
 
 
-def recertify_bundle(bundle: Path, run: Path, dataset: DatasetRef | None, data_dir: Path) -> list[str]:
+def recertify_bundle(
+    bundle: Path, run: Path, fast: Path | None, dataset: DatasetRef | None, data_dir: Path
+) -> list[str]:
     """Certify every variant of a bundle against the PyTorch model of a run.
+
+    Args:
+        bundle: that exists.
+        run: of its model; of a cascade, of the accurate one.
+        fast: of a cascade, the run of the fast model; of any other bundle None.
+        dataset: where the data lies now; where it lay when the run was trained if None.
+        data_dir: where downloaded datasets lie.
 
     Returns:
         The summary, a line a variant.
@@ -26,12 +37,13 @@ def recertify_bundle(bundle: Path, run: Path, dataset: DatasetRef | None, data_d
         BundleError: the bundle is incomplete or altered.
         DataError: the run or its data is missing or unusable.
         CheckFailedError: a variant does not do what the model does.
+        UsageError: the bundle is a cascade and `fast` is missing, or is none and it is there.
     """
     opened = Bundle.open(bundle)
     everything = {variant: opened.read(entry) for variant, entry in opened.manifest.variants.items()}
     contents = {variant: content for variant, content in everything.items() if variant not in LOSSY}
     opened_run = RunDirectory.open(run)
-    model = load_trained(opened_run)
+    model = _with_fast(load_trained(opened_run), fast, opened)
     if model.class_names != opened.manifest.class_names or model.spec != opened.manifest.input_spec:
         raise CheckFailedError(f"{run} is not the run of this bundle: its classes or its input differ.")
     data = load_run_data(opened_run.read_info(), dataset, data_dir)
@@ -43,3 +55,18 @@ def recertify_bundle(bundle: Path, run: Path, dataset: DatasetRef | None, data_d
             "The bundle does not do what the run's model does:\n  " + "\n  ".join(summarize(reference, certificates))
         )
     return [*summarize(reference, certificates), *recheck_lossy(opened, everything, reference)]
+
+
+def _with_fast(model: TrainedModel, fast: Path | None, bundle: Bundle) -> TrainedModel:
+    cascade = bundle.manifest.provenance.get("cascade")
+    if cascade is None and fast is None:
+        return model
+    if cascade is None:
+        raise UsageError(f"{bundle.path} is no cascade.", "Leave --fast out.")
+    if fast is None:
+        raise UsageError(f"{bundle.path} is a cascade of two runs.", "Name that of its fast model with --fast.")
+    try:
+        routing = Routing(**cascade["routing"])
+    except (KeyError, TypeError) as error:
+        raise BundleError(f"The routing of {bundle.path} is not valid: {error!r}.", "Export it again.") from error
+    return cascade_of(load_first(RunDirectory.open(fast), model), model, routing)

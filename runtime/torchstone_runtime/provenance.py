@@ -23,3 +23,35 @@ def describe_origin(provenance: Mapping[str, Any]) -> str:
     if origin.get("kind") == "module":
         return f"the PyTorch module {shown('factory')}, weights sha256 {shown('weights_sha256')[:16]}…"
     return f"an ONNX file made by {shown('producer')}, sha256 {shown('onnx_sha256')[:16]}…; no PyTorch reference"
+
+
+def describe_cascade(provenance: Mapping[str, Any]) -> str:
+    """Return one line on who answers which picture; an empty text for a model that is no cascade.
+
+    Args:
+        provenance: of a manifest; free-form, so that nothing in it is relied on.
+    """
+    cascade = provenance.get("cascade")
+    if not isinstance(cascade, Mapping):
+        return ""
+    mirrored = " upright and mirrored" if _at(cascade, "routing", "mirror") is True else ""
+    return (
+        f"{_name(_at(cascade, 'fast'))} answers alone from a confidence of "
+        f"{_number(_at(cascade, 'routing', 'threshold'), 'g')}; {_name(provenance)} is shown the rest{mirrored} "
+        f"({_number(_at(cascade, 'asked', 'test'), '.1%')} of the test images)"
+    )
+
+
+def _at(data: Any, *keys: str) -> Any:  # noqa: ANN401 - free-form JSON of the bundle
+    for key in keys:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return data
+
+
+def _name(provenance: Any) -> str:  # noqa: ANN401 - likewise
+    text = str(_at(provenance, "recipe", "name") or "not stated")
+    return text if is_showable(text) else ascii(text)
+
+
+def _number(value: Any, form: str) -> str:  # noqa: ANN401 - likewise
+    return format(value, form) if isinstance(value, int | float) else "not stated"

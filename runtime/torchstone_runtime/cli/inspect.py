@@ -10,7 +10,7 @@ from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.manifest import MANIFEST_FILE, Manifest
-from torchstone_runtime.provenance import describe_origin
+from torchstone_runtime.provenance import describe_cascade, describe_origin
 from torchstone_runtime.text import showable
 
 
@@ -82,7 +82,9 @@ def _describe(manifest: Manifest) -> list[str]:
 def _origin(provenance: Any) -> list[str]:  # noqa: ANN401 - free-form JSON of the bundle
     dataset = provenance.get("dataset", {})
     origin = describe_origin(provenance)
+    cascade = describe_cascade(provenance)
     lines = [f"origin       {origin}"] if origin else []
+    lines += [f"cascade      {cascade}"] if cascade else []
     lines += [f"data         {dataset.get('kind', 'not stated')}"]
     present = [(split, dataset[split]) for split in ("train", "validation", "test") if split in dataset]
     return lines + [

@@ -23,6 +23,7 @@ _TIES_SHOWN: Final = 10
 @click.command()
 @click.argument("bundle", type=BUNDLE_PATH)
 @click.option("--run", "run", type=click.Path(path_type=Path), help="The training run: repeat the whole certificate.")
+@click.option("--fast", type=click.Path(path_type=Path), help="Of a cascade, with --run: the run of its fast model.")
 @click.option("--data", "dataset", help="The test data: repeat every decision (with --run also the validation data).")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 @PUBLIC_KEY_OPTION
@@ -31,6 +32,7 @@ _TIES_SHOWN: Final = 10
 def verify(
     bundle: Path,
     run: Path | None,
+    fast: Path | None,
     dataset: str | None,
     data_dir: Path | None,
     public_key: Path | None,
@@ -48,6 +50,8 @@ def verify(
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
 
+    if fast is not None and run is None:
+        raise UsageError("--fast names one of a cascade's two runs.", "Name the other with --run.")
     if dataset is not None:
         from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415 - --help must not load NumPy
 
@@ -58,7 +62,7 @@ def verify(
     for variant in opened.manifest.variants:
         _check_variant(opened, variant, contents, provider, dataset, data_dir, tf32=tf32)
     if run is not None:
-        _recertify(bundle, run, dataset, data_dir)
+        _recertify(bundle, run, fast, dataset, data_dir)
     click.echo("verified")
 
 
@@ -159,8 +163,8 @@ def _describe(found: "Recheck") -> list[str]:
     return lines
 
 
-def _recertify(bundle: Path, run: Path, dataset: str | None, data_dir: Path | None) -> None:
+def _recertify(bundle: Path, run: Path, fast: Path | None, dataset: str | None, data_dir: Path | None) -> None:
     hooks = {entry.name: entry for entry in importlib.metadata.entry_points(group=HOOK_GROUP)}
     if "recertify" not in hooks:
         raise MissingComponentError("--run needs the export part.", "Install it: pip install 'torchstone[cpu,export]'")
-    hooks["recertify"].load()(bundle, run, dataset, data_dir)
+    hooks["recertify"].load()(bundle, run, fast, dataset, data_dir)
