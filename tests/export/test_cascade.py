@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from support import assert_refused, run_torchstone
 from torchstone_export import cascade_file
 from torchstone_export.cascade import Routing, choose_threshold
-from torchstone_export.cascade_model import cascade_of, export_cascade
+from torchstone_export.cascade_model import cascade_of
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.reference import run_module
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
@@ -64,6 +64,14 @@ def images() -> Uint8Array:
     return np.ascontiguousarray(split.store.read(np.arange(len(split))))
 
 
+@pytest.fixture(scope="module")
+def files(bundle: Path) -> tuple[bytes, bytes]:
+    """ONNX files of the two models."""
+    parted = cascade_file.split((bundle / "model.onnx").read_bytes())
+    assert parted is not None
+    return parted
+
+
 def answers(file: bytes, images: Uint8Array) -> Any:  # noqa: ANN401 - NumPy's
     """Return the logits of an ONNX file."""
     return ort.InferenceSession(file, providers=["CPUExecutionProvider"]).run(["logits"], {"images": images})[0]
@@ -88,13 +96,20 @@ def test_the_sure_are_answered_by_the_fast_model_and_the_rest_by_the_accurate_on
 @pytest.mark.parametrize("threshold", [0.0, 0.8, 1.0])
 @pytest.mark.parametrize("batch", [1, 50])
 def test_a_batch_of_which_none_or_all_are_unsure_is_answered(
-    parts: tuple[TrainedModel, TrainedModel], images: Uint8Array, *, threshold: float, mirror: bool, batch: int
+    parts: tuple[TrainedModel, TrainedModel],
+    files: tuple[bytes, bytes],
+    images: Uint8Array,
+    *,
+    threshold: float,
+    mirror: bool,
+    batch: int,
 ) -> None:
     """The accurate model is then given no image, or every one. In the passage errors are 1 / 0.05 times as large."""
-    model = cascade_of(*parts, Routing(threshold=threshold, mirror=mirror))
-    file = export_cascade(model, model.module.classifier)  # type: ignore[arg-type]
+    routing = Routing(threshold=threshold, mirror=mirror)
+    expected = run_module(cascade_of(*parts, routing).module, images[:batch])[0]
+    found = answers(cascade_file.join(*files, routing, 1.0, "{}"), images[:batch])
 
-    np.testing.assert_allclose(answers(file, images[:batch]), run_module(model.module, images[:batch])[0], atol=2e-3)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
 def test_at_a_threshold_of_0_the_fast_model_answers_everything(
