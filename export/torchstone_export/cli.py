@@ -218,6 +218,7 @@ def reproduce(
 ) -> None:
     """Train RECIPES over several seeds, export them, measure the files clean and corrupted, and write the page.
 
+    A+B in place of a recipe is the cascade of both (`torchstone export --fast`), A+B-mirror the one with --mirror.
     Without RECIPES: those of the starting documents. The page's data lies beside it, as .json; what other recipes
     reached stays there. What is finished under --out is not repeated: after an interruption, start the same command
     again.
@@ -247,10 +248,10 @@ def reproduce(
 
 
 def _require_recipes(recipes: tuple[str, ...], dataset: str | None, results: Path) -> None:
-    from torchstone_train.recipes import get_recipe  # noqa: PLC0415 - beside the others
+    from torchstone_export.entry import Entry  # noqa: PLC0415 - beside the others
 
     for recipe in recipes:
-        get_recipe(recipe)
+        Entry.parse(recipe)
     if dataset is not None and not recipes:
         raise UsageError("--dataset without a recipe.", "Name the recipes that are to be trained on it.")
     if results.suffix == ".json":

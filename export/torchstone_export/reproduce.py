@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
+from torchstone_export.entry import Entry
 from torchstone_export.model import load_trained
 from torchstone_export.pipeline import ExportRequest, export_run
 from torchstone_export.results_file import RecipeResult, SeedResult, ServedFile
@@ -23,7 +24,6 @@ from torchstone_train.recipes import get_recipe
 from torchstone_train.run_dir import RunDirectory
 from torchstone_train.session import TrainingRequest, train
 from torchstone_train.stopping import StopReason
-from torchstone_train.targets import natural_dataset
 
 _FINISHED: Final = {StopReason.MAX_EPOCHS, StopReason.EARLY_STOPPING}
 _RECORD_VERSION: Final = 1
@@ -43,10 +43,10 @@ def reproduce(
     """Train, export and measure every recipe with every seed; what is finished already under `out` is not repeated.
 
     Args:
-        recipes: names of recipes.
+        recipes: names of recipes, and of cascades (`entry.Entry`), whose bundles are made of the recipes' runs.
         seeds: of the trainings.
-        out: holds `RECIPE/seed-N` (the run), `RECIPE/seed-N.bundle` and `RECIPE/seed-N.json` (what was measured); on
-            another dataset than the recipe's own, the folder is `RECIPE-on-DATASET`.
+        out: holds `NAME/seed-N` (the run), `NAME/seed-N.bundle` and `NAME/seed-N.json` (what was measured); on
+            another dataset than its own, the folder is `NAME-on-DATASET`.
         data_dir: where datasets lie.
         say: is given a line for people now and then.
         dataset: that all are trained on; each on its own if None.
@@ -57,15 +57,15 @@ def reproduce(
         CheckFailedError: a training or an export failed, or was interrupted; what is finished stays.
     """
     results = []
-    for recipe in recipes:
-        chosen = dataset or natural_dataset(recipe)
+    for entry in map(Entry.parse, recipes):
+        chosen = dataset or entry.dataset
         of_seeds = []
         for seed in seeds:
-            say(f"{recipe} on {chosen}, seed {seed}")
-            result = _reproduce_one(recipe, chosen, seed, _place(out, recipe, chosen, seed), data_dir, int8=int8)
-            say(f"{recipe} on {chosen}, seed {seed}: {_headline(result)}")
+            say(f"{entry.name} on {chosen}, seed {seed}")
+            result = _reproduce_one(entry, chosen, seed, out, data_dir, int8=int8)
+            say(f"{entry.name} on {chosen}, seed {seed}: {_headline(result)}")
             of_seeds.append(result)
-        results.append(RecipeResult.of(recipe, chosen, get_recipe(recipe).to_json(), of_seeds))
+        results.append(RecipeResult.of(entry.name, chosen, entry.settings(), of_seeds))
     return results
 
 
@@ -81,8 +81,8 @@ def robustness_record(found: Robustness) -> dict[str, Any]:
     }
 
 
-def _place(out: Path, recipe: str, dataset: str, seed: int) -> Path:
-    folder = recipe if dataset == natural_dataset(recipe) else f"{recipe}-on-{dataset}"
+def _place(out: Path, name: str, dataset: str, seed: int) -> Path:
+    folder = name if dataset == Entry.parse(name).dataset else f"{name}-on-{dataset}"
     return out / folder / f"seed-{seed}"
 
 
@@ -91,22 +91,30 @@ def _headline(result: SeedResult) -> str:
     return f"test accuracy {result.test['accuracy']:.4f}, on corrupted images {corrupted:.4f}"
 
 
-def _reproduce_one(recipe: str, dataset: str, seed: int, run: Path, data_dir: Path, *, int8: bool) -> SeedResult:
-    ref = DatasetRef(dataset)
+def _reproduce_one(entry: Entry, dataset: str, seed: int, out: Path, data_dir: Path, *, int8: bool) -> SeedResult:
+    runs = [_finished_run(recipe, dataset, seed, out, data_dir) for recipe in entry.recipes]
+    place = _place(out, entry.name, dataset, seed)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    bundle = place.with_name(f"{place.name}.bundle")
+    if not _belongs_to(bundle, runs, mirror=entry.mirror, int8=int8):
+        lossy, default = (("int8",), "int8") if int8 else ((), "fp32")
+        fast = runs[0] if entry.fast else None
+        request = ExportRequest(run=runs[-1], fast=fast, mirror=entry.mirror, out=bundle, data_dir=data_dir)
+        export_run(replace(request, lossy=lossy, default_variant=default))
+    return _measured(bundle, Dataset(DatasetRef(dataset), data_dir), runs)
+
+
+def _finished_run(recipe: str, dataset: str, seed: int, out: Path, data_dir: Path) -> Path:
+    run = _place(out, recipe, dataset, seed)
     if not _is_finished(run):
         resume = (run / "run.json").is_file()
         request = TrainingRequest(
-            recipe=get_recipe(recipe), dataset=ref, data_dir=data_dir, out=run, seed=seed, resume=resume
+            recipe=get_recipe(recipe), dataset=DatasetRef(dataset), data_dir=data_dir, out=run, seed=seed, resume=resume
         )
         if train(request).stop_reason not in _FINISHED:
             raise CheckFailedError(f"The training of {recipe} with seed {seed} did not finish.", "Start it again.")
-    info = RunDirectory.open(run).read_info()
-    _require_run_of(run, info, recipe, dataset, seed)
-    bundle = run.with_name(f"{run.name}.bundle")
-    if not _belongs_to(bundle, info, int8=int8):
-        lossy, default = (("int8",), "int8") if int8 else ((), "fp32")
-        export_run(ExportRequest(run=run, out=bundle, data_dir=data_dir, lossy=lossy, default_variant=default))
-    return _measured(bundle, Dataset(ref, data_dir), run)
+    _require_run_of(run, RunDirectory.open(run).read_info(), recipe, dataset, seed)
+    return run
 
 
 def _require_run_of(run: Path, info: dict[str, Any], recipe: str, dataset: str, seed: int) -> None:
@@ -125,15 +133,24 @@ def _is_finished(run: Path) -> bool:
         return False
 
 
-def _belongs_to(path: Path, info: dict[str, Any], *, int8: bool) -> bool:
+def _belongs_to(path: Path, runs: Sequence[Path], *, mirror: bool, int8: bool) -> bool:
     try:
         bundle = Bundle.open(path)
         tried = "int8" in _certificate(bundle).get("lossy", {})
     except (BundleError, OSError, ValueError):
         return False
     provenance = bundle.manifest.provenance
+    cascade = provenance.get("cascade", {})
+    stated = [*([cascade["fast"]] if cascade else []), provenance]
+    if len(stated) != len(runs) or cascade.get("routing", {}).get("mirror", False) != mirror:
+        return False
+    return tried == int8 and all(_is_of(part, run) for part, run in zip(stated, runs, strict=True))
+
+
+def _is_of(provenance: dict[str, Any], run: Path) -> bool:
+    info = RunDirectory.open(run).read_info()
     stated = (provenance["recipe"], provenance["seed"], provenance["training"]["versions"])
-    return stated == (info["recipe"], info["seed"], info["versions"]) and tried == int8
+    return stated == (info["recipe"], info["seed"], info["versions"])
 
 
 def _certificate(bundle: Bundle) -> dict[str, Any]:
@@ -141,15 +158,18 @@ def _certificate(bundle: Bundle) -> dict[str, Any]:
     return content
 
 
-def _measured(bundle: Path, dataset: Dataset, run: Path) -> SeedResult:
-    record = run.with_name(f"{run.name}.json")
+def _measured(bundle: Path, dataset: Dataset, runs: Sequence[Path]) -> SeedResult:
+    record = bundle.with_suffix(".json")
     with Classifier.load(bundle, provider="cpu") as classifier:
         file = _served(classifier)
         if (known := _read_record(record, file)) is not None:
             return known
         metrics = evaluate(classifier, dataset.test()).metrics
         found = measure_robustness(classifier, dataset.test())
-    result = _summarize(run, metrics, file, found)
+    result = _summarize(runs, metrics, file, found)
+    if len(runs) > 1:
+        validation = float(Bundle.open(bundle).manifest.metrics["validation"]["accuracy"])
+        result = replace(result, train_accuracy=None, seconds_per_epoch=None, validation_accuracy=validation)
     write_atomic(record, json.dumps({"record_version": _RECORD_VERSION, **asdict(result)}, indent=1) + "\n")
     return result
 
@@ -181,8 +201,8 @@ def _read_record(path: Path, file: ServedFile) -> SeedResult | None:
     return result if result.file == file else None
 
 
-def _summarize(run: Path, metrics: Metrics, file: ServedFile, found: Robustness) -> SeedResult:
-    directory = RunDirectory.open(run)
+def _summarize(runs: Sequence[Path], metrics: Metrics, file: ServedFile, found: Robustness) -> SeedResult:
+    directory = RunDirectory.open(runs[-1])
     info, history = directory.read_info(), directory.read_history()
     best = next(record for record in history if record["epoch"] == info["best_epoch"])
     measured = metrics.to_json()
@@ -199,7 +219,11 @@ def _summarize(run: Path, metrics: Metrics, file: ServedFile, found: Robustness)
         device=info["device"]["name"],
         processor=processor_name(),
         versions=info["versions"],
-        parameters=sum(weight.numel() for weight in load_trained(directory).module.parameters()),
+        parameters=sum(map(_parameters, runs)),
         file=file,
         robustness=robustness_record(found),
     )
+
+
+def _parameters(run: Path) -> int:
+    return sum(weight.numel() for weight in load_trained(RunDirectory.open(run)).module.parameters())

@@ -46,7 +46,8 @@ class SeedResult:
     Attributes:
         seed: of the training.
         test: accuracy, and precision, recall and F1 (macro and weighted), each 0 to 1.
-        train_accuracy, validation_accuracy: of the best epoch.
+        train_accuracy, validation_accuracy: of the best epoch; of a cascade, the latter is the whole cascade's, and
+            what follows on the training is that of its accurate model.
         epochs_run, best_epoch, stop_reason: of the training.
         seconds_per_epoch: mean, training and validation together.
         device: that it was trained on, a name for people; processor: of the machine that measured it.
@@ -58,7 +59,7 @@ class SeedResult:
 
     seed: int
     test: Mapping[str, float]
-    train_accuracy: float
+    train_accuracy: float | None
     validation_accuracy: float
     epochs_run: int
     best_epoch: int
@@ -84,8 +85,8 @@ class RecipeResult:
     """The trainings of a recipe on a dataset.
 
     Attributes:
-        recipe, dataset: what was trained on what.
-        settings: the recipe's fields, None where they were not recorded.
+        recipe, dataset: what was trained on what; of a cascade, its name (`entry.Entry`).
+        settings: as `Entry.settings` gives them, None where they were not recorded.
         means: over the seeds of weighted precision, recall and F1 (0 to 1) and of the seconds an epoch.
         environment: `processor`, `devices`, `python` and `torch` of several recipes that were measured together, where
             the seeds have no record of their own.
@@ -156,15 +157,15 @@ def write_results(path: Path, results: Iterable[RecipeResult]) -> None:
 
 
 def merge_results(kept: Iterable[RecipeResult], measured: Iterable[RecipeResult]) -> list[RecipeResult]:
-    """Return all results, the documents' first, then by the order of the recipes.
+    """Return all results, the documents' first, then by the order of the recipes, cascades last.
 
     What was measured takes the place of an earlier result of the same recipe and dataset, with all its seeds.
     """
     found = {item.key: item for item in (*kept, *measured)}
     order = list(RECIPES)
 
-    def rank(item: RecipeResult) -> tuple[bool, int, str]:
+    def rank(item: RecipeResult) -> tuple[bool, int, str, str]:
         place = order.index(item.recipe) if item.recipe in order else len(order)
-        return not item.is_documents, place, item.dataset
+        return not item.is_documents, place, item.recipe, item.dataset
 
     return sorted(found.values(), key=rank)

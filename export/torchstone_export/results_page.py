@@ -23,6 +23,11 @@ _OWN_COLUMNS: Final = (
 _SEED_COLUMNS: Final = (
     *("recipe", "seed", "test accuracy", "validation", "train", "epochs", "best", "why it stopped"),
 )
+_CASCADES: Final = (
+    "`A+B` is a [cascade](cascade.md): A answers where it is sure, B the rest, with `-mirror` upright and mirrored;",
+    "epochs are those of B.",
+    "",
+)
 _UNKNOWN: Final = "—"
 
 
@@ -115,6 +120,7 @@ def _own_section(own: Sequence[RecipeResult]) -> list[str]:
         "",
         *table(_OWN_COLUMNS, map(_own_cells, own)),
         "",
+        *(_CASCADES if any("+" in item.recipe for item in own) else ()),
     ]
 
 
@@ -170,9 +176,15 @@ def _beside(document: Document, name: str) -> str:
 def _seed_cells(item: RecipeResult, result: SeedResult) -> list[str]:
     return [
         *(_label(item), str(result.seed), f"{result.test['accuracy']:.4f}", f"{result.validation_accuracy:.4f}"),
-        *(f"{result.train_accuracy:.4f}", str(result.epochs_run), str(result.best_epoch), result.stop_reason),
+        *(
+            _UNKNOWN if result.train_accuracy is None else f"{result.train_accuracy:.4f}",
+            str(result.epochs_run),
+            str(result.best_epoch),
+            result.stop_reason,
+        ),
     ]
 
 
 def _label(item: RecipeResult) -> str:
-    return f"`{item.recipe}`" if item.dataset == natural_dataset(item.recipe) else f"`{item.recipe}` on {item.dataset}"
+    own = natural_dataset(item.recipe.rpartition("+")[2].removesuffix("-mirror"))
+    return f"`{item.recipe}`" if item.dataset == own else f"`{item.recipe}` on {item.dataset}"

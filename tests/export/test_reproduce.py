@@ -3,6 +3,7 @@
 import math
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from support import assert_refused, run_torchstone
+from torchstone_export.entry import Entry
 from torchstone_export.reproduce import reproduce
 from torchstone_export.results_file import (
     RecipeResult,
@@ -25,10 +27,11 @@ from torchstone_export.results_file import (
 )
 from torchstone_export.results_page import mean_interval, render_results
 from torchstone_runtime.behaviour import Behaviour
+from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.corruption import CORRUPTIONS
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
-from torchstone_runtime.errors import DataError
+from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.robustness import measure_robustness
 from torchstone_train.documents import DOCUMENTS, Document
 from torchstone_train.measured import load_measured
@@ -86,6 +89,52 @@ def test_what_is_recorded_is_what_the_served_file_does(quick_document: str, tmp_
     assert record["clean"] == found.clean.to_json()
     assert record["accuracy"]["shift"][4] == found.settings["shift", 5].accuracy
     assert again.seeds[0].parameters == 784 * 512 + 512 + 512 * 256 + 256 + 256 * 10 + 10
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_cascade_is_made_of_its_recipes_runs_and_measured_as_one(
+    quick_document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row says what it is, and a second call finds runs and bundle; both recipes set aside the same images."""
+    monkeypatch.setitem(RECIPES, quick_document, replace(RECIPES[quick_document], val_fraction=0.1))
+    name = f"sprint-mnist+{quick_document}-mirror"
+    ((item,), folder) = (reproduce([name], [0], tmp_path, tmp_path, print), tmp_path / name)
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    (again,) = reproduce([name], [0], tmp_path, tmp_path, print)
+    cascade = Bundle.open(folder / "seed-0.bundle").manifest.provenance["cascade"]
+    page = render_results([item])
+
+    assert item == again
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    assert (tmp_path / quick_document / "seed-0" / "run.json").is_file()
+    assert cascade["fast"]["recipe"]["name"] == "sprint-mnist"
+    assert cascade["routing"]["mirror"]
+    assert item.seeds[0].parameters == 57018 + 784 * 512 + 512 + 512 * 256 + 256 + 256 * 10 + 10
+    assert f"| `{name}` | digits | **{item.accuracies[0]:.4f}** |" in page
+    assert f"| `{name}` | 0 | {item.accuracies[0]:.4f} | {item.seeds[0].validation_accuracy:.4f} | — |" in page
+    assert "[cascade](cascade.md)" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [
+        ("stone-s", Entry("stone-s")),
+        ("stone-s+stone-l", Entry("stone-l", "stone-s")),
+        ("stone-s+stone-l-mirror", Entry("stone-l", "stone-s", mirror=True)),
+    ],
+)
+def test_names_of_entries_are_read_as_they_are_written(name: str, entry: Entry) -> None:
+    """A recipe, or a cascade of two."""
+    assert Entry.parse(name) == entry
+    assert entry.name == name
+
+
+@pytest.mark.parametrize("name", ["stone-x", "stone-s+", "+stone-s", "stone-s+stone-x", "a+b+c", "stone-s-mirror"])
+def test_a_name_without_a_recipe_is_refused(name: str) -> None:
+    """Of a cascade, either part."""
+    with pytest.raises(UsageError, match="There is no recipe"):
+        Entry.parse(name)
 
 
 @pytest.mark.slow
@@ -257,18 +306,25 @@ def test_the_committed_page_is_that_of_its_data() -> None:
     assert (DOCS / "results.md").read_text(encoding="utf-8") == render_results(COMMITTED)
 
 
+def without_summary(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without what people read, whatever fields were added with a default since."""
+    if "accurate" in settings:
+        parts = {part: without_summary(settings[part]) for part in ("fast", "accurate")}
+        return {**parts, "mirror": settings["mirror"]}
+    return replace(Recipe.from_json(settings), summary="").to_json()
+
+
 def test_committed_results_are_those_of_the_recipes_as_they_are() -> None:
     """Where a recipe's settings were recorded: one that was changed since has to be measured again."""
     for item in COMMITTED:
         if item.settings is not None:
-            done = replace(Recipe.from_json(item.settings), summary="")
-            assert done == replace(RECIPES[item.recipe], summary=""), item.key
+            assert without_summary(item.settings) == without_summary(Entry.parse(item.recipe).settings()), item.key
 
 
 def test_the_listed_results_are_those_of_the_page() -> None:
     """`torchstone recipes` shows what docs/results.md says: else run benchmarks/listed_results.py."""
     page = (DOCS / "results.md").read_text(encoding="utf-8")
-    row = r"^\| `([a-z0-9-]+)` \| (?:\d{3} \| )?(\S+) \|.*?\*\*([\d.]{6})\*\*(?: ± ([\d.]+))?"
+    row = r"^\| `([a-z0-9+-]+)` \| (?:\d{3} \| )?(\S+) \|.*?\*\*([\d.]{6})\*\*(?: ± ([\d.]+))?"
     found = [
         (name, data, float(mean), float(sd) if sd else None)
         for name, data, mean, sd in re.findall(row, page, re.MULTILINE)
