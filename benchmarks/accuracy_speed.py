@@ -4,7 +4,8 @@ Run: python benchmarks/accuracy_speed.py [--rounds 60] [--plot-only]
 
 Speeds are those of exported files, one thread, tiles of 64 images, in turns in one run, as ratios to `cnn3` in float32
 (median, quartiles); weights are random. Accuracies of recipes are means over the seeds of docs/results.json, those of
-published networks are their authors'. Writes benchmarks/results/accuracy_speed.json and docs/images/accuracy-speed.png.
+published networks are their authors'. The plot also has the cascades of benchmarks/cascade.py.
+Writes benchmarks/results/accuracy_speed.json and docs/images/accuracy-speed.png.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from torchstone_train.drawing import BLUE, ORANGE, SOFT, STYLE, encode
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "results" / "accuracy_speed.json"
 PLOT = ROOT / "docs" / "images" / "accuracy-speed.png"
+CASCADES = ROOT / "benchmarks" / "results" / "cascade.json"
 SHAPE = ModelShape(1, 28, 28, 10)
 DATASET = "fashion-mnist"
 
@@ -38,8 +40,16 @@ def recipes() -> dict[str, dict[str, Any]]:
             "seeds": len(result["seeds"]),
         }
         for result in results
-        if result["dataset"] == DATASET
+        if result["dataset"] == DATASET and "+" not in result["recipe"]
     }
+
+
+def cascades() -> list[dict[str, Any]]:
+    """Return what benchmarks/cascade.py measured of cascades: their speed depends on trained weights and on images."""
+    if not CASCADES.exists():
+        return []
+    entries = [entry for entry in json.loads(CASCADES.read_text())["entries"] if "asked" in entry and "int8" in entry]
+    return [{**entry, "source": "docs/results.json"} for entry in entries]
 
 
 def measure(rounds: int) -> list[dict[str, Any]]:
@@ -100,7 +110,7 @@ def main() -> None:
     if not options.plot_only:
         points = measure(options.rounds)
         OUT.write_text(json.dumps({"rounds": options.rounds, "points": points}, indent=1) + "\n")
-    PLOT.write_bytes(draw(json.loads(OUT.read_text())["points"]))
+    PLOT.write_bytes(draw([*json.loads(OUT.read_text())["points"], *cascades()]))
 
 
 if __name__ == "__main__":

@@ -92,7 +92,14 @@ def _headline(result: SeedResult) -> str:
 
 
 def _reproduce_one(entry: Entry, dataset: str, seed: int, out: Path, data_dir: Path, *, int8: bool) -> SeedResult:
-    runs = [_finished_run(recipe, dataset, seed, out, data_dir) for recipe in entry.recipes]
+    bundle, runs = _finished_bundle(entry, dataset, seed, out, data_dir, int8=int8)
+    return _measured(bundle, Dataset(DatasetRef(dataset), data_dir), runs)
+
+
+def _finished_bundle(
+    entry: Entry, dataset: str, seed: int, out: Path, data_dir: Path, *, int8: bool
+) -> tuple[Path, list[Path]]:
+    runs = [_finished_run(recipe, dataset, seed, out, data_dir, int8=int8) for recipe in entry.recipes]
     place = _place(out, entry.name, dataset, seed)
     place.parent.mkdir(parents=True, exist_ok=True)
     bundle = place.with_name(f"{place.name}.bundle")
@@ -101,19 +108,23 @@ def _reproduce_one(entry: Entry, dataset: str, seed: int, out: Path, data_dir: P
         fast = runs[0] if entry.fast else None
         request = ExportRequest(run=runs[-1], fast=fast, mirror=entry.mirror, out=bundle, data_dir=data_dir)
         export_run(replace(request, lossy=lossy, default_variant=default))
-    return _measured(bundle, Dataset(DatasetRef(dataset), data_dir), runs)
+    return bundle, runs
 
 
-def _finished_run(recipe: str, dataset: str, seed: int, out: Path, data_dir: Path) -> Path:
-    run = _place(out, recipe, dataset, seed)
+def _finished_run(name: str, dataset: str, seed: int, out: Path, data_dir: Path, *, int8: bool) -> Path:
+    recipe, run = get_recipe(name), _place(out, name, dataset, seed)
     if not _is_finished(run):
-        resume = (run / "run.json").is_file()
+        teachers: tuple[Path, ...] = ()
+        if recipe.teacher:
+            teacher, _ = _finished_bundle(Entry(recipe.teacher), dataset, seed, out, data_dir, int8=int8)
+            teachers = (teacher,)
         request = TrainingRequest(
-            recipe=get_recipe(recipe), dataset=DatasetRef(dataset), data_dir=data_dir, out=run, seed=seed, resume=resume
+            recipe=recipe, dataset=DatasetRef(dataset), data_dir=data_dir, out=run, seed=seed, teachers=teachers
         )
+        request = replace(request, resume=(run / "run.json").is_file())
         if train(request).stop_reason not in _FINISHED:
-            raise CheckFailedError(f"The training of {recipe} with seed {seed} did not finish.", "Start it again.")
-    _require_run_of(run, RunDirectory.open(run).read_info(), recipe, dataset, seed)
+            raise CheckFailedError(f"The training of {name} with seed {seed} did not finish.", "Start it again.")
+    _require_run_of(run, RunDirectory.open(run).read_info(), name, dataset, seed)
     return run
 
 
@@ -124,6 +135,9 @@ def _require_run_of(run: Path, info: dict[str, Any], recipe: str, dataset: str, 
         raise DataError(f"{run} was made with other settings of {recipe}.", remedy)
     if (info["dataset"]["kind"], info["seed"]) != (dataset, seed):
         raise DataError(f"{run} was made with the seed {info['seed']} on {info['dataset']['kind']}.", remedy)
+    taught = [member["name"] for member in info.get("teachers", ())]
+    if taught != ([wanted.teacher] if wanted.teacher else []):
+        raise DataError(f"{run} was made with other teachers than {recipe} has: {', '.join(taught) or 'none'}.", remedy)
 
 
 def _is_finished(run: Path) -> bool:

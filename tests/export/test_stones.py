@@ -15,7 +15,7 @@ from torchstone_train.classifier import build_classifier
 SPEC = InputSpec(color="L", height=28, width=28, mean=(0.5,), std=(0.5,))
 
 
-@pytest.mark.parametrize("name", ["stone-s", "stone-l", "sprint"])
+@pytest.mark.parametrize("name", ["stone-s", "stone-m", "stone-l", "sprint"])
 def test_batch_norm_is_folded_into_the_convolutions(name: str) -> None:
     """The file has none left, and gives the logits that the model gives with its running statistics."""
     torch.manual_seed(0)

@@ -95,6 +95,8 @@ def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> i
     require_component("train", "torch", "torchvision", "safetensors", "tqdm")
     if options["teachers"]:
         require_component("cpu", "onnxruntime")
+    elif resolved.teacher:
+        click.echo(f"Note: {recipe}'s results were reached with a bundle of {resolved.teacher} as --teacher.", err=True)
     wait_passively()
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415 - loads NumPy
     from torchstone_train.session import TrainingRequest  # noqa: PLC0415 - loads PyTorch

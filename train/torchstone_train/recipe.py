@@ -46,6 +46,8 @@ class Recipe:
         label_smoothing: share of the target spread evenly over all classes, 0 to 1.
         distill_weight: where there is a teacher: share of its loss (`distill.distillation_loss`), 0 to 1; the rest is
             the labels'. distill_temperature: by which both answers are softened.
+        teacher: the recipe whose model, trained on the same data with the same seed, is to be the teacher
+            (`torchstone reproduce` trains it first; `torchstone train` takes bundles); empty: none.
         augment: `none`, or `flip`, `shift` (by up to 2 pixels) and `erase` (a rectangle of noise) in the combinations
             of `AugmentName`, at random for each image and epoch.
         flips: how `flip` chooses: `random` or `alternating` (`augment.Augmentation`).
@@ -76,6 +78,7 @@ class Recipe:
     label_smoothing: float = 0.0
     distill_weight: float = 0.9
     distill_temperature: float = 2.0
+    teacher: str = ""
     augment: AugmentName = "none"
     flips: FlipName = "random"
     amp: AmpName = "off"

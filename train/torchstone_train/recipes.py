@@ -121,7 +121,7 @@ RECIPES: Final[dict[str, Recipe]] = {
     recipe.name: recipe for recipe in (*_DOCUMENTED, SPRINT, SPRINT_MNIST, STONE_S, STONE_M, STONE_M_MNIST, STONE_L)
 }
 
-OVERRIDABLE: Final = frozenset(field.name for field in fields(Recipe)) - {"name", "summary", "architecture"}
+OVERRIDABLE: Final = frozenset(field.name for field in fields(Recipe)) - {"name", "summary", "architecture", "teacher"}
 
 
 def get_recipe(name: str) -> Recipe:

@@ -1,4 +1,4 @@
-"""Residual networks in the shape that ONNX Runtime's convolutions like best.
+"""Residual networks, and plain chains, in the shape that ONNX Runtime's convolutions like best.
 
 On AVX-512 it keeps feature maps in blocks of 16 channels and fuses convolution, addition and ReLU, as long as channels
 are multiples of 16 and nothing but convolutions, plain additions, ReLU and pooling lies between them
@@ -21,12 +21,16 @@ class Stage:
         filters: of all its convolutions; a multiple of 16 to be fast.
         blocks: residual blocks after the convolution that leads into it.
         stride: of that convolution; kernel: its size.
+        plain: 3x3 convolutions without a shortcut after the blocks.
+        pool: the size that its last maps' largest values are taken of; 1 leaves them as they are.
     """
 
     filters: int
     blocks: int
     stride: int
     kernel: int = 3
+    plain: int = 0
+    pool: int = 1
 
 
 class ResidualBlock(nn.Module):
@@ -65,6 +69,10 @@ def convolutions(channels: int, stages: Sequence[Stage]) -> list[nn.Module]:
     for stage in stages:
         layers += [*_conv_norm(channels, stage.filters, stage.stride, stage.kernel), nn.ReLU()]
         layers += [ResidualBlock(stage.filters) for _ in range(stage.blocks)]
+        for _ in range(stage.plain):
+            layers += [*_conv_norm(stage.filters, stage.filters, 1), nn.ReLU()]
+        if stage.pool > 1:
+            layers.append(nn.MaxPool2d(stage.pool))
         channels = stage.filters
     return layers
 
