@@ -14,6 +14,7 @@ from torchstone_train.openmp import wait_passively
 from torchstone_train.recipes import OVERRIDABLE, RECIPES, get_recipe
 
 EXIT_INTERRUPTED: Final = 130
+_CASCADE: Final = "a cascade: the first answers where it is sure; torchstone export RUN --fast FAST_RUN"
 
 
 class _ImageSize(click.ParamType[tuple[int, int]]):
@@ -125,11 +126,13 @@ def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> i
 
 @click.command()
 def recipes() -> None:
-    """List the recipes with their measured results (docs/results.md has the whole of them)."""
-    width = max(map(len, RECIPES))
+    """List the recipes, and cascades of two, with their measured results (docs/results.md has the whole of them)."""
     measured = load_measured()
-    for name, recipe in RECIPES.items():
-        click.echo(f"{name:<{width}}  {recipe.summary}")
+    summaries = {item.recipe: _CASCADE for item in measured if item.recipe not in RECIPES}
+    summaries = {name: recipe.summary for name, recipe in RECIPES.items()} | summaries
+    width = max(map(len, summaries))
+    for name, summary in summaries.items():
+        click.echo(f"{name:<{width}}  {summary}")
         for item in measured:
             if item.recipe == name:
                 click.echo(f"{'':<{width}}  {item}")
