@@ -2,9 +2,9 @@
 
 Run: python benchmarks/cascade.py RUNS [--seed 0] [--rounds 40] [--data-dir DIR]
 
-RUNS is the --out of `torchstone reproduce stone-s stone-l stone-s+stone-l stone-s+stone-l-mirror --int8`. How long a
-cascade takes depends on the images, so the first 2,048 test images of Fashion-MNIST are timed, in tiles of 64 on one
-thread, as ratios to an untrained `cnn3` in float32. Accuracies are those of docs/results.json.
+RUNS is the --out of `torchstone reproduce stone-s stone-m stone-l stone-s+stone-l stone-m+stone-l-mirror --int8`. How
+long a cascade takes depends on the images, so the first 2,048 test images of Fashion-MNIST are timed, in tiles of 64
+on one thread, as ratios to an untrained `cnn3` in float32. Accuracies are those of docs/results.json.
 Writes benchmarks/results/cascade.json.
 """
 
@@ -25,7 +25,7 @@ from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.images import Uint8Array
 from torchstone_train.architectures import ModelShape, build_network
 
-NAMES = ("stone-s", "stone-m", "stone-l", "stone-s+stone-l", "stone-s+stone-l-mirror")
+NAMES = ("stone-s", "stone-m", "stone-l", "stone-s+stone-l", "stone-m+stone-l-mirror")
 BASE: Key = ("cnn3", "fp32")
 IMAGES = 2_048
 OUT = Path(__file__).parent / "results" / "cascade.json"

@@ -35,7 +35,7 @@ _CASCADE_OPTIONS = ("fast", "threshold", "mirror")
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
-    help="Of --fast: the confidence from which it answers alone.  [the lowest that is right as often as RUN]",
+    help="Of --fast: the confidence from which it answers alone.  [chosen on the validation split]",
 )
 @click.option("--mirror", is_flag=True, help="With --fast: RUN answers with the mean over picture and mirror image.")
 @click.option("--torchscript/--no-torchscript", default=True, show_default=True, help="Export TorchScript as well.")
