@@ -5,8 +5,9 @@ STAMP := $(VENV)/.installed
 # The GPU runtime only where a GPU is: the two ONNX Runtime wheels overwrite each other's files.
 RUNTIME := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || echo cpu)
 
-# Most tests wait for a process of one thread. Files stay whole, so that their fixtures are made once.
-TWO_AT_ONCE := --numprocesses 2 --dist loadfile
+# Most tests wait for a process of one thread. Files stay whole, so that their fixtures are made once, and keep the
+# order that tests/conftest.py gives them.
+TWO_AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test test-fast check format bench example clean

@@ -36,7 +36,7 @@ Sessions = dict[Key, onnxruntime.InferenceSession]
 def open_variants(name: str, bundle: Bundle) -> Sessions:
     """Return the sessions of a bundle's ONNX files."""
     paths = {
-        kind: bundle.path / entry.file for kind, entry in bundle.manifest.variants.items() if kind != "torchscript"
+        kind: bundle.path / entry.name for kind, entry in bundle.manifest.variants.items() if kind != "torchscript"
     }
     return {(name, kind): open_session(path.read_bytes()) for kind, path in paths.items()}
 
