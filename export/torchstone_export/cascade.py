@@ -22,7 +22,7 @@ from torchstone_train.classifier import ImageClassifier
 BLEND: Final = 0.05
 """Width of the passage. Narrower, rounding is amplified more (by its inverse); wider, more answers are mixtures."""
 SLACK: Final = 0.001
-"""Share of the validation images that the chosen cascade may get right less than its accurate model."""
+"""Share of the validation images that a cascade chosen for its speed may get right less than its accurate model."""
 _CANDIDATES: Final = 400
 
 
@@ -97,7 +97,9 @@ def look(classifier: Callable[[Tensor], Tensor], images: Tensor, *, mirror: bool
 def choose_threshold(fast: Float32Array, accurate: Float32Array, labels: Int64Array, *, mirror: bool) -> Routing:
     """Return the routing with the lowest threshold that is about as often right as the accurate model is by itself.
 
-    It may be right on `SLACK` of the images less: the last of them would cost most of the time that a cascade saves.
+    Without mirror images it may be right on `SLACK` of the images less: the last of them would cost most of the time
+    that a cascade saves. Mirror images gain about as much as that (docs/training-speed.md), so they are only worth
+    their time where none of it is given away.
 
     Args:
         fast: logits [N, K] of the fast model for validation images.
@@ -105,7 +107,8 @@ def choose_threshold(fast: Float32Array, accurate: Float32Array, labels: Int64Ar
         labels: int64 [N].
         mirror: of the routing.
     """
-    target = int((accurate.argmax(axis=1) == labels).sum()) - int(SLACK * len(labels))
+    slack = 0 if mirror else int(SLACK * len(labels))
+    target = int((accurate.argmax(axis=1) == labels).sum()) - slack
     quick, slow = torch.from_numpy(fast), torch.from_numpy(accurate)
     confidence = quick.softmax(1).amax(1)
     # Rounded up, so that the file's number is one that people can read, and never below what was tried.

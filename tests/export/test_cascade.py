@@ -144,14 +144,16 @@ def test_the_threshold_is_the_lowest_that_is_right_as_often_as_the_accurate_mode
     assert 0.69 < routing.threshold <= 0.76
 
 
-@pytest.mark.parametrize(("wrong", "asked"), [(2, False), (3, True)])
-def test_the_threshold_may_cost_one_image_in_a_thousand(wrong: int, *, asked: bool) -> None:
-    """Of 2,000, two that only the accurate model knows are not worth the question; three are."""
+@pytest.mark.parametrize(
+    ("wrong", "mirror", "asked"), [(2, False, False), (3, False, True), (0, True, False), (1, True, True)]
+)
+def test_the_threshold_may_cost_one_image_in_a_thousand(wrong: int, *, mirror: bool, asked: bool) -> None:
+    """Of 2,000, two that only the accurate model knows are not worth the question; three are, or one with a mirror."""
     fast = np.zeros((2000, 2), np.float32)
     fast[:, 0] = 9
     fast[:wrong] = [0, 1]
     accurate = np.tile(np.array([[9.0, 0.0]], np.float32), (2000, 1))
-    routing = choose_threshold(fast, accurate, np.zeros(2000, np.int64), mirror=False)
+    routing = choose_threshold(fast, accurate, np.zeros(2000, np.int64), mirror=mirror)
 
     assert bool(routing.share(torch.from_numpy(fast[0]).softmax(0).amax()) > 0.1) == asked
 
