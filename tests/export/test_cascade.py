@@ -158,6 +158,16 @@ def test_the_threshold_may_cost_one_image_in_a_thousand(wrong: int, *, mirror: b
     assert bool(routing.share(torch.from_numpy(fast[0]).softmax(0).amax()) > 0.1) == asked
 
 
+def test_where_no_threshold_reaches_the_accurate_model_no_more_is_asked_than_helps() -> None:
+    """The fast model is wrong about one image with all its confidence, so that one is lost at every threshold."""
+    fast = np.tile(np.array([[2.0, 0.0]], np.float32), (100, 1))
+    fast[0], fast[1] = [0, 1], [0, 99]
+    accurate = np.tile(np.array([[9.0, 0.0]], np.float32), (100, 1))
+    routing = choose_threshold(fast, accurate, np.zeros(100, np.int64), mirror=True)
+
+    assert 0.731 < routing.threshold <= 0.881  # of the image to be asked about, and of those known
+
+
 def test_the_bundle_tells_who_answers_what(bundle: Path) -> None:
     """Manifest, model card and `inspect`: both models, the threshold, and the share that was passed on."""
     cascade = json.loads((bundle / "manifest.json").read_text())["provenance"]["cascade"]
