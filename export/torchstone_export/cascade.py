@@ -21,7 +21,7 @@ from torchstone_train.classifier import ImageClassifier
 
 BLEND: Final = 0.05
 """Width of the passage. Narrower, rounding is amplified more (by its inverse); wider, more answers are mixtures."""
-SLACK: Final = 0.001
+SLACK: Final = 0.002
 """Share of the validation images that a cascade chosen for its speed may get right less than its accurate model."""
 _CANDIDATES: Final = 400
 

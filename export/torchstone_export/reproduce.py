@@ -163,8 +163,9 @@ def _belongs_to(path: Path, runs: Sequence[Path], *, mirror: bool, int8: bool) -
 
 def _is_of(provenance: dict[str, Any], run: Path) -> bool:
     info = RunDirectory.open(run).read_info()
-    stated = (provenance["recipe"], provenance["seed"], provenance["training"]["versions"])
-    return stated == (info["recipe"], info["seed"], info["versions"])
+    # As recipes: a run written before a field was added lacks it, a bundle made of that run since then does not.
+    stated = (Recipe.from_json(provenance["recipe"]), provenance["seed"], provenance["training"]["versions"])
+    return stated == (Recipe.from_json(info["recipe"]), info["seed"], info["versions"])
 
 
 def _certificate(bundle: Bundle) -> dict[str, Any]:
