@@ -172,7 +172,7 @@ def test_a_missing_part_is_named_with_its_install_line(bare: Bare, arguments: tu
 
 @pytest.mark.data
 def test_fashion_mnist_in_the_bare_environment(bare: Bare, data_dir: Path, fashion_session: Path) -> None:
-    """`cnn3` reaches at least 0.905 on the real test split, and the bare runtime counts exactly what PyTorch does."""
+    """`sprint` reaches at least 0.91 on the real test split, and the bare runtime counts exactly what PyTorch does."""
     bundle = fashion_session / "bundles" / "fm"
     result = bare("evaluate", bundle, "--data", "fashion-mnist", "--data-dir", data_dir, "--json", "-")
     assert result.returncode == 0, result.stderr
@@ -180,6 +180,6 @@ def test_fashion_mnist_in_the_bare_environment(bare: Bare, data_dir: Path, fashi
     pytorch = json.loads((bundle / "certificate.json").read_text())["pytorch"]["test"]
 
     assert found["metrics"]["samples"] == 10_000
-    assert found["metrics"]["accuracy"] >= 0.905
+    assert found["metrics"]["accuracy"] >= 0.91
     assert found["metrics"]["correct"] == pytorch["correct"]
     assert found["decisions_sha256"] == pytorch["decisions_sha256"]
