@@ -76,7 +76,6 @@ STONE_S: Final = Recipe(
     name="stone-s",
     summary="residual network 32, 64, 64 with two blocks, made for ONNX Runtime in 8 bits; the smallest of three",
     architecture="stone-s",
-    teacher="stone-l",
     optimizer="sgd",
     lr=0.2,
     momentum=0.9,
@@ -99,6 +98,8 @@ STONE_M: Final = replace(
     name="stone-m",
     summary="convolutions 32, 64, 96, pooled at full and half size, made for ONNX Runtime in 8 bits; stone-l's pupil",
     architecture="stone-m",
+    teacher="stone-l",
+    epochs=80,
 )
 STONE_M_MNIST: Final = replace(
     STONE_M,
@@ -113,7 +114,6 @@ STONE_L: Final = replace(
     name="stone-l",
     summary="residual network 16, 32, 64 of 20 layers that begins at full size; the largest of three",
     architecture="stone-l",
-    teacher="",
     augment="flip-shift-erase",
     epochs=120,
 )
