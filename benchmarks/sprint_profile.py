@@ -1,9 +1,9 @@
 """Where an epoch's time goes: the sprint recipe by stage, and the starting document's loop.
 
-Run: python benchmarks/sprint_profile.py [--images 12800] [--threads 2]
+Run: python benchmarks/sprint_profile.py [--images 12800] [--threads 2] [--plot-only]
 
 Each stage is timed on its own around the very calls of the loop, in CPU seconds, so that other work on
-the machine counts little. Writes benchmarks/results/sprint_profile.json.
+the machine counts little. Writes benchmarks/results/sprint_profile.json and docs/images/training-profile.png.
 """
 
 import argparse
@@ -14,9 +14,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from document_loop import read
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
@@ -27,6 +30,7 @@ from torchstone_train.augment import Augmentation
 from torchstone_train.batches import make_batches
 from torchstone_train.classifier import build_classifier
 from torchstone_train.data import load_training_data
+from torchstone_train.drawing import BLUE, ORANGE, STYLE, encode
 from torchstone_train.ema import WeightAverage
 from torchstone_train.measure import Tally
 from torchstone_train.optimization import make_optimizer
@@ -34,6 +38,7 @@ from torchstone_train.precision import choose_precision
 from torchstone_train.recipes import get_recipe
 
 OUT = Path(__file__).parent / "results" / "sprint_profile.json"
+PLOT = Path(__file__).parent.parent / "docs" / "images" / "training-profile.png"
 CPU = torch.device("cpu")
 
 
@@ -103,23 +108,50 @@ def document(data_dir: Path, images: int) -> dict[str, float]:
     return dict(watch.seconds)
 
 
-def main() -> None:
+def measure(images: int, threads: int, data_dir: Path) -> dict[str, Any]:
     """Measure both in turns, twice; keep each one's faster round."""
+    torch.set_num_threads(threads)
+    rounds = [(sprint(data_dir, images), document(data_dir, images)) for _ in range(2)]
+    names = ("train sprint", "the document's loop (bn-cnn)")
+    loops = {name: min((r[i] for r in rounds), key=lambda parts: sum(parts.values())) for i, name in enumerate(names)}
+    return {"images": images, "threads": threads, "torch": torch.__version__, "loops": loops}
+
+
+def draw(profile: dict[str, Any]) -> bytes:
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8, 3.6), layout="constrained")
+        heights = [len(parts) for parts in profile["loops"].values()]
+        axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+        for axis, color, (name, parts) in zip(axes, (BLUE, ORANGE), profile["loops"].items(), strict=True):
+            times = [1e6 * seconds / profile["images"] for seconds in parts.values()]
+            bars = axis.barh(list(parts), times, color=color)
+            axis.bar_label(bars, [f"{value:.0f}" if value >= 10 else f"{value:.1f}" for value in times], padding=3)
+            axis.set_title(f"{name}: {sum(times):.0f} in all", color=color, fontsize=9, fontweight="normal")
+            axis.invert_yaxis()
+            axis.grid(visible=True, axis="x")
+            axis.set_axisbelow(True)
+        axes[-1].set_xlabel("µs an image, CPU time")
+        figure.suptitle("Where the time of a training step goes", x=0.012, ha="left")
+        return encode(figure)["png"]
+
+
+def main() -> None:
+    """Measure, write, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=12_800)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("TORCHSTONE_DATA", "data")))
+    parser.add_argument("--plot-only", action="store_true", help="draw what was measured before")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    rounds = [(sprint(options.data_dir, options.images), document(options.data_dir, options.images)) for _ in range(2)]
-    names = ("train sprint", "the document's loop (bn-cnn)")
-    loops = {name: min((r[i] for r in rounds), key=lambda parts: sum(parts.values())) for i, name in enumerate(names)}
-    result = {"images": options.images, "threads": options.threads, "torch": torch.__version__, "loops": loops}
-    OUT.write_text(json.dumps(result, indent=1) + "\n")
-    for name, parts in loops.items():
+    if not options.plot_only:
+        found = measure(options.images, options.threads, options.data_dir)
+        OUT.write_text(json.dumps(found, indent=1) + "\n")
+    profile = json.loads(OUT.read_text())
+    for name, parts in profile["loops"].items():
         print(name)
         for stage, seconds in parts.items():
-            print(f"  {stage:<36} {1e6 * seconds / options.images:6.1f} µs an image")
+            print(f"  {stage:<36} {1e6 * seconds / profile['images']:6.1f} µs an image")
+    PLOT.write_bytes(draw(profile))
 
 
 if __name__ == "__main__":

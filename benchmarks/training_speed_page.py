@@ -56,7 +56,9 @@ def stages(profile: dict[str, Any]) -> list[str]:
     lines = [
         "## Where the time goes",
         "",
-        f"{profile['threads']} thread(s); {profile['images']:,} training images.",
+        "![CPU time by stage of sprint's training step and of the document's loop](images/training-profile.png)",
+        "",
+        f"{profile['threads']} thread(s), {profile['images']:,} images: `python benchmarks/sprint_profile.py`.",
         "",
     ]
     for name, parts in profile["loops"].items():
