@@ -14,7 +14,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto
 from torchstone_export.model_spec import Layout, ModelSpec
 from torchstone_export.onnx_external import LARGEST_FILE, embed_external_data
 from torchstone_runtime.errors import BundleError, DataError, UsageError
-from torchstone_runtime.providers import open_session
+from torchstone_runtime.providers import accept_onnx_alone, open_session
 from torchstone_runtime.text import is_showable
 
 _DTYPES: Final[dict[int, str]] = {
@@ -119,6 +119,7 @@ def open_plain_session(content: bytes) -> Any:  # noqa: ANN401 - onnxruntime shi
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
+    accept_onnx_alone(options)
     return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 

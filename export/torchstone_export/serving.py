@@ -14,7 +14,7 @@ from torchstone_runtime.engine import GPU_TILE, Engine, Float32Array, Outputs, c
 from torchstone_runtime.gpu_engine import bind
 from torchstone_runtime.gpu_options import ON_NVIDIA
 from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.providers import open_session
+from torchstone_runtime.providers import accept_onnx_alone, open_session
 
 
 @contextmanager
@@ -50,6 +50,7 @@ def run_unfused(content: bytes, images: Uint8Array) -> Float32Array:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
+    accept_onnx_alone(options)
     session: Any = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     logits: Float32Array = session.run(["logits"], {"images": images})[0]
     return logits

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, Self, cast
 
 import numpy as np
+import onnxruntime as ort
 from PIL import Image
 
 from torchstone_runtime.array_input import as_batch
@@ -25,6 +26,7 @@ from torchstone_runtime.gpu_engine import bind
 from torchstone_runtime.gpu_options import ON_NVIDIA, GpuChoices
 from torchstone_runtime.images import ImageInput, Uint8Array, decode_image
 from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.load_deadline import load_deadline
 from torchstone_runtime.manifest import METADATA_KEY, parse_essentials, parse_requirements
 from torchstone_runtime.origin import Origin
 from torchstone_runtime.plan import Plan
@@ -293,10 +295,17 @@ class Classifier:
                 yield self._predict_array(np.stack(list(decoded)))
 
     def replay(self, samples: GoldenSamples, tolerance: float) -> float:
-        """Run golden samples and return the largest logit difference; see `GoldenSamples.check`."""
+        """Run golden samples and return the largest logit difference; see `GoldenSamples.check`.
+
+        Raises:
+            BundleError: they are of another shape, or the model took longer than `load_deadline` allows.
+            CheckFailedError: its outputs are other ones.
+        """
         if samples.images.shape[1:] != self.input_spec.shape:
             raise BundleError("The golden samples are not of the shape that the model takes.", "Export it again.")
-        logits, probabilities = self._engine.run(samples.images)
+        options = ort.RunOptions() if self.plan.provider == "cpu" else None
+        with load_deadline("to answer its golden samples", options):
+            logits, probabilities = self._engine.run(samples.images, options)
         return samples.check(logits, probabilities, tolerance, self._temperature)
 
     def close(self) -> None:

@@ -70,11 +70,12 @@ class Engine:
         self._bound_to = None if survives_fork else os.getpid()
         self._pool = WorkerPool(workers - 1, "torchstone")
 
-    def run(self, images: Uint8Array) -> Outputs:
+    def run(self, images: Uint8Array, run_options: Any = None) -> Outputs:  # noqa: ANN401 - onnxruntime ships no types
         """Run the model.
 
         Args:
             images: uint8, contiguous, of shape (N, C, H, W) as the model takes them; not checked here.
+            run_options: ONNX Runtime's `RunOptions`, by which another thread can stop the run; on the CPU alone.
 
         Returns:
             logits and probabilities, float32 [N, K].
@@ -94,14 +95,14 @@ class Engine:
         count = len(images)
         tile = self._tile_of(count)
         if 0 < count <= tile:
-            return self._call(session, images)
+            return self._call(session, images, run_options)
         logits = np.empty((count, self.num_classes), dtype=np.float32)
         probabilities = np.empty_like(logits)
         pending = deque(slice(start, start + tile) for start in range(0, count, tile))
 
         def work() -> None:
             while (part := _take(pending)) is not None:
-                logits[part], probabilities[part] = self._call(session, images[part])
+                logits[part], probabilities[part] = self._call(session, images[part], run_options)
 
         self._share(work, min(self.workers, len(pending)), pending)
         return logits, probabilities
@@ -139,10 +140,11 @@ class Engine:
         for helper in begun:
             helper.result()
 
-    def _call(self, session: Any, images: Uint8Array) -> Outputs:  # noqa: ANN401 - onnxruntime ships no types
+    def _call(self, session: Any, images: Uint8Array, run_options: Any) -> Outputs:  # noqa: ANN401 - as in `run`
+        stop = () if run_options is None else (run_options,)
         try:
             with FORK_GATE:
-                logits, probabilities = session.run(OUTPUTS, {INPUT: images})
+                logits, probabilities = session.run(OUTPUTS, {INPUT: images}, *stop)
         except Exception as error:  # onnxruntime's exceptions share no base class of their own.
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise BundleError(

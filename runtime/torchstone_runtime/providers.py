@@ -11,6 +11,7 @@ import onnxruntime as ort
 
 from torchstone_runtime.errors import BundleError, UsageError, suggestion
 from torchstone_runtime.gpu_options import ON_NVIDIA, GpuChoices, provider_options
+from torchstone_runtime.load_deadline import load_deadline
 from torchstone_runtime.nvidia_driver import ask_driver
 from torchstone_runtime.onnx_graph import check_graph
 
@@ -86,7 +87,8 @@ def _open_best(model: bytes, gpu: GpuChoices) -> OpenedSession:
 
 
 def _open_on_cpu(model: bytes) -> Any:  # noqa: ANN401 - onnxruntime ships no types
-    return _create(model, [PROVIDERS["cpu"]], _session_options())
+    with load_deadline("to open"):
+        return _create(model, [PROVIDERS["cpu"]], _session_options())
 
 
 def _open_by_name(model: bytes, provider: str, gpu: GpuChoices) -> Any:  # noqa: ANN401 - onnxruntime ships no types
@@ -172,7 +174,16 @@ def _session_options() -> Any:  # noqa: ANN401 - onnxruntime ships no types
     # Weights outside the file would be looked for in the current directory; in here there is never any.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     options.log_severity_level = _ERRORS_ONLY
+    accept_onnx_alone(options)
     return options
+
+
+def accept_onnx_alone(options: Any) -> None:  # noqa: ANN401 - onnxruntime ships no types
+    """Make a session refuse ONNX Runtime's own format, which it would recognise by content.
+
+    A file can be both: an ONNX file to `check_graph`, and another model to the session.
+    """
+    options.add_session_config_entry("session.load_model_format", "ONNX")
 
 
 def _first_line(error: Exception) -> str:

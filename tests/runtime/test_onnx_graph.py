@@ -6,16 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import FunctionProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
+from support_polyglot import in_ort_format, polyglot
 from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.engine import Engine
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.onnx_graph import check_graph
-from torchstone_runtime.providers import open_session
+from torchstone_runtime.providers import accept_onnx_alone, open_session
 
 OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("local", 1)]
 WEIGHTS = numpy_helper.from_array(np.zeros((4, 2), np.float32), "w")
@@ -209,3 +211,88 @@ def test_any_bytes_pass_or_are_refused(content: bytes) -> None:
     """The walk through the file ends with a BundleError or without one."""
     with contextlib.suppress(BundleError):
         check_graph(content)
+
+
+HONEST = [helper.make_node("Identity", ["x"], ["logits"])]
+
+
+def test_ort_format_is_refused() -> None:
+    """ONNX Runtime knows it by content, and the check of the graph can't read it."""
+    with pytest.raises(BundleError, match="own format"):
+        open_session(in_ort_format(model(HONEST)), "cpu")
+
+
+def test_a_file_of_two_formats_is_refused() -> None:
+    """An honest ONNX file to a reader of protocol buffers, a loop without an end to ONNX Runtime."""
+    with pytest.raises(BundleError, match="own format"):
+        open_session(polyglot(model([loop()]), model(HONEST)), "cpu")
+
+
+def test_a_session_takes_onnx_alone() -> None:
+    """Also where the check of the graph found nothing: what it read is what the session reads."""
+    content = polyglot(model([loop()]), model(HONEST))
+    assert ort.InferenceSession(content, providers=["CPUExecutionProvider"]).get_inputs()
+    options = ort.SessionOptions()
+    accept_onnx_alone(options)
+    with pytest.raises(Exception, match=r"INVALID_PROTOBUF|Protobuf parsing failed"):
+        ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def test_a_file_without_a_graph_is_refused() -> None:
+    """It has nothing that a check could look at."""
+    for content in (b"", onnx.ModelProto(ir_version=9).SerializeToString()):
+        with pytest.raises(BundleError, match="no graph"):
+            check_graph(content)
+
+
+def length_prefixed(tag: bytes, content: bytes) -> bytes:
+    """Return a field of protocol buffers, as its tag, five bytes of length, and the content."""
+    size = bytes((len(content) >> shift & 0x7F) | (0x80 if shift < 28 else 0) for shift in (0, 7, 14, 21, 28))
+    return tag + size + content
+
+
+LOOP_MODEL = onnx.ModelProto.FromString(model([loop()]))
+WITHOUT_GRAPH = onnx.ModelProto.FromString(model(HONEST))
+WITHOUT_GRAPH.ClearField("graph")
+# Field 7 as a tag of five bytes, whose highest bits are beyond the 32 that protocol buffers keep.
+LONG_TAG = bytes([0x80 | 7 << 3 | 2, 0x80, 0x80, 0x80, 0x10])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(
+            length_prefixed(LONG_TAG, LOOP_MODEL.graph.SerializeToString()) + WITHOUT_GRAPH.SerializeToString(),
+            id="a tag beyond 32 bits",
+        ),
+        pytest.param(
+            model(HONEST) + length_prefixed(b"\x3a", LOOP_MODEL.graph.SerializeToString()), id="a second graph"
+        ),
+        pytest.param(
+            WITHOUT_GRAPH.SerializeToString()
+            + length_prefixed(
+                b"\x3a",
+                LOOP_MODEL.graph.SerializeToString()
+                + length_prefixed(b"\x0a", loop().SerializeToString() + b"\x20\x01"),
+            ),
+            id="an operator's name followed by a number of the same field",
+        ),
+        pytest.param(
+            model([helper.make_node("BeamSearch", ["x"], ["logits"], domain="com.microsoft", decoder=branch(HONEST))]),
+            id="a search of ONNX Runtime's own",
+        ),
+    ],
+)
+def test_a_loop_can_not_be_hidden_in_the_wire_format(content: bytes) -> None:
+    """What protocol buffers' own parser reads as a loop is refused, however it is written."""
+    with pytest.raises(BundleError, match=r"has a loop|not an ONNX file"):
+        check_graph(content)
+
+
+def test_weights_of_a_sparse_tensor_outside_the_file_are_refused() -> None:
+    """They are tensors like others."""
+    sparse = onnx.SparseTensorProto(values=external("x"), dims=[4, 2])
+    made = onnx.ModelProto.FromString(model(HONEST))
+    made.graph.sparse_initializer.append(sparse)
+    with pytest.raises(BundleError, match="external data"):
+        check_graph(made.SerializeToString())

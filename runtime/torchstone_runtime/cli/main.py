@@ -13,6 +13,7 @@ import click
 
 from torchstone_runtime import __version__
 from torchstone_runtime.errors import OutputError, TorchstoneError, suggestion
+from torchstone_runtime.load_deadline import on_no_end
 from torchstone_runtime.text import showable
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given or bool(os.environ.get("TORCHSTONE_DEBUG"))
+    on_no_end(_end_at_once)
     code = _run([argument for argument in given if argument != "--debug"], debug=debug)
     with contextlib.suppress(OSError):
         sys.stdout.flush()
@@ -141,6 +143,11 @@ def _run(arguments: list[str], *, debug: bool) -> int:  # noqa: PLR0911 - an exi
         )
         return EXIT_INTERNAL
     return result if isinstance(result, int) else 0
+
+
+def _end_at_once(error: TorchstoneError) -> NoReturn:
+    """End the process although a thread of it is still inside a model that doesn't stop."""
+    os._exit(_report(error, debug=False))
 
 
 def _report(error: TorchstoneError, *, debug: bool) -> int:
