@@ -22,6 +22,7 @@ _LOSSY_OPTIONS = (
     *("int8", "fp16", "max_accuracy_drop", "min_speedup", "require_variants", "default_variant", "provider"),
 )
 _CASCADE_OPTIONS = ("fast", "threshold", "mirror")
+_MODULE_OPTIONS = ("weights", "weights_key", "data")
 
 
 @click.command()
@@ -76,6 +77,7 @@ _CASCADE_OPTIONS = ("fast", "threshold", "mirror")
 @click.option("--module", metavar="PACKAGE:FACTORY", help="In place of RUN: what makes a torch.nn.Module of your own.")
 @click.option("--arg", "arguments", metavar="KEY=VALUE", multiple=True, help="An argument of the factory.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Its state dict: .pt, .pth or .safetensors.")
+@click.option("--weights-key", metavar="KEY", help="Which set of weights in --weights, where there are several.")
 @click.option("--data", help="Labelled data for --module: the proof is made over its validation and test splits.")
 @spec_options
 def export(
@@ -138,7 +140,7 @@ def _require_one_origin(run: Path | None, dataset: str | None, foreign: dict[str
     module = foreign["module"]
     if run is None and module is None:
         raise UsageError("Nothing to export was named.", "Give the RUN that a training wrote, or --module.")
-    if run is not None and (any_given(foreign) or any(foreign[name] for name in ("module", "weights", "data"))):
+    if run is not None and (any_given(foreign) or any(foreign[name] for name in ("module", *_MODULE_OPTIONS))):
         raise UsageError(
             "RUN is exported as it was trained; --module, --weights, --data and the options from --spec on are for "
             "modules of your own.",
@@ -166,8 +168,13 @@ def _export_module(request: "ExportRequest", foreign: dict[str, Any]) -> "Export
     module = foreign["module"]
     weights, ref = require_module_options(module, foreign["weights"], foreign["data"])
     spec = spec_from_options(foreign)
-    source = ModuleSource(factory=module, weights=weights, arguments=parse_arguments(foreign["arguments"]))
-    return export_module(source, spec, replace(request, dataset=ref))
+    source = ModuleSource(
+        factory=module,
+        weights=weights,
+        arguments=parse_arguments(foreign["arguments"]),
+        weights_key=foreign["weights_key"],
+    )
+    return export_module(source, spec, replace(request, dataset=ref), lambda line: click.echo(line, err=True))
 
 
 def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
@@ -20,13 +20,16 @@ from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
 
 
-def export_module(source: ModuleSource, spec: ModelSpec, request: ExportRequest) -> Exported:
+def export_module(
+    source: ModuleSource, spec: ModelSpec, request: ExportRequest, tell: Callable[[str], None] = lambda _: None
+) -> Exported:
     """Export a module, verify the files over the validation and test splits of the data given, publish the bundle.
 
     Args:
         source: the factory and the weights.
         spec: what the module takes and gives.
         request: its `dataset` is the data; its `run` is not looked at.
+        tell: is called with a sentence on each thing that was chosen, left out, or is in doubt.
 
     Raises:
         DataError: the owner's code failed, or weights, data, spec and module don't belong together.
@@ -39,7 +42,7 @@ def export_module(source: ModuleSource, spec: ModelSpec, request: ExportRequest)
     check_target(request.out)
     signer = open_signer(request)
     data = load_given_data(request.dataset, request.data_dir, spec.input_spec(), spec.classes)
-    model = load_module(source, spec, data)
+    model = load_module(source, spec, data, tell)
     reference = make_module_reference(model.module, {"validation": data.validation, "test": data.test})
 
     def build(built: TrainedModel) -> dict[str, bytes]:

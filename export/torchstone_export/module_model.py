@@ -1,5 +1,6 @@
 """A torch.nn.Module of another origin, made into the model that is exported."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -15,6 +16,7 @@ from torchstone_export.weights import fit_weights, read_weights
 from torchstone_runtime.engine import Float32Array
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.text import is_showable
 from torchstone_train.classifier import ImageClassifier
 from torchstone_train.data import TrainingData
 
@@ -31,11 +33,17 @@ _BATCH_TOLERANCE: Final = 1e-3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModuleSource:
-    """Where a module comes from: `package.module:factory`, its arguments, and the file of its weights."""
+    """Where a module comes from.
+
+    Attributes:
+        factory: `package.module:factory`; arguments: what it is called with.
+        weights: the file; weights_key: which set of weights in it, where it holds several (see `fit_weights`).
+    """
 
     factory: str
     weights: Path
     arguments: dict[str, Any] = field(default_factory=dict)
+    weights_key: str | None = None
 
 
 class NormalizedNetwork(nn.Module):
@@ -84,8 +92,16 @@ def pick_output(output: object, name: str | None) -> Tensor:
     )
 
 
-def load_module(source: ModuleSource, spec: ModelSpec, data: TrainingData) -> TrainedModel:
+def load_module(
+    source: ModuleSource, spec: ModelSpec, data: TrainingData, tell: Callable[[str], None] = lambda _: None
+) -> TrainedModel:
     """Make a module, load its weights, and put preprocessing and softmax around it, after checks of what it answers.
+
+    Args:
+        source: the factory and the weights.
+        spec: what the module takes and gives.
+        data: real images of its classes.
+        tell: is called with a sentence on each thing that was chosen or left out.
 
     Raises:
         UsageError: the factory can't be found, or the model is too large for one ONNX file.
@@ -95,7 +111,9 @@ def load_module(source: ModuleSource, spec: ModelSpec, data: TrainingData) -> Tr
     module = make_module(source.factory, source.arguments)
     _require_room(module)
     weights = read_weights(source.weights)
-    fit_weights(module, weights, source.weights)
+    fitted = fit_weights(module, weights, source.weights, source.weights_key)
+    for note in fitted.notes:
+        tell(note)
     input_spec, names = spec.input_spec(), data.validation.class_names
     model = ExportableClassifier(ImageClassifier(NormalizedNetwork(module, spec), input_spec)).eval()
     check_answers(model, next(data.validation.batches(_CHECKED)), spec, len(names))
@@ -104,6 +122,7 @@ def load_module(source: ModuleSource, spec: ModelSpec, data: TrainingData) -> Tr
         "factory": source.factory,
         "arguments": {key: value for key, value in source.arguments.items() if not _may_be_path(value)},
         "weights_sha256": weights.sha256,
+        **({"weights_key": fitted.key} if fitted.key != "." and _is_plain(fitted.key) else {}),
         "output": spec.output,
     }
     name = spec.name or source.factory.rpartition(":")[2]
@@ -213,6 +232,10 @@ def _describe(output: object) -> str:
         parts = ["x".join(map(str, item.shape)) if isinstance(item, Tensor) else type(item).__name__ for item in output]
         return f"{len(output)} outputs ({', '.join(parts)})"
     return type(output).__name__
+
+
+def _is_plain(name: str) -> bool:
+    return is_showable(name) and not _may_be_path(name)
 
 
 def _may_be_path(value: object) -> bool:

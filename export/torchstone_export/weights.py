@@ -1,142 +1,227 @@
-"""Weights from a file of another origin: read without running code, and fitted to a module strictly."""
+"""One set of weights out of those that a file holds, loaded into a module; what is in doubt is asked."""
 
-import hashlib
-import io
 import re
-import warnings
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, Final
+from typing import Final
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from torchstone_runtime.errors import DataError
+from torchstone_export.state_dicts import Found, StateDict, find_state_dicts, is_beside, is_under, without_wrappers
+from torchstone_export.weight_causes import explain_misfit
+from torchstone_export.weight_file import SAVE_HELP, Weights, read_weights
+from torchstone_runtime.errors import DataError, UsageError, suggestion
+from torchstone_runtime.text import showable
 
-_NESTED: Final = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
-"""Keys under which training scripts put a model's state dict, in the order in which they are looked for."""
-_PREFIXES: Final = ("module.", "_orig_mod.", "model.", "network.", "net.")
-"""Put before every name by DataParallel, by torch.compile, and by modules that wrap a model."""
+__all__ = ["FittedWeights", "Weights", "fit_weights", "read_weights"]
+
 _SHOWN: Final = 4
-_SAVE_HELP: Final = "Save the weights alone: torch.save(model.state_dict(), 'weights.pt'), or as safetensors."
+_SETS_SHOWN: Final = 12
+_AVERAGED: Final = re.compile(r"ema|averag|avg|swa|polyak|shadow|slow|teacher", re.IGNORECASE)
+_BODY: Final = re.compile(r"(^|[._])(backbone|encoder|features?|trunk|body|stem|extractor)$", re.IGNORECASE)
+_HEAD: Final = re.compile(
+    r"(^|_)(head|heads|fc|fcs|classifier|cls|linear|decoder|neck|output|top)(_|\d|$)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """Named tensors, and the SHA-256 (hex) of the file that they came from."""
+class FittedWeights:
+    """What was loaded.
 
-    tensors: Mapping[str, Any]
-    sha256: str
+    Attributes:
+        key: of the set in the file, dotted; `.` for the whole file.
+        notes: sentences on what was chosen and left out, where there was anything to choose or leave out.
+    """
+
+    key: str
+    notes: tuple[str, ...]
 
 
-def read_weights(path: Path) -> Weights:
-    """Read a state dict: safetensors, or PyTorch's own format without unpickling objects.
+def fit_weights(module: nn.Module, weights: Weights, source: Path, key: str | None = None) -> FittedWeights:
+    """Load the one set of weights of a file that a module's names and shapes fit.
+
+    Args:
+        module: that gets them.
+        weights: the file's tensors.
+        source: the file, for messages.
+        key: which set, where the file holds several: its dotted path or prefix, `.` for the whole file.
 
     Raises:
-        DataError: no such file, damaged, or not just weights.
+        UsageError: several sets fit and no key says which; or nothing lies under the key.
+        DataError: none fits, or it holds numbers that are not finite; the message names the cause.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"The weights {path} cannot be read: {error.strerror}.", "Give an existing file.") from error
-    load = _load_safetensors if path.suffix == ".safetensors" else _load_torch
-    loaded = load(path, content)
-    return Weights(_state_dict(path, loaded), hashlib.sha256(content).hexdigest())
-
-
-def fit_weights(module: nn.Module, weights: Weights, source: Path) -> None:
-    """Load weights into a module; prefixes that wrapping modules put before every name are taken off.
-
-    Raises:
-        DataError: a weight is missing, left over, of another shape, or not finite; the message names them.
-    """
-    own = module.state_dict()
-    given = _without_prefixes(weights.tensors, own)
-    missing, unexpected = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
-    shapes = [
-        f"{name} {_shape(given[name])}, the module's is {_shape(own[name])}"
-        for name in own.keys() & given.keys()
-        if _shape(given[name]) != _shape(own[name])
-    ]
-    lines = [
-        f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{', ...' if len(names) > _SHOWN else ''}"
-        for what, names in (("missing", missing), ("not in the module", unexpected), ("of another shape", shapes))
-        if names
-    ]
-    if lines:
-        raise DataError(
-            f"The weights of {source} are not those of the module:\n  " + "\n  ".join(lines),
-            "Give the arguments that the model was trained with (--arg key=value), or the weights of this model.",
-        )
-    if odd := [name for name, value in given.items() if _holds_odd_values(value)]:
+    found = find_state_dicts(module, weights.tensors)
+    chosen = _choose(module, found, weights, source, key)
+    if odd := [name for name, value in chosen.tensors.items() if not _is_finite(value)]:
         raise DataError(f"The weights of {source} hold values that are not finite: {odd[0]}.", "Train again.")
+    own = module.state_dict()
     try:
-        module.load_state_dict(given)
+        module.load_state_dict({name: chosen.tensors.get(name, own[name]) for name in own})
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"The weights of {source} cannot be loaded into the module: {error}", _SAVE_HELP) from error
+        raise DataError(f"The weights of {source} cannot be loaded into the module: {error}", SAVE_HELP) from error
+    return FittedWeights(chosen.shown, tuple(_notes(chosen, found, weights.tensors, source, key)))
 
 
-def _load_safetensors(path: Path, content: bytes) -> object:
-    try:
-        return safetensors.torch.load(content)
-    except Exception as error:  # safetensors raises a class of its own that shares no base with others
-        raise DataError(f"{path} is not a valid safetensors file: {error}.", "Copy or save it again.") from error
+def _choose(module: nn.Module, found: Found, weights: Weights, source: Path, key: str | None) -> StateDict:
+    wanted = None if key is None else without_wrappers(key.strip(".") if key != "." else "")
+    if wanted:
+        _require_known(found, weights, source, wanted)
+    # What a key names, itself before what lies deeper under it.
+    sets = found.sets if wanted is None else [item for item in found.sets if _names(wanted, item.prefix)]
+    exact = [item for item in sets if item.exact]
+    if wanted is not None and (itself := [item for item in exact if item.prefix == wanted]):
+        return itself[0]
+    different = _different(exact)
+    rivals = [] if wanted is not None else [*_parts(found), *found.unnamed]
+    if len(different) == 1 and not rivals:
+        if wanted is None:
+            _require_whole(different[0], found, weights.tensors, source)
+        return different[0]
+    if different:
+        raise _which(exact, found, source, rivals=bool(rivals))
+    raise explain_misfit(module, sets, weights, source, wanted)
 
 
-def _load_torch(path: Path, content: bytes) -> object:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        named = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
-        what = f" (it names {named[1]})" if named else ""
-        raise DataError(
-            f"{path} holds more than weights{what}: a pickled module or other objects. Loading it could run any code, "
-            "so it is not loaded.",
-            _SAVE_HELP,
-        ) from error
-    except Exception as error:
-        if "TorchScript" in str(error):
-            raise DataError(f"{path} is a TorchScript archive, not a file of weights.", _SAVE_HELP) from error
-        # torch.load raises whatever its parsers stumble over: KeyError, EOFError, RuntimeError.
-        raise DataError(
-            f"{path} is not a file of weights, or it is damaged.", f"{_SAVE_HELP} Give safetensors that suffix."
-        ) from error
+def _names(wanted: str, prefix: str) -> bool:
+    return prefix == wanted or (wanted != "" and is_under(wanted, prefix))
 
 
-def _state_dict(path: Path, loaded: object) -> Mapping[str, Any]:
-    if isinstance(loaded, Mapping):
-        for key in _NESTED:
-            inner = loaded.get(key)
-            if isinstance(inner, Mapping) and any(isinstance(value, Tensor) for value in inner.values()):
-                return _named(path, inner)
-    return _named(path, loaded)
+def _require_known(found: Found, weights: Weights, source: Path, wanted: str) -> None:
+    if any(is_under(wanted, without_wrappers(name)) for name in weights.tensors):
+        return
+    known = dict.fromkeys([*(item.shown for item in found.exact), *_tops(weights.tensors)])
+    raise UsageError(f"{source} holds nothing under '{showable(wanted)}' (--weights-key).", suggestion(wanted, known))
 
 
-def _named(path: Path, found: object) -> Mapping[str, Any]:
-    if not isinstance(found, Mapping) or not any(isinstance(value, Tensor) for value in found.values()):
-        keys = f" with {', '.join(map(str, list(found)[:_SHOWN]))}" if isinstance(found, Mapping) else ""
-        raise DataError(f"{path} holds no state dict, but a {type(found).__name__}{keys}.", _SAVE_HELP)
-    return {str(key): value for key, value in found.items()}
+def _tops(names: Mapping[str, Tensor]) -> list[str]:
+    return list(dict.fromkeys(showable(name.partition(".")[0]) for name in names))[:_SETS_SHOWN]
 
 
-def _without_prefixes(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    names = dict(given)
-    for _ in range(len(_PREFIXES)):
-        prefix = next((prefix for prefix in _PREFIXES if names and all(key.startswith(prefix) for key in names)), None)
-        if prefix is None or any(key.startswith(prefix) for key in own):
+def _different(exact: list[StateDict]) -> list[StateDict]:
+    """Return the sets without those that repeat another, tensor by tensor."""
+    kept: list[StateDict] = []
+    for item in exact:
+        if not any(_equal(item, other) for other in kept):
+            kept.append(item)
+    return kept
+
+
+def _equal(one: StateDict, other: StateDict) -> bool:
+    return one.tensors.keys() == other.tensors.keys() and all(
+        torch.equal(value, other.tensors[name]) for name, value in one.tensors.items()
+    )
+
+
+def _parts(found: Found) -> list[StateDict]:
+    """Return sets of most of the parameters, which lack the rest: averages without buffers, say."""
+    used = {id(tensor) for item in found.exact for tensor in item.tensors.values()}
+    return [
+        item
+        for item in found.sets
+        if item.missing
+        and not item.misfits
+        and len(item.tensors) > len(item.missing)
+        and not any(id(tensor) in used for tensor in item.tensors.values())
+    ]
+
+
+def _which(exact: list[StateDict], found: Found, source: Path, *, rivals: bool) -> UsageError:
+    lines = [f"{showable(item.shown)}: {len(item.tensors):,} tensors, fits the module{_mark(item)}" for item in exact]
+    if rivals:
+        lines += [
+            f"{showable(item.prefix)}: {len(item.tensors):,} tensors, lacks {len(item.missing):,} "
+            f"({showable(item.missing[0])}, ...){_mark(item)}"
+            for item in _parts(found)
+        ]
+        lines += [
+            f"{showable(prefix)}: tensors of the same shapes under other names or none, which can't be loaded by name"
+            for prefix in found.unnamed
+        ]
+    more = [] if len(lines) <= _SETS_SHOWN else [f"and {len(lines) - _SETS_SHOWN:,} more"]
+    first = next((item for item in exact if _AVERAGED.search(item.prefix)), exact[0])
+    return UsageError(
+        f"{source} holds {len(lines)} sets of weights for this module, and they are not the same:\n  "
+        + "\n  ".join([*lines[:_SETS_SHOWN], *more]),
+        f"Say which is meant: --weights-key {showable(first.shown)}",
+    )
+
+
+def _mark(item: StateDict) -> str:
+    return ", averaged by its name" if _AVERAGED.search(item.prefix) else ""
+
+
+def _require_whole(chosen: StateDict, found: Found, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Refuse a set that looks like a part of the model: a body whose head lies beside it."""
+    left = {name: _relative(name, chosen.prefix) for name in _outside(chosen, found, tensors) if tensors[name].ndim > 1}
+    is_body = bool(_BODY.search(chosen.prefix))
+    beside = [
+        name
+        for name, short in left.items()
+        if not is_beside(short) and (is_body or _HEAD.search(short.partition(".")[0]))
+    ]
+    if chosen.prefix and beside:
+        key = showable(chosen.prefix)
+        raise UsageError(
+            f"'{key}' in {source} fits the module, but beside it lies {showable(beside[0])}: perhaps another part of "
+            "the model, which the module does not have.",
+            f"Make the whole model in the factory, or say that this is all of it: --weights-key {key}",
+        )
+
+
+def _relative(name: str, prefix: str) -> str:
+    """Return a name without the dotted part that it shares with a prefix."""
+    parts = name.split(".")
+    shared = 0
+    for own, other in zip(parts[:-1], prefix.split("."), strict=False):
+        if own != other:
             break
-        names = {key.removeprefix(prefix): value for key, value in names.items()}
-    return names
+        shared += 1
+    return ".".join(parts[shared:])
 
 
-def _shape(value: object) -> str:
-    return "x".join(map(str, value.shape)) or "a number" if isinstance(value, Tensor) else type(value).__name__
+def _outside(chosen: StateDict, found: Found, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return names in the file that belong to no set that fits."""
+    exact = [item.prefix for item in found.exact]
+    inside = [prefix for prefix in exact if prefix]
+    short = {name: without_wrappers(name) for name in tensors}
+    if not chosen.prefix:
+        return list(chosen.harmless)
+    return [name for name in tensors if not any(is_under(prefix, short[name]) for prefix in inside)]
 
 
-def _holds_odd_values(value: object) -> bool:
-    return isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all())
+def _notes(chosen: StateDict, found: Found, tensors: Mapping[str, Tensor], source: Path, key: str | None) -> list[str]:
+    notes = []
+    others = [item.shown for item in found.exact if item is not chosen]
+    if chosen.prefix or others:
+        same = f"; {', '.join(map(showable, others))} not used" if key is not None and others else ""
+        same = f"; {', '.join(map(showable, others))} holds the same" if key is None and others else same
+        notes.append(f"weights: '{showable(chosen.shown)}' of {source.name}, {len(chosen.tensors):,} tensors{same}")
+    left = dict.fromkeys([*chosen.harmless, *_outside(chosen, found, tensors)])
+    if left:
+        shown = _grouped(_relative(name, chosen.prefix) for name in left)
+        more = f", and {len(shown) - _SHOWN:,} more" if len(shown) > _SHOWN else ""
+        notes.append(f"weights: left out, as the module has none of it: {', '.join(shown[:_SHOWN])}{more}")
+    if chosen.uncounted:
+        notes.append(
+            f"weights: {len(chosen.uncounted):,} counters num_batches_tracked are not in {source.name} (old versions "
+            "of PyTorch wrote none); they play no part in evaluation"
+        )
+    return notes
+
+
+def _grouped(names: Iterable[str]) -> list[str]:
+    """Return names for people: many of one part of a model as one item."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        groups[".".join(name.split(".")[:2])].append(name)
+    return [
+        showable(members[0] if len(members) == 1 else f"{group}. ({len(members):,} tensors)")
+        for group, members in groups.items()
+    ]
+
+
+def _is_finite(value: Tensor) -> bool:
+    return not value.is_floating_point() or bool(torch.isfinite(value.float()).all())

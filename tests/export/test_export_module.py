@@ -300,6 +300,31 @@ def test_weights_that_are_missing_are_one_message(models: ModuleType, place: Pat
     assert_refused(result, "none.pt", "cannot be read")
 
 
+def test_averaged_weights_beside_raw_ones_are_asked_about(models: ModuleType, place: Path, tmp_path: Path) -> None:
+    """The command line: exit code 2 with both names, and with the key the averaged ones, named in the manifest."""
+    raw = {f"model.{name}": value for name, value in models.Net().state_dict().items()}
+    averaged = torch.load(place / "net.pt")
+    torch.save({"state_dict": {**raw, "criterion.weight": torch.ones(4)}, "ema": averaged}, tmp_path / "w.pt")
+    (tmp_path / "my_models.py").write_text(MODELS)
+    command = (
+        *("export", "--module", "my_models:Net", "--weights", "w.pt", "--data", f"npz:{place / 'data.npz'}"),
+        *("--input", "3x8x8", "--mean", "0.4,0.5,0.6", "--std", "0.2,0.25,0.3", "--out", "bundle", "--no-torchscript"),
+    )
+    assert_refused(run_torchstone(*command, cwd=tmp_path), "state_dict.model", "--weights-key ema")
+    made = run_torchstone(*command, "--weights-key", "ema", cwd=tmp_path)
+    module = models.Net().eval()
+    module.load_state_dict(averaged)
+    images = np.load(place / "data.npz")["images"]
+    with Classifier.load(tmp_path / "bundle") as classifier:
+        found = classifier.predict(images).logits
+
+    assert made.returncode == 0, made.stderr
+    assert "weights: 'ema' of w.pt" in made.stderr
+    assert "left out, as the module has none of it: state_dict.criterion.weight" in made.stderr
+    assert json.loads((tmp_path / "bundle/manifest.json").read_text())["provenance"]["origin"]["weights_key"] == "ema"
+    np.testing.assert_allclose(found, own_logits(module, images), atol=2e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
 def test_torchvisions_networks_are_exported(name: str, tmp_path: Path) -> None:

@@ -57,20 +57,30 @@ class Trap:
         return (Path.touch, (self._path,))
 
 
-@pytest.mark.parametrize("whole", ["module", "trap in a state dict", "arguments beside"])
+@pytest.mark.parametrize("whole", ["module", "trap in a state dict", "trap in the arguments", "path beside"])
 def test_a_pickle_of_objects_is_refused_and_not_run(whole: str, tmp_path: Path) -> None:
     """The message says how to save a state dict."""
     trap, state = Trap(tmp_path / "sprung"), make().state_dict()
     saved = {
         "module": make(),
         "trap in a state dict": {"state_dict": state, "trap": trap},
-        "arguments beside": {"state_dict": state, "args": Namespace(lr=0.1)},
+        "trap in the arguments": {"state_dict": state, "args": Namespace(lr=trap)},
+        "path beside": {"state_dict": state, "path": tmp_path},
     }[whole]
     torch.save(saved, tmp_path / "w.pt")
     with pytest.raises(DataError, match=r"(?s)could run any code.*torch\.save\(model\.state_dict\(\)"):
         read_weights(tmp_path / "w.pt")
 
     assert not (tmp_path / "sprung").exists()
+
+
+def test_settings_beside_the_weights_are_no_hindrance(tmp_path: Path) -> None:
+    """A Namespace of argparse, as timm and torchvision save it: it has no code that loading could run."""
+    trained, fresh = make(1), make(2)
+    torch.save({"state_dict": trained.state_dict(), "args": Namespace(lr=0.1, name="x")}, tmp_path / "w.pt")
+    fit_weights(fresh, read_weights(tmp_path / "w.pt"), tmp_path / "w.pt")
+
+    assert equal(trained, fresh)
 
 
 @pytest.mark.parametrize(
