@@ -59,4 +59,6 @@ def adopt(
     )
     exported = adopt_onnx(model, stated, request)
     click.echo("\n".join(exported.summary))
+    for line in exported.warnings:
+        click.echo(f"Warning: {line}", err=True)
     click.echo(f"bundle: {out}\nnext: torchstone evaluate {out} --data DATASET")

@@ -1,7 +1,6 @@
 """What lies beside the model files in a bundle: golden samples, certificate, model card, manifest."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
@@ -18,6 +17,7 @@ from torchstone_export.model_card import render_model_card
 from torchstone_export.reference import Reference
 from torchstone_runtime.edges import KnownEdges
 from torchstone_runtime.manifest import MANIFEST_FILE, FileEntry, Manifest
+from torchstone_runtime.strict_json import strict_json
 
 FILE_NAMES: Final = {
     "fp32": "model.onnx",
@@ -112,4 +112,4 @@ def _variant_entry(folder: Path, file: str, lossy: LossyVariant | None) -> FileE
 
 
 def _json_bytes(data: dict[str, Any]) -> bytes:
-    return (json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    return (strict_json(data, indent=2, sort_keys=True) + "\n").encode()

@@ -15,6 +15,7 @@ from torchstone_runtime.engine import CPU_TILE, Float32Array, Outputs
 from torchstone_runtime.evaluation import decisions_sha256
 
 _PROBABILITY_TOLERANCE: Final = 1e-5
+_IDS_SHOWN: Final = 3
 _FLOAT32_EPSILON: Final = float(np.finfo(np.float32).eps)
 
 
@@ -148,8 +149,9 @@ def _shape_problem(part: SplitReference, logits: Float32Array, probabilities: Fl
     for name, array in (("logits", logits), ("probabilities", probabilities)):
         if array.shape != part.exact.shape or array.dtype != np.float32:
             return f"'{name}' is {array.dtype} of shape {array.shape}, expected float32 of {part.exact.shape}"
-        if not np.isfinite(array).all():
-            return f"'{name}' holds values that are not finite"
+        if len(lost := np.flatnonzero(~np.isfinite(array).all(axis=1))):
+            ids = ", ".join(part.split.ids[index] for index in lost[:_IDS_SHOWN].tolist())
+            return f"'{name}' holds values that are not finite, for {len(lost):,} of {len(array):,} images: {ids}"
     return ""
 
 

@@ -131,6 +131,8 @@ def export(
     )
     exported = export_run(request) if run is not None else _export_module(request, foreign)
     click.echo("\n".join(exported.summary))
+    for line in exported.warnings:
+        click.echo(f"Warning: {line}", err=True)
     for line in exported.rejected:
         click.echo(f"Warning: {line}", err=True)
     click.echo(f"bundle: {out}\nnext: torchstone evaluate {out} --data DATASET")

@@ -12,7 +12,7 @@ from torchstone_runtime.certified import CertifiedSplit
 from torchstone_runtime.data.split import Int64Array
 from torchstone_runtime.engine import Float32Array
 from torchstone_runtime.evaluation import decisions_sha256
-from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
+from torchstone_runtime.metrics import metrics_from_labels
 
 _FLIPS_LISTED: Final = 100
 
@@ -55,8 +55,7 @@ def split_figures(part: SplitReference, logits: Float32Array, reference: Referen
 
 def split_metrics(part: SplitReference, decisions: Int64Array) -> dict[str, Any]:
     """Return the metrics of decisions, int64 [N], over a split."""
-    confusion = confusion_matrix(part.split.labels, decisions, part.exact.shape[1])
-    return metrics_from_confusion(confusion, part.split.class_names).to_json()
+    return metrics_from_labels(part.split.labels, decisions, part.split.class_names).to_json()
 
 
 def repeat_record(part: SplitReference, reference: Reference) -> dict[str, Any]:

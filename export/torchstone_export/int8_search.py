@@ -10,6 +10,7 @@ from torchstone_export.int8_file import CALIBRATIONS, Int8Config, pixel_scale_of
 from torchstone_export.layer_error import LayerError, layer_errors, worst_layer
 from torchstone_export.serving import run_split, serving
 from torchstone_export.speed import compare_speed
+from torchstone_runtime.answered import decide
 from torchstone_runtime.cpu_features import INT8_FEATURES
 from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.engine import Float32Array
@@ -113,7 +114,7 @@ def choose_int8(
         return _measure(quantize(content, images, config), config, validation, logits)
 
     candidates = [measure(config) for config in _configs(foldable=pixel_scale_of(content) is not None, bits=bits)]
-    best, tried = _best(candidates, validation.labels, logits.argmax(axis=1)), list(candidates)
+    best, tried = _best(candidates, validation.labels, decide(logits)), list(candidates)
     errors = layer_errors(content, best.content, images[:_ERROR_IMAGES])
     while not _within(best.paired, max_drop) and len(best.config.float_layers) < _FLOAT_LAYERS:
         worst = worst_layer(errors)
@@ -135,8 +136,8 @@ def _configs(*, foldable: bool, bits: int) -> Iterable[Int8Config]:
 
 def _measure(content: bytes, config: Int8Config, validation: Split, exact: Float32Array) -> Candidate:
     logits, _ = run_split(content, validation, exact.shape[1])
-    decisions = logits.argmax(axis=1)
-    paired = compare_decisions(validation.labels, exact.argmax(axis=1), decisions)
+    decisions = decide(logits)
+    paired = compare_decisions(validation.labels, decide(exact), decisions)
     rms = float(np.sqrt(np.square(logits.astype(np.float64) - exact).mean()))
     return Candidate(config, content, decisions, paired, rms)
 

@@ -16,6 +16,7 @@ from torchstone_export.int8_search import Int8Choice, calibration_sample, choose
 from torchstone_export.reference import Reference
 from torchstone_export.serving import run_split, run_unfused, serving
 from torchstone_export.speed import SpeedComparison, compare_speed
+from torchstone_runtime.answered import decide
 from torchstone_runtime.certified import CertifiedSplit
 from torchstone_runtime.cpu_features import REPORTED, cpu_features
 from torchstone_runtime.data.split import Split
@@ -149,10 +150,10 @@ def _choice_json(choice: Int8Choice, images: int) -> dict[str, Any]:
 
 def _judge(variant: LossyVariant, fp32: bytes, data: TrainingData, reference: Reference, limits: LossyLimits) -> None:
     test, classes = data.test, reference.num_classes
-    base = run_split(fp32, test, classes, limits.provider)[0].argmax(axis=1)
+    base = decide(*run_split(fp32, test, classes, limits.provider))
     outputs = run_split(variant.content, test, classes, limits.provider)
     variant.reasons += _faults(variant, test, outputs, limits)
-    decisions = outputs[0].argmax(axis=1)
+    decisions = decide(*outputs)
     paired = compare_decisions(test.labels, base, decisions)
     variant.reasons += _accuracy_reasons(paired, limits)
     speed = _measure_speed(fp32, variant.content, data.validation, classes, limits)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from torchstone_export.reference import Reference
 from torchstone_export.serving import run_split
+from torchstone_runtime.answered import decide
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.cpu_features import cpu_features, missing_features
 from torchstone_runtime.errors import BundleError, CheckFailedError
@@ -43,8 +44,7 @@ def _recheck(bundle: Bundle, contents: Mapping[str, bytes], reference: Reference
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise BundleError(f"The certificate is not valid: {error!r}.", "Export the bundle again.") from error
     base, found = (
-        run_split(contents[variant], split, reference.num_classes, provider)[0].argmax(axis=1)
-        for variant in (FALLBACK, name)
+        decide(*run_split(contents[variant], split, reference.num_classes, provider)) for variant in (FALLBACK, name)
     )
     paired = compare_decisions(split.labels, base, found)
     if decisions_sha256(found) != certified:

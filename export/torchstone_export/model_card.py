@@ -31,7 +31,7 @@ def render_model_card(
     low, high = test["accuracy_interval_95"]
     spec = model.spec
     classes = "\n".join(
-        f"| {c['class']} | {c['precision']:.4f} | {c['recall']:.4f} | {c['f1']:.4f} | {c['support']:,} |"
+        f"| {c['class']} | {_figure(c['precision'])} | {_figure(c['recall'])} | {_figure(c['f1'])} | {c['support']:,} |"
         for c in test["per_class"]
     )
     files = "\n".join(f"- `{file}`: variant `{name}`" for name, file in variants.items())
@@ -84,6 +84,10 @@ Measured on the exported ONNX file with ONNX Runtime.
 The figures hold for images like those of the test split. The model answers every picture with one of its classes,
 also pictures of something else.
 """
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _cascade_section(model: TrainedModel) -> str:

@@ -22,6 +22,7 @@ from torchstone_export.torchscript_file import export_torchscript
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError, UsageError
+from torchstone_runtime.occurring import missing_by_split
 from torchstone_runtime.provenance import describe_cascade
 from torchstone_train.data import TrainingData
 from torchstone_train.run_dir import RunDirectory
@@ -63,11 +64,17 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A published bundle, the summary of its certificate, and why a lossy variant is missing from it."""
+    """A published bundle, the summary of its certificate, and what its owner should know.
+
+    Attributes:
+        rejected: why a lossy variant is missing from it, a line a variant.
+        warnings: classes without images in a split that it was measured on, a line a set of splits.
+    """
 
     bundle: Bundle
     summary: list[str]
     rejected: list[str]
+    warnings: list[str] = field(default_factory=list)
 
 
 def export_run(request: ExportRequest) -> Exported:
@@ -123,11 +130,12 @@ def export_model(
         build: makes the files' bytes by variant; PyTorch's exporters if None.
 
     Raises:
-        CheckFailedError: an exported file does not do what the model does, or a lossy variant that is required is not
-            good enough; the target is as it was.
+        CheckFailedError: the model gives no answer for an image, an exported file does not do what the model does, or a
+            lossy variant that is required is not good enough; the target is as it was.
         OutputError: the bundle can't be written; the target is as it was.
     """
     reference = reference or make_reference(model.module, {"validation": data.validation, "test": data.test})
+    reference.require_finite()
     calibration = calibrate(reference, fit=request.temperature)
     model = model.with_temperature(calibration.temperature)
     reference = replace(reference, temperature=calibration.temperature)  # the logits are those without it
@@ -153,7 +161,8 @@ def export_model(
     summary = [f"cascade: {cascade}"] if cascade else []
     summary += [*summarize(reference, certificates), *(item.line for item in lossy if item.accepted)]
     rejected = [item.line for item in lossy if not item.accepted]
-    return Exported(Bundle.open(request.out), [*summary, calibration.summary()], rejected)
+    warnings = missing_by_split({name: part.split for name, part in reference.splits.items()})
+    return Exported(Bundle.open(request.out), [*summary, calibration.summary()], rejected, warnings)
 
 
 def _write_lossy(folder: Path, lossy: list[LossyVariant], request: ExportRequest) -> None:

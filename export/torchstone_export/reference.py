@@ -14,11 +14,13 @@ from torchstone_export.limits import INSTANCE_NORM, PLAIN
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.engine import Float32Array, Outputs
+from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.images import Uint8Array
 
 Float64Array = npt.NDArray[np.float64]
 
 _BATCH: Final = 256
+_IDS_SHOWN: Final = 3
 _FLOAT32_EPSILON: Final = float(np.finfo(np.float32).eps)
 
 
@@ -78,6 +80,22 @@ class Reference:
         """PyTorch float32's own largest logit error over all splits; at least one rounding of the largest logit."""
         largest = max(float(np.abs(split.exact).max()) for split in self.splits.values())
         return max(*(split.error for split in self.splits.values()), largest * _FLOAT32_EPSILON)
+
+    def require_finite(self) -> None:
+        """Check that the model gives numbers for every image.
+
+        Raises:
+            CheckFailedError: NaN or an infinity among the logits of a split; the first images are named.
+        """
+        for name, part in self.splits.items():
+            lost = np.flatnonzero(~np.isfinite(part.logits + part.exact).all(axis=1))
+            if len(lost):
+                ids = ", ".join(part.split.ids[index] for index in lost[:_IDS_SHOWN].tolist())
+                raise CheckFailedError(
+                    f"The model gives no answer for {len(lost):,} of {len(part.split):,} {name} images: its logits are "
+                    f"not finite numbers. The first: {ids}.",
+                    "Mend the model (a logarithm or root of a negative number, a division by 0), or the pictures.",
+                )
 
     def rms_floor(self, part: SplitReference) -> float:
         """Root mean square of PyTorch float32's logit errors over a split; at least a rounding of the logits' own.

@@ -19,6 +19,7 @@ from torchstone_runtime.evaluation import evaluate
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.metrics import Metrics
 from torchstone_runtime.robustness import Robustness, measure_robustness
+from torchstone_runtime.strict_json import strict_json
 from torchstone_train.recipe import Recipe
 from torchstone_train.recipes import get_recipe
 from torchstone_train.run_dir import RunDirectory
@@ -185,7 +186,7 @@ def _measured(bundle: Path, dataset: Dataset, runs: Sequence[Path]) -> SeedResul
     if len(runs) > 1:
         validation = float(Bundle.open(bundle).manifest.metrics["validation"]["accuracy"])
         result = replace(result, train_accuracy=None, seconds_per_epoch=None, validation_accuracy=validation)
-    write_atomic(record, json.dumps({"record_version": _RECORD_VERSION, **asdict(result)}, indent=1) + "\n")
+    write_atomic(record, strict_json({"record_version": _RECORD_VERSION, **asdict(result)}, indent=1) + "\n")
     return result
 
 

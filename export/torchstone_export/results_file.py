@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.files import write_atomic
+from torchstone_runtime.strict_json import strict_json
 from torchstone_train.documents import DOCUMENTS
 from torchstone_train.recipes import RECIPES
 
@@ -153,7 +154,7 @@ def read_results(path: Path) -> list[RecipeResult]:
 def write_results(path: Path, results: Iterable[RecipeResult]) -> None:
     """Write the file whole."""
     data = {"format": FORMAT, "format_version": FORMAT_VERSION, "results": [asdict(item) for item in results]}
-    write_atomic(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(path, strict_json(data, indent=1) + "\n")
 
 
 def merge_results(kept: Iterable[RecipeResult], measured: Iterable[RecipeResult]) -> list[RecipeResult]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torchstone_runtime.bundle import Bundle
     from torchstone_runtime.classifier import Classifier
-    from torchstone_runtime.errors import TorchstoneError
+    from torchstone_runtime.errors import NoAnswerError, TorchstoneError
     from torchstone_runtime.input_spec import InputSpec
     from torchstone_runtime.metrics import Metrics
     from torchstone_runtime.plan import Plan
@@ -25,6 +25,7 @@ __all__ = [
     "Classifier",
     "InputSpec",
     "Metrics",
+    "NoAnswerError",
     "Plan",
     "Predictions",
     "TorchstoneError",
@@ -36,6 +37,7 @@ _HOME = {
     "Classifier": "classifier",
     "InputSpec": "input_spec",
     "Metrics": "metrics",
+    "NoAnswerError": "errors",
     "Plan": "plan",
     "Predictions": "predictions",
     "TorchstoneError": "errors",

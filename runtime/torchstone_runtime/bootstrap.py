@@ -31,7 +31,8 @@ def f1_intervals(confusion: Int64Array, resamples: int = RESAMPLES) -> F1Interva
     samples themselves aren't needed. The same matrix gives the same intervals: the seed is fixed.
 
     Args:
-        confusion: int64 [K, K], rows are true classes; without samples every interval is (0, 1).
+        confusion: int64 [K, K], rows are true classes; without samples every interval is (0, 1). A further column may
+            hold the samples that got no class.
         resamples: how often the matrix is drawn.
     """
     true, predicted = np.nonzero(confusion)
@@ -61,7 +62,8 @@ def _f1(draws: Int64Array, true: Int64Array, predicted: Int64Array, classes: int
     hits, support, chosen = (np.zeros((len(draws), classes)) for _ in range(3))
     for cell, (row, column) in enumerate(zip(true.tolist(), predicted.tolist(), strict=True)):
         support[:, row] += draws[:, cell]
-        chosen[:, column] += draws[:, cell]
+        if column < classes:
+            chosen[:, column] += draws[:, cell]
         if row == column:
             hits[:, row] += draws[:, cell]
     both = support + chosen

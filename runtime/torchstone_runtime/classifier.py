@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import Final, Literal, Self, cast
 
 import numpy as np
 import onnxruntime as ort
@@ -37,6 +37,8 @@ from torchstone_runtime.variants import open_variant
 
 DECODE_BATCH: Final = 256
 """Pictures decoded and held at once where files are classified."""
+
+Unanswered = Literal["raise", "keep"]
 
 
 class Classifier:
@@ -244,12 +246,16 @@ class Classifier:
         for count in dict.fromkeys((self.plan.tile, *self.plan.buckets)):
             self._engine.run(np.zeros((count, *self.input_spec.shape), dtype=np.uint8))
 
-    def predict(self, images: Uint8Array | ImageInput | Sequence[ImageInput]) -> Predictions:
+    def predict(
+        self, images: Uint8Array | ImageInput | Sequence[ImageInput], *, unanswered: Unanswered = "raise"
+    ) -> Predictions:
         """Classify images.
 
         Args:
             images: uint8 pixels of shape (N, C, H, W), (C, H, W), or with one channel (N, H, W) or (H, W);
                 or a path, the bytes of an image file, a Pillow image, or a sequence of these.
+            unanswered: what becomes of images whose outputs are no answer, see `Predictions`: `raise` an error that
+                names them, or `keep` their rows.
 
         Returns:
             One row an image, in the given order; no rows for no images.
@@ -257,7 +263,14 @@ class Classifier:
         Raises:
             UsageError: an array of another dtype or shape than the model takes, or one too large for the memory.
             ImageError: a picture cannot be decoded.
+            NoAnswerError: the model gives no answer for an image.
         """
+        found = self._predict_given(images)
+        if _must_raise(unanswered):
+            found.require_answers()
+        return found
+
+    def _predict_given(self, images: Uint8Array | ImageInput | Sequence[ImageInput]) -> Predictions:
         if isinstance(images, np.ndarray):
             try:
                 return self._predict_array(as_batch(images, self.input_spec))
@@ -269,30 +282,43 @@ class Classifier:
         if isinstance(images, str | bytes | os.PathLike | Image.Image) or not hasattr(images, "__iter__"):
             # What is nothing of the kind is refused there by its type.
             return self._predict_array(decode_image(cast("ImageInput", images), self.input_spec)[np.newaxis])
-        parts = list(self.stream(images))
+        parts = list(self.stream(images, unanswered="keep"))
         if not parts:
             return self._predict_array(np.empty((0, *self.input_spec.shape), dtype=np.uint8))
         logits = np.concatenate([part.logits for part in parts])
         return Predictions(self.class_names, logits, np.concatenate([part.probabilities for part in parts]))
 
-    def stream(self, sources: Iterable[ImageInput], batch_size: int = DECODE_BATCH) -> Iterator[Predictions]:
+    def stream(
+        self,
+        sources: Iterable[ImageInput],
+        batch_size: int = DECODE_BATCH,
+        *,
+        unanswered: Unanswered = "raise",
+    ) -> Iterator[Predictions]:
         """Classify pictures a batch at a time, in order, in bounded memory.
 
         Args:
             sources: paths, bytes of image files, or Pillow images.
             batch_size: pictures a batch; the last batch may be smaller.
+            unanswered: as for `predict`.
 
         Raises:
             ImageError: a picture cannot be decoded.
+            NoAnswerError: the model gives no answer for a picture; its place is counted over the whole stream.
             UsageError: `batch_size` below 1, or something that is no picture.
         """
         if batch_size < 1:
             raise UsageError(f"batch_size must be at least 1, not {batch_size}.")
+        checked, first = _must_raise(unanswered), 0
         remaining = iter(sources)
         with ThreadPoolExecutor(usable_cpus()) as pool:
             while chunk := list(islice(remaining, batch_size)):
                 decoded = pool.map(lambda source: decode_image(source, self.input_spec), chunk)
-                yield self._predict_array(np.stack(list(decoded)))
+                found = self._predict_array(np.stack(list(decoded)))
+                if checked:
+                    found.require_answers(first)
+                first += len(found)
+                yield found
 
     def replay(self, samples: GoldenSamples, tolerance: float) -> float:
         """Run golden samples and return the largest logit difference; see `GoldenSamples.check`.
@@ -359,3 +385,9 @@ def _check_switches(path: Path, *, check_hashes: bool, public_key: str | os.Path
         raise UsageError(f"{path} is one file: only a bundle can be signed.", "Give the bundle's directory.")
     if not check_hashes:
         raise UsageError("A signature holds for a file through its hash.", "Leave check_hashes on.")
+
+
+def _must_raise(unanswered: Unanswered) -> bool:
+    if unanswered not in ("raise", "keep"):
+        raise UsageError(f"unanswered is '{unanswered}'.", "Give 'raise' or 'keep'.")
+    return unanswered == "raise"

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from torchstone_runtime.answered import NO_ANSWER
 from torchstone_runtime.data.split import Int64Array
 from torchstone_runtime.measurement import Estimate
 from torchstone_runtime.metrics import Metrics
@@ -110,19 +111,25 @@ class Comparison:
             "paired": self.paired.to_json(),
             "counts": self.counts,
             "confusion_difference": self.changes(),
+            "unanswered": {"a": self.a.outcomes.unanswered, "b": self.b.outcomes.unanswered},
             "speed_ratio": self.speed.to_json() if self.speed else None,
             "differing": [self.sample(int(index)) for index in self.differing],
         }
 
     def sample(self, index: int) -> dict[str, Any]:
-        """Return what both make of one sample."""
+        """Return what both make of one sample; class and probability are None where there is no answer."""
         outcomes, other = self.a.outcomes, self.b.outcomes
         names = outcomes.class_names
         return {
             "id": outcomes.ids[index],
             "true": names[outcomes.labels[index]],
-            "a": names[outcomes.predicted[index]],
-            "a_probability": float(outcomes.confidence[index]),
-            "b": names[other.predicted[index]],
-            "b_probability": float(other.confidence[index]),
+            **_decision("a", outcomes, index),
+            **_decision("b", other, index),
         }
+
+
+def _decision(side: str, outcomes: Outcomes, index: int) -> dict[str, Any]:
+    predicted = int(outcomes.predicted[index])
+    if predicted == NO_ANSWER:
+        return {side: None, f"{side}_probability": None}
+    return {side: outcomes.class_names[predicted], f"{side}_probability": float(outcomes.confidence[index])}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from torchstone_runtime.answered import NO_ANSWER, NO_ANSWER_TEXT
 from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.metrics import Metrics
 
@@ -18,14 +19,25 @@ class Decisions:
     Attributes:
         split: the images, read again where some are shown, and their true classes.
         metrics: derived from the confusion matrix.
-        predicted: predicted class of each sample, int64 [N], in the split's order.
-        confidence: the probability (0 to 1) of each predicted class, float32 [N].
+        predicted: predicted class of each sample, int64 [N], in the split's order; `NO_ANSWER` for one that has none.
+        confidence: the probability (0 to 1) of each predicted class, float32 [N]; 0 for a sample without an answer,
+            which whoever answers only where the model is sure therefore answers last.
     """
 
     split: Split
     metrics: Metrics
     predicted: Int64Array
     confidence: Float32Array
+
+    @property
+    def unanswered(self) -> Int64Array:
+        """Indices of the samples for which the model gives no answer, ascending."""
+        return np.flatnonzero(self.predicted == NO_ANSWER)
+
+    def predicted_name(self, index: int) -> str:
+        """Return the name of the class predicted for the sample at an index, or that there is no answer."""
+        predicted = int(self.predicted[index])
+        return NO_ANSWER_TEXT if predicted == NO_ANSWER else self.split.class_names[predicted]
 
     def right(self) -> npt.NDArray[np.bool_]:
         """Return for each sample whether the predicted class is the true one, [N]."""

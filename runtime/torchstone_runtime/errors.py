@@ -9,11 +9,14 @@ TorchstoneError                 exit code 2: bad usage, bad input or a missing p
 ├── OutputError                 a file or directory cannot be written
 ├── MissingComponentError       an optional part of Torchstone is not installed
 └── CheckFailedError            exit code 1: a verification or a threshold failed
+    └── NoAnswerError           a model gives no answer for some images
 """
 
 import difflib
-from collections.abc import Iterable
-from typing import ClassVar, Self
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Final, Self
+
+_SHOWN: Final = 10
 
 
 class TorchstoneError(Exception):
@@ -68,6 +71,33 @@ class CheckFailedError(TorchstoneError):
     """A verification or a threshold failed."""
 
     exit_code: ClassVar[int] = 1
+
+
+class NoAnswerError(CheckFailedError):
+    """A model's outputs are not numbers (NaN, infinities), or no probabilities, for some images.
+
+    Attributes:
+        indices: which images, counted from 0 in the order in which they were given, ascending.
+    """
+
+    def __init__(self, problem: str, remedy: str = "", indices: Sequence[int] = ()) -> None:
+        super().__init__(problem, remedy)
+        self.indices = tuple(indices)
+
+    @classmethod
+    def at(cls, indices: Sequence[int], total: int) -> Self:
+        """Make the error for the images at `indices`, of `total` that were classified together."""
+        shown = ", ".join(map(str, indices[:_SHOWN])) + (", …" if len(indices) > _SHOWN else "")
+        return cls(
+            f"The model gives no answer for {len(indices):,} of {total:,} images: its outputs for them are not finite "
+            f"numbers, or no probabilities. Their indices: {shown}.",
+            "The error's 'indices' holds all of them; unanswered=\"keep\" returns the other answers.",
+            indices,
+        )
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, tuple[int, ...]]]:  # type: ignore[override]  # one more
+        """Keep all parts on the way from one process to another."""
+        return type(self), (self.problem, self.remedy, self.indices)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -2,22 +2,24 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
+from torchstone_runtime.answered import NO_ANSWER
 from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.data.catalog import Dataset
 from torchstone_runtime.data.split import READ_BATCH, Int64Array, Split
-from torchstone_runtime.decisions import Decisions, Float32Array
-from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
-from torchstone_runtime.metrics import confusion_matrix, metrics_from_confusion
+from torchstone_runtime.decisions import Decisions
+from torchstone_runtime.errors import DataError, NoAnswerError, UsageError
+from torchstone_runtime.metrics import metrics_from_labels
 from torchstone_runtime.predictions import Predictions
 from torchstone_runtime.scores import ProbabilityScores, ScoreTally
 
 _BATCH: Final = 8 * READ_BATCH
+_IDS_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -43,10 +45,11 @@ BatchSink = Callable[[Split, int, Predictions], None]
 def evaluate(classifier: Classifier, split: Split, on_batch: BatchSink | None = None) -> Evaluation:
     """Classify every sample of a split and compare with its labels, in bounded memory.
 
+    A sample for which the model gives no answer counts as wrong, see `Evaluation.unanswered` and `require_answers`.
+
     Raises:
         DataError: the split's classes or image shape are not the model's.
         ImageError: a file of the split cannot be decoded.
-        CheckFailedError: the model gives no number (NaN) for an image.
     """
     split = align_classes(split, classifier.class_names)
     check_shape(classifier, split)
@@ -56,17 +59,16 @@ def evaluate(classifier: Classifier, split: Split, on_batch: BatchSink | None = 
     started = time.perf_counter()
     start = 0
     for images in split.batches(_BATCH):
-        predictions = classifier.predict(images)
-        predicted[start : start + len(images)] = predictions.indices
-        confidence[start : start + len(images)] = predictions.confidences
-        tally.add(predictions.logits, predictions.probabilities, split.labels[start : start + len(images)])
+        predictions = classifier.predict(images, unanswered="keep")
+        part = slice(start, start + len(images))
+        predicted[part] = predictions.indices_or_none
+        confidence[part] = np.nan_to_num(predictions.confidences)
+        tally.add(predictions.logits, predictions.probabilities, split.labels[part], predicted[part] != NO_ANSWER)
         if on_batch:
             on_batch(split, start, predictions)
         start += len(images)
     seconds = time.perf_counter() - started
-    require_numbers(split, confidence)
-    confusion = confusion_matrix(split.labels, predicted, len(classifier.class_names))
-    metrics = metrics_from_confusion(confusion, classifier.class_names)
+    metrics = metrics_from_labels(split.labels, predicted, classifier.class_names)
     return Evaluation(split, metrics, predicted, confidence, tally.scores(), seconds)
 
 
@@ -161,18 +163,22 @@ def check_shape(classifier: Classifier, split: Split) -> None:
         )
 
 
-def require_numbers(split: Split, confidence: Float32Array) -> None:
-    """Check that a model gave numbers for every image of a split.
+def require_answers(ids: Sequence[str], total: int, where: str = "") -> None:
+    """Check that a model gave an answer for every sample.
+
+    Args:
+        ids: of the samples for which it gave none.
+        total: all samples.
+        where: which model or pictures, where there are several.
 
     Raises:
-        CheckFailedError: a confidence is NaN.
+        NoAnswerError: there are such samples; some are named.
     """
-    # The largest of outputs that are not numbers would be called class 0.
-    failed = np.flatnonzero(np.isnan(confidence))
-    if len(failed):
-        raise CheckFailedError(
-            f"The model's outputs are not numbers (NaN) for {len(failed):,} of {len(split):,} images, "
-            f"the first of them {split.ids[failed[0]]}."
+    if ids:
+        shown = ", ".join(ids[:_IDS_SHOWN]) + (", …" if len(ids) > _IDS_SHOWN else "")
+        raise NoAnswerError(
+            f"{where}The model gives no answer for {len(ids):,} of {total:,} images: its outputs are not finite "
+            f"numbers (NaN), or no probabilities. They count as wrong: {shown}."
         )
 
 

@@ -1,8 +1,13 @@
 """Classification metrics, from labels or from a confusion matrix.
 
-Averages run over all classes that the model knows, whether or not the data holds samples of each. A ratio whose
-denominator is zero counts as 0. This is scikit-learn's `precision_recall_fscore_support(labels=range(K),
-zero_division=0)`, which the tests compare with.
+Macro averages run over the classes that occur: those that are the true class of a sample, or were predicted for one. A
+class that occurs in neither way is absent: its precision, recall and F1 are NaN (null in JSON), and no average counts
+it. For a class that occurs, a ratio whose denominator is zero counts as 0: the recall of a class without samples that
+was predicted nevertheless, the precision of one that was never predicted. This is scikit-learn's
+`precision_recall_fscore_support(zero_division=0)`, whose classes are those of the true and of the predicted labels; the
+balanced accuracy is its `balanced_accuracy_score`, over the classes that have samples. The tests compare with both.
+
+A sample without an answer counts as wrong: it is part of its class's support, and no class is predicted for it.
 """
 
 import math
@@ -13,6 +18,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from torchstone_runtime.answered import NO_ANSWER
+
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
 
@@ -22,7 +29,7 @@ Z_95: Final = 1.959963984540054
 
 @dataclass(frozen=True, slots=True)
 class ClassMetrics:
-    """Precision, recall and F1 (each 0 to 1) of one class, and its number of true samples."""
+    """Precision, recall and F1 (each 0 to 1; NaN where it is absent) of one class, and its number of true samples."""
 
     name: str
     precision: float
@@ -33,7 +40,7 @@ class ClassMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """Mean over the classes of precision, recall and F1, each 0 to 1."""
+    """Mean over the classes that occur of precision, recall and F1, each 0 to 1."""
 
     precision: float
     recall: float
@@ -49,8 +56,10 @@ class Metrics:
         accuracy: share of samples on the diagonal.
         accuracy_interval: 95% Wilson score interval of the accuracy.
         per_class: in the order of the labels.
-        macro: unweighted mean over the classes.
+        macro: unweighted mean over the classes that occur.
         weighted: mean over the classes weighted with their support.
+        unanswered: samples of each true class for which the model gives no answer, beside those of the matrix; empty
+            where it answers all.
     """
 
     confusion: Int64Array
@@ -59,11 +68,12 @@ class Metrics:
     per_class: tuple[ClassMetrics, ...]
     macro: Average
     weighted: Average
+    unanswered: tuple[int, ...] = ()
 
     @property
     def total(self) -> int:
-        """Number of samples."""
-        return int(self.confusion.sum())
+        """Number of samples, those without an answer included."""
+        return int(self.confusion.sum()) + sum(self.unanswered)
 
     @property
     def correct(self) -> int:
@@ -74,6 +84,22 @@ class Metrics:
     def class_names(self) -> tuple[str, ...]:
         """Class names in the order of the labels."""
         return tuple(item.name for item in self.per_class)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Classes that no sample has and none was given: they are part of no average."""
+        return tuple(item.name for item in self.per_class if math.isnan(item.f1))
+
+    @property
+    def without_samples(self) -> tuple[str, ...]:
+        """Classes of which there is no sample, predicted or not."""
+        return tuple(item.name for item in self.per_class if not item.support)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall over the classes that have samples, 0 to 1; 0 without any sample."""
+        recalls = [item.recall for item in self.per_class if item.support]
+        return float(np.mean(recalls)) if recalls else 0.0
 
     def most_confused(self, count: int) -> list[tuple[str, str, int]]:
         """Return up to `count` cells off the diagonal as (true class, predicted class, samples), largest first."""
@@ -92,14 +118,17 @@ class Metrics:
             "correct": self.correct,
             "accuracy": self.accuracy,
             "accuracy_interval_95": list(self.accuracy_interval),
+            "balanced_accuracy": self.balanced_accuracy,
+            "unanswered": sum(self.unanswered),
+            "classes_without_samples": list(self.without_samples),
             "macro": _average_json(self.macro),
             "weighted": _average_json(self.weighted),
             "per_class": [
                 {
                     "class": c.name,
-                    "precision": c.precision,
-                    "recall": c.recall,
-                    "f1": c.f1,
+                    "precision": _or_none(c.precision),
+                    "recall": _or_none(c.recall),
+                    "f1": _or_none(c.f1),
                     "support": c.support,
                 }
                 for c in self.per_class
@@ -131,22 +160,54 @@ def confusion_matrix(true: Int64Array, predicted: Int64Array, num_classes: int) 
     return cells.reshape(num_classes, num_classes).astype(np.int64)
 
 
-def metrics_from_confusion(confusion: Int64Array, class_names: Sequence[str]) -> Metrics:
-    """Derive all metrics from a confusion matrix, int64 [K, K] with true classes as rows."""
+def metrics_from_labels(true: Int64Array, predicted: Int64Array, class_names: Sequence[str]) -> Metrics:
+    """Derive all metrics from the true and the predicted classes.
+
+    Args:
+        true: int64 [N], 0 to K - 1.
+        predicted: int64 [N], 0 to K - 1, or `NO_ANSWER`.
+        class_names: K names.
+
+    Raises:
+        ValueError: different lengths, or a label out of range.
+    """
+    if true.shape != predicted.shape:
+        raise ValueError(f"{len(true)} true labels but {len(predicted)} predictions")
+    given = predicted != NO_ANSWER
+    confusion = confusion_matrix(true[given], predicted[given], len(class_names))
+    unanswered = () if given.all() else tuple(np.bincount(true[~given], minlength=len(class_names)).tolist())
+    return metrics_from_confusion(confusion, class_names, unanswered)
+
+
+def metrics_from_confusion(
+    confusion: Int64Array, class_names: Sequence[str], unanswered: tuple[int, ...] = ()
+) -> Metrics:
+    """Derive all metrics from a confusion matrix.
+
+    Args:
+        confusion: int64 [K, K] with true classes as rows.
+        class_names: K names.
+        unanswered: further samples of each true class, which have no answer; none if empty.
+    """
     diagonal = np.diagonal(confusion).astype(np.float64)
     predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
+    if unanswered:
+        support = support + np.array(unanswered, dtype=np.int64)
     precision, recall = _ratio(diagonal, predicted), _ratio(diagonal, support)
     f1 = _ratio(2 * diagonal, predicted + support)
     total, correct = int(support.sum()), int(diagonal.sum())
+    occurs = (predicted + support) > 0
+    columns = (precision, recall, f1)
+    macro = Average(*(float(column[occurs].mean()) if total else 0.0 for column in columns))
+    weighted = Average(*(float((column * support).sum() / total) if total else 0.0 for column in columns))
+    for column in columns:
+        column[~occurs] = np.nan
     per_class = tuple(
         ClassMetrics(name, float(p), float(r), float(f), int(n))
         for name, p, r, f, n in zip(class_names, precision, recall, f1, support, strict=True)
     )
-    columns = (precision, recall, f1)
-    macro = Average(*(float(column.mean()) for column in columns))
-    weighted = Average(*(float((column * support).sum() / total) if total else 0.0 for column in columns))
     accuracy = correct / total if total else 0.0
-    return Metrics(confusion, accuracy, wilson_interval(correct, total), per_class, macro, weighted)
+    return Metrics(confusion, accuracy, wilson_interval(correct, total), per_class, macro, weighted, unanswered)
 
 
 def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
@@ -161,10 +222,19 @@ def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float
     return (0.0 if successes == 0 else center - half), (1.0 if successes == trials else center + half)
 
 
+def figure_text(figure: float) -> str:
+    """Return a figure with four decimals, or `-` where it is not defined (NaN)."""
+    return "-" if math.isnan(figure) else f"{figure:.4f}"
+
+
 def _ratio(numerator: Float64Array, denominator: npt.NDArray[Any]) -> Float64Array:
     out = np.zeros(len(numerator), dtype=np.float64)
     np.divide(numerator, denominator, out=out, where=denominator > 0)
     return out
+
+
+def _or_none(figure: float) -> float | None:
+    return None if math.isnan(figure) else figure
 
 
 def _average_json(average: Average) -> dict[str, float]:

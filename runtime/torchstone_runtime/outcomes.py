@@ -9,9 +9,10 @@ from typing import Final, Self
 
 import numpy as np
 
+from torchstone_runtime.answered import NO_ANSWER
 from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.metrics import Float64Array, Metrics, confusion_matrix, metrics_from_confusion
+from torchstone_runtime.metrics import Float64Array, Metrics, metrics_from_labels
 
 _FIXED: Final = ["id", "true", "predicted", "correct", "margin"]
 _REMEDY: Final = "Give a file that 'torchstone evaluate --predictions FILE.csv' wrote."
@@ -25,8 +26,8 @@ class Outcomes:
         class_names: the K classes.
         ids: of the samples, all different.
         labels: int64 [N], true classes.
-        predicted: int64 [N].
-        confidence: float64 [N], probability (0 to 1) of the predicted class.
+        predicted: int64 [N]; `NO_ANSWER` for a sample that has none.
+        confidence: float64 [N], probability (0 to 1) of the predicted class; 0 without one.
     """
 
     class_names: tuple[str, ...]
@@ -41,8 +42,12 @@ class Outcomes:
     @property
     def metrics(self) -> Metrics:
         """Everything that the confusion matrix says."""
-        confusion = confusion_matrix(self.labels, self.predicted, len(self.class_names))
-        return metrics_from_confusion(confusion, self.class_names)
+        return metrics_from_labels(self.labels, self.predicted, self.class_names)
+
+    @property
+    def unanswered(self) -> list[str]:
+        """Ids of the samples for which the model gives no answer."""
+        return [self.ids[index] for index in np.flatnonzero(self.predicted == NO_ANSWER).tolist()]
 
     @classmethod
     def of(cls, split: Split, predicted: Int64Array, confidence: Float64Array) -> Self:
@@ -111,7 +116,10 @@ def _class_names(path: Path, header: list[str]) -> tuple[str, ...]:
 
 def _parse(path: Path, number: int, row: list[str], class_names: tuple[str, ...]) -> tuple[str, int, int, float]:
     try:
-        true, predicted = class_names.index(row[1]), class_names.index(row[2])
+        true = class_names.index(row[1])
+        if row[2:] == ["", "0", *[""] * (1 + len(class_names))]:
+            return row[0], true, NO_ANSWER, 0.0
+        predicted = class_names.index(row[2])
         confidence = float(row[len(_FIXED) + predicted])
         if len(row) != len(_FIXED) + len(class_names) or not math.isfinite(confidence):
             raise ValueError

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from torchstone_runtime.answered import NO_ANSWER
 from torchstone_runtime.metrics import Z_95, Int64Array
 
 _IDS_LISTED: Final = 20
@@ -150,8 +151,8 @@ def confusion_difference(
 
     Returns:
         One entry for each way in which decisions changed, the most frequent first: `true`, `base` and `variant` (class
-        names), `count`, and the `ids` of the first samples. Taking `count` out of the cell (true, base) and putting it
-        into (true, variant), entry by entry, turns the base's matrix into the variant's.
+        names; None for no answer), `count`, and the `ids` of the first samples. Taking `count` out of the cell
+        (true, base) and putting it into (true, variant), entry by entry, turns the base's matrix into the variant's.
     """
     moved: dict[tuple[int, int, int], list[int]] = {}
     for index in np.flatnonzero(base != variant).tolist():
@@ -159,10 +160,14 @@ def confusion_difference(
     return [
         {
             "true": class_names[true],
-            "base": class_names[before],
-            "variant": class_names[after],
+            "base": _name(class_names, before),
+            "variant": _name(class_names, after),
             "count": len(indices),
             "ids": [ids[index] for index in indices[:_IDS_LISTED]],
         }
         for (true, before, after), indices in sorted(moved.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
+
+
+def _name(class_names: Sequence[str], index: int) -> str | None:
+    return None if index == NO_ANSWER else class_names[index]

@@ -21,7 +21,7 @@ class Answer:
 
     Attributes:
         name: of the picture.
-        top: its most probable classes with their probabilities, best first.
+        top: its most probable classes with their probabilities, best first; empty where the model gives no answer.
         thumbnail: the picture made small, as an image file; None where none was asked for.
         edge_level: of the pixels that the model was given, see `edge_levels`.
     """
@@ -84,7 +84,7 @@ def _answers(classifier: Classifier, batch: Batch, top: int) -> Iterator[Answer 
     decoded = [(picture.name, future.result()) for picture, future in batch]
     pixels = [item[0] for _, item in decoded if not isinstance(item, ImageError)]
     stacked = np.stack(pixels) if pixels else np.empty((0, *classifier.input_spec.shape), np.uint8)
-    rankings = iter(classifier.predict(stacked).top(top))
+    rankings = iter(classifier.predict(stacked, unanswered="keep").top(top))
     levels = iter(edge_levels(stacked).tolist())
     for name, item in decoded:
         if isinstance(item, ImageError):

@@ -8,7 +8,7 @@ from torchstone_runtime.certified import CertifiedSplit, LogitSketch
 from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import BundleError, CheckFailedError
-from torchstone_runtime.evaluation import Evaluation, evaluate
+from torchstone_runtime.evaluation import Evaluation, evaluate, require_answers
 from torchstone_runtime.predictions import Predictions
 
 
@@ -65,7 +65,7 @@ def recheck_test(classifier: Classifier, split: Split, certified: CertifiedTest)
     Near-ties may be decided as the accepted error allows; everything else must be as certified.
 
     Raises:
-        CheckFailedError: something differs that no accepted error explains.
+        CheckFailedError: the model gives no answer for an image, or something differs that no accepted error explains.
     """
     sketch = LogitSketch(len(split), len(classifier.class_names))
 
@@ -74,6 +74,7 @@ def recheck_test(classifier: Classifier, split: Split, certified: CertifiedTest)
         sketch.add(predictions.logits)
 
     found = evaluate(classifier, split, take_in)
+    require_answers([split.ids[index] for index in found.unanswered], len(split), f"{classifier.plan.variant}: ")
     accuracy = found.metrics.accuracy
     if certified.repeat is None:
         if found.decisions_sha256 != certified.decisions_sha256:

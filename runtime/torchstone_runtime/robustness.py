@@ -1,19 +1,20 @@
 """How well a classifier does on pictures that are not as clean as those it was trained on."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from typing import Any, Final, Self
 
 import numpy as np
 
+from torchstone_runtime.answered import NO_ANSWER
 from torchstone_runtime.behaviour import Behaviour
 from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.corruption import CORRUPTIONS, SEVERITIES, corrupt
 from torchstone_runtime.corruption.catalog import check_severity, find_corruption
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.evaluation import align_classes, check_shape, require_numbers
+from torchstone_runtime.evaluation import align_classes, check_shape
 
 _BATCH: Final = 2048
 _FEWEST: Final = 64
@@ -31,11 +32,14 @@ class Robustness:
         seed: of the corruptions.
         clean: on the split as it is.
         settings: by corruption and severity.
+        unanswered: ids of the images for which the model gives no answer and which so count as wrong: by corruption
+            and severity, None for the split as it is. Only where there are any.
     """
 
     seed: int
     clean: Behaviour
     settings: Mapping[Setting, Behaviour]
+    unanswered: Mapping[Setting | None, Sequence[str]] = field(default_factory=dict)
 
     @property
     def corruptions(self) -> list[str]:
@@ -68,6 +72,10 @@ class Robustness:
             "severities": self.severities,
             "clean": self.clean.to_json(),
             "corrupted": self.corrupted.to_json(),
+            "unanswered": [
+                {"corruption": setting and setting[0], "severity": setting and setting[1], "ids": list(ids)}
+                for setting, ids in self.unanswered.items()
+            ],
             "corruptions": {
                 name: {
                     "mean": self.by_corruption(name).to_json(),
@@ -85,7 +93,11 @@ class Robustness:
             for name, entry in data["corruptions"].items()
             for severity, figures in entry["severities"].items()
         }
-        return cls(data["seed"], Behaviour.from_json(data["clean"]), settings)
+        unanswered = {
+            (item["corruption"], item["severity"]) if item["corruption"] else None: item["ids"]
+            for item in data.get("unanswered", ())  # a record of an earlier version has none
+        }
+        return cls(data["seed"], Behaviour.from_json(data["clean"]), settings, unanswered)
 
 
 def measure_robustness(
@@ -109,11 +121,12 @@ def measure_robustness(
         seed: of the corruptions.
         on_images: is given the number of images that were classified, now and then.
 
+    Images for which the model gives no answer count as wrong, with confidence 0.
+
     Raises:
         UsageError: no such corruption or severity.
         DataError: the split's classes or image shape are not the model's.
         ImageError: a file of the split cannot be decoded.
-        CheckFailedError: the model gives no number (NaN) for an image.
     """
     settings = [find_setting(*setting) for setting in product(dict.fromkeys(corruptions), sorted(set(severities)))]
     split = align_classes(split, classifier.class_names)
@@ -121,21 +134,24 @@ def measure_robustness(
     shown = [None, *settings]
     confidence = np.empty((len(shown), len(split)), dtype=np.float32)
     right = np.empty(confidence.shape, dtype=np.bool_)
+    unanswered: dict[Setting | None, list[str]] = {}
     start = 0
     for images in split.batches(_batch_size(split)):
         part = slice(start, start + len(images))
         for row, setting in enumerate(shown):
             pictures = corrupt(images, *setting, seed=seed, first=start) if setting else images
-            predictions = classifier.predict(pictures)
-            confidence[row, part] = predictions.confidences
-            right[row, part] = predictions.indices == split.labels[part]
+            predictions = classifier.predict(pictures, unanswered="keep")
+            predicted = predictions.indices_or_none
+            confidence[row, part] = np.nan_to_num(predictions.confidences)
+            right[row, part] = predicted == split.labels[part]
+            lost = [split.ids[start + int(index)] for index in np.flatnonzero(predicted == NO_ANSWER)]
+            if lost:
+                unanswered.setdefault(setting, []).extend(lost)
             if on_images:
                 on_images(len(images))
         start = part.stop
-    for found in confidence:
-        require_numbers(split, found)
     clean, *corrupted = map(Behaviour.of, confidence, right)
-    return Robustness(seed, clean, dict(zip(settings, corrupted, strict=True)))
+    return Robustness(seed, clean, dict(zip(settings, corrupted, strict=True)), unanswered)
 
 
 def find_setting(name: str, severity: int) -> Setting:

@@ -69,20 +69,32 @@ class ScoreTally:
         self._brier = np.zeros(count, dtype=np.float64)
         self._rank = np.zeros(count, dtype=np.int64)
 
-    def add(self, logits: Float32Array, probabilities: Float32Array, labels: Int64Array) -> None:
+    def add(
+        self,
+        logits: Float32Array,
+        probabilities: Float32Array,
+        labels: Int64Array,
+        answered: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
         """Add the next n samples.
 
         Args:
             logits: float32 [n, K], by which the classes are ranked (several probabilities may round to one number).
             probabilities: float32 [n, K], rows that sum to 1.
             labels: int64 [n], 0 to K-1.
+            answered: bool [n], whether the outputs are an answer; all are if None. A sample without one counts as if
+                every class had the probability 0, and its true class came last.
         """
+        if answered is not None:
+            probabilities = np.where(answered[:, np.newaxis], probabilities, np.float32(0))
         rows, part = np.arange(len(labels)), slice(self._filled, self._filled + len(labels))
         exact = probabilities.astype(np.float64)
         true = exact[rows, labels]
         self._log_loss[part] = -np.log(np.clip(true, _SMALLEST_PROBABILITY, 1))
         self._brier[part] = (exact * exact).sum(axis=1) - 2 * true + 1
         self._rank[part] = ranks(logits, labels)
+        if answered is not None:
+            self._rank[part][~answered] = logits.shape[1]
         self._filled, self._classes = part.stop, logits.shape[1]
 
     def scores(self) -> ProbabilityScores:

@@ -14,7 +14,7 @@ import numpy as np
 
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.metrics import Int64Array, Metrics, confusion_matrix, metrics_from_confusion
+from torchstone_runtime.metrics import Int64Array, Metrics, metrics_from_labels
 
 NO_GROUP: Final = "(no group)"
 _ID: Final = "id"
@@ -94,8 +94,8 @@ class Grouping:
         slices = []
         for index, value in enumerate(values.tolist()):
             chosen = groups == index
-            matrix = confusion_matrix(split.labels[chosen], predicted[chosen], len(split.class_names))
-            slices.append(Slice(column, value, metrics_from_confusion(matrix, split.class_names)))
+            metrics = metrics_from_labels(split.labels[chosen], predicted[chosen], split.class_names)
+            slices.append(Slice(column, value, metrics))
         return sorted(slices, key=lambda item: item.metrics.accuracy)
 
 

@@ -1,4 +1,5 @@
 import hashlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -6,10 +7,11 @@ import numpy as np
 import pytest
 
 from support import write_image_tree
+from torchstone_runtime.answered import NO_ANSWER
 from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.split import ArrayStore, Split
-from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
+from torchstone_runtime.errors import DataError, NoAnswerError, UsageError
 from torchstone_runtime.evaluation import (
     Evaluation,
     align_classes,
@@ -18,10 +20,12 @@ from torchstone_runtime.evaluation import (
     choose_split,
     decisions_sha256,
     evaluate,
+    require_answers,
 )
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.predictions import Predictions
+from torchstone_runtime.recheck import CertifiedTest, recheck_test
 
 DIGITS = Dataset(DatasetRef("digits"), Path())
 
@@ -69,19 +73,39 @@ class NotANumber:
     def __init__(self, classifier: Classifier) -> None:
         self.class_names = classifier.class_names
         self.input_spec = classifier.input_spec
+        self.plan = classifier.plan
 
-    def predict(self, images: Uint8Array) -> Predictions:
+    def predict(self, images: Uint8Array, *, unanswered: str) -> Predictions:
         """Return NaN for the third image."""
+        assert unanswered == "keep"
         outputs = np.full((len(images), len(self.class_names)), 0.1, dtype=np.float32)
         outputs[2] = np.nan
         return Predictions(self.class_names, outputs, outputs)
 
 
-def test_outputs_that_are_not_numbers_fail_the_check(classifier: Classifier, digits: Split) -> None:
-    """They would be counted as class 0; the first such image is named."""
+def test_an_image_without_an_answer_counts_as_wrong(classifier: Classifier, digits: Split) -> None:
+    """It would be counted as class 0, the place of the first NaN, and here be right."""
     model: Any = NotANumber(classifier)
-    with pytest.raises(CheckFailedError, match=r"not numbers \(NaN\) for 1 of 10 images, the first of them 2"):
-        evaluate(model, digits.select(np.arange(10), "x"))
+    zeros = digits.select(np.flatnonzero(digits.labels == 0)[:10], "x")
+    found = evaluate(model, zeros)
+    assert found.unanswered.tolist() == [2]
+    assert (found.predicted[2], found.confidence[2]) == (NO_ANSWER, 0)
+    assert (found.metrics.accuracy, found.metrics.total, found.scores.top_k[2].value) == (0.9, 10, 0.9)
+    assert found.scores.log_loss.value == pytest.approx(0.9 * math.log(10) + 0.1 * -math.log(2**-23), abs=1e-6)
+
+
+def test_images_without_an_answer_are_named() -> None:
+    """The first ten of them."""
+    with pytest.raises(NoAnswerError, match=r"no answer for 12 of 40 images.*: a, b, c, d, e, f, g, h, i, j, …\.$"):
+        require_answers("abcdefghijkl", 40)
+    require_answers([], 40)
+
+
+def test_a_certified_split_must_be_answered_whole(classifier: Classifier, digits: Split) -> None:
+    """`verify --data` names the image, before any digest is compared."""
+    model: Any = NotANumber(classifier)
+    with pytest.raises(NoAnswerError, match=r"fp32: The model gives no answer for 1 of 10 images.*: 2\.$"):
+        recheck_test(model, digits.select(np.arange(10), "x"), CertifiedTest(1.0, "0" * 64, None))
 
 
 def test_the_digest_is_the_documented_hash(evaluation: Evaluation) -> None:

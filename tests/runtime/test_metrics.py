@@ -1,4 +1,6 @@
+import json
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -6,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from torchstone_runtime.metrics import Metrics, confusion_matrix, metrics_from_confusion, wilson_interval
+from torchstone_runtime.answered import NO_ANSWER
+from torchstone_runtime.metrics import (
+    Average,
+    Metrics,
+    confusion_matrix,
+    metrics_from_confusion,
+    metrics_from_labels,
+    wilson_interval,
+)
 
 NAMES = tuple("abcdefgh")
 MAX_CLASSES = len(NAMES)
@@ -30,10 +40,13 @@ def labellings(draw: st.DrawFn) -> tuple[list[int], list[int], int]:
 @settings(deadline=None, max_examples=60)
 @given(labellings())
 def test_per_class_figures_are_those_of_scikit_learn(case: tuple[list[int], list[int], int]) -> None:
-    """Precision, recall, F1 and support of every class agree, classes without samples or predictions included."""
+    """Precision, recall, F1 and support of every class that is true or predicted somewhere agree; no other occurs."""
     true, predicted, classes = case
-    expected = sk.precision_recall_fscore_support(true, predicted, labels=range(classes), zero_division=0)
-    found = measure(true, predicted, classes).per_class
+    occurring = sorted({*true, *predicted})
+    expected = sk.precision_recall_fscore_support(true, predicted, zero_division=0)
+    metrics = measure(true, predicted, classes)
+    assert list(metrics.absent) == [name for label, name in enumerate(NAMES[:classes]) if label not in occurring]
+    found = [metrics.per_class[label] for label in occurring]
     np.testing.assert_allclose([c.precision for c in found], expected[0], atol=1e-15)
     np.testing.assert_allclose([c.recall for c in found], expected[1], atol=1e-15)
     np.testing.assert_allclose([c.f1 for c in found], expected[2], atol=1e-15)
@@ -43,11 +56,9 @@ def test_per_class_figures_are_those_of_scikit_learn(case: tuple[list[int], list
 @settings(deadline=None, max_examples=60)
 @given(labellings(), st.sampled_from(["macro", "weighted"]))
 def test_averages_are_those_of_scikit_learn(case: tuple[list[int], list[int], int], average: str) -> None:
-    """Macro and weighted averages run over all classes that the model knows."""
+    """Macro and weighted averages run over the classes that are true or predicted for a sample."""
     true, predicted, classes = case
-    expected = sk.precision_recall_fscore_support(
-        true, predicted, labels=range(classes), average=average, zero_division=0
-    )
+    expected = sk.precision_recall_fscore_support(true, predicted, average=average, zero_division=0)
     found = getattr(measure(true, predicted, classes), average)
     np.testing.assert_allclose([found.precision, found.recall, found.f1], expected[:3], atol=1e-14)
 
@@ -63,15 +74,78 @@ def test_confusion_matrix_and_accuracy_are_those_of_scikit_learn(case: tuple[lis
     assert (found.total, found.correct) == (len(true), sum(map(int.__eq__, true, predicted)))
 
 
+@settings(deadline=None, max_examples=60)
+@given(labellings())
+def test_the_balanced_accuracy_is_that_of_scikit_learn(case: tuple[list[int], list[int], int]) -> None:
+    """It runs over the classes that have samples; scikit-learn warns where another was predicted."""
+    true, predicted, classes = case
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        expected = sk.balanced_accuracy_score(true, predicted)
+    assert measure(true, predicted, classes).balanced_accuracy == pytest.approx(expected, abs=1e-14)
+
+
+@settings(deadline=None, max_examples=60)
+@given(labellings(), st.data())
+def test_a_sample_without_an_answer_counts_as_wrong(
+    case: tuple[list[int], list[int], int], data: st.DataObject
+) -> None:
+    """As for scikit-learn one that is given a class of which no average knows."""
+    true, predicted, classes = case
+    lost = data.draw(st.lists(st.booleans(), min_size=len(true), max_size=len(true)))
+    shown = [NO_ANSWER if gone else label for label, gone in zip(predicted, lost, strict=True)]
+    found = metrics_from_labels(np.array(true), np.array(shown), NAMES[:classes])
+    assert found.accuracy == sk.accuracy_score(true, shown)
+    assert (found.total, sum(found.unanswered)) == (len(true), sum(lost))
+    occurring = sorted({*true, *shown} - {NO_ANSWER})
+    expected = sk.precision_recall_fscore_support(true, shown, labels=occurring, average="macro", zero_division=0)
+    np.testing.assert_allclose([found.macro.precision, found.macro.recall, found.macro.f1], expected[:3], atol=1e-14)
+
+
+@settings(deadline=None, max_examples=60)
+@given(labellings())
+def test_right_answers_are_perfect_whichever_classes_are_absent(case: tuple[list[int], list[int], int]) -> None:
+    """Every average is 1, however many classes the data lacks."""
+    true, _, classes = case
+    found = measure(true, true, classes)
+    figures = (found.accuracy, found.balanced_accuracy, *vars_of(found.macro), *vars_of(found.weighted))
+    assert figures == pytest.approx([1.0] * 8)
+
+
+@settings(deadline=None, max_examples=60)
+@given(labellings())
+def test_averages_over_classes_that_all_occur_are_plain_means(case: tuple[list[int], list[int], int]) -> None:
+    """To the bit, as before there was a rule for absent classes."""
+    true, predicted, classes = case
+    everything = [*true, *range(classes)]
+    found = measure(everything, [*predicted, *range(classes)], classes)
+    assert found.macro.f1 == float(np.array([item.f1 for item in found.per_class]).mean())
+    assert found.macro.recall == float(np.array([item.recall for item in found.per_class]).mean())
+
+
+def vars_of(average: Average) -> tuple[float, float, float]:
+    """Return the three figures."""
+    return average.precision, average.recall, average.f1
+
+
+def test_json_has_null_for_an_absent_class_and_names_those_without_samples() -> None:
+    """A class that was predicted has numbers, one that was not has none."""
+    data = measure([0, 0, 0], [0, 0, 1], 3).to_json()
+    assert data["classes_without_samples"] == ["b", "c"]
+    assert [item["f1"] for item in data["per_class"]] == [0.8, 0.0, None]
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+
+
 def test_a_worked_example() -> None:
     """Of four samples three are right; the figures are those that one finds on paper."""
     found = measure([0, 0, 1, 1], [0, 1, 1, 1], 3)
     a, b, c = found.per_class
     assert (a.precision, a.recall, a.f1, a.support) == pytest.approx((1.0, 0.5, 2 / 3, 2))
     assert (b.precision, b.recall, b.f1, b.support) == pytest.approx((2 / 3, 1.0, 0.8, 2))
-    assert (c.precision, c.recall, c.f1, c.support) == (0.0, 0.0, 0.0, 0)
+    assert all(map(math.isnan, (c.precision, c.recall, c.f1)))
+    assert (c.support, found.absent) == (0, ("c",))
     assert found.accuracy == 0.75
-    assert found.macro.recall == pytest.approx(0.5)
+    assert found.macro.recall == pytest.approx(0.75)
     assert found.weighted.recall == pytest.approx(0.75)
 
 

@@ -95,7 +95,8 @@ def test_metrics_csv_reads_back_to_equal_numbers() -> None:
     """Each figure is written with all its digits."""
     rows = list(csv.reader(io.StringIO(metrics_csv(METRICS))))
     assert rows[0] == ["class", "precision", "recall", "f1", "support"]
-    for row, expected in zip(rows[1:4], METRICS.per_class, strict=True):
+    assert rows[3] == [NAMES[2], "", "", "", "0"]  # the class that does not occur
+    for row, expected in zip(rows[1:3], METRICS.per_class[:2], strict=True):
         assert row[0] == expected.name
         assert [float(x) for x in row[1:4]] == [expected.precision, expected.recall, expected.f1]
         assert int(row[4]) == expected.support
@@ -188,9 +189,9 @@ def test_html_has_the_sections_of_a_runs_report(page: Page) -> None:
 
 
 def test_bars_are_as_long_as_f1() -> None:
-    """Eight rem are an F1 of one."""
+    """Eight rem are an F1 of one; a class that does not occur has none."""
     widths = re.findall(r'class="bar" style="width:([0-9.]+)rem', by_class_html(DOCUMENT.evaluation))
-    expected = [*(item.f1 for item in METRICS.per_class), METRICS.macro.f1, METRICS.weighted.f1]
+    expected = [*(item.f1 for item in METRICS.per_class[:2]), 0, METRICS.macro.f1, METRICS.weighted.f1]
     assert [float(width) / 8 for width in widths] == pytest.approx(expected, abs=0.001)
 
 

@@ -177,12 +177,14 @@ def _name_classes(axis: Axes, metrics: Metrics) -> None:
 
 
 def f1_figure(metrics: Metrics, title: str) -> Figure:
-    """Draw a bar of F1 for each class; of very many classes, the lowest ones."""
-    shown = list(metrics.per_class)
+    """Draw a bar of F1 for each class that occurs; of very many classes, the lowest ones."""
+    shown = [item for item in metrics.per_class if not math.isnan(item.f1)]
     note = ""
     if len(shown) > MOST_NAMES:
         shown = sorted(shown, key=lambda item: item.f1)[:MOST_NAMES]
         note = f" (the {MOST_NAMES} lowest of {len(metrics.per_class)})"
+    if metrics.absent:
+        note += f"; without the {len(metrics.absent)} that do not occur"
     figure = Figure(figsize=(8, 1.5 + 0.28 * len(shown)), layout="constrained")
     set_titles(figure, title, f"F1 by class{note}; dashed: macro average, {metrics.macro.f1:.4f}")
     axis = figure.subplots()

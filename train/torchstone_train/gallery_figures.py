@@ -106,7 +106,7 @@ def _tile(axis: Axes, seen: Decisions, indices: Int64Array, row: int, left: floa
 def _draw(axis: Axes, seen: Decisions, index: int, pixels: Uint8Array, corner: tuple[float, float]) -> None:
     x, y = corner
     names = seen.split.class_names
-    true, predicted = names[seen.split.labels[index]], names[seen.predicted[index]]
+    true, predicted = names[seen.split.labels[index]], seen.predicted_name(index)
     sign, color, line = _RIGHT if true == predicted else _WRONG
     _show(axis, pixels, corner)
     frame = (x - _FRAME, y - _FRAME), 1 + 2 * _FRAME, 1 + 2 * _FRAME

@@ -14,6 +14,7 @@ from safetensors.torch import save as save_safetensors
 
 from torchstone_runtime.errors import DataError, OutputError, UsageError
 from torchstone_runtime.files import atomic_writer, reported_as_output_error, write_atomic
+from torchstone_runtime.strict_json import strict_json
 
 FORMAT_VERSION: Final = 1
 _RUN_FILE: Final = "run.json"
@@ -59,7 +60,7 @@ class RunDirectory:
 
     def write_info(self, info: Mapping[str, Any]) -> None:
         """Write `run.json`."""
-        text = json.dumps({"format_version": FORMAT_VERSION, **info}, indent=2, ensure_ascii=False)
+        text = strict_json({"format_version": FORMAT_VERSION, **info}, indent=2)
         write_atomic(self.path / _RUN_FILE, text + "\n")
 
     def read_info(self) -> dict[str, Any]:
@@ -80,7 +81,7 @@ class RunDirectory:
 
     def write_history(self, epochs: list[dict[str, Any]]) -> None:
         """Write `history.jsonl`: one JSON object a line and epoch."""
-        lines = "".join(json.dumps(epoch) + "\n" for epoch in epochs)
+        lines = "".join(strict_json(epoch, ensure_ascii=True) + "\n" for epoch in epochs)
         write_atomic(self.path / _HISTORY_FILE, lines)
 
     def read_history(self) -> list[dict[str, Any]]:

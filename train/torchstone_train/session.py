@@ -14,6 +14,7 @@ import torch
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
 from torchstone_runtime.input_spec import ColorMode, InputSpec
+from torchstone_runtime.occurring import missing_by_split
 from torchstone_train.batches import make_batches
 from torchstone_train.classifier import build_classifier
 from torchstone_train.data import TrainingData, load_training_data
@@ -160,6 +161,8 @@ def _announce(
         f"{len(data.test):,} test images of {' x '.join(map(str, data.spec.shape))}, "
         f"{len(data.train.class_names)} classes"
     )
+    for line in missing_by_split({split.name: split for split in (data.train, data.validation, data.test)}):
+        yield f"Warning: {line}"
 
 
 def _recorded_spec(request: TrainingRequest) -> InputSpec | None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.find_split import find_split
+from torchstone_runtime.cli.find_split import find_split, warn_of_missing_classes
 from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.cli.output import echo_result, is_stdout, require_writable
 from torchstone_runtime.errors import CheckFailedError, UsageError
+from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +57,12 @@ def compare(a: Path, b: Path, max_drop: float | None, **options: Any) -> None:  
     and the ratio of speeds.
     """
     require_component("cpu", "onnxruntime")
+    from torchstone_runtime.evaluation import require_answers  # noqa: PLC0415 - --help must not load NumPy
+
     wanted = _Wanted(**options)
     require_writable((wanted.csv_file, wanted.report, wanted.json_target))
     found, split = _compare(a, b, wanted)
+    warn_of_missing_classes(found.a.outcomes.labels, found.a.outcomes.class_names)
     _write(found, split, wanted)
     low = found.paired.interval_95[0]
     if max_drop is not None and low < -max_drop:
@@ -67,6 +71,8 @@ def compare(a: Path, b: Path, max_drop: float | None, **options: Any) -> None:  
             f"begins at {low:+.4f}.",
             "Give more data, or a better B.",
         )
+    for side in (found.a, found.b):
+        require_answers(side.outcomes.unanswered, len(side.outcomes), f"{side.name}: ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,12 +184,10 @@ def _what(path: Path, classifier: "Classifier | None") -> str:
 
 
 def _write(found: "Comparison", split: "Split | None", wanted: _Wanted) -> None:
-    import json  # noqa: PLC0415 - --help needs none
-
     from torchstone_runtime.files import write_atomic  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.report import comparison  # noqa: PLC0415
 
-    as_json = json.dumps(found.to_json(), indent=2, ensure_ascii=False)
+    as_json = strict_json(found.to_json(), indent=2)
     contents: list[tuple[Path | None, Callable[[], str]]] = [
         (wanted.csv_file, lambda: comparison.differing_csv(found)),
         (wanted.report, lambda: comparison.render_html(found, split)),

@@ -1,6 +1,5 @@
 """`torchstone diagnose`: what does a preprocessing written elsewhere do wrong?"""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +56,7 @@ def diagnose(
         found = find_mistakes(array, golden, spec, picture)
         classes = _classes(classifier, golden, array, found)
     if as_json:
-        echo_result(json.dumps({"golden": index, **found.to_json(), **_right_constants(spec), **classes}, indent=2))
+        echo_result(strict_json({"golden": index, **found.to_json(), **_right_constants(spec), **classes}, indent=2))
     else:
         echo_result("\n".join([*_describe(found, spec), *_describe_classes(classes)]))
     context.exit(0 if found.right else 1)
@@ -85,8 +85,9 @@ def _classes(
 
 
 def _answer(classifier: "Classifier", pixels: "Uint8Array") -> dict[str, Any]:
-    answer = classifier.predict(pixels)
-    return {"class": answer.labels[0], "probability": float(answer.confidences[0])}
+    answer = classifier.predict(pixels, unanswered="keep")
+    (label,) = answer.labels_or_none
+    return {"class": label, "probability": None if label is None else float(answer.confidences[0])}
 
 
 def _right_constants(spec: "InputSpec") -> dict[str, list[float]]:
@@ -124,12 +125,18 @@ def _verdict(found: "Diagnosis") -> list[str]:
 
 def _describe_classes(classes: dict[str, Any]) -> list[str]:
     expected, given = classes["classes"]["expected"], classes["classes"]["for_this_tensor"]
-    lines = [f"expected {expected['class']} {expected['probability']:.4f}"]
+    lines = [f"expected {_said(expected)}"]
     if given is None:
         return [*lines, "given    can't be run: its shape or its values are not what the graph can be given"]
     clipped = given["share_clipped"]
     limit = f" ({clipped:.0%} of the values are beyond what pixels can express, and were clipped)" if clipped else ""
-    return [*lines, f"given    {given['class']} {given['probability']:.4f}{limit}"]
+    return [*lines, f"given    {_said(given)}{limit}"]
+
+
+def _said(answer: dict[str, Any]) -> str:
+    from torchstone_runtime.answered import NO_ANSWER_TEXT  # noqa: PLC0415 - --help must not load NumPy
+
+    return NO_ANSWER_TEXT if answer["class"] is None else f"{answer['class']} {answer['probability']:.4f}"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -1,6 +1,5 @@
 """`torchstone doctor`: what is installed, what works, and what mends the rest."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,7 @@ import click
 from torchstone_runtime import __version__
 from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.errors import CheckFailedError
+from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
     from torchstone_runtime.doctor import Finding
@@ -40,7 +40,7 @@ def doctor(json_file: Path | None) -> None:
         "healthy": not broken,
         "findings": [finding.to_json() for finding in findings],
     }
-    as_json = json.dumps(document, indent=2, ensure_ascii=False)
+    as_json = strict_json(document, indent=2)
     if json_file is None or str(json_file) != "-":
         echo_result("\n".join(_lines(findings)))
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.find_split import find_split
+from torchstone_runtime.cli.find_split import find_split, warn_of_missing_classes
 from torchstone_runtime.cli.gate_options import Bounds, gate_options, judge_document, require_passed
 from torchstone_runtime.cli.options import (
     BUNDLE_PATH,
@@ -20,6 +20,7 @@ from torchstone_runtime.cli.options import (
     load_arguments,
 )
 from torchstone_runtime.cli.output import echo_result, is_stdout, require_writable
+from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
     from torchstone_runtime.classifier import Classifier
@@ -63,7 +64,7 @@ def evaluate(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN40
     require_component("cpu", "onnxruntime")
     bounds = Bounds(**{field.name: options.pop(field.name) for field in fields(Bounds)})
     document = _evaluate_to_files(bundle, dataset, bounds, _Wanted(**options))
-    require_passed(document.judgements)
+    require_passed(document.judgements, document.unanswered_ids, len(document.split))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +112,7 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
     with Classifier.load(bundle, **wanted.loading()) as classifier:
         gates = bounds.gates(classifier.class_names)
         split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split)
+        warn_of_missing_classes(split.labels, split.class_names)
         grouping = Grouping.read(wanted.slices, split) if wanted.slices else None
         require_writable((*wanted.reports().values(), wanted.predictions))
         evaluation = _run(classifier, split, wanted.predictions)
@@ -171,6 +173,4 @@ def _write_reports(document: "EvaluationDocument", wanted: _Wanted) -> None:
 
 
 def _to_json(document: "EvaluationDocument") -> str:
-    import json  # noqa: PLC0415 - --help needs none
-
-    return json.dumps(document.to_json(), indent=2, ensure_ascii=False)
+    return strict_json(document.to_json(), indent=2)

@@ -3,9 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from torchstone_runtime.data_dir import default_data_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
     from torchstone_runtime.classifier import Classifier
     from torchstone_runtime.data.catalog import Dataset
     from torchstone_runtime.data.split import Split
@@ -30,6 +37,19 @@ def find_split(classifier: "Classifier", dataset: str, data_dir: Path | None, wa
     provenance = classifier.bundle.manifest.provenance if classifier.bundle else {}
     chosen, reason = choose_split(source, wanted, provenance)
     return align_classes(chosen, classifier.class_names), reason
+
+
+def warn_of_missing_classes(labels: "npt.NDArray[np.int64]", class_names: "Sequence[str]") -> None:
+    """Say on stderr, on one line, which classes have no images; nothing where all have.
+
+    Args:
+        labels: int64 [N].
+        class_names: K names.
+    """
+    from torchstone_runtime.occurring import classes_without_images, describe_missing  # noqa: PLC0415 - see open_dataset
+
+    if missing := classes_without_images(labels, class_names):
+        click.echo(f"Warning: {describe_missing(missing, len(class_names), 'this data')}", err=True)
 
 
 def open_dataset(classifier: "Classifier", dataset: str, data_dir: Path | None) -> "Dataset":

@@ -1,6 +1,6 @@
 """The options of `evaluate` that make it a gate: exit code 1 where the model is not good enough."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -103,12 +103,22 @@ def judge_document(document: "EvaluationDocument", gates: "list[Gate]", *, on_in
     return judge(gates, document.figures_for(gates), on_interval=on_interval) if gates else []
 
 
-def require_passed(judgements: "Iterable[Judgement]") -> None:
-    """Raise where a gate failed.
+def require_passed(judgements: "Iterable[Judgement]", unanswered: "Sequence[str]" = (), total: int = 0) -> None:
+    """Raise where a gate failed, or the model gives no answer for an image.
+
+    Args:
+        judgements: of the gates.
+        unanswered: ids of the images without an answer.
+        total: all images.
 
     Raises:
-        CheckFailedError: names every gate that failed.
+        CheckFailedError: names every gate that failed; where none did, the images without an answer.
     """
     failed = [str(item) for item in judgements if not item.passed]
+    silent = f" It gives no answer for {len(unanswered):,} of {total:,} images." if unanswered else ""
     if failed:
-        raise CheckFailedError("The model is not good enough: " + "; ".join(failed) + ".")
+        raise CheckFailedError("The model is not good enough: " + "; ".join(failed) + f".{silent}")
+    if unanswered:
+        from torchstone_runtime.evaluation import require_answers  # noqa: PLC0415 - --help must not load NumPy
+
+        require_answers(unanswered, total)

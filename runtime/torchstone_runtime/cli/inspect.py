@@ -1,6 +1,5 @@
 """`torchstone inspect`: what a bundle is, from its manifest alone; and its golden images, where they are wanted."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.manifest import MANIFEST_FILE, Manifest
 from torchstone_runtime.provenance import describe_cascade, describe_origin
+from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import showable
 
 
@@ -33,7 +33,7 @@ def inspect(bundle: Path, as_json: bool, golden_images: Path | None) -> None:
     if golden_images is not None:
         _write_golden_images(opened, golden_images)
     if as_json:
-        click.echo(json.dumps(manifest.to_json(), indent=2))
+        click.echo(strict_json(manifest.to_json(), indent=2, ensure_ascii=True))
         return
     try:
         lines = _describe(manifest)

@@ -4,6 +4,7 @@ import os
 import sys
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -21,8 +22,9 @@ from torchstone_runtime.cli.options import (
     load_arguments,
 )
 from torchstone_runtime.cli.output import echo_result
-from torchstone_runtime.cli.prediction_formats import ROWS, csv_header
+from torchstone_runtime.cli.prediction_formats import ROWS, csv_header, csv_row
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
+from torchstone_runtime.text import showable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +55,7 @@ class _Wishes:
 class _Counts:
     done: int = 0
     unsure: int = 0
+    unanswered: int = 0
     failed: int = 0
     foreign: int = 0
     first_foreign: str = ""
@@ -97,6 +100,7 @@ def predict(
     of clothes (28 x 28 gray pixels, bright on black) and needs no training.
 
     A file that is not an image is reported and the others are done; the exit code is then 1, or 2 if none was one.
+    So is an image for which the model gives no answer, because its outputs are no numbers: exit code 1.
     """
     if as_json and form not in (None, "jsonl"):
         raise UsageError(f"--json is --format jsonl; --format {form} was given as well.", "Give one of them.")
@@ -116,11 +120,18 @@ def predict(
         click.echo(said, err=True)
     if counts.failed and not counts.done:
         raise DataError(f"None of the {counts.failed:,} files could be classified.", "The lines above say why.")
+    _require_all_answered(counts)
+
+
+def _require_all_answered(counts: _Counts) -> None:
+    total = counts.failed + counts.done
+    problems = []
     if counts.failed:
-        total = counts.failed + counts.done
-        raise CheckFailedError(
-            f"{counts.failed:,} of {total:,} files could not be classified.", "The lines above say why."
-        )
+        problems.append(f"{counts.failed:,} of {total:,} files could not be classified.")
+    if counts.unanswered:
+        problems.append(f"The model gives no answer for {counts.unanswered:,} of {counts.done:,} images.")
+    if problems:
+        raise CheckFailedError(" ".join(problems), "The lines above say which, and why.")
 
 
 def _known_edges(classifier: "Classifier") -> "KnownEdges | None":
@@ -154,26 +165,24 @@ def _predict_all(classifier: "Classifier", asked: _Wishes, known: "KnownEdges | 
     alone = len(asked.paths) == 1 and not os.path.isdir(asked.paths[0])  # noqa: PTH112 - it may be a pattern
     # Who reads our lines may leave early (`| head`): that ends the work, unless a page is to be written as well.
     echo = click.echo if asked.gallery is None else echo_result
+    row = ROWS[asked.form]
     if asked.form == "csv":
+        row = partial(csv_row, count=asked.top)
         echo(csv_header(asked.top))
     with ExitStack() as stack:
         gallery = _open_gallery(stack, classifier, asked.gallery)
         for item in _with_progress(stack, classifier, asked):
             if not isinstance(item, Failure):
-                unsure = item.top[0][1] < asked.min_confidence
-                echo(ROWS[asked.form](item.name, item.top, unsure))
-                counts.done += 1
-                counts.unsure += unsure
-                if known and known.is_foreign(item.edge_level):
-                    counts.foreign += 1
-                    counts.first_foreign = counts.first_foreign or item.name
+                unsure = bool(item.top) and item.top[0][1] < asked.min_confidence
+                echo(row(item.name, item.top, unsure))
+                _count(counts, item, known, unsure=unsure)
                 if gallery:
                     gallery.add(item, unsure=unsure)
                 continue
             if alone and item.name == asked.paths[0]:
                 raise item.error
             counts.failed += 1
-            click.echo(f"{CLEAR_LINE if sys.stderr.isatty() else ''}left out: {item.error}", err=True)
+            _complain(f"left out: {item.error}")
             if gallery:
                 gallery.add_failure(item)
         if gallery:
@@ -181,6 +190,22 @@ def _predict_all(classifier: "Classifier", asked: _Wishes, known: "KnownEdges | 
     if asked.gallery is not None:
         click.echo(f"wrote {asked.gallery}", err=True)
     return counts
+
+
+def _count(counts: _Counts, answer: "Answer", known: "KnownEdges | None", *, unsure: bool) -> None:
+    counts.done += 1
+    counts.unsure += unsure
+    if not answer.top:
+        counts.unanswered += 1
+        name = showable(click.format_filename(answer.name))
+        _complain(f"no answer: {name}: the model's outputs are not finite numbers, or no probabilities.")
+    if known and known.is_foreign(answer.edge_level):
+        counts.foreign += 1
+        counts.first_foreign = counts.first_foreign or answer.name
+
+
+def _complain(line: str) -> None:
+    click.echo(f"{CLEAR_LINE if sys.stderr.isatty() else ''}{line}", err=True)
 
 
 def _open_gallery(stack: ExitStack, classifier: "Classifier", path: Path | None) -> "PredictionGallery | None":

@@ -2,39 +2,51 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable
 from typing import Final
 
 import click
 
+from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import is_showable
 
 Ranking = list[tuple[str, float]]
 Row = Callable[[str, Ranking, bool], str]
-"""Makes a line of a picture's name, its classes with probabilities (best first), and whether the answer is unsure."""
+"""Makes a line of a picture's name, its classes with probabilities (best first; none where the model gives no answer),
+and whether the answer is unsure."""
 
 UNSURE: Final = "(unsure)"
+NO_ANSWER: Final = "(no answer)"
 
 
 def table_row(name: str, top: Ranking, unsure: bool) -> str:
-    """Return the name and the classes with their probabilities, with tabs between; an unsure answer says so first."""
+    """Return the name and the classes with their probabilities, with tabs between; an unsure answer says so first.
+
+    Without an answer, the name and `(no answer)`.
+    """
     shown = "".join(sign if is_showable(sign) else sign.encode("unicode_escape").decode() for sign in _readable(name))
-    columns = [shown, *([UNSURE] if unsure else []), *(f"{label} {probability:.4f}" for label, probability in top)]
+    remark = [NO_ANSWER] if not top else [UNSURE] if unsure else []
+    columns = [shown, *remark, *(f"{label} {probability:.4f}" for label, probability in top)]
     return "\t".join(columns)
 
 
 def json_row(name: str, top: Ranking, unsure: bool) -> str:
-    """Return a JSON object; `class` is null for an unsure answer."""
+    """Return a JSON object; `class` is null for an unsure answer, and `probability` as well where there is none."""
     classes = [{"class": label, "probability": probability} for label, probability in top]
-    answer = {"class": None if unsure else top[0][0], "probability": top[0][1]}
-    return json.dumps({"path": _readable(name), **answer, "top": classes}, ensure_ascii=False)
+    label, probability = top[0] if top else (None, None)
+    answer = {"class": None if unsure else label, "probability": probability}
+    return strict_json({"path": _readable(name), **answer, "top": classes})
 
 
-def csv_row(name: str, top: Ranking, unsure: bool) -> str:
-    """Return a row as `csv_header` names it; `class` is empty for an unsure answer."""
+def csv_row(name: str, top: Ranking, unsure: bool, *, count: int = 0) -> str:
+    """Return a row as `csv_header(count)` names it.
+
+    `class` is empty for an unsure answer; all but the name is where there is none.
+    """
     ranked = [value for pair in top for value in pair]
-    return _csv([_readable(name), "" if unsure else top[0][0], top[0][1], *ranked])
+    ranked += [""] * (2 * count - len(ranked))
+    label, probability = top[0] if top else ("", "")
+    return _csv([_readable(name), "" if unsure else label, probability, *ranked])
 
 
 def csv_header(top: int) -> str:

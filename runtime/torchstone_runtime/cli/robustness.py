@@ -1,6 +1,5 @@
 """`torchstone robustness`: how the file that ships does on corrupted pictures."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.find_split import find_split
+from torchstone_runtime.cli.find_split import find_split, warn_of_missing_classes
 from torchstone_runtime.cli.gate_options import require_passed
 from torchstone_runtime.cli.options import (
     CHECK_OPTION,
@@ -23,6 +22,7 @@ from torchstone_runtime.cli.options import (
     load_arguments,
 )
 from torchstone_runtime.cli.output import echo_result, is_stdout, require_writable
+from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
     from torchstone_runtime.classifier import Classifier
@@ -72,14 +72,14 @@ def robustness(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN
     require_component("cpu", "onnxruntime")
     wanted = _Wanted(**options)
     document = _measure(bundle, dataset, wanted)
-    text = json.dumps(document.to_json(), indent=2, ensure_ascii=False)
+    text = strict_json(document.to_json(), indent=2)
     if wanted.json_file and not is_stdout(wanted.json_file):
         from torchstone_runtime.files import write_atomic  # noqa: PLC0415 - --help must not load it
 
         write_atomic(wanted.json_file, text + "\n")
         click.echo(f"wrote {wanted.json_file}", err=True)
     echo_result(text if is_stdout(wanted.json_file) else document.to_text())
-    require_passed(document.judgements)
+    require_passed(document.judgements, *document.unanswered)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +115,7 @@ def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument
 
     with Classifier.load(bundle, **wanted.loading()) as classifier:
         split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split)
+        warn_of_missing_classes(split.labels, split.class_names)
         require_writable([None if is_stdout(wanted.json_file) else wanted.json_file])
         started = time.perf_counter()
         found = _run(classifier, split, wanted)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from torchstone_runtime.decisions import Decisions
-from torchstone_runtime.metrics import Average
+from torchstone_runtime.metrics import Average, figure_text
 
 _BAR_REM: Final = 8
 _COLUMNS: Final = ("class", "precision", "recall", "F1", "", "support", "mean confidence")
@@ -53,9 +53,11 @@ def _mean_confidence(seen: Decisions) -> list[float]:
 
 def _row(name: str, values: Average, support: int, confidence: float, kind: str = "") -> str:
     sure = "-" if math.isnan(confidence) else f"{confidence:.1%}"
-    bar = f'<span class="track"><span class="bar" style="width:{values.f1 * _BAR_REM:.2f}rem"></span></span>'
+    width = 0 if math.isnan(values.f1) else values.f1 * _BAR_REM
+    bar = f'<span class="track"><span class="bar" style="width:{width:.2f}rem"></span></span>'
+    shown = "".join(f"<td>{figure_text(figure)}</td>" for figure in (values.precision, values.recall, values.f1))
     return (
         f'<tr class="{kind}"><td title="{escape(name)}">{escape(name)}</td>'
-        f"<td>{values.precision:.4f}</td><td>{values.recall:.4f}</td><td>{values.f1:.4f}</td>"
+        f"{shown}"
         f'<td class="text">{bar}</td><td>{support:,}</td><td>{sure}</td></tr>'
     )

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from torchstone_runtime.answered import NO_ANSWER_TEXT
 from torchstone_runtime.comparison import Comparison
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.images import Uint8Array
@@ -59,9 +60,13 @@ def speed_in_words(found: Comparison) -> str:
 def _line(found: Comparison, index: int) -> str:
     item = found.sample(index)
     return (
-        f"  {item['id']}: {item['true']}; A {item['a']} {item['a_probability']:.4f}, "
-        f"B {item['b']} {item['b_probability']:.4f}"
+        f"  {item['id']}: {item['true']}; A {_answer(item['a'], item['a_probability'])}, "
+        f"B {_answer(item['b'], item['b_probability'])}"
     )
+
+
+def _answer(name: str | None, probability: float | None) -> str:
+    return NO_ANSWER_TEXT if name is None else f"{name} {probability:.4f}"
 
 
 def differing_csv(found: Comparison) -> str:
@@ -110,8 +115,8 @@ def _cards(found: Comparison) -> str:
 
 def _changes(found: Comparison) -> str:
     rows = [
-        f'<tr><td>{escape(item["true"])}</td><td class="text">{escape(item["base"])}</td>'
-        f'<td class="text">{escape(item["variant"])}</td><td>{item["count"]:,}</td></tr>'
+        f'<tr><td>{escape(item["true"])}</td><td class="text">{escape(item["base"] or NO_ANSWER_TEXT)}</td>'
+        f'<td class="text">{escape(item["variant"] or NO_ANSWER_TEXT)}</td><td>{item["count"]:,}</td></tr>'
         for item in found.changes()[:_LISTED]
     ]
     if not rows:
@@ -141,13 +146,14 @@ def _pictures(found: Comparison, split: Split) -> str:
 
 def _tile(found: Comparison, index: int, pixels: Uint8Array) -> str:
     item = found.sample(index)
-    alt = f"sample {item['id']}: {item['true']}; A says {item['a']}, B says {item['b']}"
+    said = {side: item[side] or NO_ANSWER_TEXT for side in ("a", "b")}
+    alt = f"sample {item['id']}: {item['true']}; A says {said['a']}, B says {said['b']}"
     lines = [f"truly <strong>{escape(item['true'])}</strong>"]
     for side in ("a", "b"):
         # Marked by a sign too: not everybody tells green from red.
         sign = "&#10003;" if item[side] == item["true"] else "&#10007;"
-        share = f'<span class="soft">{item[f"{side}_probability"]:.1%}</span>'
-        lines.append(f"{side.upper()} {sign} {escape(item[side])} {share}")
+        share = "" if item[side] is None else f'<span class="soft">{item[f"{side}_probability"]:.1%}</span>'
+        lines.append(f"{side.upper()} {sign} {escape(said[side])} {share}")
     lines.append(f'<span class="soft">sample {escape(item["id"])}</span>')
     frame = "right" if item["b"] == item["true"] else "wrong"
     image = picture(reduced(pixels, _LARGEST_SIDE), alt)

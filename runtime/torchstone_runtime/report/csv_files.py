@@ -2,18 +2,23 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable
 from typing import IO, Any
 
+from torchstone_runtime.answered import NO_ANSWER
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.metrics import Metrics
 from torchstone_runtime.predictions import Predictions
 
 
 def metrics_csv(metrics: Metrics) -> str:
-    """Return one row a class, then the averages and the accuracy (in the column `recall`)."""
+    """Return one row a class, then the averages and the accuracy (in the column `recall`).
+
+    The figures of a class that is absent are empty.
+    """
     rows: list[list[Any]] = [["class", "precision", "recall", "f1", "support"]]
-    rows += [[c.name, c.precision, c.recall, c.f1, c.support] for c in metrics.per_class]
+    rows += [[c.name, *map(_or_empty, (c.precision, c.recall, c.f1)), c.support] for c in metrics.per_class]
     for name, average in (("macro average", metrics.macro), ("weighted average", metrics.weighted)):
         rows.append([name, average.precision, average.recall, average.f1, metrics.total])
     rows.append(["accuracy", "", metrics.accuracy, "", metrics.total])
@@ -30,7 +35,8 @@ def confusion_csv(metrics: Metrics) -> str:
 class PredictionsCsv:
     """Writes one row a sample as batches arrive: id, true and predicted class, margin, each class's probability.
 
-    The margin is the difference of the two largest probabilities.
+    The margin is the difference of the two largest probabilities. For a sample without an answer, predicted class,
+    margin and probabilities are empty.
     """
 
     def __init__(self, file: IO[bytes], class_names: tuple[str, ...]) -> None:
@@ -41,24 +47,22 @@ class PredictionsCsv:
     def add(self, split: Split, start: int, predictions: Predictions) -> None:
         """Append the samples of `split` from index `start` on; usable as the `on_batch` of `evaluate`."""
         rows = []
-        for offset, (index, row) in enumerate(zip(predictions.indices, predictions.probabilities, strict=True)):
-            true = split.labels[start + offset]
+        for offset, (index, row) in enumerate(zip(predictions.indices_or_none, predictions.probabilities, strict=True)):
+            names, true = predictions.class_names, split.labels[start + offset]
+            known = [split.ids[start + offset], names[true]]
+            if index == NO_ANSWER:
+                rows.append([*known, "", 0, *[""] * (1 + len(names))])
+                continue
             second, first = sorted(row.tolist())[-2:]
-            names = predictions.class_names
-            rows.append(
-                [
-                    split.ids[start + offset],
-                    names[true],
-                    names[index],
-                    int(true == index),
-                    first - second,
-                    *row.tolist(),
-                ]
-            )
+            rows.append([*known, names[index], int(true == index), first - second, *row.tolist()])
         self._write(rows)
 
     def _write(self, rows: Iterable[list[Any]]) -> None:
         self._file.write(_to_csv(rows).encode())
+
+
+def _or_empty(figure: float) -> float | str:
+    return "" if math.isnan(figure) else figure
 
 
 def _to_csv(rows: Iterable[list[Any]]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime as ort
 
 from torchstone_runtime import __version__
-from torchstone_runtime.bootstrap import F1Intervals, f1_intervals
+from torchstone_runtime.bootstrap import F1Intervals
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation import Evaluation
 from torchstone_runtime.figures import (
@@ -22,6 +22,7 @@ from torchstone_runtime.figures import (
     overall_figures,
 )
 from torchstone_runtime.gates import COVERAGE, Gate, Judgement
+from torchstone_runtime.occurring import f1_intervals_of
 from torchstone_runtime.plan import Plan
 from torchstone_runtime.reliability import Reliability, reliability_of
 from torchstone_runtime.scores import Measured
@@ -79,7 +80,7 @@ class EvaluationDocument:
 
     @cached_property
     def _f1(self) -> F1Intervals:
-        return f1_intervals(self.evaluation.metrics.confusion)
+        return f1_intervals_of(self.evaluation.metrics)
 
     def figures_for(self, gates: Iterable[Gate]) -> dict[str, Measured]:
         """Return the figures that gates may name: overall, of the classes, calibration error, coverages asked for."""
@@ -90,6 +91,11 @@ class EvaluationDocument:
                 point = self.selective.at_precision(float(gate.figure.removeprefix(COVERAGE)))
                 figures[gate.figure] = coverage_figure(point, len(self.split))
         return figures
+
+    @property
+    def unanswered_ids(self) -> list[str]:
+        """Ids of the samples for which the model gives no answer, which count as wrong."""
+        return [self.split.ids[index] for index in self.evaluation.unanswered]
 
     @property
     def images_per_second(self) -> float:
@@ -113,6 +119,7 @@ class EvaluationDocument:
                 "fingerprint": self.split.fingerprint,
                 "same_as_certified": self.certified,
             },
+            "unanswered": self.unanswered_ids,
             "metrics": self.evaluation.metrics.to_json(),
             "figures": figures_json(self.overall),
             "class_figures": figures_json(self.of_classes),

@@ -57,7 +57,7 @@ def confused_html(seen: Decisions) -> str:
 
 def _tile(seen: Decisions, index: int, pixels: Uint8Array) -> str:
     names, sample = seen.split.class_names, seen.split.ids[index]
-    true, predicted = names[seen.split.labels[index]], names[seen.predicted[index]]
+    true, predicted = names[seen.split.labels[index]], seen.predicted_name(index)
     share = f"{seen.confidence[index]:.1%}"
     right = true == predicted
     alt = f"sample {sample}: {true}, predicted {predicted} ({share})"

@@ -35,6 +35,8 @@ def _cards(document: EvaluationDocument) -> str:
         card(f"{document.reliability.error:.4f}", "Calibration error", "expected; 0 is best"),
         card(f"{metrics.total - metrics.correct:,}", "Mistakes", f"of {metrics.total:,} images"),
     ]
+    if metrics.unanswered:
+        cards.append(card(f"{sum(metrics.unanswered):,}", "Without an answer", "counted as mistakes"))
     return f'<div class="cards">{"".join(cards)}</div>'
 
 

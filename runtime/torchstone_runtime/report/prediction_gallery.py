@@ -7,6 +7,7 @@ from typing import IO, Final
 
 import click
 
+from torchstone_runtime.answered import NO_ANSWER_TEXT
 from torchstone_runtime.prediction import Answer, Failure
 from torchstone_runtime.report.gallery import STYLE
 from torchstone_runtime.report.page import card, page_frame, section
@@ -36,6 +37,7 @@ class PredictionGallery:
         self._classes: Counter[str | None] = Counter()
         self._failures: list[Failure] = []
         self._failed = 0
+        self._unanswered = 0
         start, self._end = page_frame(f"Predictions of {model}", STYLE)
         # The summary is known last and belongs first.
         self._write(f'{start}<main style="display:flex;flex-direction:column">\n')
@@ -43,7 +45,10 @@ class PredictionGallery:
 
     def add(self, answer: Answer, *, unsure: bool) -> None:
         """Append a picture; `unsure` where no class is given because the best one is not probable enough."""
-        self._classes[None if unsure else answer.top[0][0]] += 1
+        if answer.top:
+            self._classes[None if unsure else answer.top[0][0]] += 1
+        else:
+            self._unanswered += 1
         if self._shown < MAX_SHOWN:
             self._shown += 1
             self._write(_figure(answer, unsure=unsure))
@@ -64,10 +69,12 @@ class PredictionGallery:
         self._write(f'<div style="order:-1">{self._summary()}</div>\n</main>{self._end}')
 
     def _summary(self) -> str:
-        total = sum(self._classes.values())
+        total = sum(self._classes.values()) + self._unanswered
         cards = card(f"{total:,}", "pictures classified")
         if self._classes[None]:
             cards += card(f"{self._classes[None]:,}", "unsure")
+        if self._unanswered:
+            cards += card(f"{self._unanswered:,}", "without an answer")
         if self._failed:
             cards += card(f"{self._failed:,}", "left out")
         counts = [f"{escape(name)}: {count:,}" for name, count in self._classes.most_common() if name is not None]
@@ -84,15 +91,21 @@ class PredictionGallery:
 def _figure(answer: Answer, *, unsure: bool) -> str:
     name = escape(click.format_filename(answer.name))
     # Blue: whether the class is right is not known here.
-    frame = "dashed rgb(var(--miss))" if unsure else "solid rgb(var(--hit))"
+    frame = "dashed rgb(var(--miss))" if unsure or not answer.top else "solid rgb(var(--hit))"
+    return (
+        f'<figure style="{_LAZY};border:2px {frame}">{_picture(answer.thumbnail, name)}'
+        f"<figcaption>{_caption(answer, unsure=unsure)}<br>"
+        f'<span class="soft" style="overflow-wrap:anywhere">{name}</span></figcaption></figure>\n'
+    )
+
+
+def _caption(answer: Answer, *, unsure: bool) -> str:
+    if not answer.top:
+        return f"<b>{NO_ANSWER_TEXT}</b>"
     (label, probability), *others = answer.top
     title = f"(unsure) {escape(label)}" if unsure else escape(label)
     more = "".join(f"<br>{escape(other)} {chance:.4f}" for other, chance in others)
-    return (
-        f'<figure style="{_LAZY};border:2px {frame}">{_picture(answer.thumbnail, name)}'
-        f"<figcaption><b>{title}</b> {probability:.4f}{more}<br>"
-        f'<span class="soft" style="overflow-wrap:anywhere">{name}</span></figcaption></figure>\n'
-    )
+    return f"<b>{title}</b> {probability:.4f}{more}"
 
 
 def _picture(thumbnail: bytes | None, alt: str) -> str:

@@ -54,6 +54,16 @@ class RobustnessDocument:
         return judge(gates, figures, on_interval=False)
 
     @property
+    def unanswered(self) -> tuple[list[str], int]:
+        """The pictures for which the model gives no answer, by id and corruption, and the number of all pictures."""
+        names = [
+            sample if setting is None else f"{sample} ({setting[0]} {setting[1]})"
+            for setting, ids in self.robustness.unanswered.items()
+            for sample in ids
+        ]
+        return names, len(self.split) * (1 + len(self.robustness.settings))
+
+    @property
     def images_per_second(self) -> float:
         """Reading, corrupting and inference together, every corrupted copy counted."""
         return len(self.split) * (1 + len(self.robustness.settings)) / self.seconds

@@ -5,7 +5,7 @@ from typing import Final
 
 from torchstone_runtime.figures import ACCURACY
 from torchstone_runtime.gates import Judgement
-from torchstone_runtime.metrics import Average, Metrics
+from torchstone_runtime.metrics import Average, Metrics, figure_text
 from torchstone_runtime.reliability import BINS
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.slices import Slice
@@ -36,6 +36,8 @@ def render_text(document: EvaluationDocument) -> str:
 def _headline(document: EvaluationDocument) -> list[str]:
     metrics = document.evaluation.metrics
     lines = []
+    if document.unanswered_ids:
+        lines.append(f"no answer         {len(document.unanswered_ids):,} images, counted as wrong")
     for name, item in document.overall.items():
         low, high = item.interval
         count = f"{metrics.correct:,} of {metrics.total:,}; " if name == ACCURACY else ""
@@ -96,4 +98,5 @@ def _numbered(index: int, name: str) -> str:
 
 
 def _row(name: str, width: int, values: Average, support: int) -> str:
-    return f"{name:<{width}}  {values.precision:>9.4f}  {values.recall:>6.4f}  {values.f1:>6.4f}  {support:>7,}"
+    precision, recall, f1 = (figure_text(figure) for figure in (values.precision, values.recall, values.f1))
+    return f"{name:<{width}}  {precision:>9}  {recall:>6}  {f1:>6}  {support:>7,}"
