@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from torchstone_runtime.answered import NO_ANSWER
 from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.data.catalog import Dataset
+from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.split import READ_BATCH, Int64Array, Split
 from torchstone_runtime.decisions import Decisions
 from torchstone_runtime.errors import DataError, NoAnswerError, UsageError
@@ -42,15 +43,31 @@ BatchSink = Callable[[Split, int, Predictions], None]
 """Called after each batch with the split, the index of the batch's first sample, and its predictions."""
 
 
-def evaluate(classifier: Classifier, split: Split, on_batch: BatchSink | None = None) -> Evaluation:
+def evaluate(
+    classifier: Classifier,
+    split: Split,
+    on_batch: BatchSink | None = None,
+    *,
+    class_map: ClassMap | Mapping[str, str | None] | None = None,
+) -> Evaluation:
     """Classify every sample of a split and compare with its labels, in bounded memory.
 
     A sample for which the model gives no answer counts as wrong, see `Evaluation.unanswered` and `require_answers`.
 
+    Args:
+        classifier: the model.
+        split: labelled images.
+        on_batch: is called after each batch.
+        class_map: what the model calls the split's classes, None for one that is left out; `Evaluation.split.mapped`
+            then tells what it did.
+
     Raises:
-        DataError: the split's classes or image shape are not the model's.
+        DataError: the split's classes, mapped or not, or its image shape are not the model's.
         ImageError: a file of the split cannot be decoded.
     """
+    if class_map is not None:
+        mapping = class_map if isinstance(class_map, ClassMap) else ClassMap.of(class_map.items())
+        split = mapping.apply(split, classifier.class_names)
     split = align_classes(split, classifier.class_names)
     check_shape(classifier, split)
     predicted = np.empty(len(split), dtype=np.int64)
@@ -142,7 +159,7 @@ def align_classes(split: Split, class_names: tuple[str, ...]) -> Split:
     if split.class_names == class_names:
         return split
     if not split.names_given and len(split.class_names) <= len(class_names):
-        return Split(split.name, split.store, split.labels, class_names, split.ids, names_given=False)
+        return replace(split, class_names=class_names)
     raise DataError(
         "The classes of the data are not those of the model.",
         f"The data's:  {', '.join(split.class_names)}.\nThe model's: {', '.join(class_names)}.",

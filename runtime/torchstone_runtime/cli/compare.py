@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.find_split import find_split, warn_of_missing_classes
-from torchstone_runtime.cli.options import BUNDLE_PATH
+from torchstone_runtime.cli.find_split import find_split, warn_of_data, warn_of_missing_classes
+from torchstone_runtime.cli.options import BUNDLE_PATH, CLASS_MAP_OPTION
 from torchstone_runtime.cli.output import echo_result, is_stdout, require_writable
 from torchstone_runtime.errors import CheckFailedError, UsageError
 from torchstone_runtime.strict_json import strict_json
@@ -35,6 +35,7 @@ _SPEED_IMAGES = 1024
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 @click.option("--split", type=click.Choice(["auto", "test", "train", "all"]), default="auto", show_default=True)
+@CLASS_MAP_OPTION
 @click.option("--variant-a", help="Which model of bundle A [its default one].")
 @click.option("--variant-b", help="Likewise of B.")
 @click.option("--provider-a", default="auto", show_default=True, help="auto, cpu, cuda, tensorrt or openvino.")
@@ -62,7 +63,10 @@ def compare(a: Path, b: Path, max_drop: float | None, **options: Any) -> None:  
     wanted = _Wanted(**options)
     require_writable((wanted.csv_file, wanted.report, wanted.json_target))
     found, split = _compare(a, b, wanted)
-    warn_of_missing_classes(found.a.outcomes.labels, found.a.outcomes.class_names)
+    if split is not None:
+        warn_of_data(split)
+    else:
+        warn_of_missing_classes(found.a.outcomes.labels, found.a.outcomes.class_names)
     _write(found, split, wanted)
     low = found.paired.interval_95[0]
     if max_drop is not None and low < -max_drop:
@@ -82,6 +86,7 @@ class _Wanted:
     dataset: str | None
     data_dir: Path | None
     split: str
+    class_map: Path | None
     variant_a: str | None
     variant_b: str | None
     provider_a: str
@@ -145,13 +150,15 @@ def _split(classifiers: "list[Classifier | None]", wanted: _Wanted) -> "Split | 
     if not loaded:
         if wanted.dataset is not None:
             raise UsageError("Two predictions files need no --data.", "Leave it out.")
+        if wanted.class_map is not None:
+            raise UsageError("--class-map renames the classes of --data; there is none.", "Leave it out.")
         return None
     if wanted.dataset is None:
         raise UsageError("A model needs --data to be measured on.", "Give it, such as --data fashion-mnist.")
-    split, _ = find_split(loaded[0], wanted.dataset, wanted.data_dir, wanted.split)
+    split, _ = find_split(loaded[0], wanted.dataset, wanted.data_dir, wanted.split, wanted.class_map)
     if len(loaded) == 1 or loaded[0].input_spec == loaded[1].input_spec:
         return split
-    other, _ = find_split(loaded[1], wanted.dataset, wanted.data_dir, wanted.split)
+    other, _ = find_split(loaded[1], wanted.dataset, wanted.data_dir, wanted.split, wanted.class_map)
     if other.ids != split.ids:
         raise UsageError(
             "A and B would be measured on different parts of the data.", "Name the part: --split test or --split all."
@@ -187,7 +194,8 @@ def _write(found: "Comparison", split: "Split | None", wanted: _Wanted) -> None:
     from torchstone_runtime.files import write_atomic  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.report import comparison  # noqa: PLC0415
 
-    as_json = strict_json(found.to_json(), indent=2)
+    document = found.to_json() | {"class_map": split.mapped.to_json() if split and split.mapped else None}
+    as_json = strict_json(document, indent=2)
     contents: list[tuple[Path | None, Callable[[], str]]] = [
         (wanted.csv_file, lambda: comparison.differing_csv(found)),
         (wanted.report, lambda: comparison.render_html(found, split)),

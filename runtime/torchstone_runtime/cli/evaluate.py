@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.find_split import find_split, warn_of_missing_classes
+from torchstone_runtime.cli.find_split import find_split, warn_of_data
 from torchstone_runtime.cli.gate_options import Bounds, gate_options, judge_document, require_passed
 from torchstone_runtime.cli.options import (
     BUNDLE_PATH,
     CHECK_OPTION,
+    CLASS_MAP_OPTION,
     PROVIDER_OPTION,
     PUBLIC_KEY_OPTION,
     TF32_OPTION,
@@ -42,6 +43,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="Which part. auto: the test part; of a source without one all images, or the fifth held out in training.",
 )
+@CLASS_MAP_OPTION
 @VARIANT_OPTION
 @PROVIDER_OPTION
 @TF32_OPTION
@@ -73,6 +75,7 @@ class _Wanted:
 
     data_dir: Path | None
     split: str
+    class_map: Path | None
     variant: str | None
     provider: str
     tf32: bool
@@ -111,8 +114,8 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
 
     with Classifier.load(bundle, **wanted.loading()) as classifier:
         gates = bounds.gates(classifier.class_names)
-        split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split)
-        warn_of_missing_classes(split.labels, split.class_names)
+        split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split, wanted.class_map)
+        warn_of_data(split)
         grouping = Grouping.read(wanted.slices, split) if wanted.slices else None
         require_writable((*wanted.reports().values(), wanted.predictions))
         evaluation = _run(classifier, split, wanted.predictions)

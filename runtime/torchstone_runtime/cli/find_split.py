@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from torchstone_runtime.data.split import Split
 
 
-def find_split(classifier: "Classifier", dataset: str, data_dir: Path | None, wanted: str) -> tuple["Split", str]:
+def find_split(
+    classifier: "Classifier", dataset: str, data_dir: Path | None, wanted: str, class_map: Path | None = None
+) -> tuple["Split", str]:
     """Return the split of a dataset that a model is to be measured on, with the model's classes, and why this one.
 
     Args:
@@ -26,14 +28,15 @@ def find_split(classifier: "Classifier", dataset: str, data_dir: Path | None, wa
         dataset: as it was named on the command line.
         data_dir: where downloaded datasets lie; the default place if None.
         wanted: see `choose_split`.
+        class_map: a file that says what the model calls the data's classes, see `ClassMap`.
 
     Raises:
         UsageError: no such dataset or part.
-        DataError: the data is missing or damaged, or its classes are not the model's.
+        DataError: the data or the map is missing or damaged, or its classes are not the model's.
     """
     from torchstone_runtime.evaluation import align_classes, choose_split  # noqa: PLC0415 - see open_dataset
 
-    source = open_dataset(classifier, dataset, data_dir)
+    source = open_dataset(classifier, dataset, data_dir, class_map)
     provenance = classifier.bundle.manifest.provenance if classifier.bundle else {}
     chosen, reason = choose_split(source, wanted, provenance)
     return align_classes(chosen, classifier.class_names), reason
@@ -52,7 +55,16 @@ def warn_of_missing_classes(labels: "npt.NDArray[np.int64]", class_names: "Seque
         click.echo(f"Warning: {describe_missing(missing, len(class_names), 'this data')}", err=True)
 
 
-def open_dataset(classifier: "Classifier", dataset: str, data_dir: Path | None) -> "Dataset":
+def warn_of_data(split: "Split") -> None:
+    """Say on stderr, once each, what a class map left out of a split, and which classes have no images."""
+    for line in split.mapped.lines() if split.mapped else ():
+        click.echo(line, err=True)
+    warn_of_missing_classes(split.labels, split.class_names)
+
+
+def open_dataset(
+    classifier: "Classifier", dataset: str, data_dir: Path | None, class_map: Path | None = None
+) -> "Dataset":
     """Return a dataset as a model takes it: pictures of its size and colour, and a folder's classes in its order.
 
     Raises:
@@ -60,6 +72,11 @@ def open_dataset(classifier: "Classifier", dataset: str, data_dir: Path | None) 
     """
     from torchstone_runtime.data.catalog import Dataset, DatasetRef  # noqa: PLC0415 - --help must not load NumPy
 
-    ref = DatasetRef.parse(dataset)
+    ref, place = DatasetRef.parse(dataset), data_dir or default_data_dir()
+    if class_map is not None:
+        from torchstone_runtime.data.class_map import ClassMap  # noqa: PLC0415 - --help must not load NumPy
+
+        mapping = ClassMap.read(class_map)
+        return Dataset(ref, place, classifier.input_spec, classifier.class_names, mapping)
     names = classifier.class_names if ref.kind == "folder" else None
-    return Dataset(ref, data_dir or default_data_dir(), classifier.input_spec, names)
+    return Dataset(ref, place, classifier.input_spec, names)

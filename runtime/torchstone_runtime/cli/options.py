@@ -26,6 +26,11 @@ TF32_OPTION = click.option(
     "--tf32", is_flag=True, help="Let a GPU compute in TF32: faster, with 10 bits of mantissa in place of 23."
 )
 VARIANT_OPTION = click.option("--variant", help="Which model of the bundle [its default one].")
+CLASS_MAP_OPTION = click.option(
+    "--class-map",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="JSON, TOML or CSV: what the model calls the data's classes; null or empty leaves one out.",
+)
 THREADS_OPTION = click.option(
     "--threads",
     type=click.IntRange(min=1),

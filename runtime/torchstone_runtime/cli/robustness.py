@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.find_split import find_split, warn_of_missing_classes
+from torchstone_runtime.cli.find_split import find_split, warn_of_data
 from torchstone_runtime.cli.gate_options import require_passed
 from torchstone_runtime.cli.options import (
     CHECK_OPTION,
+    CLASS_MAP_OPTION,
     PROVIDER_OPTION,
     PUBLIC_KEY_OPTION,
     TF32_OPTION,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which part, as for evaluate.",
 )
+@CLASS_MAP_OPTION
 @click.option("--corruption", "corruptions", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
 @click.option(
     "--severity",
@@ -88,6 +90,7 @@ class _Wanted:
 
     data_dir: Path | None
     split: str
+    class_map: Path | None
     corruptions: tuple[str, ...]
     severities: tuple[int, ...]
     seed: int
@@ -114,8 +117,8 @@ def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument
     from torchstone_runtime.report.robustness import RobustnessDocument  # noqa: PLC0415
 
     with Classifier.load(bundle, **wanted.loading()) as classifier:
-        split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split)
-        warn_of_missing_classes(split.labels, split.class_names)
+        split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split, wanted.class_map)
+        warn_of_data(split)
         require_writable([None if is_stdout(wanted.json_file) else wanted.json_file])
         started = time.perf_counter()
         found = _run(classifier, split, wanted)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.digits import load_digits
-from torchstone_runtime.data.folder import folder_parts, load_folder
+from torchstone_runtime.data.folder import folder_parts, list_classes, load_folder
 from torchstone_runtime.data.holdout import TEST_FRACTION, TEST_SEED, stratified_holdout
 from torchstone_runtime.data.mnist_family import FASHION_MNIST, MNIST, MnistLayout, load_mnist_part
 from torchstone_runtime.data.npz import load_npz
@@ -69,12 +70,14 @@ class Dataset:
         data_dir: where downloaded datasets lie.
         spec: how pictures are decoded; needed for `folder` only.
         class_names: the classes a `folder` is read with; without them its sub-folders' names.
+        class_map: from the data's names to `class_names`, which are then needed whatever the source is.
     """
 
     ref: DatasetRef
     data_dir: Path
     spec: InputSpec | None = None
     class_names: tuple[str, ...] | None = None
+    class_map: ClassMap | None = None
 
     @property
     def has_test_part(self) -> bool:
@@ -100,14 +103,14 @@ class Dataset:
         if self.has_test_part:
             raise UsageError(f"{self.ref} has a test part of its own.", "Choose the test or the train split.")
         if self.ref.kind == "digits":
-            return load_digits()
+            return self._renamed(load_digits())
         if self.ref.kind == "npz":
-            return load_npz(self._path)
+            return self._renamed(load_npz(self._path))
         return self._load_tree(self._path, "whole", self.class_names)
 
     def _load_part(self, part: str) -> Split:
         if layout := MNIST_FAMILY.get(self.ref.kind):
-            return load_mnist_part(layout, self.data_dir, part)
+            return self._renamed(load_mnist_part(layout, self.data_dir, part))
         parts = folder_parts(self._path)
         names = self.class_names
         if part == "test" and names is None:
@@ -122,7 +125,16 @@ class Dataset:
     def _load_tree(self, root: Path, part: str, class_names: tuple[str, ...] | None) -> Split:
         if self.spec is None:
             raise DataError(f"{self.ref} needs an input specification before its images can be read.")
-        return load_folder(root, part, self.spec, class_names)
+        if self.class_map is None:
+            return load_folder(root, part, self.spec, class_names)
+        # Every part is read with the names of all of them: one may lack a class.
+        found = sorted({name for tree in folder_parts(self._path).values() for name in list_classes(tree)})
+        return self._renamed(load_folder(root, part, self.spec, tuple(found)))
+
+    def _renamed(self, split: Split) -> Split:
+        if self.class_map is None or self.class_names is None:
+            return split
+        return self.class_map.apply(split, self.class_names, by_class=self.ref.kind == "folder")
 
     @property
     def _path(self) -> Path:

@@ -101,7 +101,8 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
     if unknown := sorted(set(found) - set(names)):
         raise DataError(
             f"{root} has classes that the model does not know: {', '.join(unknown)}.",
-            f"The folder's classes: {', '.join(found)}.\nThe model's classes: {', '.join(names)}.",
+            f"The folder's classes: {', '.join(found)}.\nThe model's classes: {', '.join(names)}.\n"
+            "If the model calls them otherwise, say so in a file: --class-map FILE.",
         )
     if class_names is None:
         _require_usable_classes(root, found)

@@ -2,15 +2,18 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images import Uint8Array
+
+if TYPE_CHECKING:
+    from torchstone_runtime.data.class_map import Mapped
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -72,6 +75,7 @@ class Split:
         class_names: one name a class, in the order of the labels.
         ids: one identifier an image (a relative path, or the position in its file), in the images' order.
         names_given: False where the source names no classes and `class_names` are just the label numbers.
+        mapped: what a class map did to it; None where there was none.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Split:
     class_names: tuple[str, ...]
     ids: Sequence[str]
     names_given: bool = True
+    mapped: "Mapped | None" = None
 
     def __post_init__(self) -> None:
         if len(self.store) != len(self.labels):
@@ -107,7 +112,8 @@ class Split:
     def select(self, indices: Int64Array, name: str) -> "Split":
         """Return the samples at `indices`, in that order, as a split called `name`."""
         ids = [self.ids[index] for index in indices]
-        return Split(name, self.store.select(indices), self.labels[indices], self.class_names, ids, self.names_given)
+        store, labels = self.store.select(indices), self.labels[indices]
+        return Split(name, store, labels, self.class_names, ids, self.names_given, self.mapped)
 
     def batches(self, size: int = READ_BATCH) -> Iterator[Uint8Array]:
         """Walk through the images in order, `size` at a time; the last batch may be smaller."""
@@ -137,4 +143,4 @@ class Split:
         for batch in self.batches():
             array[start : start + len(batch)] = batch
             start += len(batch)
-        return Split(self.name, ArrayStore(array), self.labels, self.class_names, self.ids, self.names_given)
+        return replace(self, store=ArrayStore(array))

@@ -166,5 +166,6 @@ def _facts(found: Comparison, split: Split | None) -> list[tuple[str, str]]:
         ("B", found.b.what),
         ("Samples", f"{found.paired.samples:,}"),
         *([("Fingerprint of the data", split.fingerprint)] if split else []),
+        *([("Classes", split.mapped.summary())] if split and split.mapped else []),
         ("Speed", speed_in_words(found)),
     ]

@@ -118,6 +118,7 @@ class EvaluationDocument:
                 "samples": len(self.split),
                 "fingerprint": self.split.fingerprint,
                 "same_as_certified": self.certified,
+                "class_map": self.split.mapped.to_json() if self.split.mapped else None,
             },
             "unanswered": self.unanswered_ids,
             "metrics": self.evaluation.metrics.to_json(),

@@ -55,5 +55,6 @@ def _provenance(document: EvaluationDocument) -> list[tuple[str, str]]:
         ),
         ("Data", f"{document.dataset}, {document.split.name}; {certified}"),
         ("Fingerprint of the data", document.split.fingerprint),
+        *([("Classes", document.split.mapped.summary())] if document.split.mapped else []),
         ("Torchstone", data["torchstone"]),
     ]

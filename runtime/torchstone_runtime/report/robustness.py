@@ -12,6 +12,7 @@ from torchstone_runtime import __version__
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.gates import Gate, Judgement, judge
 from torchstone_runtime.plan import Plan
+from torchstone_runtime.report.terminal import mapping_lines
 from torchstone_runtime.robustness import Robustness
 from torchstone_runtime.scores import Measured
 
@@ -82,6 +83,7 @@ class RobustnessDocument:
                 "samples": len(self.split),
                 "fingerprint": self.split.fingerprint,
                 "same_as_certified": self.certified,
+                "class_map": self.split.mapped.to_json() if self.split.mapped else None,
             },
             "robustness": self.robustness.to_json(),
             "gates": [item.to_json() for item in self.judgements],
@@ -110,6 +112,7 @@ class RobustnessDocument:
             [
                 f"model      {self.model}: {self.plan}",
                 f"data       {self.dataset}, {self.split.name}: {len(self.split):,} images ({why})",
+                *mapping_lines(self.split, 11),
                 f"corrupted  {kinds}, {levels}, seed {found.seed}; in {self.seconds:.1f} s",
                 "",
                 *accuracy_table(found),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from torchstone_runtime.data.split import Split
 from torchstone_runtime.figures import ACCURACY
 from torchstone_runtime.gates import Judgement
 from torchstone_runtime.metrics import Average, Metrics, figure_text
@@ -20,6 +21,7 @@ def render_text(document: EvaluationDocument) -> str:
     lines = [
         f"model     {document.model}: {document.plan}",
         f"data      {document.dataset}, {document.split.name}: {metrics.total:,} images ({why})",
+        *mapping_lines(document.split, 10),
         *_headline(document),
         "",
         *per_class_table(metrics),
@@ -31,6 +33,11 @@ def render_text(document: EvaluationDocument) -> str:
         *_judgements(document.judgements),
     ]
     return "\n".join(lines)
+
+
+def mapping_lines(split: Split, width: int) -> list[str]:
+    """Return a line on the class map of a split, its first word in a column of some width; none where there is none."""
+    return [f"{'classes':<{width}}{split.mapped.summary()}"] if split.mapped else []
 
 
 def _headline(document: EvaluationDocument) -> list[str]:
