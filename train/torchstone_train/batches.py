@@ -23,8 +23,11 @@ class Batches(Protocol):
     def __len__(self) -> int:
         """Number of images."""
 
-    def walk(self, order: Tensor, size: int) -> Iterator[Batch]:
-        """Hand out the images at `order` (int64, on the CPU), `size` at a time; the last batch may be smaller."""
+    def walk(self, order: Tensor, size: int | list[int]) -> Iterator[Batch]:
+        """Hand out the images at `order` (int64, on the CPU).
+
+        `size` at a time, and the last batch may be smaller; or in batches of the sizes given, whose sum is that of all.
+        """
 
 
 class ResidentBatches:
@@ -45,7 +48,7 @@ class ResidentBatches:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def walk(self, order: Tensor, size: int) -> Iterator[Batch]:
+    def walk(self, order: Tensor, size: int | list[int]) -> Iterator[Batch]:
         """See `Batches.walk`."""
         for chunk in torch.split(order.to(self._device), size):
             yield self._images[chunk], self._labels[chunk]
@@ -66,7 +69,7 @@ class StreamedBatches:
     def __len__(self) -> int:
         return len(self._split)
 
-    def walk(self, order: Tensor, size: int) -> Iterator[Batch]:
+    def walk(self, order: Tensor, size: int | list[int]) -> Iterator[Batch]:
         """See `Batches.walk`."""
         chunks = list(torch.split(order, size))
         with ThreadPoolExecutor(1) as reader:

@@ -63,10 +63,12 @@ class World:
     def share(self, order: Tensor, *, even: bool) -> Tensor:
         """Return this process's part of a sequence of samples, every `size`-th from `rank` on.
 
-        With `even`, samples from the beginning are added so that every process has equally many.
+        With `even`, samples from the beginning are added, again and again where there are fewer than processes, so
+        that every process has equally many.
         """
         missing = -len(order) % self.size if even else 0
-        return torch.cat([order, order[:missing]])[self.rank :: self.size]
+        added = torch.arange(missing) % max(1, len(order))
+        return torch.cat([order, order[added]])[self.rank :: self.size]
 
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum of a tensor over all processes."""

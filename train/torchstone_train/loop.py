@@ -18,6 +18,7 @@ from torch import nn
 
 from torchstone_runtime.errors import DataError
 from torchstone_train.augment import Augmentation
+from torchstone_train.batch_plan import plan_batches
 from torchstone_train.ema import WeightAverage
 from torchstone_train.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.interrupt import GracefulInterrupt
@@ -46,6 +47,9 @@ class TrainingLoop:
         info: the fields of `run.json` that are known beforehand.
         progress: where to report.
         observers: are told of each epoch once its files are written.
+
+    Raises:
+        UsageError, DataError: the images cannot be cut into batches that the model can be trained on (`plan_batches`).
     """
 
     def __init__(
@@ -61,7 +65,8 @@ class TrainingLoop:
         self._info = info
         self._progress = progress
         self._observers = observers
-        steps = math.ceil(len(task.train) / task.recipe.batch_size) * task.recipe.epochs
+        self._batch_sizes = _plan(task)
+        steps = len(self._batch_sizes) * task.recipe.epochs
         self._optimization = Optimization(task.recipe, task.world.wrap(task.model), task.precision, steps)
         self._average = WeightAverage(task.model.network, task.recipe.ema) if task.recipe.ema else None
         self._augmentation = Augmentation(task.recipe.augment, task.recipe.flips, len(task.train), task.seed)
@@ -148,14 +153,14 @@ class TrainingLoop:
             observer.epoch_ended(record)
 
     def _train(self, epoch: int, interrupt: GracefulInterrupt) -> Measured:
-        task, recipe, world = self._task, self._task.recipe, self._task.world
+        task, world = self._task, self._task.world
         generator = seed_epoch(task.seed, epoch, world.rank)
         order = world.share(torch.randperm(len(task.train), generator=generator), even=True)
         tally = Tally(task.class_names, task.device, world)
         check = FiniteCheck(epoch, 1 if task.device.type == "cpu" else _GPU_CHECK_EVERY)
         task.model.train()
-        size = recipe.batch_size // world.size
-        walk = zip(torch.split(order, size), task.train.walk(order, size), strict=True)
+        sizes = self._batch_sizes
+        walk = zip(torch.split(order, sizes), task.train.walk(order, sizes), strict=True)
         for step, (indices, (images, labels)) in enumerate(walk):
             if self._interrupted(interrupt, step):
                 raise _InterruptedError
@@ -232,6 +237,13 @@ class TrainingLoop:
             "seconds": sum(record["seconds"] for record in self._history),
             "metrics": {"validation": best},
         }
+
+
+def _plan(task: TrainingTask) -> list[int]:
+    world = task.world
+    share = len(world.share(torch.arange(len(task.train)), even=True))
+    image, _ = next(iter(task.train.walk(torch.zeros(1, dtype=torch.int64), 1)))
+    return plan_batches(share, task.recipe.batch_size // world.size, task.model, image, world.size)
 
 
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> torch.Generator:

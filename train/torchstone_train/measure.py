@@ -74,7 +74,8 @@ def measure(
     """Return cross-entropy (without label smoothing) and metrics of a model over all samples, shared by the world."""
     model.eval()
     tally = Tally(class_names, device, world)
-    for images, labels in batches.walk(world.share(torch.arange(len(batches)), even=False), _BATCH):
+    share = world.share(torch.arange(len(batches)), even=False)
+    for images, labels in batches.walk(share, _BATCH) if len(share) else ():  # an empty batch has no mean loss
         logits = model(images).float()
         tally.add(logits, labels, nn.functional.cross_entropy(logits, labels))
     return tally.result()

@@ -52,7 +52,7 @@ class Recipe:
             of `AugmentName`, at random for each image and epoch.
         flips: how `flip` chooses: `random` or `alternating` (`augment.Augmentation`).
         amp: mixed precision: `off` (float32), `auto`, `bf16` or `fp16` (`precision.choose_precision`).
-        batch_size: images a step; the last batch of an epoch may be smaller.
+        batch_size: images a step; the last batch of an epoch may differ (`batch_plan.plan_batches`).
         monitor: validation figure by which the best epoch is chosen and patience is counted.
         epochs: at most.
         target_accuracy: on the validation data, at which training stops at once; 0: never.

@@ -1,0 +1,67 @@
+"""Into which batches an epoch's images are cut."""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from torchstone_runtime.errors import DataError, UsageError
+
+
+def plan_batches(count: int, size: int, model: nn.Module, image: Tensor, processes: int = 1) -> list[int]:
+    """Return the sizes of an epoch's batches, in their order: all of `size`, but for a smaller last one.
+
+    Where that would leave one image alone, and the model cannot be trained on one (batch norm over maps of 1 x 1 has
+    a single value a channel), the image joins the batch before: the last one then has `size` + 1 images.
+
+    Args:
+        count: images of an epoch, of this process.
+        size: images a step, of this process.
+        model: as it will be trained; it is left as it is.
+        image: one of its images, uint8 (1, C, H, W), on its device.
+        processes: that train together, for the messages.
+
+    Raises:
+        UsageError: the model cannot be trained on one image, and every batch would be one.
+        DataError: the model cannot be trained on one image, and there is no other.
+    """
+    sizes = [size] * (count // size)
+    if count % size:
+        sizes.append(count % size)
+    if sizes[-1] > 1 or trains_on_one_image(model, image):
+        return sizes
+    if count == 1:
+        raise _too_few_images(processes)
+    if size == 1:
+        raise UsageError(
+            f"This network cannot be trained on one image at a time: its batch norm sees a single value a channel of "
+            f"an image of {image.shape[2]} x {image.shape[3]}.",
+            f"Choose a --batch-size of {2 * processes} or more.",
+        )
+    return [*sizes[:-2], size + 1]
+
+
+def trains_on_one_image(model: nn.Module, image: Tensor) -> bool:
+    """Return whether a forward pass in training mode takes one image; the model is left as it is.
+
+    Args:
+        model: uint8 images (N, C, H, W) to logits.
+        image: uint8 (1, C, H, W), on the model's device.
+    """
+    # A copy, whose statistics may change. Random numbers are drawn as well, but every epoch seeds them anew.
+    copy = deepcopy(model).train()
+    try:
+        with torch.no_grad():
+            copy(image)
+    except ValueError:  # how PyTorch's batch norm refuses a single value a channel
+        return False
+    return True
+
+
+def _too_few_images(processes: int) -> DataError:
+    share = "1 image to train on" if processes == 1 else f"1 image for each of {processes} processes to train on"
+    fewer = "" if processes == 1 else ", or start fewer processes"
+    return DataError(
+        f"There is only {share}, and this network's batch norm needs 2 in a batch.",
+        f"Add training images{fewer}, or choose a recipe without batch norm, such as cnn3.",
+    )
