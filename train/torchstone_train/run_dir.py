@@ -1,8 +1,8 @@
 """The directory that a training writes, and that export reads."""
 
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,16 +12,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
-from torchstone_runtime.errors import DataError, OutputError, UsageError
+from torchstone_runtime.errors import DataError, OutputError, TorchstoneError
 from torchstone_runtime.files import atomic_writer, reported_as_output_error, write_atomic
 from torchstone_runtime.strict_json import strict_json
+from torchstone_train.run_claim import holds_run, remove_run
 
 FORMAT_VERSION: Final = 1
 _RUN_FILE: Final = "run.json"
 _HISTORY_FILE: Final = "history.jsonl"
 _WEIGHTS_FILE: Final = "best.safetensors"
 _CHECKPOINT_FILE: Final = "last/checkpoint.pt"
-_ENTRIES: Final = frozenset({_RUN_FILE, _HISTORY_FILE, _WEIGHTS_FILE, "last", "figures", "tensorboard", "report.html"})
 
 Weights = dict[str, torch.Tensor]
 
@@ -34,16 +34,17 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: Path, *, overwrite: bool) -> "RunDirectory":
-        """Make an empty run directory.
+        """Make an empty run directory; a link stays, and leads to it.
 
         Raises:
-            UsageError: there is a run already and `overwrite` is not set, or other files lie there; nothing is deleted.
+            UsageError: there is a run already and `overwrite` is not set, or other files lie there; nothing is deleted
+                (`run_claim.holds_run`).
             OutputError: it can't be made or written.
         """
+        holds_run(path, overwrite=overwrite)
         with reported_as_output_error(path):
-            if path.is_dir() and any(path.iterdir()):
-                _check_replaceable(path, overwrite=overwrite)
-                shutil.rmtree(path)
+            if path.is_dir():
+                remove_run(path)
             (path / "last").mkdir(parents=True, exist_ok=True)
         return cls(path)
 
@@ -78,6 +79,18 @@ class RunDirectory:
         if version != FORMAT_VERSION:
             raise DataError(f"{file} has format version {version}; this installation reads {FORMAT_VERSION}.")
         return dict(info)
+
+    @contextmanager
+    def told_if_damaged(self) -> Iterator[None]:
+        """Turn what comes of missing or wrong fields of `run.json`, taken apart in the block, into a DataError."""
+        try:
+            yield
+        except TorchstoneError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise DataError(
+                f"{self.path / _RUN_FILE} is not valid: {error!r}.", "Train again with --overwrite."
+            ) from error
 
     def write_history(self, epochs: list[dict[str, Any]]) -> None:
         """Write `history.jsonl`: one JSON object a line and epoch."""
@@ -137,14 +150,3 @@ class RunDirectory:
             return dict(torch.load(file, map_location="cpu", weights_only=True))
         except Exception as error:  # torch.load raises whatever its unpickler does
             raise DataError(f"{file} is damaged: {error}.", "Train again with --overwrite.") from error
-
-
-def _check_replaceable(path: Path, *, overwrite: bool) -> None:
-    names = {entry.name for entry in path.iterdir()}
-    # A kill may have left a file half-written, see `atomic_writer`.
-    foreign = sorted(name for name in names - _ENTRIES if not name.endswith(".partial"))
-    if _RUN_FILE not in names or foreign:
-        what = f" ({', '.join(foreign[:3])})" if foreign else ""
-        raise UsageError(f"{path} holds other files{what}.", "Choose a new directory for the run.")
-    if not overwrite:
-        raise UsageError(f"{path} holds a run already.", "Use --resume, --overwrite, or another --out.")

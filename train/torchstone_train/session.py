@@ -1,9 +1,8 @@
 """One training from request to result: data, device, run directory, loop."""
 
 import math
-import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 
 from torchstone_runtime.data.catalog import DatasetRef
-from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
+from torchstone_runtime.errors import CheckFailedError, DataError, OutputError, UsageError
 from torchstone_runtime.input_spec import ColorMode, InputSpec
 from torchstone_runtime.occurring import missing_by_split
 from torchstone_train.batches import make_batches
@@ -27,6 +26,7 @@ from torchstone_train.precision import Precision, choose_precision
 from torchstone_train.progress import Progress
 from torchstone_train.recipe import Recipe
 from torchstone_train.results import RunResults
+from torchstone_train.run_claim import claimed, holds_run, remove_partial_files, remove_run
 from torchstone_train.run_dir import RunDirectory
 from torchstone_train.stopping import StopReason
 from torchstone_train.task import Outcome, TrainingTask
@@ -92,6 +92,9 @@ def train(request: TrainingRequest) -> Outcome:
         teacher = None
         if request.teachers:
             teacher = opened.enter_context(Teacher.open(request.teachers, data, place, world.threads))
+        with world.first_goes_ahead():
+            if world.is_first:
+                opened.enter_context(claimed(request.out))
         return _train_in_world(request, world, place, reason, data, teacher)
 
 
@@ -108,22 +111,28 @@ def _train_in_world(
     info = _describe(request, data, device, reason, precision, world)
     if teacher is not None:
         info["teachers"] = teacher.to_json()
+    run, begins = RunDirectory(request.out), world.is_first and not request.resume
     with world.first_goes_ahead():
-        run = _open_run(request, info) if world.is_first else RunDirectory(request.out)
+        stands = world.is_first and _check_out(request, info)
     for line in _announce(request, data, device, reason, precision, world):
         progress.say(line)
     for member in info.get("teachers", ()):
         progress.say(f"teacher  {member['name']} ({member['variant']}, seed {member['seed']})")
     try:
-        if world.is_first:
-            # First of all: a kill while the images are read leaves what --resume and --overwrite take for a run.
-            run.write_info({**info, "stop_reason": str(StopReason.RUNNING)})
+        if begins and not stands:
+            # First of all: a kill while the images are read leaves what --resume takes for a run.
+            _begin(request, info)
         task = _prepare(request, data, device, precision, world, teacher)
         results = RunResults(run, _title(request), progress.say) if world.is_first else None
-        outcome = TrainingLoop(task, run, info, progress, results.observers() if results else ()).fit()
+        loop = TrainingLoop(task, run, info, progress, results.observers() if results else ())
+        if begins and stands:
+            # Last of all: until nothing but the training itself can fail, the earlier run stays.
+            _begin(request, info)
+            stands = False
+        outcome = loop.fit()
     except BaseException:
-        if world.is_first:
-            _discard_unusable(run, request)
+        if begins and not stands:
+            _discard_unusable(run)
         raise
     progress.say(_summary(outcome, request.recipe.monitor))
     if results and outcome.best is not None:
@@ -169,7 +178,9 @@ def _recorded_spec(request: TrainingRequest) -> InputSpec | None:
     # How the pictures of a folder are converted need not be said again, but may be.
     if not request.resume or request.image_size or request.color:
         return None
-    return InputSpec.from_json(RunDirectory.open(request.out).read_info()["input"])
+    run = RunDirectory.open(request.out)
+    with run.told_if_damaged():
+        return InputSpec.from_json(run.read_info()["input"])
 
 
 def _prepare(
@@ -221,16 +232,25 @@ def _absolute(ref: DatasetRef) -> str:
     return ref.kind if ref.path is None else f"{ref.kind}:{ref.path.absolute()}"
 
 
-def _open_run(request: TrainingRequest, info: dict[str, Any]) -> RunDirectory:
+def _check_out(request: TrainingRequest, info: dict[str, Any]) -> bool:
+    """Check what is at `--out`; return whether a run stands there that is to be replaced."""
     if not request.resume:
-        return RunDirectory.create(request.out, overwrite=request.overwrite)
+        return holds_run(request.out, overwrite=request.overwrite)
     if request.overwrite:
         raise UsageError("--resume and --overwrite contradict each other.", "Leave one out.")
     run = RunDirectory.open(request.out)
-    before = run.read_info()
-    _check_same(before, info)
-    info["started"] = before["started"]
-    return run
+    with run.told_if_damaged():
+        before = run.read_info()
+        _check_same(before, info)
+        info["started"] = before["started"]
+    remove_partial_files(request.out)
+    return False
+
+
+def _begin(request: TrainingRequest, info: dict[str, Any]) -> None:
+    run = RunDirectory.create(request.out, overwrite=request.overwrite)
+    nothing_yet = {"stop_detail": "", "epochs_run": 0, "best_epoch": 0, "seconds": 0.0, "metrics": {"validation": None}}
+    run.write_info({**info, "stop_reason": str(StopReason.RUNNING), **nothing_yet})
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -253,14 +273,11 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
         raise DataError("The data is not what the run was trained on.", "Restore it, or train anew.")
 
 
-def _discard_unusable(run: RunDirectory, request: TrainingRequest) -> None:
+def _discard_unusable(run: RunDirectory) -> None:
     # Nothing was learnt yet: half a run would only be in the way of the next try.
-    if request.resume or run.has_weights:
-        return
-    for path in sorted(run.path.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    if run.path.resolve() != Path.cwd().resolve():
-        os.rmdir(run.path)  # noqa: PTH106 - beside the loop above
+    if not run.has_weights:
+        with suppress(OutputError):  # what went wrong before it is what matters
+            remove_run(run.path)
 
 
 def _title(request: TrainingRequest) -> str:
