@@ -49,7 +49,7 @@ def test_training_killed_before_its_first_epoch_is_saved_can_be_started_again(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay", [0.0, 0.02, 0.1, 0.5])
+@pytest.mark.parametrize("delay", [0.0, 0.3])
 def test_training_killed_in_its_first_moments_can_be_started_again(
     tiny_npz: Path, tmp_path: Path, delay: float
 ) -> None:

@@ -98,9 +98,16 @@ class RunDirectory:
         write_atomic(self.path / _HISTORY_FILE, lines)
 
     def read_history(self) -> list[dict[str, Any]]:
-        """Return the epochs of `history.jsonl`; none where there is no such file."""
+        """Return the epochs of `history.jsonl`; none where there is no such file.
+
+        Raises:
+            DataError: it is damaged.
+        """
         file = self.path / _HISTORY_FILE
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+        try:
+            return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file} is damaged: {error}.", "Train again with --overwrite.") from error
 
     def write_weights(self, weights: Weights) -> None:
         """Write `best.safetensors`."""

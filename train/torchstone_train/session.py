@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from torchstone_runtime.data.catalog import DatasetRef
-from torchstone_runtime.errors import CheckFailedError, DataError, OutputError, UsageError
+from torchstone_runtime.errors import CheckFailedError, OutputError, UsageError
 from torchstone_runtime.input_spec import ColorMode, InputSpec
 from torchstone_runtime.occurring import missing_by_split
 from torchstone_train.batches import make_batches
@@ -26,6 +26,7 @@ from torchstone_train.precision import Precision, choose_precision
 from torchstone_train.progress import Progress
 from torchstone_train.recipe import Recipe
 from torchstone_train.results import RunResults
+from torchstone_train.resumption import carried_on, schedule_warning
 from torchstone_train.run_claim import claimed, holds_run, remove_partial_files, remove_run
 from torchstone_train.run_dir import RunDirectory
 from torchstone_train.stopping import StopReason
@@ -170,6 +171,8 @@ def _announce(
         f"{len(data.test):,} test images of {' x '.join(map(str, data.spec.shape))}, "
         f"{len(data.train.class_names)} classes"
     )
+    if request.resume:
+        yield from schedule_warning(RunDirectory(request.out), request.recipe)
     for line in missing_by_split({split.name: split for split in (data.train, data.validation, data.test)}):
         yield f"Warning: {line}"
 
@@ -238,11 +241,7 @@ def _check_out(request: TrainingRequest, info: dict[str, Any]) -> bool:
         return holds_run(request.out, overwrite=request.overwrite)
     if request.overwrite:
         raise UsageError("--resume and --overwrite contradict each other.", "Leave one out.")
-    run = RunDirectory.open(request.out)
-    with run.told_if_damaged():
-        before = run.read_info()
-        _check_same(before, info)
-        info["started"] = before["started"]
+    info.update(carried_on(RunDirectory.open(request.out), info))
     remove_partial_files(request.out)
     return False
 
@@ -251,26 +250,6 @@ def _begin(request: TrainingRequest, info: dict[str, Any]) -> None:
     run = RunDirectory.create(request.out, overwrite=request.overwrite)
     nothing_yet = {"stop_detail": "", "epochs_run": 0, "best_epoch": 0, "seconds": 0.0, "metrics": {"validation": None}}
     run.write_info({**info, "stop_reason": str(StopReason.RUNNING), **nothing_yet})
-
-
-def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
-    # A run may be given more epochs or patience, or another target; anything else would be another training.
-    free = {"epochs", "patience", "target_accuracy"}
-    # By way of Recipe: a run of an earlier version lacks the fields that were added since.
-    then, asked = Recipe.from_json(before["recipe"]).to_json(), now["recipe"]
-    different = [key for key in asked if key not in free and then[key] != asked[key]]
-    different += [key for key in ("seed", "input") if before[key] != now[key]]
-    different += ["teachers"] if before.get("teachers") != now.get("teachers") else []
-    if different:
-        raise UsageError(
-            f"The run was made with other settings: {', '.join(different)}.",
-            "Give the same ones to resume it.",
-        )
-    fingerprints = [
-        [info["dataset"][split]["fingerprint"] for split in ("train", "validation")] for info in (before, now)
-    ]
-    if fingerprints[0] != fingerprints[1]:
-        raise DataError("The data is not what the run was trained on.", "Restore it, or train anew.")
 
 
 def _discard_unusable(run: RunDirectory) -> None:
