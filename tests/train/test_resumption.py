@@ -10,6 +10,7 @@ import pytest
 
 from support import assert_refused, run_torchstone
 from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.errors import DataError
 from torchstone_train import session
 from torchstone_train.progress import Progress
 from torchstone_train.recipes import get_recipe
@@ -163,3 +164,27 @@ def test_resume_with_a_damaged_history_is_refused(tiny_run: Path, tiny_npz: Path
     result = run_torchstone("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--out", tmp_path, "--resume")
     assert_refused(result, "history.jsonl is damaged")
     assert json.loads((tmp_path / "run.json").read_text())["epochs_run"] == 3
+
+
+def test_weights_of_an_epoch_that_does_not_count_are_replaced(tiny_npz: Path, tmp_path: Path) -> None:
+    """A kill between the weights of epoch 3 and its checkpoint, and then an end after 2: run and weights agree."""
+    run = tmp_path / "run"
+    kill_after(2, run, tiny_npz, epochs=4, monitor="loss")
+    expected, checkpoint = weights(run), (run / "last" / "checkpoint.pt").read_bytes()
+    train(run, tiny_npz, epochs=4, monitor="loss", resume=True)
+    (run / "last" / "checkpoint.pt").write_bytes(checkpoint)
+    assert weights(run) != expected
+    train(run, tiny_npz, epochs=2, monitor="loss", resume=True)
+    assert weights(run) == expected
+
+
+@pytest.mark.parametrize("damage", [{"stopping": {}}, {"epoch": "last"}, {"model": {}}, {"optimization": 3}])
+def test_checkpoint_of_another_training_is_refused(tiny_npz: Path, tmp_path: Path, damage: dict[str, Any]) -> None:
+    """One message, and the run stays as it was."""
+    run = tmp_path / "run"
+    train(run, tiny_npz, epochs=1)
+    directory, before = RunDirectory(run), (run / "run.json").read_bytes()
+    directory.write_checkpoint({**(directory.read_checkpoint() or {}), **damage})
+    with pytest.raises(DataError, match="does not fit this training"):
+        train(run, tiny_npz, epochs=2, resume=True)
+    assert (run / "run.json").read_bytes() == before

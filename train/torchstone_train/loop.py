@@ -79,12 +79,22 @@ class TrainingLoop:
 
         Raises:
             DataError: it is damaged, or another version wrote it.
+            OutputError: the best weights had to be written again, and can't be.
         """
         state = self._run.read_checkpoint()
         if state is None:
             return 0
         if "optimization" not in state:
             raise DataError("The run was begun by another version of Torchstone.", "Train again with --overwrite.")
+        try:
+            return self._restore(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: weights of another shape
+            raise DataError(
+                f"The checkpoint of {self._run.path} does not fit this training: {' '.join(str(error).split())}.",
+                "Train again with --overwrite.",
+            ) from error
+
+    def _restore(self, state: Mapping[str, Any]) -> int:
         self._task.model.load_state_dict(state["model"])
         self._optimization.load_state_dict(state["optimization"])
         if self._average is not None:
@@ -94,8 +104,10 @@ class TrainingLoop:
         self._stopping.since_best = int(state["stopping"]["since_best"])
         self._best_weights = state["best_weights"]
         done = int(state["epoch"])
-        # A kill between two writes may have left a line of an epoch that is now done again.
+        # A kill between two writes may have left a line, and the weights, of an epoch that is now done again, or never.
         self._history = [record for record in self._run.read_history() if record["epoch"] <= done]
+        if self._task.world.is_first and not self._run.holds_weights(state["best_weights"]):
+            self._run.write_weights(state["best_weights"])
         return done
 
     def fit(self) -> Outcome:

@@ -111,8 +111,11 @@ class RunDirectory:
 
     def write_weights(self, weights: Weights) -> None:
         """Write `best.safetensors`."""
-        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        write_atomic(self.path / _WEIGHTS_FILE, save_safetensors(contiguous))
+        write_atomic(self.path / _WEIGHTS_FILE, _encode(weights))
+
+    def holds_weights(self, weights: Weights) -> bool:
+        """Return whether `best.safetensors` is what `write_weights` makes of these."""
+        return self.has_weights and (self.path / _WEIGHTS_FILE).read_bytes() == _encode(weights)
 
     @property
     def has_weights(self) -> bool:
@@ -157,3 +160,7 @@ class RunDirectory:
             return dict(torch.load(file, map_location="cpu", weights_only=True))
         except Exception as error:  # torch.load raises whatever its unpickler does
             raise DataError(f"{file} is damaged: {error}.", "Train again with --overwrite.") from error
+
+
+def _encode(weights: Weights) -> bytes:
+    return save_safetensors({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()})
