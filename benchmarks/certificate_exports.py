@@ -111,7 +111,8 @@ def collect(case: Case, folder: Path) -> dict[str, Any]:
     (folder / "model.torchscript.pt").write_bytes(script)
     np.savez(folder / "outputs.npz", **arrays)
     seconds = [trained - start, exported - trained, time.monotonic() - exported]
-    record = {"family": case.family, "dataset": case.dataset, "seed": case.seed, "seconds": seconds}
+    record: dict[str, Any] = {"family": case.family, "dataset": case.dataset, "seed": case.seed, "seconds": seconds}
+    record["longest_sum"] = reference.longest_sum
     (folder / "case.json").write_text(json.dumps(record))
     return record
 
@@ -120,10 +121,11 @@ def outputs_of(content: bytes, script: bytes, reference: Reference) -> dict[str,
     """Return the logits over both splits in a row: `exact`, `pytorch` and one array an engine."""
     parts = list(reference.splits.values())
     images = np.concatenate([np.ascontiguousarray(next(part.split.batches(len(part.split)))) for part in parts])
-    arrays = {
+    arrays: dict[str, Any] = {
         "labels": np.concatenate([part.split.labels for part in parts]),
         "exact": np.concatenate([part.exact for part in parts]),
         "pytorch": np.concatenate([part.logits for part in parts]),
+        "in_a_row": np.concatenate([part.logits if part.in_a_row is None else part.in_a_row for part in parts]),
         "torchscript": _tiles(lambda tile: TorchScriptRunner(script).run(tile)[0], images, 350),
     }
     for name, level in LEVELS.items():

@@ -10,7 +10,6 @@ from certificate_exports import Case, load_splits
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from file_faults import FILE_FAULTS
-from torchstone_export.limits import INSTANCE_NORM, PLAIN
 from torchstone_export.reference import Reference, SplitReference
 from torchstone_export.runners import certify_files
 
@@ -21,21 +20,16 @@ def reference_of(case: Case, folder: Path, samples: int | None = None) -> Refere
     """Return what PyTorch made of a case, from its files; of the first `samples` of each split."""
     splits = load_splits(case)
     with np.load(folder / "outputs.npz") as arrays:
-        exact, pytorch = arrays["exact"], arrays["pytorch"]
+        exact, pytorch, in_a_row = arrays["exact"], arrays["pytorch"], arrays["in_a_row"]
     parts, start = {}, 0
     for name in ("validation", "test"):
         whole = splits[name]
         count = min(samples or len(whole), len(whole))
         rows = slice(start, start + count)
         split = whole.select(np.arange(count), name)
-        parts[name] = SplitReference(split, pytorch[rows], exact[rows])
+        parts[name] = SplitReference(split, pytorch[rows], exact[rows], in_a_row[rows])
         start += len(whole)
-    return Reference(parts, kind=kind_of(case))
-
-
-def kind_of(case: Case) -> str:
-    """Return which limits a case is held to."""
-    return INSTANCE_NORM if case.family.startswith(("group-norm", "instance-norm")) else PLAIN
+    return Reference(parts)
 
 
 def check_honest(case: Case, folder: Path) -> list[str]:

@@ -19,7 +19,7 @@ def summarize(reference: Reference, variants: Mapping[str, VariantCertificate]) 
 def _variant_lines(name: str, variant: VariantCertificate, reference: Reference) -> list[str]:
     if variant.failures:
         return [f"{name}: FAILED: {'; '.join(variant.failures)}"]
-    limits = EXPORT_LIMITS[reference.kind]
+    limits = EXPORT_LIMITS
     parts = list(variant.splits.values())
     samples, flips = sum(part["samples"] for part in parts), sum(part["flips"] for part in parts)
     multiple, rms = max(part["error_multiple"] for part in parts), max(part["rms_multiple"] for part in parts)

@@ -53,9 +53,9 @@ def certify_variant(reference: Reference, run: Runner, limits: Limits | None = N
     Args:
         reference: the PyTorch model's outputs.
         run: the variant, as it will be used.
-        limits: what is accepted; what exact variants of this kind of network are held to if None.
+        limits: what is accepted; what exact variants are held to if None.
     """
-    limits = limits or EXPORT_LIMITS[reference.kind]
+    limits = limits or EXPORT_LIMITS
     certificate = VariantCertificate()
     for name, part in reference.splits.items():
         try:
@@ -112,10 +112,10 @@ def certificate_json(reference: Reference, variants: Mapping[str, VariantCertifi
         "passed": all(not variant.failures for variant in variants.values()),
         "reference": reference.origin,
         "noise_floor": reference.noise_floor,
-        "kind": reference.kind,
-        "accepted_multiple": EXPORT_LIMITS[reference.kind].max_multiple,
-        "accepted_rms_multiple": EXPORT_LIMITS[reference.kind].rms_multiple,
-        "accepted_elsewhere": elsewhere_json(reference.kind),
+        "longest_sum": reference.longest_sum,
+        "accepted_multiple": EXPORT_LIMITS.max_multiple,
+        "accepted_rms_multiple": EXPORT_LIMITS.rms_multiple,
+        "accepted_elsewhere": elsewhere_json(),
         "pytorch": {name: _pytorch_part(part, reference) for name, part in reference.splits.items()},
         "agreement": {name: _agreement(name, part, variants) for name, part in reference.splits.items()},
         "variants": {name: variant.to_json() for name, variant in variants.items()},
@@ -130,6 +130,7 @@ def _pytorch_part(part: SplitReference, reference: Reference) -> dict[str, Any]:
         "accuracy": float((part.decisions == part.split.labels).mean()),
         "decisions_sha256": decisions_sha256(part.decisions),
         "max_error": part.error,
+        "max_error_in_a_row": part.noise,
         "rms_floor": reference.rms_floor(part),
     }
 

@@ -60,7 +60,7 @@ def split_metrics(part: SplitReference, decisions: Int64Array) -> dict[str, Any]
 
 def repeat_record(part: SplitReference, reference: Reference) -> dict[str, Any]:
     """Return the `repeat` object: what an exact variant must give again on other machines, near-ties set apart."""
-    limits = limits_elsewhere(reference.kind)
+    limits = limits_elsewhere()
     record = CertifiedSplit.of(
         part.exact,
         part.split.ids,
@@ -76,8 +76,8 @@ def list_flips(part: SplitReference, logits: Float32Array) -> list[dict[str, Any
     Those that it doesn't explain come first.
     """
     decisions, names = logits.argmax(axis=1), part.split.class_names
-    # Where PyTorch float32 itself is within its error of a tie, no file could be held to its choice.
-    noise = margins(part.exact) <= 2 * part.error
+    # Where float32 itself is within its error of a tie, no file could be held to PyTorch's choice.
+    noise = margins(part.exact) <= 2 * part.noise
     pytorch_margins, variant_margins = margins(part.logits), margins(logits)
     flips = [
         {

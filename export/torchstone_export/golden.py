@@ -15,7 +15,7 @@ GOLDEN_COUNT: Final = 16
 
 def golden_tolerance(reference: Reference) -> float:
     """Return the accepted logit error of a replay: the manifest holds one for every machine and provider."""
-    return limits_elsewhere(reference.kind).max_multiple * reference.noise_floor
+    return limits_elsewhere().max_multiple * reference.noise_floor
 
 
 def choose_golden(model: ExportableClassifier, part: SplitReference, tolerance: float) -> GoldenSamples:

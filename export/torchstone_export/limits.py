@@ -1,4 +1,4 @@
-"""How much of PyTorch's own noise a variant's error may be, chosen from data (docs/trust.md)."""
+"""How much of float32's own noise a variant's error may be, chosen from data (docs/trust.md)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Accepted errors of a way of computing, as multiples of PyTorch float32's own.
+    """Accepted errors of a way of computing, as multiples of float32's own.
 
     Attributes:
         max_multiple: of the largest absolute logit error over all splits.
@@ -19,13 +19,12 @@ class Limits:
     rms_multiple: float
 
 
-PLAIN: Final = "plain"
-INSTANCE_NORM: Final = "instance-norm"
-"""Networks with group or instance norm. ONNX Runtime sums a whole feature map in a row for its mean and variance,
-which costs up to ten times the error that PyTorch's summation by halves does."""
+EXPORT_LIMITS: Final = Limits(9.0, 6.0)
+"""At the export: float32, ONNX Runtime's CPU provider or TorchScript, beside the reference.
 
-EXPORT_LIMITS: Final[Mapping[str, Limits]] = {PLAIN: Limits(9.0, 6.0), INSTANCE_NORM: Limits(64.0, 40.0)}
-"""By kind of network, at the export: float32, ONNX Runtime's CPU provider or TorchScript, beside the reference."""
+They are those of every network. What differs between networks is float32's own error, which the reference computes
+with long sums added in a row too (`long_sums`).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +39,10 @@ class Elsewhere:
     factor: float
     measured: bool
 
-    def limits(self, kind: str) -> Limits:
-        """Return the limits for a kind of network."""
-        here = EXPORT_LIMITS[kind]
-        return Limits(self.factor * here.max_multiple, self.factor * here.rms_multiple)
+    @property
+    def limits(self) -> Limits:
+        """The limits there."""
+        return Limits(self.factor * EXPORT_LIMITS.max_multiple, self.factor * EXPORT_LIMITS.rms_multiple)
 
 
 ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
@@ -59,17 +58,17 @@ variants are, by decisions and accuracy (docs/lossy-variants.md).
 """
 
 
-def limits_elsewhere(kind: str) -> Limits:
+def limits_elsewhere() -> Limits:
     """Return what a replay accepts on a machine that is not that of the export, whatever its provider."""
-    return max((other.limits(kind) for other in ELSEWHERE.values()), key=lambda limits: limits.max_multiple)
+    return max((other.limits for other in ELSEWHERE.values()), key=lambda limits: limits.max_multiple)
 
 
-def elsewhere_json(kind: str) -> dict[str, Any]:
+def elsewhere_json() -> dict[str, Any]:
     """Return `accepted_elsewhere` of `certificate.json`: multiples by provider, and whether they were measured."""
     return {
         provider: {
-            "max_multiple": other.limits(kind).max_multiple,
-            "rms_multiple": other.limits(kind).rms_multiple,
+            "max_multiple": other.limits.max_multiple,
+            "rms_multiple": other.limits.rms_multiple,
             "measured": other.measured,
         }
         for provider, other in ELSEWHERE.items()

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 
 from torchstone_export.factory import first_line
 from torchstone_export.model import ExportableClassifier
-from torchstone_export.reference import Float64Array, Reference, SplitReference, kind_of_network
+from torchstone_export.reference import Float64Array, Reference, SplitReference, sums_in_a_row
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.engine import Float32Array
 from torchstone_runtime.images import Uint8Array
@@ -57,25 +57,37 @@ def make_module_reference(model: ExportableClassifier, splits: Mapping[str, Spli
         reason = first_line(error)
         # It goes into the bundle, which holds no paths.
         return _float32_reference(model, splits, type(error).__name__ if "/" in reason else reason)
+    rows, longest = _in_a_row(model, splits)
     return Reference(
-        {name: SplitReference(split, _plain(model, split), computed[name]) for name, split in splits.items()},
-        kind=kind_of_network(model, next(iter(splits.values()))),
+        {
+            name: SplitReference(split, _plain(model, split), computed[name], rows.get(name))
+            for name, split in splits.items()
+        },
+        longest_sum=longest,
     )
 
 
 def _float32_reference(model: ExportableClassifier, splits: Mapping[str, Split], reason: str) -> Reference:
+    rows, longest = _in_a_row(model, splits)
     parts = {
-        name: SplitReference(split, _plain(model, split), _by_other_kernels(model, split))
+        name: SplitReference(split, _plain(model, split), _by_other_kernels(model, split), rows.get(name))
         for name, split in splits.items()
     }
     return Reference(
         parts,
-        kind=kind_of_network(model, next(iter(splits.values()))),
+        longest_sum=longest,
         origin="the PyTorch model in float32 arithmetic, as it cannot be run in float64; noise_floor is the largest "
         "difference of a logit between batches run with oneDNN and single images run without",
         caveat=f"PyTorch in float32 only, since the module cannot be run in float64 ({reason}); errors that all of "
         "PyTorch's float32 kernels share are not seen",
     )
+
+
+def _in_a_row(model: ExportableClassifier, splits: Mapping[str, Split]) -> tuple[dict[str, Float32Array], int]:
+    try:
+        return sums_in_a_row(model, splits, _plain)
+    except Exception:  # noqa: BLE001 - code that cannot be run so is held to PyTorch's own error, which is stricter
+        return {}, 0
 
 
 def _require_float64(model: ExportableClassifier, split: Split) -> None:

@@ -1,16 +1,15 @@
 """What the PyTorch model itself says: in float32, as it was trained, and in float64, as exact as can be."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from torchstone_export.limits import INSTANCE_NORM, PLAIN
+from torchstone_export.long_sums import SumsInARow
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.engine import Float32Array, Outputs
@@ -32,11 +31,14 @@ class SplitReference:
         split: images and labels.
         logits: float32 [N, K], in float32 arithmetic.
         exact: float64 [N, K], the same weights in float64 arithmetic.
+        in_a_row: float32 [N, K], in float32 with long sums added in a row, as inference engines do; None where no sum
+            is long.
     """
 
     split: Split
     logits: Float32Array
     exact: Float64Array
+    in_a_row: Float32Array | None = None
 
     @property
     def decisions(self) -> Int64Array:
@@ -46,8 +48,21 @@ class SplitReference:
 
     @property
     def error(self) -> float:
-        """Largest absolute difference of a logit between float32 and float64."""
+        """Largest absolute difference of a logit between PyTorch's float32 and float64."""
         return float(np.abs(self.logits - self.exact).max())
+
+    @property
+    def noise(self) -> float:
+        """Largest absolute logit error of float32, its long sums added by halves or in a row."""
+        return max(float(np.abs(logits - self.exact).max()) for logits in self._orders())
+
+    @property
+    def rms_noise(self) -> float:
+        """Root mean square of the logit errors of float32, in the worse of the two orders."""
+        return max(float(np.sqrt(np.mean((logits - self.exact) ** 2))) for logits in self._orders())
+
+    def _orders(self) -> list[Float32Array]:
+        return [self.logits] if self.in_a_row is None else [self.logits, self.in_a_row]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -57,7 +72,7 @@ class Reference:
     Attributes:
         splits: by name.
         temperature: that the exported files divide the logits by before the softmax.
-        kind: of network, a key of `limits.EXPORT_LIMITS`.
+        longest_sum: values of the longest sum that was added in a row too; 0 where none is long.
         origin: one sentence on what the errors refer to.
         owner: whose decisions they are, in the genitive.
         caveat: what this reference does not prove, where it is weaker than float64 arithmetic; else empty.
@@ -65,8 +80,11 @@ class Reference:
 
     splits: Mapping[str, SplitReference]
     temperature: float = 1.0
-    kind: str = PLAIN
-    origin: str = "the PyTorch model in float64 arithmetic; noise_floor is the largest logit error of float32"
+    longest_sum: int = 0
+    origin: str = (
+        "the PyTorch model in float64 arithmetic; noise_floor is the largest logit error of float32, its "
+        "long sums added as PyTorch does or in a row"
+    )
     owner: str = "PyTorch's"
     caveat: str = ""
 
@@ -77,9 +95,9 @@ class Reference:
 
     @property
     def noise_floor(self) -> float:
-        """PyTorch float32's own largest logit error over all splits; at least one rounding of the largest logit."""
+        """Float32's own largest logit error over all splits; at least one rounding of the largest logit."""
         largest = max(float(np.abs(split.exact).max()) for split in self.splits.values())
-        return max(*(split.error for split in self.splits.values()), largest * _FLOAT32_EPSILON)
+        return max(*(split.noise for split in self.splits.values()), largest * _FLOAT32_EPSILON)
 
     def require_finite(self) -> None:
         """Check that the model gives numbers for every image.
@@ -98,46 +116,49 @@ class Reference:
                 )
 
     def rms_floor(self, part: SplitReference) -> float:
-        """Root mean square of PyTorch float32's logit errors over a split; at least a rounding of the logits' own.
+        """Root mean square of float32's own logit errors over a split; at least a rounding of the logits' own.
 
         Rounding a value to float32 is off by epsilon / sqrt(48) to epsilon / sqrt(12) of it (root mean square of an
         error that is uniform within half a unit in the last place): 0.14 to 0.29 epsilon.
         """
         scale = float(np.sqrt(np.mean(part.exact**2)))
-        error = float(np.sqrt(np.mean((part.logits - part.exact) ** 2)))
-        return max(error, scale * _FLOAT32_EPSILON / 4)
+        return max(part.rms_noise, scale * _FLOAT32_EPSILON / 4)
 
 
 def make_reference(model: ExportableClassifier, splits: Mapping[str, Split]) -> Reference:
     """Run a model, in float32 and float64 on the CPU, over whole splits."""
     exact = deepcopy(model).double()
+    rows, longest = sums_in_a_row(model, splits, _logits)
     return Reference(
         {
-            name: SplitReference(split, _logits(model, split), _logits(exact, split).astype(np.float64))
+            name: SplitReference(split, _logits(model, split), _logits(exact, split).astype(np.float64), rows.get(name))
             for name, split in splits.items()
         },
         model.temperature,
-        kind_of_network(model, next(iter(splits.values()))),
+        longest,
     )
 
 
-def kind_of_network(model: ExportableClassifier, split: Split) -> str:
-    """Return which limits a model's errors are held to, by the operators that it runs."""
-    with _OperatorNames() as seen:
-        run_module(model, next(split.batches(1)))
-    return INSTANCE_NORM if seen.names & {"aten::group_norm", "aten::instance_norm"} else PLAIN
+def sums_in_a_row(
+    model: ExportableClassifier,
+    splits: Mapping[str, Split],
+    run: Callable[[ExportableClassifier, Split], Float32Array],
+) -> tuple[dict[str, Float32Array], int]:
+    """Run a model with its long sums added in a row.
 
+    Args:
+        model: in float32.
+        splits: by name.
+        run: what computes the logits of a split, float32 [N, K].
 
-class _OperatorNames(TorchDispatchMode):
-    """Notes which operators run, whether modules or functions call them."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.names: set[str] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
-        self.names.add(func.name().partition(".")[0])
-        return func(*args, **(kwargs or {}))
+    Returns:
+        Logits by split, and the values of the longest sum; nothing and 0 where the first image meets no long sum.
+    """
+    mode = SumsInARow()
+    with mode:
+        run(model, next(iter(splits.values())).select(np.arange(1), "first"))
+        rows = {name: run(model, split) for name, split in splits.items()} if mode.longest else {}
+    return rows, mode.longest
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ from torch import nn
 
 from torchstone_export.batch_checks import BATCH_SIZES
 from torchstone_export.certify import VariantCertificate, certify_variant
-from torchstone_export.limits import EXPORT_LIMITS, PLAIN
+from torchstone_export.limits import EXPORT_LIMITS
 from torchstone_export.model import ExportableClassifier
 from torchstone_export.reference import Reference, make_reference, run_module
 from torchstone_runtime.data.split import ArrayStore, Split
@@ -188,8 +188,8 @@ def test_one_logit_may_be_off_by_the_accepted_multiple_and_no_more(
 
         return run
 
-    assert not certify(reference, spiked(0.5 * EXPORT_LIMITS[PLAIN].max_multiple)).failures
-    assert certify(reference, spiked(1.5 * EXPORT_LIMITS[PLAIN].max_multiple)).failures
+    assert not certify(reference, spiked(0.5 * EXPORT_LIMITS.max_multiple)).failures
+    assert certify(reference, spiked(1.5 * EXPORT_LIMITS.max_multiple)).failures
 
 
 def test_a_small_error_in_every_logit_is_found_by_its_root_mean_square(
@@ -201,8 +201,8 @@ def test_a_small_error_in_every_logit_is_found_by_its_root_mean_square(
         shift = np.float32(multiple * reference.rms_floor(reference.splits["test"]))
         return lambda images: (run_module(model, images)[0] + shift, run_module(model, images)[1])
 
-    assert not certify(reference, shifted(0.5 * EXPORT_LIMITS[PLAIN].rms_multiple)).failures
-    failures = certify(reference, shifted(2 * EXPORT_LIMITS[PLAIN].rms_multiple)).failures
+    assert not certify(reference, shifted(0.5 * EXPORT_LIMITS.rms_multiple)).failures
+    failures = certify(reference, shifted(2 * EXPORT_LIMITS.rms_multiple)).failures
     assert failures
     assert all("root mean square" in failure for failure in failures)
 

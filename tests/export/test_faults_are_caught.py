@@ -13,7 +13,7 @@ from file_faults import FILE_FAULTS
 from file_faults import one_weight as one_weight_of_the_file
 from torchstone_export.certify import certify_variant
 from torchstone_export.figures import margins
-from torchstone_export.limits import EXPORT_LIMITS, PLAIN
+from torchstone_export.limits import EXPORT_LIMITS
 from torchstone_export.model import ExportableClassifier
 from torchstone_export.onnx_file import export_onnx
 from torchstone_export.reference import Reference, make_reference, run_module
@@ -172,7 +172,7 @@ def test_a_fault_in_the_file_is_caught(trained: Trained, name: str) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_growing_change_of_a_weight_is_caught_when_it_matters(trained: Trained, seed: int) -> None:
     """Never once it flips a settled decision or is beyond twice the limits; not while it is far below the floor."""
-    limits, floor = EXPORT_LIMITS[PLAIN], trained.reference.noise_floor
+    limits, floor = EXPORT_LIMITS, trained.reference.noise_floor
     caught = []
     for amount in (1e-9, 1e-5, 1e-3, 1e-1, 3.0):
         changed = one_weight(trained.model, amount, seed)
