@@ -19,6 +19,8 @@ from certificate_exports import CLASSES, Case, load_splits, spec_of
 from certificate_zoo import FAMILIES
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from certificate_handmade_faults import HANDMADE_FAULTS
+
 from faults import MODEL_FAULTS, NotApplicable, one_weight
 from torchstone_export.model import ExportableClassifier
 from torchstone_export.reference import run_module
@@ -54,7 +56,7 @@ def effects(case: Case, model: ExportableClassifier) -> Iterator[Effect]:
     splits = load_splits(case)
     images = np.concatenate([next(splits[name].batches(SAMPLES)) for name in ("validation", "test")])[:SAMPLES]
     right = run_module(deepcopy(model).double(), images)
-    for name, fault in MODEL_FAULTS.items():
+    for name, fault in (MODEL_FAULTS | HANDMADE_FAULTS).items():
         try:
             wrong = run_module(fault(model).double(), images)
         except (NotApplicable, RuntimeError):

@@ -10,9 +10,9 @@ import numpy as np
 import onnxruntime
 import torch
 from certificate_report import (
+    BEFORE,
     CANDIDATES,
     ENGINES,
-    KINDS,
     Honest,
     alarms,
     by_size,
@@ -26,9 +26,9 @@ from certificate_report import (
     upper_bound,
 )
 from certificate_text import render
-from certificate_whole import kind_of
+from certificate_whole import KINDS, NORM, kind_of
 
-from torchstone_export.limits import EXPORT_LIMITS, PLAIN, Limits, limits_elsewhere
+from torchstone_export.limits import EXPORT_LIMITS, Limits, limits_elsewhere
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -45,10 +45,12 @@ def figures(work: Path) -> dict[str, Any]:
         "machine": platform.machine(),
         "exports": len(cases),
         "families": len({case.family for case, _ in cases}),
-        "limits": {kind: list(_pair(EXPORT_LIMITS[kind])) for kind in KINDS},
-        "asked_for_by_the_choosing_half": {kind: list(choose(honest, kind)) for kind in KINDS},
+        "limits": list(_pair(EXPORT_LIMITS)),
+        "asked_for_by_the_choosing_half": list(choose(honest)),
         "engines": [_engine(engine, kind, honest) for kind in KINDS for engine in ENGINES],
         "candidates": [_candidate(limit, honest, faulty) for limit in CANDIDATES],
+        "by_kind": [_by_kind(kind, real) for kind in KINDS],
+        "missed_that_flip": sum(r.flips and not caught_by_certificate(r) for r in real),
         "faults": {name: dict(counts) for name, counts in sorted(summarize_faults(faulty).items())},
         "one_weight": by_size(faulty),
         "real_faults": len(real),
@@ -66,11 +68,14 @@ def figures(work: Path) -> dict[str, Any]:
 
 def _engine(engine: str, kind: str, rows: list[Honest]) -> dict[str, Any]:
     of = [row for row in rows if row.engine == engine and kind_of(row.case) == kind]
-    limits = limits_elsewhere(kind) if engine == "openvino" else EXPORT_LIMITS[kind]
+    limits = limits_elsewhere() if engine == "openvino" else EXPORT_LIMITS
     held_out = [row for row in of if not chooses(row.case)]
     result: dict[str, Any] = {"engine": engine, "kind": kind, "exports": len(of), "limits": list(_pair(limits))}
     for name, values in (("largest", [r.largest for r in of]), ("rms", [r.rms for r in of])):
         result[name] = [float(np.quantile(values, q)) for q in (0.5, 0.95, 1.0)] if values else []
+    own = [replace(row, largest=row.own[0], rms=row.own[1], flips=row.own[2]) for row in of]
+    result["own_worst"] = [max((row.own[index] for row in of), default=0.0) for index in (0, 1)]
+    result["alarms_before"] = alarms(own, BEFORE[kind == NORM])
     result["flips"] = sum(row.flips for row in of)
     result["held_out"] = len(held_out)
     result["alarms"], result["alarms_held_out"] = alarms(of, limits), alarms(held_out, limits)
@@ -78,9 +83,23 @@ def _engine(engine: str, kind: str, rows: list[Honest]) -> dict[str, Any]:
     return result
 
 
+def _by_kind(kind: str, real: list[Any]) -> dict[str, Any]:
+    of = [row for row in real if kind_of(row.case) == kind]
+    missed = [row for row in of if not caught_by_certificate(row)]
+    return {
+        "kind": kind,
+        "exports": len({row.case.key for row in of}),
+        "real": len(of),
+        "missed": len(missed),
+        "largest_missed": max((row.size for row in missed), default=0.0),
+        "flips_missed": sum(row.flips for row in missed),
+        "missed_before": sum(not row.caught["before"] for row in of),
+    }
+
+
 def _candidate(limit: float, honest: list[Honest], faulty: list[Any]) -> dict[str, Any]:
-    here = [r for r in honest if r.engine == "onnxruntime" and kind_of(r.case) == PLAIN and not chooses(r.case)]
-    elsewhere = [replace(r, flips=0) for r in honest if r.engine == "openvino" and kind_of(r.case) == PLAIN]
+    here = [r for r in honest if r.engine == "onnxruntime" and not chooses(r.case)]
+    elsewhere = [replace(r, flips=0) for r in honest if r.engine == "openvino"]
     infinite = float("inf")
     return {
         "multiple": limit,
@@ -96,7 +115,7 @@ def _candidate(limit: float, honest: list[Honest], faulty: list[Any]) -> dict[st
 
 def _misses(limit: float, faulty: list[Any]) -> dict[str, int]:
     # Judged by one figure alone, on the half that chose nothing.
-    rows = [r for r in faulty if r.real and np.isfinite(r.size) and not chooses(r.case) and kind_of(r.case) == PLAIN]
+    rows = [r for r in faulty if r.real and np.isfinite(r.size) and not chooses(r.case)]
     numeric = [r for r in rows if r.size > 1]
     return {
         "real_faults": len(numeric),
@@ -130,9 +149,9 @@ def _pair(limits: Limits) -> tuple[float, float]:
     return limits.max_multiple, limits.rms_multiple
 
 
-def write(work: Path) -> None:
-    """Write both files."""
-    found = figures(work)
+def write(work: Path, page: str) -> None:
+    """Write both files of a page."""
+    found = figures(work) | {"page": page}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "certificate-rates.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-    (RESULTS / "certificate-rates.md").write_text(render(found))
+    (RESULTS / f"{page}.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    (RESULTS / f"{page}.md").write_text(render(found))

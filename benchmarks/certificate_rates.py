@@ -5,7 +5,7 @@ Run: TORCHSTONE_DATA=... OMP_NUM_THREADS=1 nice python benchmarks/certificate_ra
 
 `collect` makes one honest export after the other and keeps what it made: it can be stopped and started again.
 `faults` and `files` put faults into those exports, `honest` runs the whole certificate on them.
-`report` derives every figure from what is there and writes benchmarks/results/certificate-rates.{md,json}.
+`report` derives every figure from what is there and writes benchmarks/results/PAGE.{md,json} (`--into PAGE`).
 """
 
 import argparse
@@ -16,15 +16,15 @@ from pathlib import Path
 from certificate_exports import all_cases, collect
 from certificate_faults import collect_faults
 from certificate_page import write
-from certificate_whole import check_faulty, check_honest
+from certificate_whole import KINDS, check_faulty, check_honest, kind_of
 
 
-def collect_all(work: Path, *, backwards: bool) -> None:
+def collect_all(work: Path, dataset: str | None, *, backwards: bool) -> None:
     """Make every export that is not there yet; two processes can share the work from both ends."""
     cases = all_cases()[::-1] if backwards else all_cases()
     for number, case in enumerate(cases, 1):
         folder = work / case.key
-        if (folder / "case.json").exists():
+        if (folder / "case.json").exists() or dataset not in (None, case.dataset):
             continue
         try:
             record = collect(case, folder)
@@ -37,9 +37,10 @@ def collect_all(work: Path, *, backwards: bool) -> None:
         )
 
 
-def collect_all_faults(work: Path, seed: int) -> None:
-    """Put faults into the exports of one seed, in both datasets' models in turn."""
-    cases = [case for case in all_cases() if case.seed == seed]
+def collect_all_faults(work: Path, seed: int, dataset: str | None) -> None:
+    """Put faults into the exports of one seed, those of networks with long sums first."""
+    cases = [case for case in all_cases() if case.seed == seed and dataset in (None, case.dataset)]
+    cases.sort(key=lambda case: KINDS.index(kind_of(case)))
     for case in cases:
         folder = work / case.key
         if not (folder / "case.json").exists():
@@ -63,18 +64,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("collect", "faults", "honest", "files", "report"))
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--into", default="certificate-rates", metavar="PAGE")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backwards", action="store_true")
+    parser.add_argument("--dataset", choices=("digits", "fashion"))
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     if arguments.what == "collect":
-        collect_all(arguments.work, backwards=arguments.backwards)
+        collect_all(arguments.work, arguments.dataset, backwards=arguments.backwards)
     elif arguments.what == "faults":
-        collect_all_faults(arguments.work, arguments.seed)
+        collect_all_faults(arguments.work, arguments.seed, arguments.dataset)
     elif arguments.what in ("honest", "files"):
         check_all(arguments.work, faulty=arguments.what == "files")
     else:
-        write(arguments.work)
+        write(arguments.work, arguments.into)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from typing import Any
 
 def render(found: dict[str, Any]) -> str:
     """Return the page."""
-    parts = (_head(found), _honest(found), _candidates(found), _faults(found), _weights(found), _files(found))
+    parts = (_head(found), _honest(found), _candidates(found), _kinds(found), _faults(found), _weights(found))
+    parts += (_files(found),) if found["file_faults"] else ()
     return "\n".join((*parts, _provisional(found)))
 
 
@@ -13,39 +14,49 @@ def _head(found: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     return f"""# False alarms and misses of the certificate
 
-Written by `benchmarks/certificate_rates.py report`; the figures are in `certificate-rates.json`.
+Written by `benchmarks/certificate_rates.py report --into {found["page"]}`; the figures are in `{found["page"]}.json`.
 {found["exports"]} honest exports of {found["families"]} kinds of network, each trained briefly (some not at all) on
 the digits or on Fashion-MNIST with a seed of its own. One processor ({found["machine"]}), {versions}.
-All errors are multiples of PyTorch float32's own error against float64, on the same model and data.
+All errors are multiples of float32's own error against float64, on the same model and data: PyTorch's, or that of
+PyTorch with its long sums added in a row, whichever is larger. "Before" is what was judged until then: PyTorch's own
+error alone was the unit, and group and instance norm, by name, had limits of 64 and 40 in place of 9 and 6.
 """
 
 
 def _honest(found: dict[str, Any]) -> str:
     rows = [
         f"| {item['engine']} | {item['kind']} | {item['exports']} | {_three(item['largest'])} | {_three(item['rms'])} "
-        f"| {item['limits'][0]:g} / {item['limits'][1]:g} | {item['alarms']} | {_bound(item)} | {item['flips']} |"
+        f"| {item['limits'][0]:g} / {item['limits'][1]:g} | {item['alarms']} | {_bound(item)} | {item['flips']} "
+        f"| {item['own_worst'][0]:.2f} / {item['own_worst'][1]:.2f} | {item['alarms_before']} |"
         for item in found["engines"]
         if item["exports"]
     ]
-    asked = "; ".join(f"{kind} {a:g} / {b:g}" for kind, (a, b) in found["asked_for_by_the_choosing_half"].items())
-    whole = found["whole_certificate"]
+    asked = "{:g} / {:g}".format(*found["asked_for_by_the_choosing_half"])
     table = "\n".join(rows)
     return f"""## Honest exports
 
 | engine | kind | exports | largest error: median, 95%, worst | RMS: median, 95%, worst | limits | false alarms | \
-held out: alarms of exports (95% bound) | flips beyond noise |
-|---|---|---|---|---|---|---|---|---|
+held out: alarms of exports (95% bound) | flips beyond noise | worst in PyTorch's own errors \
+| alarms before |
+|---|---|---|---|---|---|---|---|---|---|---|
 {table}
 
 `onnxruntime` is as the runtime uses it; `basic` leaves out the layout optimisations, so that other kernels run;
 `openvino` is another engine altogether and stands for "another machine".
 Families of networks were divided into two halves. A limit is twice the worst of the
-choosing half (onnxruntime, basic and torchscript), rounded up. That asks for (largest / RMS): {asked}.
-For `instance-norm` the rule was not followed: the held-out half held a worse export than twice the worst of the
-choosing one, so the limits were set, after seeing all of it, at four times the worst export. That rate is no hold-out.
+choosing half (onnxruntime, basic and torchscript), rounded up. That asks for (largest / RMS): {asked}. The limits were
+left as an earlier study of 223 exports chose them (`certificate-rates.md`), in which no network of group `by hand`
+was; so of that group, every export is one that chose nothing.
 
-The whole certificate (both splits, batch sizes, neighbours, places, declared axes, softmax; ONNX and TorchScript) ran
-on {whole["exports"]} of the exports: {len(whole["refused"])} refused.
+{_whole(found["whole_certificate"])}
+"""
+
+
+def _whole(whole: dict[str, Any]) -> str:
+    if not whole["exports"]:
+        return ""
+    return f"""The whole certificate (both splits, batch sizes, neighbours, places, declared axes, softmax; ONNX and
+TorchScript) ran on {whole["exports"]} of the exports: {len(whole["refused"])} refused.
 In {whole["neighbours_identical"]} of them neither neighbours nor the place in the batch changed a bit of what ONNX \
 Runtime gave.
 """
@@ -53,19 +64,36 @@ Runtime gave.
 
 def _candidates(found: dict[str, Any]) -> str:
     rows = [
-        f"| {c['multiple']:g} | {c['alarms_largest']} | {c['alarms_rms']} | {c['missed_largest']} | {c['missed_rms']} "
-        f"| {c['alarms_openvino_largest']} | {c['alarms_openvino_rms']} |"
+        f"| {c['multiple']:g} | {c['alarms_largest']} | {c['alarms_rms']} | {c['missed_largest']} | {c['missed_rms']} |"
         for c in found["candidates"]
     ]
     first = found["candidates"][0]
     table = "\n".join(rows)
     return f"""## Candidate multiples
 
-False alarms on the held-out half ({first["exports"]} exports, ONNX Runtime, plain networks) and misses among the
-{first["real_faults"]} faults there that change a logit by more than the noise floor, by one figure alone.
-The last two columns are alarms on OpenVINO ({first["openvino"]} exports): what a limit for other machines must allow.
+False alarms on the held-out half ({first["exports"]} exports, ONNX Runtime) and misses among the
+{first["real_faults"]} faults there that change a logit by more than PyTorch's own largest error, by one figure alone.
 
-| multiple | alarms, largest | alarms, RMS | missed, largest | missed, RMS | OpenVINO, largest | OpenVINO, RMS |
+| multiple | alarms, largest | alarms, RMS | missed, largest | missed, RMS |
+|---|---|---|---|---|
+{table}
+"""
+
+
+def _kinds(found: dict[str, Any]) -> str:
+    rows = [
+        f"| {item['kind']} | {item['exports']} | {item['real']} | {item['missed']} | {item['largest_missed']:.1f} "
+        f"| {item['flips_missed']} | {item['missed_before']} |"
+        for item in found["by_kind"]
+    ]
+    table = "\n".join(rows)
+    return f"""## Misses by kind of network
+
+All faults below, changes of one weight among them. `largest missed` is the largest change of a logit that passed, in
+multiples of PyTorch's own largest error.
+
+| networks | exports | real faults | missed | largest missed | of the missed, flip a settled decision \
+| missed before |
 |---|---|---|---|---|---|---|
 {table}
 """
@@ -81,7 +109,8 @@ def _faults(found: dict[str, Any]) -> str:
     return f"""## Faults in the model
 
 Put into {found["faulty_exports"]} exports. `real` are those that flip a settled decision, change a logit by more than
-the noise floor, or change probabilities beyond that, in exact arithmetic on 160 samples; the others do nothing there.
+PyTorch's own largest error, or change probabilities beyond that, in exact arithmetic on 160 samples; the others do
+nothing there.
 `golden` is what the replay of 16 golden samples alone finds, with its wider tolerance.
 Missed of all real ones in this table: {found["named_missed"]}.
 
@@ -101,7 +130,7 @@ def _weights(found: dict[str, Any]) -> str:
     table = "\n".join(rows)
     return f"""## One weight changed by growing amounts
 
-By the largest change of a logit in exact arithmetic, in noise floors.
+By the largest change of a logit in exact arithmetic, in multiples of PyTorch's own largest error.
 
 | change | changes | caught | by largest error | by largest error at 16 (as before) | golden alone \
 | flip a settled decision | of these missed |
@@ -128,13 +157,13 @@ The whole certificate on 150 samples a split. Not caught are only faults that do
 
 
 def _provisional(found: dict[str, Any]) -> str:
-    here = "; ".join(f"{kind} {a:g} / {b:g}" for kind, (a, b) in found["limits"].items())
+    here = "{:g} / {:g}".format(*found["limits"])
     return f"""## By provider and precision
 
 | | largest / RMS | state |
 |---|---|---|
 | cpu, float32, at the export | {here} | measured, above |
-| cpu, float32, elsewhere | twice that | measured on other kernels and OpenVINO; other processors not yet measured |
+| cpu, float32, elsewhere | twice that | measured on other kernels; other processors not yet measured |
 | cuda, float32, TF32 off | twice that | not yet measured; provisional |
 | tensorrt, float32 | twice that | not yet measured; provisional |
 | cuda with TF32 | none: judged as a lossy variant | not yet measured |

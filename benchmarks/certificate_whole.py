@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 from certificate_exports import Case, load_splits
+from certificate_handmade_networks import LARGE, NETWORKS
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from file_faults import FILE_FAULTS
@@ -14,6 +15,10 @@ from torchstone_export.reference import Reference, SplitReference
 from torchstone_export.runners import certify_files
 
 _SAMPLES: Final = 150
+BY_HAND: Final = "by hand, large"
+NORM: Final = "group, instance norm"
+OTHER: Final = "other"
+KINDS: Final = (BY_HAND, NORM, OTHER)
 
 
 def reference_of(case: Case, folder: Path, samples: int | None = None) -> Reference:
@@ -30,6 +35,13 @@ def reference_of(case: Case, folder: Path, samples: int | None = None) -> Refere
         parts[name] = SplitReference(split, pytorch[rows], exact[rows], in_a_row[rows])
         start += len(whole)
     return Reference(parts)
+
+
+def kind_of(case: Case) -> str:
+    """Return which part of the report a case is of; all are held to the same limits."""
+    if case.family.startswith(("group-norm", "instance-norm")):
+        return NORM
+    return BY_HAND if case.family.removeprefix("fresh ") in NETWORKS | LARGE else OTHER
 
 
 def check_honest(case: Case, folder: Path) -> list[str]:

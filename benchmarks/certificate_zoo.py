@@ -7,6 +7,7 @@ from typing import Final
 
 import torch
 import torchvision.models as tv
+from certificate_handmade_networks import LARGE, NETWORKS
 from torch import Tensor, nn
 
 from torchstone_train.architectures import ARCHITECTURES, ModelShape, build_network
@@ -232,7 +233,12 @@ def _families() -> dict[str, Family]:
         name: Family(partial(torchvision_model, name), "RGB", 48, seeds=1, steps=8)
         for name in ("shufflenet_v2_x0_5", "squeezenet1_1", "efficientnet_b0", "regnet_y_400mf")
     }
-    return {**recipes, **mlps, **convolutions, **norms, **others, **vision}
+    handmade = {name: Family(build, seeds=1) for name, build in NETWORKS.items()}
+    handmade |= {
+        f"fresh {name}": Family(build, seeds=1, steps=0) for name, build in NETWORKS.items() if " x " not in name
+    }
+    handmade |= {name: Family(build, "RGB", 112, seeds=1, steps=8) for name, build in LARGE.items()}
+    return {**recipes, **mlps, **convolutions, **norms, **others, **vision, **handmade}
 
 
 FAMILIES: Final[dict[str, Family]] = _families()

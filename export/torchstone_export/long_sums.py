@@ -22,6 +22,8 @@ LANES: Final = 8
 
 Dims = Sequence[int] | int | None
 
+_BLOCK: Final = 1 << 24
+"""Values that are copied at a time."""
 _COMPOSITE: Final = torch._C.DispatchKey.CompositeImplicitAutograd  # noqa: SLF001 - it has no public name
 _EUCLIDEAN: Final = 2
 
@@ -71,7 +73,8 @@ class SumsInARow(TorchDispatchMode):
         if rows.shape[1] < SHORTEST:
             return None
         self.longest = max(self.longest, rows.shape[1])
-        return torch.from_numpy(_added_in_a_row(rows.numpy(), lanes)).reshape(shape)
+        blocks = torch.split(rows, max(1, _BLOCK // rows.shape[1]))
+        return torch.cat([torch.from_numpy(_added_in_a_row(block.numpy(), lanes)) for block in blocks]).reshape(shape)
 
 
 def _parts(func: Any, args: tuple[Any, ...]) -> Callable[..., Any] | None:  # noqa: ANN401 - an operator overload

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from torchstone_export.model import ExportableClassifier
+from torchstone_export.module_reference import make_module_reference
 from torchstone_export.onnx_file import export_onnx
 from torchstone_export.reference import Reference, make_reference
 from torchstone_export.runners import certify_files
@@ -120,6 +121,15 @@ def test_an_honest_file_passes_whoever_wrote_the_normalisation(norm: nn.Module, 
     found, reference = failures(model, model, side)
     assert found == []
     assert reference.longest_sum >= side * side
+
+
+@pytest.mark.parametrize("norm", [ByDeviation(), ByMoments()], ids=lambda norm: type(norm).__name__)
+def test_a_module_of_another_origin_is_held_to_the_same(norm: nn.Module) -> None:
+    """Its float64 reference is made in another way, its sums in a row are not."""
+    model = model_of(norm, 128)
+    found, other = (make(model, {"test": pictures(128)}) for make in (make_reference, make_module_reference))
+    assert other.noise_floor == pytest.approx(found.noise_floor, rel=0.2)
+    assert other.longest_sum == found.longest_sum
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e3])
