@@ -29,7 +29,7 @@ from torchstone_train.classifier import ImageClassifier
 
 AMOUNTS: Final = tuple(4.0**power for power in range(-12, 1))
 """Changes of one weight, as shares of the largest weight of its layer: from below a rounding to the whole."""
-SAMPLES: Final = 160
+SAMPLES: Final = 96
 _WEIGHTS_PER_MODEL: Final = 1
 
 

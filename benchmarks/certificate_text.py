@@ -41,11 +41,10 @@ held out: alarms of exports (95% bound) | flips beyond noise | worst in PyTorch'
 |---|---|---|---|---|---|---|---|---|---|---|
 {table}
 
-`onnxruntime` is as the runtime uses it; `basic` leaves out the layout optimisations, so that other kernels run;
-`openvino` is another engine altogether and stands for "another machine".
+`onnxruntime` is as the runtime uses it; `basic` leaves out the layout optimisations, so that other kernels run.
 Families of networks were divided into two halves. A limit is twice the worst of the
 choosing half (onnxruntime, basic and torchscript), rounded up. That asks for (largest / RMS): {asked}. The limits were
-left as an earlier study of 223 exports chose them (`certificate-rates.md`), in which no network of group `by hand`
+left as an earlier study of 223 exports chose them (`certificate-rates.md`), in which no network of group `by hand, large`
 was; so of that group, every export is one that chose nothing.
 
 {_whole(found["whole_certificate"])}
@@ -109,7 +108,7 @@ def _faults(found: dict[str, Any]) -> str:
     return f"""## Faults in the model
 
 Put into {found["faulty_exports"]} exports. `real` are those that flip a settled decision, change a logit by more than
-PyTorch's own largest error, or change probabilities beyond that, in exact arithmetic on 160 samples; the others do
+PyTorch's own largest error, or change probabilities beyond that, in exact arithmetic on 96 samples; the others do
 nothing there.
 `golden` is what the replay of 16 golden samples alone finds, with its wider tolerance.
 Missed of all real ones in this table: {found["named_missed"]}.
