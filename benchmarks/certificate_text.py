@@ -44,8 +44,8 @@ held out: alarms of exports (95% bound) | flips beyond noise | worst in PyTorch'
 `onnxruntime` is as the runtime uses it; `basic` leaves out the layout optimisations, so that other kernels run.
 Families of networks were divided into two halves. A limit is twice the worst of the
 choosing half (onnxruntime, basic and torchscript), rounded up. That asks for (largest / RMS): {asked}. The limits were
-left as an earlier study of 223 exports chose them (`certificate-rates.md`), in which no network of group `by hand, large`
-was; so of that group, every export is one that chose nothing.
+left as an earlier study of 223 exports chose them (`certificate-rates.md`), which had no network of the group
+`by hand, large`: of that group, every export is one that chose nothing.
 
 {_whole(found["whole_certificate"])}
 """
