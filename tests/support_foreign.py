@@ -92,6 +92,45 @@ class Probabilities(Net):
         return super().forward(x).softmax(1)
 
 
+class Logit(Net):
+    def forward(self, x):
+        return super().forward(x)[:, :1]
+
+
+class FlatLogit(Net):
+    def forward(self, x):
+        return super().forward(x)[:, 0]
+
+
+class SqueezedLogit(Net):
+    def forward(self, x):
+        return super().forward(x)[:, :1].squeeze()
+
+
+class Chance(Net):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Sigmoid()
+
+    def forward(self, x):
+        return self.last(super().forward(x)[:, :1])
+
+
+class FlatChance(Net):
+    def forward(self, x):
+        return super().forward(x.mul(1).sigmoid() * 0 + x)[:, 0].sigmoid()
+
+
+class OddChance(Net):
+    def forward(self, x):
+        return 1 / (1 + torch.exp(-super().forward(x)[:, :1]))
+
+
+class LogChance(Net):
+    def forward(self, x):
+        return F.logsigmoid(super().forward(x)[:, :1])
+
+
 class Bgr(Net):
     def forward(self, x):
         return super().forward(x.flip(1))

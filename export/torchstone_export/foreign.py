@@ -4,6 +4,7 @@ import io
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
+from dataclasses import replace
 from pathlib import Path
 
 from torchstone_export.exporter_errors import explain_onnx_failure, explain_torchscript_failure
@@ -11,6 +12,7 @@ from torchstone_export.given_data import load_given_data
 from torchstone_export.model import TrainedModel
 from torchstone_export.model_spec import ModelSpec
 from torchstone_export.module_model import ModuleSource, load_module
+from torchstone_export.module_network import NormalizedNetwork
 from torchstone_export.module_reference import make_module_reference
 from torchstone_export.onnx_file import export_onnx
 from torchstone_export.pipeline import Exported, ExportRequest, export_model, open_signer
@@ -44,6 +46,10 @@ def export_module(
     data = load_given_data(request.dataset, request.data_dir, spec.input_spec(), spec.classes)
     model = load_module(source, spec, data, tell)
     reference = make_module_reference(model.module, {"validation": data.validation, "test": data.test})
+    network = model.module.classifier.network
+    if isinstance(network, NormalizedNetwork) and network.two_classes is not None:
+        note = network.two_classes.describe(model.class_names)
+        reference = replace(reference, origin=f"{reference.origin}; {note}")
 
     def build(built: TrainedModel) -> dict[str, bytes]:
         return build_module_files(built, torchscript=request.torchscript)

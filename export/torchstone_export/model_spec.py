@@ -43,6 +43,8 @@ class ModelSpec:
         resize_filter: Pillow's filter for pictures of another size, which are stretched.
         classes: in the order of the outputs; None: those of the data.
         output: what the model gives. Probabilities are turned into logits by the logarithm.
+        positive_threshold: of a model of one output, which tells two classes apart: the probability above which the
+            answer is the second class; None: 0.5.
         output_name: which output, where there are several: an ONNX name, a dictionary's key, an attribute, or a
             position in a tuple.
         layout: of an ONNX file's input; None: found out from its shape.
@@ -58,6 +60,7 @@ class ModelSpec:
     resize_filter: ResampleFilter = "bilinear"
     classes: tuple[str, ...] | None = None
     output: OutputKind = "logits"
+    positive_threshold: float | None = None
     output_name: str | None = None
     layout: Layout | None = None
     dtype: Dtype | None = None
@@ -120,6 +123,7 @@ def read_spec(path: Path | None, options: Mapping[str, Any]) -> ModelSpec:
             "mean": _numbers("mean", values["mean"], shape[0]),
             "std": _numbers("std", values["std"], shape[0]),
             "classes": None if values.get("classes") is None else _classes(values["classes"], Path()),
+            "positive_threshold": _threshold(values.get("positive_threshold")),
             "output_name": _optional_text("output_name", values.get("output_name")),
             "name": _optional_text("name", values.get("name")),
         }
@@ -213,6 +217,16 @@ def _read_lines(path: Path) -> list[str]:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The classes cannot be read from {path}: {error}.", "One name a line, UTF-8.") from error
+
+
+def _threshold(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise UsageError(
+            f"The spec's 'positive_threshold' is {value!r}; expected a number between 0 and 1.", "Or none: 0.5."
+        )
+    return float(value)
 
 
 def _optional_text(name: str, value: object) -> str | None:

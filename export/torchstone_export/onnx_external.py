@@ -1,5 +1,6 @@
 """Weights that an ONNX file keeps in files beside it, taken into it."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -61,12 +62,7 @@ def _tensors_of_nodes(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
 
 def _read_part(tensor: TensorProto, folder: Path) -> bytes:
     stated = {entry.key: entry.value for entry in tensor.external_data}
-    location = stated.get("location", "")
-    if not location or location in (".", "..") or "/" in location or "\\" in location or "\0" in location:
-        raise DataError(
-            f"The ONNX file keeps weights in {location!r}; only a file in its own directory is read.",
-            "Save it with its weights inside (onnx.save with save_as_external_data=False), or beside it.",
-        )
+    location = _name_beside(stated.get("location", ""))
     try:
         offset, length = int(stated.get("offset", 0)), int(stated.get("length", -1))
     except ValueError as error:
@@ -83,6 +79,24 @@ def _read_part(tensor: TensorProto, folder: Path) -> bytes:
         return handle.read(length)
 
 
+def _name_beside(location: str) -> str:
+    """Return the file name that a relative place comes to, such as `x` for `./x` and `sub/../x`."""
+    # By the letter alone, as a path: nothing on the disk decides, so that a link called `sub` leads nowhere else.
+    parts: list[str] = []
+    for part in location.split("/"):
+        if part == ".." and parts:
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    name = parts[0] if len(parts) == 1 else ""
+    if name in ("", "..") or location.endswith(("/.", "/..")) or "\\" in name or "\0" in name:
+        raise DataError(
+            f"The ONNX file keeps weights in {location!r}; only a file in its own directory is read.",
+            "Save it with its weights inside (onnx.save with save_as_external_data=False), or beside it.",
+        )
+    return name
+
+
 def _open_regular(path: Path) -> BinaryIO:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -91,9 +105,13 @@ def _open_regular(path: Path) -> BinaryIO:
             f"The ONNX file keeps its weights in {path.name}, which is not beside it.", "Copy both files."
         ) from error
     except OSError as error:
-        raise DataError(
-            f"{path} is a link or cannot be read: {error.strerror}.", "Put the file itself there."
-        ) from error
+        if error.errno == errno.ELOOP:
+            raise DataError(
+                f"{path}, which holds weights of the ONNX file, is a link. Links are not followed, since one may lead "
+                "to any file of this machine.",
+                f"Put the file itself there, such as with: cp -L {path.name} copy && mv copy {path.name}",
+            ) from error
+        raise DataError(f"{path}, which holds weights of the ONNX file, cannot be read: {error.strerror}.") from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise DataError(f"{path} is not a regular file.", "Put the file itself there.")

@@ -1,7 +1,8 @@
 """An ONNX file made elsewhere: what it takes and gives, and its answers."""
 
 import hashlib
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -11,6 +12,7 @@ import onnx
 import onnxruntime as ort
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
+from torchstone_export.batch_statistics import require_no_batch_statistics
 from torchstone_export.model_spec import Layout, ModelSpec
 from torchstone_export.onnx_external import LARGEST_FILE, embed_external_data
 from torchstone_runtime.errors import BundleError, DataError, UsageError
@@ -24,6 +26,7 @@ _DTYPES: Final[dict[int, str]] = {
     TensorProto.UINT8: "uint8",
 }
 _RANK: Final = 4
+_SHAPING: Final = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast"})
 _FATAL_ONLY: Final = 4
 
 
@@ -66,6 +69,8 @@ def read_original(path: Path, spec: ModelSpec) -> OnnxOriginal:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.", "Give an existing ONNX file.") from error
     model = _parse(path, content)
+    require_no_batch_statistics(model)
+    _free_unknown_axes(model)
     embed_external_data(model, path.parent)
     given = _single_input(path, model)
     dtype, dims = _input_type(given, spec)
@@ -79,6 +84,23 @@ def read_original(path: Path, spec: ModelSpec) -> OnnxOriginal:
         output_name=_output(model, spec),
         batch=dims[0] if dims and isinstance(dims[0], int) else None,
     )
+
+
+def without_final_sigmoid(original: OnnxOriginal) -> OnnxOriginal | None:
+    """Return the file with the sigmoid that its output comes from taken off; None where none does."""
+    model = ModelProto()
+    model.CopyFrom(original.model)
+    makers = {name: node for node in model.graph.node for name in node.output}
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    name = original.output_name
+    while (node := makers.get(name)) is not None and uses[name] == (name != original.output_name):
+        if node.op_type == "Sigmoid":
+            node.op_type = "Identity"
+            return replace(original, model=model)
+        if node.op_type not in _SHAPING:
+            break
+        name = node.input[0]
+    return None
 
 
 class OriginalRunner:
@@ -109,7 +131,9 @@ class OriginalRunner:
         missing = size - len(images) if self._original.batch else 0
         filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)]) if missing else images
         feed = {self._original.input_name: np.ascontiguousarray(filled)}
-        outputs: npt.NDArray[Any] = self._session.run([self._original.output_name], feed)[0]
+        outputs: npt.NDArray[Any] = np.asarray(self._session.run([self._original.output_name], feed)[0])
+        if outputs.ndim == 0:  # one number of one image, whose batch axis was squeezed away
+            outputs = outputs.reshape(1)
         return outputs[: len(images)] if missing else outputs
 
 
@@ -133,6 +157,14 @@ def _parse(path: Path, content: bytes) -> ModelProto:
     if not model.graph.node or not model.opset_import:
         raise DataError(f"{path} is not an ONNX file, or it is empty: it has no nodes.", "Copy or export it again.")
     return model
+
+
+def _free_unknown_axes(model: ModelProto) -> None:
+    # Some converters write -1 or 0 for a size that is not known; ONNX states no size then.
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.HasField("dim_value") and dim.dim_value <= 0:
+                dim.ClearField("dim_value")
 
 
 def _single_input(path: Path, model: ModelProto) -> ValueInfoProto:

@@ -8,9 +8,10 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 
 from torchstone_export.model import TrainedModel
 from torchstone_export.model_spec import ModelSpec
-from torchstone_export.module_model import SMALLEST_PROBABILITY
+from torchstone_export.module_network import SMALLEST_PROBABILITY
 from torchstone_export.onnx_file import IR_VERSION, strip_traces
 from torchstone_export.onnx_original import OnnxOriginal
+from torchstone_export.two_classes import LARGEST, SMALLEST, TwoClasses
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.manifest import METADATA_KEY, essentials_json
@@ -27,7 +28,14 @@ _DTYPE: Final = {
 }
 
 
-def wrap_onnx(original: OnnxOriginal, spec: ModelSpec, model: TrainedModel, *, free_shapes: bool = False) -> bytes:
+def wrap_onnx(
+    original: OnnxOriginal,
+    spec: ModelSpec,
+    model: TrainedModel,
+    *,
+    free_shapes: bool = False,
+    two_classes: TwoClasses | None = None,
+) -> bytes:
     """Return an ONNX file with input `images` and outputs `logits` and `probabilities` around the original's graph.
 
     Args:
@@ -35,6 +43,7 @@ def wrap_onnx(original: OnnxOriginal, spec: ModelSpec, model: TrainedModel, *, f
         spec: what it takes and gives.
         model: its name, classes, input and temperature.
         free_shapes: whether a fixed number of images is also taken out of the target shapes of Reshape nodes.
+        two_classes: how the original's one output becomes two; None where it has an output a class.
 
     Raises:
         DataError: the original's operators can't be brought to an opset that allows it.
@@ -46,7 +55,8 @@ def wrap_onnx(original: OnnxOriginal, spec: ModelSpec, model: TrainedModel, *, f
     graph, (given, output) = inner.graph, (PREFIX + original.input_name, PREFIX + original.output_name)
     del graph.input[:], graph.output[:], graph.value_info[:]
     before = _preprocessing(original, spec, model.spec, given)
-    after = _postprocessing(spec, model.module.temperature, output)
+    logits = _logits(spec, output) if two_classes is None else _logits_of_two(two_classes, output)
+    after = [*logits, *_probabilities(model.module.temperature)]
     nodes = [*before, *graph.node, *after]
     del graph.node[:]
     graph.node.extend(nodes)
@@ -126,17 +136,50 @@ def _preprocessing(original: OnnxOriginal, spec: ModelSpec, input_spec: InputSpe
     return _chain("prepare", "images", steps or [("Identity", [], {})], target)
 
 
-def _postprocessing(spec: ModelSpec, temperature: float, source: str) -> list[NodeProto]:
-    """Return nodes from the original's output to `logits` and `probabilities`."""
+def _logits(spec: ModelSpec, source: str) -> list[NodeProto]:
+    """Return nodes from the original's output to `logits`."""
     steps: list[tuple[str, list[NodeProto], dict[str, Any]]] = [("Cast", [], {"to": TensorProto.FLOAT})]
     if spec.output == "probabilities":
         smallest = _constant("smallest", np.array(SMALLEST_PROBABILITY, dtype=np.float32))
         steps += [("Max", [smallest], {}), ("Log", [], {})]
-    nodes = _chain("finish", source, steps, "logits")
+    return _chain("finish", source, steps, "logits")
+
+
+def _logits_of_two(two_classes: TwoClasses, source: str) -> list[NodeProto]:
+    """Return nodes from the original's one output to `logits`; the arithmetic is that of `TwoClasses.logits`."""
+    column: list[tuple[str, list[NodeProto], dict[str, Any]]] = [
+        ("Cast", [], {"to": TensorProto.FLOAT}),
+        ("Reshape", [_constant("column", np.array([-1, 1], dtype=np.int64))], {}),
+    ]
+    if two_classes.output == "log-probabilities":
+        column.append(("Exp", [], {}))
+    nodes, last = [], "finish_column"
+    if two_classes.output != "logits":
+        smallest, largest = (np.array(value, dtype=np.float32) for value in (SMALLEST, LARGEST))
+        column += [("Max", [_constant("smallest", smallest)], {}), ("Min", [_constant("largest", largest)], {})]
+        one = _constant("one", np.array(1, dtype=np.float32))
+        nodes += [
+            one,
+            helper.make_node("Sub", ["one", "finish_column"], ["finish_other"], name="finish_other"),
+            helper.make_node("Log", ["finish_other"], ["finish_log_other"], name="finish_log_other"),
+            helper.make_node("Log", ["finish_column"], ["finish_log"], name="finish_log"),
+            helper.make_node("Sub", ["finish_log", "finish_log_other"], ["finish_odds"], name="finish_odds"),
+        ]
+        last = "finish_odds"
+    widen: list[tuple[str, list[NodeProto], dict[str, Any]]] = [
+        ("Pad", [_constant("beside", np.array([0, 1, 0, 0], dtype=np.int64))], {})
+    ]
+    if two_classes.shift:
+        widen.insert(0, ("Sub", [_constant("shift", np.array(two_classes.shift, dtype=np.float32))], {}))
+    return [*_chain("finish", source, column, "finish_column"), *nodes, *_chain("widen", last, widen, "logits")]
+
+
+def _probabilities(temperature: float) -> list[NodeProto]:
+    """Return nodes from `logits` to `probabilities`."""
     softmax: list[tuple[str, list[NodeProto], dict[str, Any]]] = [("Softmax", [], {"axis": 1})]
     if temperature != 1:
         softmax.insert(0, ("Div", [_constant("temperature", np.array(temperature, dtype=np.float32))], {}))
-    return nodes + _chain("softmax", "logits", softmax, "probabilities")
+    return _chain("softmax", "logits", softmax, "probabilities")
 
 
 def normalisation(spec: InputSpec) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":

@@ -21,10 +21,16 @@ _OPTIONS: Final = (
     click.option("--resize-filter", type=click.Choice(get_args(ResampleFilter)), help="For other sizes [bilinear]."),
     click.option("--classes", metavar="A,B,...", help="In the order of the outputs; or @FILE, one name a line."),
     click.option("--output", type=click.Choice(get_args(OutputKind)), help="What the model gives [logits]."),
+    click.option(
+        "--positive-threshold", type=float, metavar="P", help="Of one output: above it, the second class [0.5]."
+    ),
     click.option("--output-name", metavar="NAME", help="Which output, where there are several."),
     click.option("--name", metavar="NAME", help="What the model is called."),
 )
-_FIELDS: Final = ("color", "mean", "std", "pixel_range", "resize_filter", "classes", "output", "output_name", "name")
+_FIELDS: Final = (
+    *("color", "mean", "std", "pixel_range", "resize_filter"),
+    *("classes", "output", "positive_threshold", "output_name", "name"),
+)
 
 
 def spec_options(command: _Command) -> _Command:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torchstone_runtime.text import is_showable
+from torchstone_runtime.text import is_showable, showable
 
 
 def describe_origin(provenance: Mapping[str, Any]) -> str:
@@ -20,9 +20,20 @@ def describe_origin(provenance: Mapping[str, Any]) -> str:
         text = str(origin.get(key) or "not stated")
         return text if is_showable(text) else ascii(text)
 
+    decided = _two_classes(origin)
     if origin.get("kind") == "module":
-        return f"the PyTorch module {shown('factory')}, weights sha256 {shown('weights_sha256')[:16]}…"
-    return f"an ONNX file made by {shown('producer')}, sha256 {shown('onnx_sha256')[:16]}…; no PyTorch reference"
+        return f"the PyTorch module {shown('factory')}, weights sha256 {shown('weights_sha256')[:16]}…{decided}"
+    made = f"an ONNX file made by {shown('producer')}, sha256 {shown('onnx_sha256')[:16]}…"
+    return f"{made}; no PyTorch reference{decided}"
+
+
+def _two_classes(origin: Mapping[str, Any]) -> str:
+    if not isinstance(origin.get("two_classes"), Mapping):
+        return ""
+    negative, positive = (showable(str(_at(origin, "two_classes", key))) for key in ("negative", "positive"))
+    threshold = _at(origin, "two_classes", "threshold")
+    moved = "" if threshold == 0.5 else ", and 0.5 stands for the threshold in the bundle's probabilities"  # noqa: PLR2004
+    return f"; one output: '{positive}' above a probability of {_number(threshold, 'g')}, else '{negative}'{moved}"
 
 
 def describe_cascade(provenance: Mapping[str, Any]) -> str:

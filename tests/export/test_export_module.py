@@ -15,7 +15,8 @@ from support_foreign import MODELS, models_module, request_for, spec_of, write_d
 from torchstone_export.factory import make_module, parse_arguments
 from torchstone_export.foreign import export_module
 from torchstone_export.model import ExportableClassifier
-from torchstone_export.module_model import ModuleSource, NormalizedNetwork
+from torchstone_export.module_model import ModuleSource
+from torchstone_export.module_network import NormalizedNetwork
 from torchstone_export.module_reference import make_module_reference
 from torchstone_export.reference import Reference
 from torchstone_runtime.classifier import Classifier
