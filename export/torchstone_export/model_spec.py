@@ -43,6 +43,7 @@ class ModelSpec:
         resize_filter: Pillow's filter for pictures of another size, which are stretched.
         classes: in the order of the outputs; None: those of the data.
         output: what the model gives. Probabilities are turned into logits by the logarithm.
+        output_stated: whether the owner said so; else it is the default, and a final sigmoid of one output says better.
         positive_threshold: of a model of one output, which tells two classes apart: the probability above which the
             answer is the second class; None: 0.5.
         output_name: which output, where there are several: an ONNX name, a dictionary's key, an attribute, or a
@@ -60,6 +61,7 @@ class ModelSpec:
     resize_filter: ResampleFilter = "bilinear"
     classes: tuple[str, ...] | None = None
     output: OutputKind = "logits"
+    output_stated: bool = False
     positive_threshold: float | None = None
     output_name: str | None = None
     layout: Layout | None = None
@@ -101,7 +103,7 @@ def read_spec(path: Path | None, options: Mapping[str, Any]) -> ModelSpec:
     if isinstance(values.get("classes"), str) and path is not None:
         values["classes"] = _classes(values["classes"], path.parent)
     values |= {name: value for name, value in options.items() if value is not None}
-    known = [field.name for field in fields(ModelSpec)]
+    known = [field.name for field in fields(ModelSpec) if field.name != "output_stated"]
     if unknown := [name for name in values if name not in known]:
         raise UsageError(f"The spec has a field '{unknown[0]}'.", suggestion(unknown[0], known))
     if "input" not in values:
@@ -123,6 +125,7 @@ def read_spec(path: Path | None, options: Mapping[str, Any]) -> ModelSpec:
             "mean": _numbers("mean", values["mean"], shape[0]),
             "std": _numbers("std", values["std"], shape[0]),
             "classes": None if values.get("classes") is None else _classes(values["classes"], Path()),
+            "output_stated": values.get("output") is not None,
             "positive_threshold": _threshold(values.get("positive_threshold")),
             "output_name": _optional_text("output_name", values.get("output_name")),
             "name": _optional_text("name", values.get("name")),

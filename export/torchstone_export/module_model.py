@@ -13,7 +13,7 @@ from torchstone_export.factory import make_module
 from torchstone_export.model import ExportableClassifier, TrainedModel
 from torchstone_export.model_spec import ModelSpec
 from torchstone_export.module_network import NormalizedNetwork
-from torchstone_export.two_classes import SigmoidTakenOff, TwoClasses, is_one_output, make_two_classes
+from torchstone_export.two_classes import SigmoidTakenOff, is_one_output, make_two_classes, told_by_sigmoid
 from torchstone_export.weights import fit_weights, read_weights
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.images import Uint8Array
@@ -66,7 +66,8 @@ def load_module(
         tell(note)
     input_spec, names = spec.input_spec(), data.validation.class_names
     images = next(data.validation.batches(_CHECKED))
-    network, two_classes = _make_network(module, spec, images, names)
+    network, spec = _make_network(module, spec, images, names)
+    two_classes = network.two_classes
     model = ExportableClassifier(ImageClassifier(network, input_spec)).eval()
     check_answers(model, images, spec, len(names), one_output=two_classes is not None)
     origin = {
@@ -98,7 +99,7 @@ class _OwnOutput(nn.Module):
 
 def _make_network(
     module: nn.Module, spec: ModelSpec, images: Uint8Array, names: tuple[str, ...]
-) -> tuple[NormalizedNetwork, TwoClasses | None]:
+) -> tuple[NormalizedNetwork, ModelSpec]:
     plain = ImageClassifier(_OwnOutput(NormalizedNetwork(module, spec)), spec.input_spec())
     values = run_owners_code(plain, np.ascontiguousarray(images[:PROBED]))
     with SigmoidTakenOff() as seen:
@@ -110,9 +111,10 @@ def _make_network(
         for position, result in enumerate(seen.results)
         if np.array_equal(result.float().numpy().ravel(), values.ravel())
     ]
+    spec = told_by_sigmoid(spec, values.shape, sigmoid=bool(last))
     two_classes = make_two_classes(values, spec, names, sigmoid=bool(last))
     taken_off = last[-1] if two_classes is not None and two_classes.sigmoid else None
-    return NormalizedNetwork(module, spec, two_classes, taken_off), two_classes
+    return NormalizedNetwork(module, spec, two_classes, taken_off), spec
 
 
 def _require_static_ranges(module: nn.Module) -> None:

@@ -41,6 +41,7 @@ class OnnxOriginal:
         layout: of the images.
         output_name: of the class outputs.
         batch: the number of images that a call takes; None: any.
+        with_sigmoid: the file that this one was made from by taking its final sigmoid off; None: this is as given.
     """
 
     model: ModelProto
@@ -51,6 +52,7 @@ class OnnxOriginal:
     layout: Layout
     output_name: str
     batch: int | None
+    with_sigmoid: "OnnxOriginal | None" = None
 
     def content(self) -> bytes:
         """Return the file's bytes, with its weights inside."""
@@ -96,7 +98,7 @@ def without_final_sigmoid(original: OnnxOriginal) -> OnnxOriginal | None:
     while (node := makers.get(name)) is not None and uses[name] == (name != original.output_name):
         if node.op_type == "Sigmoid":
             node.op_type = "Identity"
-            return replace(original, model=model)
+            return replace(original, model=model, with_sigmoid=original)
         if node.op_type not in _SHAPING:
             break
         name = node.input[0]

@@ -11,7 +11,9 @@ from torchstone_export.model_spec import ModelSpec
 from torchstone_export.module_network import SMALLEST_PROBABILITY
 from torchstone_export.onnx_file import IR_VERSION, strip_traces
 from torchstone_export.onnx_original import OnnxOriginal
-from torchstone_export.two_classes import LARGEST, SMALLEST, TwoClasses
+from torchstone_export.onnx_steps import Step, chain, constant
+from torchstone_export.onnx_two_classes import logits_of_two
+from torchstone_export.two_classes import TwoClasses
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.manifest import METADATA_KEY, essentials_json
@@ -55,7 +57,7 @@ def wrap_onnx(
     graph, (given, output) = inner.graph, (PREFIX + original.input_name, PREFIX + original.output_name)
     del graph.input[:], graph.output[:], graph.value_info[:]
     before = _preprocessing(original, spec, model.spec, given)
-    logits = _logits(spec, output) if two_classes is None else _logits_of_two(two_classes, output)
+    logits = _logits(spec, output) if two_classes is None else logits_of_two(two_classes, output)
     after = [*logits, *_probabilities(model.module.temperature)]
     nodes = [*before, *graph.node, *after]
     del graph.node[:]
@@ -119,67 +121,38 @@ def _prefix_names(graph: GraphProto) -> None:
 
 def _preprocessing(original: OnnxOriginal, spec: ModelSpec, input_spec: InputSpec, target: str) -> list[NodeProto]:
     """Return nodes from `images` to the original's input; the arithmetic is that of `ImageClassifier`."""
-    steps: list[tuple[str, list[NodeProto], dict[str, Any]]] = []
+    steps: list[Step] = []
     if original.dtype != "uint8":
         scale, offset = normalisation(input_spec)
         steps += [
             ("Cast", [], {"to": TensorProto.FLOAT}),
-            ("Mul", [_constant("scale", scale)], {}),
-            ("Add", [_constant("offset", offset)], {}),
+            ("Mul", [constant("scale", scale)], {}),
+            ("Add", [constant("offset", offset)], {}),
         ]
     if spec.color == "BGR":
-        steps.append(("Gather", [_constant("order", np.array([2, 1, 0], dtype=np.int64))], {"axis": 1}))
+        steps.append(("Gather", [constant("order", np.array([2, 1, 0], dtype=np.int64))], {"axis": 1}))
     if original.layout == "NHWC":
         steps.append(("Transpose", [], {"perm": [0, 2, 3, 1]}))
     if original.dtype in ("float16", "float64"):
         steps.append(("Cast", [], {"to": _DTYPE[original.dtype]}))
-    return _chain("prepare", "images", steps or [("Identity", [], {})], target)
+    return chain("prepare", "images", steps or [("Identity", [], {})], target)
 
 
 def _logits(spec: ModelSpec, source: str) -> list[NodeProto]:
     """Return nodes from the original's output to `logits`."""
-    steps: list[tuple[str, list[NodeProto], dict[str, Any]]] = [("Cast", [], {"to": TensorProto.FLOAT})]
+    steps: list[Step] = [("Cast", [], {"to": TensorProto.FLOAT})]
     if spec.output == "probabilities":
-        smallest = _constant("smallest", np.array(SMALLEST_PROBABILITY, dtype=np.float32))
+        smallest = constant("smallest", np.array(SMALLEST_PROBABILITY, dtype=np.float32))
         steps += [("Max", [smallest], {}), ("Log", [], {})]
-    return _chain("finish", source, steps, "logits")
-
-
-def _logits_of_two(two_classes: TwoClasses, source: str) -> list[NodeProto]:
-    """Return nodes from the original's one output to `logits`; the arithmetic is that of `TwoClasses.logits`."""
-    column: list[tuple[str, list[NodeProto], dict[str, Any]]] = [
-        ("Cast", [], {"to": TensorProto.FLOAT}),
-        ("Reshape", [_constant("column", np.array([-1, 1], dtype=np.int64))], {}),
-    ]
-    if two_classes.output == "log-probabilities":
-        column.append(("Exp", [], {}))
-    nodes, last = [], "finish_column"
-    if two_classes.output != "logits":
-        smallest, largest = (np.array(value, dtype=np.float32) for value in (SMALLEST, LARGEST))
-        column += [("Max", [_constant("smallest", smallest)], {}), ("Min", [_constant("largest", largest)], {})]
-        one = _constant("one", np.array(1, dtype=np.float32))
-        nodes += [
-            one,
-            helper.make_node("Sub", ["one", "finish_column"], ["finish_other"], name="finish_other"),
-            helper.make_node("Log", ["finish_other"], ["finish_log_other"], name="finish_log_other"),
-            helper.make_node("Log", ["finish_column"], ["finish_log"], name="finish_log"),
-            helper.make_node("Sub", ["finish_log", "finish_log_other"], ["finish_odds"], name="finish_odds"),
-        ]
-        last = "finish_odds"
-    widen: list[tuple[str, list[NodeProto], dict[str, Any]]] = [
-        ("Pad", [_constant("beside", np.array([0, 1, 0, 0], dtype=np.int64))], {})
-    ]
-    if two_classes.shift:
-        widen.insert(0, ("Sub", [_constant("shift", np.array(two_classes.shift, dtype=np.float32))], {}))
-    return [*_chain("finish", source, column, "finish_column"), *nodes, *_chain("widen", last, widen, "logits")]
+    return chain("finish", source, steps, "logits")
 
 
 def _probabilities(temperature: float) -> list[NodeProto]:
     """Return nodes from `logits` to `probabilities`."""
-    softmax: list[tuple[str, list[NodeProto], dict[str, Any]]] = [("Softmax", [], {"axis": 1})]
+    softmax: list[Step] = [("Softmax", [], {"axis": 1})]
     if temperature != 1:
-        softmax.insert(0, ("Div", [_constant("temperature", np.array(temperature, dtype=np.float32))], {}))
-    return _chain("softmax", "logits", softmax, "probabilities")
+        softmax.insert(0, ("Div", [constant("temperature", np.array(temperature, dtype=np.float32))], {}))
+    return chain("softmax", "logits", softmax, "probabilities")
 
 
 def normalisation(spec: InputSpec) -> "tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]":
@@ -187,23 +160,6 @@ def normalisation(spec: InputSpec) -> "tuple[np.ndarray[Any, Any], np.ndarray[An
     mean = np.array(spec.mean, dtype=np.float64).reshape(1, -1, 1, 1)
     std = np.array(spec.std, dtype=np.float64).reshape(1, -1, 1, 1)
     return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
-
-
-def _constant(name: str, value: "np.ndarray[Any, Any]") -> NodeProto:
-    return helper.make_node("Constant", [], [name], name=name, value=numpy_helper.from_array(value, name))
-
-
-def _chain(
-    stage: str, source: str, steps: list[tuple[str, list[NodeProto], dict[str, Any]]], target: str
-) -> list[NodeProto]:
-    nodes: list[NodeProto] = []
-    current = source
-    for index, (operator, constants, attributes) in enumerate(steps):
-        result = target if index == len(steps) - 1 else f"{stage}_{index}"
-        inputs = [current, *(constant.output[0] for constant in constants)]
-        nodes += [*constants, helper.make_node(operator, inputs, [result], name=f"{stage}_{operator}", **attributes)]
-        current = result
-    return nodes
 
 
 def _finished(model: ModelProto, described: TrainedModel) -> bytes:

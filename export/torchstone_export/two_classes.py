@@ -1,7 +1,7 @@
 """A model of one output, a probability or its logit, as one of two classes."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,8 @@ from torchstone_runtime.text import showable
 SMALLEST: Final = float(np.finfo(np.float32).tiny)
 LARGEST: Final = 1 - 2.0**-24
 """Of a probability of which a logit is made: float32's largest number below 1."""
+STEP: Final = 2.0**-20
+"""Smallest logit of a positive answer: so far from 0 that the two probabilities differ in float32."""
 _SIGMOIDS: Final = frozenset({torch.sigmoid, Tensor.sigmoid, torch.nn.functional.sigmoid, torch.special.expit})
 
 
@@ -39,14 +41,40 @@ class TwoClasses:
         """What is taken from the logit, so that 0 is the threshold."""
         return math.log(self.threshold) - math.log1p(-self.threshold)
 
-    def logits(self, output: Tensor) -> Tensor:
-        """Return logits (N, 2), `0` and `z - shift`, of a model's output (N) or (N, 1)."""
-        values = output.reshape(-1, 1)
-        if self.output != "logits":
-            chance = values.exp() if self.output == "log-probabilities" else values
-            chance = chance.clamp(SMALLEST, LARGEST)
+    @property
+    def limit(self) -> float:
+        """What the deciding number is compared with, a float32 number: the threshold, or the logit of it."""
+        return float(np.float32(self.threshold if self.decided_by_probability else self.shift))
+
+    @property
+    def decided_by_probability(self) -> bool:
+        """Whether the probability decides, as it is rounded, and not a logit."""
+        return self.sigmoid or self.output != "logits"
+
+    def logits(self, output: Tensor, dtype: torch.dtype | None = None, chance: Tensor | None = None) -> Tensor:
+        """Return logits (N, 2), `0` and `z - shift`, of a model's output (N) or (N, 1).
+
+        The second is above 0 exactly where the deciding number is above the limit, whatever the logarithm rounds to.
+
+        Args:
+            output: the model's, or what its final sigmoid was taken off.
+            dtype: of the logits; None: the output's, at least float32.
+            chance: what the final sigmoid gave, which decides; None: computed.
+        """
+        own = output.reshape(-1, 1)
+        # A half's sigmoid is that of float32: with its own rounding, logits up to 0.001 would be ties.
+        own = own.float() if own.dtype in (torch.float16, torch.bfloat16) else own
+        values = own.to(dtype or own.dtype)
+        decides = values
+        if self.sigmoid:
+            decides = (torch.sigmoid(own) if chance is None else chance.reshape(-1, 1)).to(values.dtype)
+        elif self.output != "logits":
+            decides = values.exp() if self.output == "log-probabilities" else values
+            chance = decides.clamp(SMALLEST, LARGEST)
             values = torch.log(chance) - torch.log(1 - chance)
-        return torch.nn.functional.pad(values - self.shift if self.shift else values, (1, 0))
+        shifted = values - self.shift if self.shift else values
+        positive = torch.where(decides > self.limit, shifted.clamp_min(STEP), shifted.clamp_max(0))
+        return torch.nn.functional.pad(positive, (1, 0))
 
     def to_json(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Return what the manifest's origin states of it."""
@@ -59,7 +87,7 @@ class TwoClasses:
         negative, positive = map(showable, names)
         return (
             f"one output as two classes: '{positive}' where its probability is above {self.threshold:g}, else "
-            f"'{negative}' ({self._how()})"
+            f"'{negative}', also at {self.threshold:g} itself ({self._how()})"
         )
 
     def _how(self) -> str:
@@ -75,6 +103,18 @@ class TwoClasses:
 def is_one_output(shape: tuple[int, ...]) -> bool:
     """Tell whether outputs of a batch are one number an image."""
     return len(shape) <= 1 or (len(shape) == 2 and shape[1] == 1)  # noqa: PLR2004 - images and outputs
+
+
+def told_by_sigmoid(spec: ModelSpec, shape: tuple[int, ...], *, sigmoid: bool) -> ModelSpec:
+    """Return the spec with probabilities as output, where its owner says nothing and a sigmoid makes the one output.
+
+    Args:
+        spec: as its owner states it.
+        shape: of the model's outputs for some images.
+        sigmoid: whether a sigmoid is the model's last operation.
+    """
+    told = sigmoid and not spec.output_stated and is_one_output(shape)
+    return replace(spec, output="probabilities") if told else spec
 
 
 def make_two_classes(

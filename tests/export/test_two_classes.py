@@ -11,16 +11,22 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from PIL import Image
 
 from support import run_torchstone
 from support_foreign import models_module, onnx_model, request_for, spec_of, write_weights
 from torchstone_export.adopt import adopt_onnx
 from torchstone_export.foreign import export_module
 from torchstone_export.module_model import ModuleSource
+from torchstone_export.onnx_two_classes import logits_of_two
+from torchstone_export.two_classes import TwoClasses
 from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.errors import DataError, TorchstoneError, UsageError
 
+UINT8: dict[str, Any] = {"dtype": "uint8", "mean": None, "std": None}
 MEAN, STD = (np.array(v, dtype=np.float32).reshape(1, 3, 1, 1) for v in ((0.4, 0.5, 0.6), (0.2, 0.25, 0.3)))
 
 
@@ -129,7 +135,7 @@ def test_another_threshold_moves_the_decision_and_is_stated(
 @pytest.mark.parametrize(
     ("name", "fields", "fragment"),
     [
-        ("Chance", {}, "looks like a probability (a sigmoid comes last)"),
+        ("Chance", {"output": "logits"}, "looks like a probability (a sigmoid comes last)"),
         ("OddChance", {}, "looks like a probability (they lie between 0 and 1)"),
         ("Logit", {"output": "probabilities"}, "is not of probabilities"),
         ("Logit", {"output": "log-probabilities"}, "is not of log-probabilities"),
@@ -220,4 +226,118 @@ def test_a_probability_that_is_said_to_be_a_logit_is_refused(place: Path, tmp_pa
     """Of an ONNX file too."""
     onnx.save(one_output("Sigmoid", flat=False), tmp_path / "made.onnx")
     with pytest.raises(DataError, match=r'a sigmoid comes last.*\n.*output = "probabilities"'):
-        adopt_onnx(tmp_path / "made.onnx", spec_of(), request_for(tmp_path, place / "data.npz"))
+        adopt_onnx(tmp_path / "made.onnx", spec_of(output="logits"), request_for(tmp_path, place / "data.npz"))
+
+
+def of_shade(*, unit: float, zero: float = 0.0, ending: str | None = None) -> onnx.ModelProto:
+    """An ONNX file that takes uint8 and whose one output is `(shade - zero) * unit`, then `ending`."""
+    last = "output" if ending is None else "one"
+    nodes = [
+        helper.make_node("Cast", ["input"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["float"], ["shade"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Sub", ["shade", "zero"], ["moved"]),
+        helper.make_node("Mul", ["moved", "unit"], [last]),
+    ]
+    nodes += [] if ending is None else [helper.make_node(ending, ["one"], ["output"])]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("input", TensorProto.UINT8, ["n", 3, 8, 8])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n"])],
+        [onnx.numpy_helper.from_array(np.float32(value), name) for name, value in (("unit", unit), ("zero", zero))],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def shades(path: Path) -> np.ndarray[Any, Any]:
+    """Write a dataset of pictures of one shade each, every shade of 256 once; return the shades."""
+    shade = np.arange(256, dtype=np.uint8)
+    images = np.broadcast_to(shade[:, None, None, None], (256, 3, 8, 8))
+    np.savez(path, images=images, labels=shade // 128, class_names=["dark", "light"])
+    return shade
+
+
+def decisions(bundle: Path, data: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Columns that the exported file's outputs point at, by output, in ONNX Runtime itself."""
+    session = ort.InferenceSession(bundle / "model.onnx", providers=["CPUExecutionProvider"])
+    outputs = session.run(["logits", "probabilities"], {"images": np.load(data)["images"]})
+    return {name: value.argmax(axis=1) for name, value in zip(("logits", "probabilities"), outputs, strict=True)}
+
+
+@pytest.mark.parametrize("level", [1, 77, 127, 128, 204, 254])
+def test_at_the_exact_threshold_the_answer_is_the_first_class(level: int, tmp_path: Path) -> None:
+    """A probability that is the threshold itself is not above it; the next shade is."""
+    shade = shades(tmp_path / "data.npz")
+    onnx.save(of_shade(unit=1 / 256), tmp_path / "made.onnx")
+    spec = spec_of(**UINT8, output="probabilities", positive_threshold=level / 256)
+    adopt_onnx(tmp_path / "made.onnx", spec, request_for(tmp_path, tmp_path / "data.npz"))
+
+    for found in decisions(tmp_path / "bundle", tmp_path / "data.npz").values():
+        np.testing.assert_array_equal(found, shade > level)
+
+
+@pytest.mark.parametrize("ending", [None, "Sigmoid"])
+@pytest.mark.parametrize("unit", [1.0, 1e-8])
+def test_ties_are_those_of_the_file(ending: str | None, unit: float, tmp_path: Path) -> None:
+    """A logit of 0 is the first class, and so is one that only the sigmoid rounds to the threshold."""
+    shades(tmp_path / "data.npz")
+    model = of_shade(unit=unit, zero=128, ending=ending)
+    onnx.save(model, tmp_path / "made.onnx")
+    adopt_onnx(tmp_path / "made.onnx", spec_of(**UINT8), request_for(tmp_path, tmp_path / "data.npz"))
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    own = session.run(None, {"input": np.load(tmp_path / "data.npz")["images"]})[0]
+
+    for found in decisions(tmp_path / "bundle", tmp_path / "data.npz").values():
+        np.testing.assert_array_equal(found, own > (0 if ending is None else 0.5))
+
+
+@given(st.data(), st.floats(2**-20, 1 - 2**-20, width=32), st.sampled_from(["logits", "probabilities", "sigmoid"]))
+def test_a_decision_is_the_comparison_itself(drawn: st.DataObject, threshold: float, kind: str) -> None:
+    """In PyTorch and in the graph, over numbers next to the limit; logits and probabilities agree."""
+    two = TwoClasses("probabilities" if kind == "probabilities" else "logits", threshold, sigmoid=kind == "sigmoid")
+    centre = np.float32(threshold if kind == "probabilities" else two.shift)
+    steps = drawn.draw(st.lists(st.integers(-40, 40), min_size=1, max_size=20))
+    values = (np.frombuffer(centre.tobytes(), dtype=np.int32) + np.array(steps, dtype=np.int32)).view(np.float32)
+    values = values[np.isfinite(values)]
+    nodes = [*logits_of_two(two, "given"), helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1)]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in ("logits", "probabilities")]
+    graph = helper.make_graph(
+        nodes, "graph", [helper.make_tensor_value_info("given", TensorProto.FLOAT, ["n"])], outputs
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = session.run(["logits", "probabilities"], {"given": values})
+    in_torch = two.logits(torch.from_numpy(values)).numpy()
+    if kind != "sigmoid":
+        expected = values > centre
+        np.testing.assert_array_equal(in_torch.argmax(axis=1), expected)
+        np.testing.assert_array_equal(found[0].argmax(axis=1), expected)
+    np.testing.assert_array_equal(found[0].argmax(axis=1), found[1].argmax(axis=1))
+    np.testing.assert_allclose(found[0], in_torch, atol=1e-5)
+
+
+def test_a_sigmoid_that_comes_last_tells_that_the_output_is_a_probability(place: Path, tmp_path: Path) -> None:
+    """Nothing has to be stated then; the manifest says what was found."""
+    onnx.save(one_output("Sigmoid", flat=False), tmp_path / "made.onnx")
+    adopt_onnx(tmp_path / "made.onnx", spec_of(), request_for(tmp_path, place / "data.npz"))
+    origin = json.loads((tmp_path / "bundle" / "manifest.json").read_text())["provenance"]["origin"]
+
+    assert origin["output"] == "probabilities"
+    assert origin["two_classes"]["sigmoid_taken_off"] is True
+
+
+def test_the_commands_follow_one_output(place: Path, tmp_path: Path) -> None:
+    """`adopt`, `verify`, `evaluate` and `predict`, with the threshold as an option."""
+    onnx.save(one_output("Sigmoid", flat=True), tmp_path / "made.onnx")
+    data = ("--data", f"npz:{place / 'data.npz'}")
+    spec = ("--input", "3x8x8", "--mean", "0.4,0.5,0.6", "--std", "0.2,0.25,0.3", "--positive-threshold", "0.3")
+    made = run_torchstone("adopt", "made.onnx", *spec, *data, "--out", "bundle", cwd=tmp_path)
+    verified = run_torchstone("verify", "bundle", *data, cwd=tmp_path)
+    evaluated = run_torchstone("evaluate", "bundle", *data, cwd=tmp_path)
+    Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8)).save(tmp_path / "black.png")
+    predicted = run_torchstone("predict", "bundle", "black.png", cwd=tmp_path)
+
+    for result in (made, verified, evaluated, predicted):
+        assert result.returncode == 0, result.stderr
+    assert "one output as two classes: 'yes' where its probability is above 0.3, else 'no'" in made.stdout
+    assert predicted.stdout.split("\t")[1][:2] in ("ye", "no")
