@@ -73,7 +73,7 @@ def read_original(path: Path, spec: ModelSpec) -> OnnxOriginal:
     model = _parse(path, content)
     require_no_batch_statistics(model)
     _free_unknown_axes(model)
-    embed_external_data(model, path.parent)
+    embed_external_data(model, path)
     given = _single_input(path, model)
     dtype, dims = _input_type(given, spec)
     return OnnxOriginal(

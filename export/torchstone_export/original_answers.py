@@ -58,7 +58,7 @@ class OriginalAnswers:
             return cast("npt.NDArray[np.float64]", logits.numpy())
         outputs = outputs.astype(np.float64)
         if self.spec.output == "probabilities":
-            return np.log(np.maximum(outputs, SMALLEST_PROBABILITY))
+            return cast("npt.NDArray[np.float64]", np.log(np.maximum(outputs, SMALLEST_PROBABILITY)))
         return outputs
 
     def outputs(self, images: Uint8Array, precision: type[np.floating[Any]]) -> npt.NDArray[Any]:

@@ -244,7 +244,10 @@ def of_shade(*, unit: float, zero: float = 0.0, ending: str | None = None) -> on
         "graph",
         [helper.make_tensor_value_info("input", TensorProto.UINT8, ["n", 3, 8, 8])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n"])],
-        [onnx.numpy_helper.from_array(np.float32(value), name) for name, value in (("unit", unit), ("zero", zero))],
+        [
+            onnx.numpy_helper.from_array(np.array(value, dtype=np.float32), name)
+            for name, value in (("unit", unit), ("zero", zero))
+        ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
