@@ -9,6 +9,7 @@ import torch
 
 from torchstone_export.answer_checks import PROBED, check_answers
 from torchstone_export.batch_statistics import find_batch_reductions
+from torchstone_export.class_order import doubts_about_order
 from torchstone_export.given_data import load_given_data
 from torchstone_export.model import ExportableClassifier, TrainedModel
 from torchstone_export.model_spec import ModelSpec
@@ -71,7 +72,8 @@ def adopt_onnx(path: Path, spec: ModelSpec, request: ExportRequest) -> Exported:
 
     exported = export_model(model, data, request, signer=signer, reference=reference, build=build)
     note = [] if two_classes is None else [two_classes.describe(model.class_names)]
-    return replace(exported, summary=[*note, *exported.summary])
+    doubts = doubts_about_order(reference.splits, model.class_names, stated=spec.classes is not None)
+    return replace(exported, summary=[*note, *exported.summary], warnings=[*exported.warnings, *doubts])
 
 
 def _describe(path: Path, original: OnnxOriginal, answers: OriginalAnswers, data: TrainingData) -> TrainedModel:

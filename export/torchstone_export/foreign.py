@@ -7,6 +7,7 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 
+from torchstone_export.class_order import doubts_about_order
 from torchstone_export.exporter_errors import explain_onnx_failure, explain_torchscript_failure
 from torchstone_export.given_data import load_given_data
 from torchstone_export.model import TrainedModel
@@ -54,7 +55,9 @@ def export_module(
     def build(built: TrainedModel) -> dict[str, bytes]:
         return build_module_files(built, torchscript=request.torchscript)
 
-    return export_model(model, data, request, signer=signer, reference=reference, build=build)
+    exported = export_model(model, data, request, signer=signer, reference=reference, build=build)
+    doubts = doubts_about_order(reference.splits, model.class_names, stated=spec.classes is not None)
+    return replace(exported, warnings=[*exported.warnings, *doubts])
 
 
 def build_module_files(model: TrainedModel, *, torchscript: bool) -> dict[str, bytes]:

@@ -25,14 +25,15 @@ def load_given_data(
         ref: the dataset.
         data_dir: where downloaded datasets lie.
         spec: what the model takes.
-        class_names: in the order of the model's outputs; a folder may lack some of them. None: the data's own.
+        class_names: in the order of the model's outputs, which the data's are put into by their names; a folder may
+            lack some. None: the data's own.
 
     Raises:
         DataError: the data is missing, too small to be split, of another shape, or of other classes.
     """
     if ref.kind in MNIST_FAMILY:
         ensure_downloaded(ref.kind, data_dir)
-    dataset = Dataset(ref, data_dir, spec, class_names if ref.kind == "folder" else None)
+    dataset = Dataset(ref, data_dir, spec, class_names)
     pool, test = dataset.training(), dataset.test()
     validation = dataset.validation()
     train = pool

@@ -68,7 +68,8 @@ class Exported:
 
     Attributes:
         rejected: why a lossy variant is missing from it, a line a variant.
-        warnings: classes without images in a split that it was measured on, a line a set of splits.
+        warnings: classes without images in a split that it was measured on, a line a set of splits; of a model of
+            another origin also a doubt about the order of its classes.
     """
 
     bundle: Bundle

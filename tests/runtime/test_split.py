@@ -108,3 +108,26 @@ def test_what_does_not_belong_together_is_refused(pixels: Any, labels: Any, mess
     """A split with such labels cannot be made."""
     with pytest.raises(DataError, match=message):
         make(pixels, labels)
+
+
+@given(st.permutations(["a", "b", "c"]))
+def test_classes_are_put_in_order_by_their_names(order: list[str]) -> None:
+    """Every image keeps the name of its class; pixels and ids stay."""
+    found = make().in_order(tuple(order))
+
+    assert found.class_names == tuple(order)
+    assert [order[label] for label in found.labels] == [make().class_names[label] for label in LABELS]
+    np.testing.assert_array_equal(next(found.batches(COUNT)), PIXELS)
+
+
+@pytest.mark.parametrize("names", [None, ("a", "b"), ("a", "b", "c", "d"), ("a", "b", "x"), ("a", "a", "b")])
+def test_other_classes_than_the_splits_change_no_order(names: tuple[str, ...] | None) -> None:
+    """Fewer, more, another one, none."""
+    assert make().in_order(names).class_names == ("a", "b", "c")
+
+
+def test_numbered_classes_keep_their_numbers() -> None:
+    """They were not named, so that names say nothing of them."""
+    split = Split("x", ArrayStore(PIXELS), LABELS, ("0", "1", "2"), [str(i) for i in range(COUNT)], names_given=False)
+
+    assert split.in_order(("2", "1", "0")) is split

@@ -65,7 +65,7 @@ def warn_of_data(split: "Split") -> None:
 def open_dataset(
     classifier: "Classifier", dataset: str, data_dir: Path | None, class_map: Path | None = None
 ) -> "Dataset":
-    """Return a dataset as a model takes it: pictures of its size and colour, and a folder's classes in its order.
+    """Return a dataset as a model takes it: pictures of its size and colour, and classes in its order, by their names.
 
     Raises:
         UsageError: no such dataset.
@@ -73,10 +73,9 @@ def open_dataset(
     from torchstone_runtime.data.catalog import Dataset, DatasetRef  # noqa: PLC0415 - --help must not load NumPy
 
     ref, place = DatasetRef.parse(dataset), data_dir or default_data_dir()
+    mapping = None
     if class_map is not None:
         from torchstone_runtime.data.class_map import ClassMap  # noqa: PLC0415 - --help must not load NumPy
 
         mapping = ClassMap.read(class_map)
-        return Dataset(ref, place, classifier.input_spec, classifier.class_names, mapping)
-    names = classifier.class_names if ref.kind == "folder" else None
-    return Dataset(ref, place, classifier.input_spec, names)
+    return Dataset(ref, place, classifier.input_spec, classifier.class_names, mapping)

@@ -69,7 +69,8 @@ class Dataset:
         ref: how it is named.
         data_dir: where downloaded datasets lie.
         spec: how pictures are decoded; needed for `folder` only.
-        class_names: the classes a `folder` is read with; without them its sub-folders' names.
+        class_names: the classes a `folder` is read with; without them its sub-folders' names. Another source that
+            names just these is put into their order.
         class_map: from the data's names to `class_names`, which are then needed whatever the source is.
     """
 
@@ -133,7 +134,7 @@ class Dataset:
 
     def _renamed(self, split: Split) -> Split:
         if self.class_map is None or self.class_names is None:
-            return split
+            return split.in_order(self.class_names)
         return self.class_map.apply(split, self.class_names, by_class=self.ref.kind == "folder")
 
     @property

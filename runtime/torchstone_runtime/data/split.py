@@ -115,6 +115,15 @@ class Split:
         store, labels = self.store.select(indices), self.labels[indices]
         return Split(name, store, labels, self.class_names, ids, self.names_given, self.mapped)
 
+    def in_order(self, class_names: tuple[str, ...] | None) -> "Split":
+        """Return the same images with their classes in another order; this split where it does not name just these."""
+        names = self.class_names
+        if class_names is None or not self.names_given or names == class_names or sorted(names) != sorted(class_names):
+            return self
+        places = {name: index for index, name in enumerate(class_names)}
+        labels = np.array([places[name] for name in names], dtype=np.int64)[self.labels]
+        return Split(self.name, self.store, labels, class_names, self.ids)
+
     def batches(self, size: int = READ_BATCH) -> Iterator[Uint8Array]:
         """Walk through the images in order, `size` at a time; the last batch may be smaller."""
         for start in range(0, len(self), size):
