@@ -89,6 +89,10 @@ class ModelSpec:
             raise UsageError(f"The input specification is not valid: {error}.", _EXAMPLE) from error
 
 
+FIELDS: Final = tuple(field.name for field in fields(ModelSpec) if field.name != "output_stated")
+"""What a spec file may state."""
+
+
 def read_spec(path: Path | None, options: Mapping[str, Any]) -> ModelSpec:
     """Read a TOML file and options of the command line; an option replaces the file's field.
 
@@ -103,9 +107,8 @@ def read_spec(path: Path | None, options: Mapping[str, Any]) -> ModelSpec:
     if isinstance(values.get("classes"), str) and path is not None:
         values["classes"] = _classes(values["classes"], path.parent)
     values |= {name: value for name, value in options.items() if value is not None}
-    known = [field.name for field in fields(ModelSpec) if field.name != "output_stated"]
-    if unknown := [name for name in values if name not in known]:
-        raise UsageError(f"The spec has a field '{unknown[0]}'.", suggestion(unknown[0], known))
+    if unknown := [name for name in values if name not in FIELDS]:
+        raise UsageError(f"The spec has a field '{unknown[0]}'.", suggestion(unknown[0], FIELDS))
     if "input" not in values:
         raise UsageError("The spec lacks 'input': the shape of one image.", _EXAMPLE)
     shape = _shape(values["input"])
