@@ -17,6 +17,8 @@ from torchstone_export.pipeline import ExportRequest
 from torchstone_runtime.data.catalog import DatasetRef
 
 MODELS = """
+import warnings
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -129,6 +131,13 @@ class OddChance(Net):
 class LogChance(Net):
     def forward(self, x):
         return F.logsigmoid(super().forward(x)[:, :1])
+
+
+class DynamicRanges(Net):
+    def __init__(self):
+        super().__init__()
+        with warnings.catch_warnings(action="ignore"):  # PyTorch will give it up
+            self.head = torch.ao.nn.quantized.dynamic.Linear(216, 4)
 
 
 class Bgr(Net):

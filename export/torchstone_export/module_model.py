@@ -1,7 +1,7 @@
 """A torch.nn.Module of another origin, made into the model that is exported."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -113,8 +113,9 @@ def _make_network(
     ]
     spec = told_by_sigmoid(spec, values.shape, sigmoid=bool(last))
     two_classes = make_two_classes(values, spec, names, sigmoid=bool(last))
-    taken_off = last[-1] if two_classes is not None and two_classes.sigmoid else None
-    return NormalizedNetwork(module, spec, two_classes, taken_off), spec
+    if two_classes is None or not two_classes.sigmoid:
+        return NormalizedNetwork(module, spec, two_classes), spec
+    return NormalizedNetwork(module, spec, replace(two_classes, logit_decides=True), last[-1]), spec
 
 
 def _require_static_ranges(module: nn.Module) -> None:

@@ -17,8 +17,9 @@ from torchstone_runtime.text import showable
 SMALLEST: Final = float(np.finfo(np.float32).tiny)
 LARGEST: Final = 1 - 2.0**-24
 """Of a probability of which a logit is made: float32's largest number below 1."""
-STEP: Final = 2.0**-20
-"""Smallest logit of a positive answer: so far from 0 that the two probabilities differ in float32."""
+STEP: Final = 2.0**-18
+"""Smallest logit of a positive answer: so far from 0 that the two probabilities differ in float32, divided by a
+temperature of up to 32 as well."""
 _SIGMOIDS: Final = frozenset({torch.sigmoid, Tensor.sigmoid, torch.nn.functional.sigmoid, torch.special.expit})
 
 
@@ -30,11 +31,14 @@ class TwoClasses:
         output: what the model gives; `logits` where its final sigmoid was taken off.
         threshold: probability above which the answer is the positive class.
         sigmoid: whether a final sigmoid was taken off.
+        logit_decides: whether what the sigmoid was taken off decides in its place: PyTorch's sigmoid and ONNX Runtime's
+            differ in their last bits, which move the decision by more than a logit's rounding where p is small.
     """
 
     output: OutputKind
     threshold: float
     sigmoid: bool
+    logit_decides: bool = False
 
     @property
     def shift(self) -> float:
@@ -49,7 +53,7 @@ class TwoClasses:
     @property
     def decided_by_probability(self) -> bool:
         """Whether the probability decides, as it is rounded, and not a logit."""
-        return self.sigmoid or self.output != "logits"
+        return (self.sigmoid and not self.logit_decides) or self.output != "logits"
 
     def logits(self, output: Tensor, dtype: torch.dtype | None = None, chance: Tensor | None = None) -> Tensor:
         """Return logits (N, 2), `0` and `z - shift`, of a model's output (N) or (N, 1).
@@ -66,7 +70,7 @@ class TwoClasses:
         own = own.float() if own.dtype in (torch.float16, torch.bfloat16) else own
         values = own.to(dtype or own.dtype)
         decides = values
-        if self.sigmoid:
+        if self.sigmoid and not self.logit_decides:
             decides = (torch.sigmoid(own) if chance is None else chance.reshape(-1, 1)).to(values.dtype)
         elif self.output != "logits":
             decides = values.exp() if self.output == "log-probabilities" else values

@@ -221,10 +221,24 @@ def test_another_order_is_found_whatever_it_is(classes: int, seed: int, accuracy
     np.testing.assert_array_equal(find_order(answers(), answers(), classes), true)
 
 
-def test_one_answer_to_everything_is_no_other_order() -> None:
+@pytest.mark.parametrize("others", [[], [(1, 1), (1, 1), (2, 0)]])
+def test_one_answer_to_almost_everything_is_no_other_order(others: list[tuple[int, int]]) -> None:
     """The most frequent class would be right then, but chance explains it."""
-    labels = np.repeat([0, 1, 2], [70, 20, 10])
-    answers = Answers(np.full(100, 2), labels)
+    labels, decided = np.repeat([0, 1, 2], [70, 20, 10]), np.full(100, 2)
+    labels = np.concatenate([labels, [label for label, _ in others]]).astype(np.int64)
+    decided = np.concatenate([decided, [answer for _, answer in others]]).astype(np.int64)
+    answers = Answers(decided, labels)
+
+    np.testing.assert_array_equal(find_order(answers, answers, 3), np.arange(3))
+
+
+@pytest.mark.parametrize(("kept", "exchanged"), [(40, 55), (50, 50), (34, 60)])
+def test_an_order_that_is_only_a_little_better_is_not_told(kept: int, exchanged: int) -> None:
+    """Two classes that a right model takes for each other."""
+    each = np.repeat([0, 1, 2], [kept, exchanged, 100 - kept - exchanged])
+    labels = np.repeat([0, 1], 100)
+    decided = np.concatenate([each, np.array([1, 0, 2])[each]])
+    answers = Answers(np.concatenate([decided, np.full(100, 2)]), np.concatenate([labels, np.full(100, 2)]))
 
     np.testing.assert_array_equal(find_order(answers, answers, 3), np.arange(3))
 

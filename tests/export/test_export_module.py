@@ -103,6 +103,7 @@ def test_probabilities_become_logits(models: ModuleType, place: Path, tmp_path: 
         ("Unknown", {}, ["operator prims.bessel_j0"]),
         ("AlwaysDropping", {}, ["other outputs each time", "dropout"]),
         ("BatchStatistics", {}, ["depends on the images that are in the same batch"]),
+        ("DynamicRanges", {}, ["quantised dynamically: its part 'head'", "depends on the images beside it"]),
         ("Pair", {}, ["2 outputs (3x4, 3x4)", "output_name"]),
         ("Dictionary", {"output_name": "scores"}, ["a dictionary with features, logits", "'scores'"]),
         ("Maps", {}, ["shape 3x4x1x1", "expected 3x4"]),
