@@ -59,7 +59,9 @@ def _announce(step: int, what: str) -> None:
 
 
 def _run_without_pytorch(*arguments: str) -> None:
-    sys.stdout.flush()
-    result = subprocess.run([sys.executable, "-c", _WITHOUT_PYTORCH, *arguments], check=False)
+    # What it prints goes through our own stdout: whether that takes it is not the business of this step.
+    command = [sys.executable, "-c", _WITHOUT_PYTORCH, *arguments]
+    result = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    click.echo(result.stdout, nl=False)
     if result.returncode:
         raise click.exceptions.Exit(result.returncode)

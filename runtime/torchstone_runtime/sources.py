@@ -1,5 +1,6 @@
 """Pictures that a command line names: files, folders, patterns, and what comes through stdin."""
 
+import errno
 import glob
 import os
 import re
@@ -15,6 +16,7 @@ from torchstone_runtime.images import IMAGE_SUFFIXES
 STDIN: Final = "-"
 MAX_STDIN_IMAGE: Final = 256 << 20
 _PEEKED: Final = 16
+_STDIN_REMEDY: Final = "Give it paths, one a line, or the bytes of an image file."
 _IMAGE_START: Final = re.compile(
     rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF....WEBP|BM....\0\0\0\0|P[1-6]\s+[\d#]", re.DOTALL
 )
@@ -81,7 +83,11 @@ def _search(folder: str) -> Iterator[str]:
 
 
 def _from_stdin(stdin: BufferedReader) -> Iterator[Picture]:
-    start = stdin.peek(_PEEKED)
+    try:
+        start = stdin.peek(_PEEKED)
+    except OSError as error:
+        why = "is closed" if error.errno == errno.EBADF else f"cannot be read: {error.strerror or error}"
+        raise DataError(f"stdin {why}.", _STDIN_REMEDY) from error
     if _IMAGE_START.match(start):
         content = stdin.read(MAX_STDIN_IMAGE + 1)
         if len(content) > MAX_STDIN_IMAGE:
@@ -89,7 +95,7 @@ def _from_stdin(stdin: BufferedReader) -> Iterator[Picture]:
         yield Picture(STDIN, content)
         return
     if not start:
-        raise DataError("stdin is empty.", "Give it paths, one a line, or the bytes of an image file.")
+        raise DataError("stdin is empty.", _STDIN_REMEDY)
     if b"\0" in start:
         raise DataError(
             "stdin holds neither paths nor an image of a format that is read.",

@@ -7,7 +7,6 @@ import click
 
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, TF32_OPTION, VARIANT_OPTION
-from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.strict_json import strict_json
 
@@ -63,7 +62,7 @@ def bench(
     gpu = GpuChoices(tf32=tf32, cuda_graphs=cuda_graphs)
     request = Request(str(bundle), variant, provider, batches, threads or (usable_cpus(),), rounds, gpu)
     result = run_benchmark(request, lambda line: click.echo(line, err=True))
-    echo_result(strict_json(result.to_json(), indent=2) if as_json else _as_text(result))
+    click.echo(strict_json(result.to_json(), indent=2) if as_json else _as_text(result))
     if result.too_noisy:
         raise CheckFailedError(
             "Too noisy: the same call measured twice gave different times.",

@@ -7,7 +7,6 @@ import click
 
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import BUNDLE_PATH
-from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.strict_json import strict_json
 
@@ -56,9 +55,9 @@ def diagnose(
         found = find_mistakes(array, golden, spec, picture)
         classes = _classes(classifier, golden, array, found)
     if as_json:
-        echo_result(strict_json({"golden": index, **found.to_json(), **_right_constants(spec), **classes}, indent=2))
+        click.echo(strict_json({"golden": index, **found.to_json(), **_right_constants(spec), **classes}, indent=2))
     else:
-        echo_result("\n".join([*_describe(found, spec), *_describe_classes(classes)]))
+        click.echo("\n".join([*_describe(found, spec), *_describe_classes(classes)]))
     context.exit(0 if found.right else 1)
 
 

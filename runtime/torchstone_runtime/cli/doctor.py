@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import click
 
 from torchstone_runtime import __version__
-from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.strict_json import strict_json
 
@@ -42,9 +41,9 @@ def doctor(json_file: Path | None) -> None:
     }
     as_json = strict_json(document, indent=2)
     if json_file is None or str(json_file) != "-":
-        echo_result("\n".join(_lines(findings)))
+        click.echo("\n".join(_lines(findings)))
     else:
-        echo_result(as_json)
+        click.echo(as_json)
     if json_file is not None and str(json_file) != "-":
         write_atomic(json_file, as_json + "\n")
     if broken:

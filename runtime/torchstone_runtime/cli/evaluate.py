@@ -20,7 +20,7 @@ from torchstone_runtime.cli.options import (
     VARIANT_OPTION,
     load_arguments,
 )
-from torchstone_runtime.cli.output import echo_result, is_stdout, require_writable
+from torchstone_runtime.cli.output import is_stdout, require_writable
 from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _write_reports(document: "EvaluationDocument", wanted: _Wanted) -> None:
         if path is not None:
             write_atomic(path, contents[kind]())
             click.echo(f"wrote {path}", err=True)
-    echo_result(_to_json(document) if wanted.to_stdout else terminal.render_text(document))
+    click.echo(_to_json(document) if wanted.to_stdout else terminal.render_text(document))
 
 
 def _to_json(document: "EvaluationDocument") -> str:

@@ -1,17 +1,17 @@
 """`torchstone`: the runtime's own commands, and those that other parts register as entry points."""
 
-import contextlib
 import importlib
-import io
 import os
 import sys
 import traceback
 import warnings
-from typing import TYPE_CHECKING, Final, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from torchstone_runtime import __version__
+from torchstone_runtime.cli import streams
 from torchstone_runtime.errors import OutputError, TorchstoneError, suggestion
 from torchstone_runtime.load_deadline import on_no_end
 from torchstone_runtime.text import showable
@@ -77,6 +77,13 @@ class CommandGroup(click.Group):
             return None
         return command if isinstance(command, click.Command) else None
 
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Run a command; a broken pipe is no concern of click's, which would end in silence."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # not of stdout or stderr: these raise nothing
+            raise _output_error(error) from error
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -96,22 +103,17 @@ def torchstone(debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 fine, 1 a check failed, 2 bad usage or input, 70 a fault of Torchstone's own."""
+    streams.open_streams()
     # Such a picture is refused, with a message of our own.
     warnings.filterwarnings("ignore", message="Image size .* could be decompression bomb")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal whose character set lacks a sign must not end a command
-            stream.reconfigure(errors="backslashreplace")
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given or bool(os.environ.get("TORCHSTONE_DEBUG"))
     on_no_end(_end_at_once)
     code = _run([argument for argument in given if argument != "--debug"], debug=debug)
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-    sys.exit(code)
+    sys.exit(streams.end(code, partial(_report, debug=debug)))
 
 
 def _run(arguments: list[str], *, debug: bool) -> int:  # noqa: PLR0911 - an exit code for each kind of end
-    stdout = sys.stdout
     try:
         result = torchstone.main(arguments, prog_name="torchstone", standalone_mode=False)
     except click.exceptions.Exit as exit_request:
@@ -124,17 +126,10 @@ def _run(arguments: list[str], *, debug: bool) -> int:  # noqa: PLR0911 - an exi
         return error.exit_code
     except TorchstoneError as error:
         return _report(error, debug=debug)
-    except SystemExit:
-        if sys.stdout is stdout:
-            raise
-        # Whoever read our output has gone (`| head`): nothing is wrong. Click put a stream in place of stdout that
-        # stays silent when Python flushes it at exit, and asked for exit code 1, which is that of a failed check.
-        return 0
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
     except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        return _report(
-            OutputError(f"{what}.", "Check the path, its permissions, and the room on the disk."), debug=debug
-        )
+        return _report(_output_error(error), debug=debug)
     except Exception:  # noqa: BLE001 - the last resort, which reports a fault of our own
         traceback.print_exc()
         click.echo(
@@ -156,6 +151,11 @@ def _report(error: TorchstoneError, *, debug: bool) -> int:
     # A file that comes from elsewhere may have put anything into its names.
     click.echo("Error: " + "\n".join(map(showable, str(error).split("\n"))), err=True)
     return error.exit_code
+
+
+def _output_error(error: OSError) -> OutputError:
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return OutputError(f"{what}.", "Check the path, its permissions, and the room on the disk.")
 
 
 def _registered() -> "dict[str, EntryPoint]":

@@ -21,8 +21,8 @@ from torchstone_runtime.cli.options import (
     VARIANT_OPTION,
     load_arguments,
 )
-from torchstone_runtime.cli.output import echo_result
 from torchstone_runtime.cli.prediction_formats import ROWS, csv_header, csv_row
+from torchstone_runtime.cli.streams import stdout_is_lost
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
 from torchstone_runtime.text import showable
 
@@ -163,18 +163,18 @@ def _predict_all(classifier: "Classifier", asked: _Wishes, known: "KnownEdges | 
 
     counts = _Counts()
     alone = len(asked.paths) == 1 and not os.path.isdir(asked.paths[0])  # noqa: PTH112 - it may be a pattern
-    # Who reads our lines may leave early (`| head`): that ends the work, unless a page is to be written as well.
-    echo = click.echo if asked.gallery is None else echo_result
     row = ROWS[asked.form]
     if asked.form == "csv":
         row = partial(csv_row, count=asked.top)
-        echo(csv_header(asked.top))
+        click.echo(csv_header(asked.top))
     with ExitStack() as stack:
         gallery = _open_gallery(stack, classifier, asked.gallery)
         for item in _with_progress(stack, classifier, asked):
+            if stdout_is_lost() and gallery is None:  # nobody learns of what follows
+                raise click.exceptions.Exit(0)
             if not isinstance(item, Failure):
                 unsure = bool(item.top) and item.top[0][1] < asked.min_confidence
-                echo(row(item.name, item.top, unsure))
+                click.echo(row(item.name, item.top, unsure))
                 _count(counts, item, known, unsure=unsure)
                 if gallery:
                     gallery.add(item, unsure=unsure)

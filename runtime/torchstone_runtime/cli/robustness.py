@@ -22,7 +22,7 @@ from torchstone_runtime.cli.options import (
     VARIANT_OPTION,
     load_arguments,
 )
-from torchstone_runtime.cli.output import echo_result, is_stdout, require_writable
+from torchstone_runtime.cli.output import is_stdout, require_writable
 from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def robustness(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN
 
         write_atomic(wanted.json_file, text + "\n")
         click.echo(f"wrote {wanted.json_file}", err=True)
-    echo_result(text if is_stdout(wanted.json_file) else document.to_text())
+    click.echo(text if is_stdout(wanted.json_file) else document.to_text())
     require_passed(document.judgements, *document.unanswered)
 
 

@@ -1,0 +1,266 @@
+"""Every command with stdout, stderr, or both, closed, full, or read by somebody who leaves."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+
+from support import run_torchstone, write_image_tree
+from torchstone_runtime.cli.main import torchstone
+
+QUICK: Final = {
+    "--help": (),
+    "--version": (),
+    "recipes": (),
+    "inspect": ("BUNDLE", "--golden-images", "golden"),
+    "verify": ("BUNDLE", "--data", "digits"),
+    "evaluate": ("BUNDLE", "--data", "digits", "--json", "e.json", "--report", "e.html", "--predictions", "e.csv"),
+    "predict": ("BUNDLE", "PICTURES", "--gallery", "gallery.html"),
+    "compare": ("BUNDLE", "BUNDLE", "--data", "digits", "--no-speed", "--csv", "c.csv", "--report", "c.html"),
+    "diagnose": ("BUNDLE", "--golden", "0", "--tensor", "TENSOR"),
+    "doctor": ("--json", "doctor.json"),
+}
+"""Arguments of a run that ends with exit code 0; what has a suffix, or is named `golden`, is written."""
+LONG: Final = {
+    "robustness": ("BUNDLE", "--data", "digits", "--json", "r.json"),
+    "bench": ("BUNDLE", "--batch", "1", "--threads", "1", "--rounds", "8"),
+    "train": ("sprint-mnist", "--dataset", "digits", "--epochs", "1", "--out", "run"),
+    "export": ("RUN", "--out", "bundle"),
+    "adopt": (
+        *("BUNDLE/model.onnx", "--data", "digits", "--out", "bundle", "--input", "1x28x28", "--color", "L"),
+        *("--mean", "0", "--std", "1", "--pixel-range", "0-255", "--classes", "0,1,2,3,4,5,6,7,8,9"),
+        *("--output-name", "logits"),
+    ),
+    "reproduce": (
+        *("sprint-mnist", "--dataset", "digits", "--seeds", "1", "--out", "runs", "--results", "results.md"),
+    ),
+    "quickstart": ("--out", "quickstart"),
+}
+LOST: Final = {"closed": ">&-", "full": ">/dev/full", "read-only": "1</dev/null"}
+"""Ways in which stdout takes nothing."""
+SOUND: Final = {
+    "stderr-closed": "2>&-",
+    "stderr-full": "2>/dev/full",
+    "stderr-left": "2> >(head -c 0)",
+    "stdin-closed": "<&-",
+}
+"""Ways to start a command whose stdout is sound."""
+Prepare = Callable[[str], list[str]]
+
+
+@pytest.fixture
+def prepare(tmp_path: Path, request: pytest.FixtureRequest) -> Prepare:
+    """Return a command line whose inputs are there, to be started in `tmp_path`."""
+
+    def arguments(command: str) -> list[str]:
+        given = (QUICK | LONG)[command]
+        named: dict[str, Path] = {}
+        if any("BUNDLE" in word for word in given):
+            named["BUNDLE"] = request.getfixturevalue("digits_bundle")
+        if "RUN" in given:
+            named["RUN"] = request.getfixturevalue("digits_run")
+        if "PICTURES" in given:
+            named["PICTURES"] = write_image_tree(tmp_path / "pictures", {"a": 300}, side=4)
+        if "TENSOR" in given:
+            named["TENSOR"] = tmp_path / "tensor.npy"
+            with np.load(named["BUNDLE"] / "golden.npz") as golden:
+                np.save(named["TENSOR"], golden["images"][0])
+        words = [command, *given]
+        for word, path in named.items():
+            words = [item.replace(word, str(path)) for item in words]
+        return words
+
+    return arguments
+
+
+def start(arguments: list[str], redirection: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a command line with a shell's redirection."""
+    return subprocess.run(
+        ["bash", "-c", f'"$@" {redirection}', "bash", sys.executable, "-m", "torchstone_runtime", *arguments],  # noqa: S607 - the system's own
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+        timeout=300,
+    )
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """Return what lies in a folder, but for the pictures that were given."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "pictures" not in path.parts and path.name != "tensor.npy"
+    }
+
+
+def assert_whole(arguments: list[str], folder: Path) -> None:
+    """Check that each file that was asked for is there, with its end, and nothing of a temporary one."""
+    files = written(folder)
+    assert not [name for name in files if name.endswith((".partial", ".unfinished"))]
+    for name in arguments:
+        if name.endswith((".html", ".json", ".csv", ".md")):
+            end = {".html": b"</html>", ".json": b"}"}.get(Path(name).suffix, b"\n")
+            assert files[name].rstrip().endswith(end.strip()), name
+        elif name in ("golden", "run", "bundle", "runs", "quickstart"):
+            assert any(found.startswith(f"{name}/") for found in files), name
+
+
+def assert_lost(result: "subprocess.CompletedProcess[str]") -> None:
+    """Check for exit code 2 and one message, that of stdout."""
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr
+    assert result.stderr.count("Error:") == 1, result.stderr
+    assert "could not be written to stdout" in result.stderr
+
+
+def test_every_command_is_here() -> None:
+    """A new command has to be tried too; `download` has nothing to do but on the real data."""
+    with torchstone.make_context("torchstone", [], resilient_parsing=True) as context:
+        assert set(torchstone.list_commands(context)) | {"--help", "--version"} == set(QUICK | LONG) | {"download"}
+
+
+@pytest.mark.parametrize("way", LOST)
+@pytest.mark.parametrize("command", QUICK)
+def test_a_stdout_that_takes_nothing_is_told(command: str, way: str, prepare: Prepare, tmp_path: Path) -> None:
+    """Exit code 2 and one message; the files that were asked for are written whole."""
+    arguments = prepare(command)
+    assert_lost(start(arguments, LOST[way], tmp_path))
+    assert_whole(arguments, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["closed", "full"])
+@pytest.mark.parametrize("command", LONG)
+def test_a_stdout_that_takes_nothing_is_told_after_long_work(
+    command: str, way: str, prepare: Prepare, tmp_path: Path
+) -> None:
+    """A training, a bundle, a page are there all the same."""
+    arguments = prepare(command)
+    assert_lost(start(arguments, LOST[way], tmp_path))
+    assert_whole(arguments, tmp_path)
+
+
+@pytest.mark.parametrize("redirection", [">&- 2>&-", ">/dev/full 2>/dev/full", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", QUICK)
+def test_without_any_stream_the_exit_code_tells(
+    command: str, redirection: str, prepare: Prepare, tmp_path: Path
+) -> None:
+    """No output of a command can land in a file that was opened in a stream's place."""
+    arguments = prepare(command)
+    result = start(arguments, redirection, tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", "")
+    assert_whole(arguments, tmp_path)
+
+
+@pytest.mark.parametrize("way", SOUND)
+@pytest.mark.parametrize("command", QUICK)
+def test_stderr_and_stdin_change_no_result(command: str, way: str, prepare: Prepare, tmp_path: Path) -> None:
+    """Exit code 0, and the result on stdout."""
+    arguments = prepare(command)
+    result = start(arguments, SOUND[way], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    assert "Traceback" not in result.stderr
+    assert_whole(arguments, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2> >(head -c 0)"])
+@pytest.mark.parametrize("command", [name for name in LONG if name != "bench"])  # which a busy machine may fail
+def test_stderr_changes_no_long_work(command: str, redirection: str, prepare: Prepare, tmp_path: Path) -> None:
+    """A training whose log goes nowhere is trained to its end."""
+    arguments = prepare(command)
+    result = start(arguments, redirection, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    assert_whole(arguments, tmp_path)
+
+
+@pytest.mark.parametrize("command", QUICK)
+def test_a_reader_who_leaves_is_no_error(command: str, prepare: Prepare, tmp_path: Path) -> None:
+    """Exit code 0, no message, and the files are written whole."""
+    arguments = prepare(command)
+    result = start(arguments, "| head -c 0; exit ${PIPESTATUS[0]}", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "Error" not in result.stderr
+    assert "Traceback" not in result.stderr
+    assert_whole(arguments, tmp_path)
+
+
+@pytest.mark.parametrize("command", [*QUICK, *LONG, "download"])
+def test_help_without_a_stdout_is_told(command: str, tmp_path: Path) -> None:
+    """`--help` has nothing but its text to give."""
+    assert_lost(start([command, "--help"], ">&-", tmp_path))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("way", LOST)
+def test_download_without_a_stdout_is_told(way: str, data_dir: Path, tmp_path: Path) -> None:
+    """Also where nothing had to be fetched."""
+    assert_lost(start(["download", "fashion-mnist", "--data-dir", str(data_dir)], LOST[way], tmp_path))
+
+
+def test_no_output_lands_in_a_file(digits_bundle: Path, tmp_path: Path) -> None:
+    """With all descriptors closed, a file gets what it gets otherwise, byte by byte."""
+    arguments = ["evaluate", str(digits_bundle), "--data", "digits", "--predictions"]
+    assert run_torchstone(*arguments, "sound.csv", cwd=tmp_path).returncode == 0
+    start([*arguments, "closed.csv"], "<&- >&- 2>&-", tmp_path)
+    assert (tmp_path / "closed.csv").read_bytes() == (tmp_path / "sound.csv").read_bytes()
+
+
+def test_bad_usage_is_told_alone(tmp_path: Path) -> None:
+    """Where there was nothing to say on stdout, nothing is missed there."""
+    result = start(["inspect", "no-such-bundle"], ">&-", tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.count("Error") == 1
+    assert "stdout" not in result.stderr
+
+
+def test_a_lost_result_outweighs_a_failed_check(digits_bundle: Path, tmp_path: Path) -> None:
+    """As in grep and diff: 1 would say that the rest was told. Both are on stderr."""
+    gate = ["evaluate", str(digits_bundle), "--data", "digits", "--min-accuracy", "1"]
+    assert start(gate, "", tmp_path).returncode == 1
+    result = start(gate, ">/dev/full", tmp_path)
+    assert result.returncode == 2
+    assert "could not be written to stdout" in result.stderr
+    assert start(gate, "| head -c 0; exit ${PIPESTATUS[0]}", tmp_path).returncode == 1
+
+
+def test_a_stream_of_answers_ends_with_its_stdout(digits_bundle: Path, tmp_path: Path) -> None:
+    """Of three hundred thousand pictures no more are classified than were under way."""
+    write_image_tree(tmp_path / "pictures", {"a": 1}, side=4)
+    (tmp_path / "list").write_text("pictures/a/000.png\n" * 300_000)
+    assert_lost(start(["predict", str(digits_bundle), "-"], "< list >/dev/full", tmp_path))
+
+
+def test_a_closed_stdin_is_told(digits_bundle: Path, tmp_path: Path) -> None:
+    """Only where it is to be read."""
+    result = start(["predict", str(digits_bundle), "-"], "<&-", tmp_path)
+    assert result.returncode == 2
+    assert "stdin is closed" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_slow_reader_of_a_non_blocking_pipe_gets_all(tmp_path: Path) -> None:
+    """Who shares the pipe may have made it non-blocking: a full one is waited for."""
+    program = (
+        "import click, sys\n"
+        "from torchstone_runtime.cli import streams\n"
+        "streams.open_streams()\n"
+        "click.echo('x' * 1_000_000)\n"
+        "sys.exit(streams.end(0, lambda error: 2))\n"
+    )
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=write, cwd=tmp_path) as process:
+        os.close(write)
+        with os.fdopen(read, "rb") as pipe:
+            assert len(pipe.read()) == 1_000_001
+    assert process.returncode == 0
