@@ -9,7 +9,9 @@ from torchstone_export.bundle_options import DATA_DIR_OPTION, OUT_OPTION, PACKAG
 from torchstone_export.model_spec import Dtype, Layout
 from torchstone_export.spec_options import spec_from_options, spec_options
 from torchstone_runtime.cli.components import require_component
+from torchstone_runtime.cli.output import tell
 from torchstone_runtime.data_dir import default_data_dir
+from torchstone_runtime.text import showable_lines
 from torchstone_train.openmp import wait_passively
 
 
@@ -58,7 +60,7 @@ def adopt(
         sign=sign,
     )
     exported = adopt_onnx(model, stated, request)
-    click.echo("\n".join(exported.summary))
+    click.echo(showable_lines(exported.summary))
     for line in exported.warnings:
-        click.echo(f"Warning: {line}", err=True)
-    click.echo(f"bundle: {out}\nnext: torchstone evaluate {out} --data DATASET")
+        tell(f"Warning: {line}")
+    click.echo(showable_lines([f"bundle: {out}", f"next: torchstone evaluate {out} --data DATASET"]))

@@ -10,8 +10,10 @@ import click
 from torchstone_export.bundle_options import DATA_DIR_OPTION, OUT_OPTION, PACKAGES, SIGN_OPTION
 from torchstone_export.spec_options import any_given, spec_from_options, spec_options
 from torchstone_runtime.cli.components import require_component
+from torchstone_runtime.cli.output import tell
 from torchstone_runtime.data_dir import default_data_dir
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.text import showable, showable_lines
 from torchstone_train.openmp import wait_passively
 
 if TYPE_CHECKING:
@@ -130,12 +132,10 @@ def export(
         default_variant=lossy["default_variant"],
     )
     exported = export_run(request) if run is not None else _export_module(request, foreign)
-    click.echo("\n".join(exported.summary))
-    for line in exported.warnings:
-        click.echo(f"Warning: {line}", err=True)
-    for line in exported.rejected:
-        click.echo(f"Warning: {line}", err=True)
-    click.echo(f"bundle: {out}\nnext: torchstone evaluate {out} --data DATASET")
+    click.echo(showable_lines(exported.summary))
+    for line in (*exported.warnings, *exported.rejected):
+        tell(f"Warning: {line}")
+    click.echo(showable_lines([f"bundle: {out}", f"next: torchstone evaluate {out} --data DATASET"]))
 
 
 def _require_one_origin(run: Path | None, dataset: str | None, foreign: dict[str, Any]) -> None:
@@ -176,7 +176,7 @@ def _export_module(request: "ExportRequest", foreign: dict[str, Any]) -> "Export
         arguments=parse_arguments(foreign["arguments"]),
         weights_key=foreign["weights_key"],
     )
-    return export_module(source, spec, replace(request, dataset=ref), lambda line: click.echo(line, err=True))
+    return export_module(source, spec, replace(request, dataset=ref), tell)
 
 
 def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -246,14 +246,14 @@ def reproduce(
     read_results(file)  # before hours of training, not after
     measured = run_all(
         *(tuple(dict.fromkeys(recipes)) or tuple(DOCUMENTS), range(seeds), out, data_dir or default_data_dir()),
-        lambda line: click.echo(line, err=True),
+        tell,
         dataset=dataset,
         int8=int8,
     )
     merged = merge_results(read_results(file), measured)
     write_results(file, merged)
     write_atomic(results, render_results(merged))
-    click.echo(f"wrote {results} and {file}")
+    click.echo(showable(f"wrote {results} and {file}"))
 
 
 def _require_recipes(recipes: tuple[str, ...], dataset: str | None, results: Path) -> None:
@@ -288,4 +288,4 @@ def recertify(bundle: Path, run: Path, fast: Path | None, dataset: str | None, d
 
     ref = DatasetRef.parse(dataset) if dataset else None
     for line in recertify_bundle(bundle, run, fast, ref, data_dir or default_data_dir()):
-        click.echo(line)
+        click.echo(showable(line))

@@ -171,8 +171,9 @@ def _write_lossy(folder: Path, lossy: list[LossyVariant], request: ExportRequest
     if request.require_lossy and rejected:
         state = "The earlier bundle is as it was" if request.out.exists() else "Nothing was written"
         raise CheckFailedError(
-            "A variant that was required is not shipped:\n  " + "\n  ".join(rejected),
+            "A variant that was required is not shipped:",
             f"{state}. Export without it, or with other limits (--max-accuracy-drop, --min-speedup).",
+            rejected,
         )
     for item in lossy:
         if item.accepted:
@@ -203,6 +204,7 @@ def _require_passed(certificates: dict[str, VariantCertificate], target: Path, o
     if failures:
         state = "The earlier bundle is as it was" if target.exists() else "Nothing was written"
         raise CheckFailedError(
-            f"The answers of an exported file are not {owner}:\n  " + "\n  ".join(failures),
+            f"The answers of an exported file are not {owner}:",
             f"{state}. Please report this with the model's recipe and the versions of torch and onnxruntime.",
+            failures,
         )

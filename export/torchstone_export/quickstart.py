@@ -11,6 +11,7 @@ import click
 from torchstone_export.pipeline import ExportRequest, export_run
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data_dir import default_data_dir
+from torchstone_runtime.text import showable_lines
 from torchstone_train.recipes import get_recipe
 from torchstone_train.session import TrainingRequest, train
 from torchstone_train.stopping import StopReason
@@ -45,7 +46,7 @@ def run_quickstart(out: Path) -> int:
         return 130
     _announce(2, "export to ONNX and TorchScript, and compare both with PyTorch sample by sample")
     exported = export_run(ExportRequest(run=run, out=bundle, data_dir=data_dir))
-    click.echo("\n".join(exported.summary))
+    click.echo(showable_lines(exported.summary))
     _announce(3, "verify the bundle: hashes and golden samples, in a process that cannot import PyTorch")
     _run_without_pytorch("verify", str(bundle), "--data", _DATASET)
     _announce(4, "evaluate the ONNX file with ONNX Runtime, in a process that cannot import PyTorch")

@@ -52,7 +52,7 @@ def recertify_bundle(
     certificates = certify_files(contents, reference)
     if any(certificate.failures for certificate in certificates.values()):
         raise CheckFailedError(
-            "The bundle does not do what the run's model does:\n  " + "\n  ".join(summarize(reference, certificates))
+            "The bundle does not do what the run's model does:", details=summarize(reference, certificates)
         )
     return [*summarize(reference, certificates), *recheck_lossy(opened, everything, reference)]
 

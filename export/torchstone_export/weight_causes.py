@@ -65,9 +65,9 @@ def explain_misfit(
     cause, remedy = _cause(own, nearest, given, source)
     where = f"'{showable(nearest.prefix)}' of {source}" if nearest.prefix else str(source)
     return DataError(
-        f"The weights of {where} are not those of the module{f': {cause}' if cause else ':'}\n  "
-        + "\n  ".join(_lines(own, nearest)),
+        f"The weights of {where} are not those of the module{f': {cause}' if cause else ':'}",
         remedy,
+        _lines(own, nearest),
     )
 
 

@@ -143,9 +143,9 @@ def _which(exact: list[StateDict], found: Found, source: Path, *, rivals: bool) 
     more = [] if len(lines) <= _SETS_SHOWN else [f"and {len(lines) - _SETS_SHOWN:,} more"]
     first = next((item for item in exact if _AVERAGED.search(item.prefix)), exact[0])
     return UsageError(
-        f"{source} holds {len(lines)} sets of weights for this module, and they are not the same:\n  "
-        + "\n  ".join([*lines[:_SETS_SHOWN], *more]),
+        f"{source} holds {len(lines)} sets of weights for this module, and they are not the same:",
         f"Say which is meant: --weights-key {showable(first.shown)}",
+        [*lines[:_SETS_SHOWN], *more],
     )
 
 

@@ -14,7 +14,7 @@ TorchstoneError                 exit code 2: bad usage, bad input or a missing p
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 _SHOWN: Final = 10
 
@@ -25,18 +25,29 @@ class TorchstoneError(Exception):
     Args:
         problem: what happened and what was expected instead.
         remedy: what to do about it; printed on a line of its own.
+        details: lines on the problem, printed below it and indented.
     """
 
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, problem: str, remedy: str = "") -> None:
-        super().__init__(problem if not remedy else f"{problem}\n{remedy}")
+    def __init__(self, problem: str, remedy: str = "", details: Iterable[str] = ()) -> None:
         self.problem = problem
         self.remedy = remedy
+        self.details = tuple(details)
+        super().__init__("\n".join(self.lines))
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
-        """Keep both parts on the way from one process to another."""
-        return type(self), (self.problem, self.remedy)
+    @property
+    def lines(self) -> list[str]:
+        """What is printed: a line each, unless a name in one of them holds a newline."""
+        return [
+            self.problem,
+            *(f"  {line}" for line in self.details),
+            *(self.remedy.split("\n") if self.remedy else ()),
+        ]
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """Keep all parts on the way from one process to another."""
+        return type(self), (self.problem, self.remedy, self.details)
 
 
 class UsageError(TorchstoneError):
@@ -95,7 +106,7 @@ class NoAnswerError(CheckFailedError):
             indices,
         )
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str, str, tuple[int, ...]]]:  # type: ignore[override]  # one more
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
         """Keep all parts on the way from one process to another."""
         return type(self), (self.problem, self.remedy, self.indices)
 

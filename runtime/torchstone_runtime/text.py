@@ -1,8 +1,13 @@
 """Names that come from outside and are shown to people."""
 
 import unicodedata
+from collections.abc import Iterable
+from typing import Final
 
-_UNSHOWABLE = frozenset({"Cc", "Cs"})
+_UNSHOWABLE: Final = frozenset({"Cc", "Cs"})
+_LINE_ENDS: Final = frozenset("\u2028\u2029")
+_DIRECTIONS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Explicit directional formatting (Unicode Standard Annex 9): it reorders what stands around a name."""
 
 
 def is_showable(text: str) -> bool:
@@ -14,7 +19,24 @@ def is_showable(text: str) -> bool:
 
 
 def showable(text: str) -> str:
-    """Return text with its control characters and lone surrogates written as escapes, so that any terminal is safe."""
-    if is_showable(text):
-        return text
-    return "".join(one if is_showable(one) else one.encode("unicode_escape").decode() for one in text)
+    """Return text on one line that changes nothing around it, whatever it holds.
+
+    Control characters, line and paragraph separators, explicit directional formatting and lone surrogates are written
+    as Python escapes.
+    """
+    return "".join(_shown(character) for character in text) if _needs_care(text) else text
+
+
+def showable_lines(lines: Iterable[str]) -> str:
+    """Return lines, each made showable, with newlines between: no name in one of them can forge another."""
+    return "\n".join(map(showable, lines))
+
+
+def _needs_care(text: str) -> bool:
+    # Most text is printable, and Python knows that at once.
+    return not text.isprintable()
+
+
+def _shown(character: str) -> str:
+    odd = unicodedata.category(character) in _UNSHOWABLE or character in _LINE_ENDS or character in _DIRECTIONS
+    return character.encode("unicode_escape").decode() if odd else character

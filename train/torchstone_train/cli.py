@@ -9,6 +9,7 @@ import click
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.data_dir import default_data_dir
+from torchstone_runtime.text import showable_lines
 from torchstone_train.measured import load_measured
 from torchstone_train.openmp import wait_passively
 from torchstone_train.recipes import OVERRIDABLE, RECIPES, get_recipe
@@ -120,7 +121,7 @@ def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> i
         return EXIT_INTERRUPTED
     if os.environ.get("RANK", "0") != "0":  # of several processes the first one speaks
         return 0
-    click.echo(f"run: {out}\nnext: torchstone export {out} --out BUNDLE")
+    click.echo(showable_lines([f"run: {out}", f"next: torchstone export {out} --out BUNDLE"]))
     return 0
 
 

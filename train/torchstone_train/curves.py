@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Final
 
+from torchstone_runtime.report.page import escape
 from torchstone_train.observer import Record
 
 CURVES: Final = {

@@ -87,10 +87,10 @@ def _fetch(layout: MnistLayout, stem: str, folder: Path, data_dir: Path, source:
         else:
             return
     raise DataError(
-        f"{layout.name} is not in {layout.raw(data_dir)}, and {filename} could not be downloaded.\n"
-        + "\n".join(failures),
+        f"{layout.name} is not in {layout.raw(data_dir)}, and {filename} could not be downloaded.",
         f"Without a network: put {', '.join(missing_files(layout, data_dir))} (plain or .gz) into that folder, "
         f"or point --data-dir or TORCHSTONE_DATA at one that holds {layout.folder}/raw.",
+        failures,
     )
 
 

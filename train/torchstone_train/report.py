@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any, Final
 
 import numpy as np
 
 from torchstone_runtime.report import sections
-from torchstone_runtime.report.page import card, facts, render_page, section
+from torchstone_runtime.report.page import card, escape, facts, render_page, section
 from torchstone_train import curves
 from torchstone_train.observer import Record
 from torchstone_train.validation_pass import ValidationPass

@@ -7,8 +7,10 @@ import click
 
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, TF32_OPTION, VARIANT_OPTION
+from torchstone_runtime.cli.output import tell
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.strict_json import strict_json
+from torchstone_runtime.text import showable_lines
 
 if TYPE_CHECKING:
     from torchstone_runtime.bench import Benchmark, SteadyState
@@ -61,7 +63,7 @@ def bench(
 
     gpu = GpuChoices(tf32=tf32, cuda_graphs=cuda_graphs)
     request = Request(str(bundle), variant, provider, batches, threads or (usable_cpus(),), rounds, gpu)
-    result = run_benchmark(request, lambda line: click.echo(line, err=True))
+    result = run_benchmark(request, tell)
     click.echo(strict_json(result.to_json(), indent=2) if as_json else _as_text(result))
     if result.too_noisy:
         raise CheckFailedError(
@@ -91,7 +93,7 @@ def _as_text(result: "Benchmark") -> str:
         f"{'batch':>6} {'threads':>7}  {'p50':<28}{'p90':<28}{'p99':<28}images/s",
         *(_row(state) for state in result.steady),
     ]
-    return "\n".join(lines)
+    return showable_lines(lines)
 
 
 def _row(state: "SteadyState") -> str:

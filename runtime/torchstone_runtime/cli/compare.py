@@ -10,7 +10,7 @@ import click
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.find_split import find_split, warn_of_data, warn_of_missing_classes
 from torchstone_runtime.cli.options import BUNDLE_PATH, CLASS_MAP_OPTION
-from torchstone_runtime.cli.output import is_stdout, require_writable
+from torchstone_runtime.cli.output import is_stdout, require_writable, tell
 from torchstone_runtime.errors import CheckFailedError, UsageError
 from torchstone_runtime.strict_json import strict_json
 
@@ -204,5 +204,5 @@ def _write(found: "Comparison", split: "Split | None", wanted: _Wanted) -> None:
     for path, content in contents:
         if path is not None:
             write_atomic(path, content())
-            click.echo(f"wrote {path}", err=True)
+            tell(f"wrote {path}")
     click.echo(as_json if wanted.to_stdout else comparison.render_text(found))

@@ -9,6 +9,7 @@ from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.strict_json import strict_json
+from torchstone_runtime.text import showable_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +58,7 @@ def diagnose(
     if as_json:
         click.echo(strict_json({"golden": index, **found.to_json(), **_right_constants(spec), **classes}, indent=2))
     else:
-        click.echo("\n".join([*_describe(found, spec), *_describe_classes(classes)]))
+        click.echo(showable_lines([*_describe(found, spec), *_describe_classes(classes)]))
     context.exit(0 if found.right else 1)
 
 

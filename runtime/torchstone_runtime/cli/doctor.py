@@ -8,6 +8,7 @@ import click
 from torchstone_runtime import __version__
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.strict_json import strict_json
+from torchstone_runtime.text import showable_lines
 
 if TYPE_CHECKING:
     from torchstone_runtime.doctor import Finding
@@ -41,7 +42,7 @@ def doctor(json_file: Path | None) -> None:
     }
     as_json = strict_json(document, indent=2)
     if json_file is None or str(json_file) != "-":
-        click.echo("\n".join(_lines(findings)))
+        click.echo(showable_lines(_lines(findings)))
     else:
         click.echo(as_json)
     if json_file is not None and str(json_file) != "-":

@@ -20,7 +20,7 @@ from torchstone_runtime.cli.options import (
     VARIANT_OPTION,
     load_arguments,
 )
-from torchstone_runtime.cli.output import is_stdout, require_writable
+from torchstone_runtime.cli.output import is_stdout, require_writable, tell
 from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _write_reports(document: "EvaluationDocument", wanted: _Wanted) -> None:
     for kind, path in wanted.reports().items():
         if path is not None:
             write_atomic(path, contents[kind]())
-            click.echo(f"wrote {path}", err=True)
+            tell(f"wrote {path}")
     click.echo(_to_json(document) if wanted.to_stdout else terminal.render_text(document))
 
 

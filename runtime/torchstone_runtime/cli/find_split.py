@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from torchstone_runtime.cli.output import tell
 from torchstone_runtime.data_dir import default_data_dir
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def warn_of_missing_classes(labels: "npt.NDArray[np.int64]", class_names: "Seque
     from torchstone_runtime.occurring import classes_without_images, describe_missing  # noqa: PLC0415 - see open_dataset
 
     if missing := classes_without_images(labels, class_names):
-        click.echo(f"Warning: {describe_missing(missing, len(class_names), 'this data')}", err=True)
+        tell(f"Warning: {describe_missing(missing, len(class_names), 'this data')}")
 
 
 def warn_of_data(split: "Split") -> None:

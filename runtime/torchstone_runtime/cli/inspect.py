@@ -7,11 +7,12 @@ import click
 
 from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.cli.options import BUNDLE_PATH
+from torchstone_runtime.cli.output import tell
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.manifest import MANIFEST_FILE, Manifest
 from torchstone_runtime.provenance import describe_cascade, describe_origin
 from torchstone_runtime.strict_json import strict_json
-from torchstone_runtime.text import showable
+from torchstone_runtime.text import showable_lines
 
 
 @click.command()
@@ -43,7 +44,7 @@ def inspect(bundle: Path, as_json: bool, golden_images: Path | None) -> None:
             f"{error!r}.",
             "See it as it is with --json, or export the bundle again.",
         ) from error
-    click.echo("\n".join(map(showable, lines)))
+    click.echo(showable_lines(lines))
 
 
 def _write_golden_images(opened: Bundle, folder: Path) -> None:
@@ -58,7 +59,7 @@ def _write_golden_images(opened: Bundle, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     for index, pixels in enumerate(images):
         write_atomic(folder / f"golden-{index:02}.png", encode_png(pixels))
-    click.echo(f"wrote {len(images)} golden images to {folder}", err=True)
+    tell(f"wrote {len(images)} golden images to {folder}")
 
 
 def _describe(manifest: Manifest) -> list[str]:

@@ -14,7 +14,7 @@ from torchstone_runtime import __version__
 from torchstone_runtime.cli import streams
 from torchstone_runtime.errors import OutputError, TorchstoneError, suggestion
 from torchstone_runtime.load_deadline import on_no_end
-from torchstone_runtime.text import showable
+from torchstone_runtime.text import showable_lines
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -149,7 +149,7 @@ def _report(error: TorchstoneError, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     # A file that comes from elsewhere may have put anything into its names.
-    click.echo("Error: " + "\n".join(map(showable, str(error).split("\n"))), err=True)
+    click.echo(f"Error: {showable_lines(error.lines)}", err=True)
     return error.exit_code
 
 

@@ -1,9 +1,17 @@
-"""Files that results go to."""
+"""Files that results go to, and lines about them."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
+import click
+
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.text import showable
+
+
+def tell(line: str) -> None:
+    """Print a line on stderr; no name in it can make a second one."""
+    click.echo(showable(line), err=True)
 
 
 def is_stdout(path: Path | None) -> bool:

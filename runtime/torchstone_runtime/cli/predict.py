@@ -21,10 +21,11 @@ from torchstone_runtime.cli.options import (
     VARIANT_OPTION,
     load_arguments,
 )
+from torchstone_runtime.cli.output import tell
 from torchstone_runtime.cli.prediction_formats import ROWS, csv_header, csv_row
 from torchstone_runtime.cli.streams import stdout_is_lost
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
-from torchstone_runtime.text import showable
+from torchstone_runtime.text import showable, showable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +112,7 @@ def predict(
     asked = _Wishes(form=form or ("jsonl" if as_json else "table"), **wishes)
     with Classifier.load(bundle, **load_arguments(**options)) as classifier:
         if verbose:
-            click.echo(f"plan: {classifier.plan}", err=True)
+            click.echo(f"plan: {showable(str(classifier.plan))}", err=True)
         known = _known_edges(classifier) if options["check"] == "full" else None
         counts = _predict_all(classifier, asked, known)
     _warn_of_edges(counts, known, asked)
@@ -149,10 +150,11 @@ def _warn_of_edges(counts: _Counts, known: "KnownEdges | None", asked: _Wishes) 
     if known is None or not counts.foreign:
         return
     theirs = "bright" if known.tone == "dark" else "dark"
+    first = showable(click.format_filename(counts.first_foreign))
     remedy = "Leave --invert out for such pictures." if asked.invert else "Invert such pictures (--invert)."
     click.echo(
         f"Warning: {theirs} edges, as of an object on a {theirs} ground, in {counts.foreign:,} of {counts.done:,} "
-        f"pictures; the images that this model was measured on have {known.tone} ones. First: {counts.first_foreign}.\n"
+        f"pictures; the images that this model was measured on have {known.tone} ones. First: {first}.\n"
         f"Their answers may be wrong. {remedy}",
         err=True,
     )
@@ -174,7 +176,7 @@ def _predict_all(classifier: "Classifier", asked: _Wishes, known: "KnownEdges | 
                 raise click.exceptions.Exit(0)
             if not isinstance(item, Failure):
                 unsure = bool(item.top) and item.top[0][1] < asked.min_confidence
-                click.echo(row(item.name, item.top, unsure))
+                _echo_row(row(item.name, item.top, unsure))
                 _count(counts, item, known, unsure=unsure)
                 if gallery:
                     gallery.add(item, unsure=unsure)
@@ -182,14 +184,19 @@ def _predict_all(classifier: "Classifier", asked: _Wishes, known: "KnownEdges | 
             if alone and item.name == asked.paths[0]:
                 raise item.error
             counts.failed += 1
-            _complain(f"left out: {item.error}")
+            _complain(f"left out: {showable_lines(item.error.lines)}")
             if gallery:
                 gallery.add_failure(item)
         if gallery:
             gallery.finish()
     if asked.gallery is not None:
-        click.echo(f"wrote {asked.gallery}", err=True)
+        tell(f"wrote {asked.gallery}")
     return counts
+
+
+def _echo_row(row: str) -> None:
+    # Otherwise click takes what looks like a terminal's control sequence out of names that go to a file.
+    click.echo(row, color=not sys.stdout.isatty())
 
 
 def _count(counts: _Counts, answer: "Answer", known: "KnownEdges | None", *, unsure: bool) -> None:

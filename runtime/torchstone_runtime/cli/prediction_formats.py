@@ -1,14 +1,14 @@
 """Predictions as lines: a table for people, JSON lines, CSV."""
 
-import csv
-import io
+import re
 from collections.abc import Callable
 from typing import Final
 
 import click
 
+from torchstone_runtime.csv_text import csv_line
 from torchstone_runtime.strict_json import strict_json
-from torchstone_runtime.text import is_showable
+from torchstone_runtime.text import showable
 
 Ranking = list[tuple[str, float]]
 Row = Callable[[str, Ranking, bool], str]
@@ -17,25 +17,27 @@ and whether the answer is unsure."""
 
 UNSURE: Final = "(unsure)"
 NO_ANSWER: Final = "(no answer)"
+_SOME_LINE_ENDS: Final = re.compile("[\x85\u2028\u2029]")
 
 
 def table_row(name: str, top: Ranking, unsure: bool) -> str:
     """Return the name and the classes with their probabilities, with tabs between; an unsure answer says so first.
 
-    Without an answer, the name and `(no answer)`.
+    Without an answer, the name and `(no answer)`. Control characters, newlines included, are shown as escapes.
     """
-    shown = "".join(sign if is_showable(sign) else sign.encode("unicode_escape").decode() for sign in _readable(name))
     remark = [NO_ANSWER] if not top else [UNSURE] if unsure else []
-    columns = [shown, *remark, *(f"{label} {probability:.4f}" for label, probability in top)]
-    return "\t".join(columns)
+    columns = [_readable(name), *remark, *(f"{label} {probability:.4f}" for label, probability in top)]
+    return "\t".join(map(showable, columns))
 
 
 def json_row(name: str, top: Ranking, unsure: bool) -> str:
-    """Return a JSON object; `class` is null for an unsure answer, and `probability` as well where there is none."""
+    """Return a JSON object on one line; `class` is null for an unsure answer, `probability` as well without one."""
     classes = [{"class": label, "probability": probability} for label, probability in top]
     label, probability = top[0] if top else (None, None)
     answer = {"class": None if unsure else label, "probability": probability}
-    return strict_json({"path": _readable(name), **answer, "top": classes})
+    record = strict_json({"path": _readable(name), **answer, "top": classes})
+    # Allowed within JSON, but a line ends there for some readers, Python's str.splitlines among them.
+    return _SOME_LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", record)
 
 
 def csv_row(name: str, top: Ranking, unsure: bool, *, count: int = 0) -> str:
@@ -46,12 +48,14 @@ def csv_row(name: str, top: Ranking, unsure: bool, *, count: int = 0) -> str:
     ranked = [value for pair in top for value in pair]
     ranked += [""] * (2 * count - len(ranked))
     label, probability = top[0] if top else ("", "")
-    return _csv([_readable(name), "" if unsure else label, probability, *ranked])
+    return csv_line([_readable(name), "" if unsure else label, probability, *ranked])
 
 
 def csv_header(top: int) -> str:
     """Return the header of a CSV file with that many classes a row."""
-    return _csv(["path", "class", "probability", *(f"{kind}_{n + 1}" for n in range(top) for kind in ("class", "p"))])
+    return csv_line(
+        ["path", "class", "probability", *(f"{kind}_{n + 1}" for n in range(top) for kind in ("class", "p"))]
+    )
 
 
 ROWS: Final[dict[str, Row]] = {"table": table_row, "jsonl": json_row, "csv": csv_row}
@@ -60,9 +64,3 @@ ROWS: Final[dict[str, Row]] = {"table": table_row, "jsonl": json_row, "csv": csv
 def _readable(name: str) -> str:
     # Bytes of a file name that are no UTF-8 become replacement characters.
     return click.format_filename(name)
-
-
-def _csv(values: list[str | float]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow(values)
-    return buffer.getvalue()

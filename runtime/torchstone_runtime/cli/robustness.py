@@ -22,7 +22,7 @@ from torchstone_runtime.cli.options import (
     VARIANT_OPTION,
     load_arguments,
 )
-from torchstone_runtime.cli.output import is_stdout, require_writable
+from torchstone_runtime.cli.output import is_stdout, require_writable, tell
 from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def robustness(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN
         from torchstone_runtime.files import write_atomic  # noqa: PLC0415 - --help must not load it
 
         write_atomic(wanted.json_file, text + "\n")
-        click.echo(f"wrote {wanted.json_file}", err=True)
+        tell(f"wrote {wanted.json_file}")
     click.echo(text if is_stdout(wanted.json_file) else document.to_text())
     require_passed(document.judgements, *document.unanswered)
 

@@ -10,6 +10,7 @@ from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.find_split import open_dataset
 from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, PUBLIC_KEY_OPTION, TF32_OPTION
 from torchstone_runtime.errors import BundleError, MissingComponentError, UsageError
+from torchstone_runtime.text import showable
 
 if TYPE_CHECKING:
     from torchstone_runtime.bundle import Bundle
@@ -71,7 +72,7 @@ def _check_signature(opened: "Bundle", public_key: Path | None) -> None:
 
     if public_key is not None:
         count = verify_signature(opened, public_key)
-        click.echo(f"signature    the key {public_key} signed all {count} files as they are")
+        click.echo(showable(f"signature    the key {public_key} signed all {count} files as they are"))
     elif (opened.path / SIGNATURE_FILE).is_file():
         click.echo("signature    there is one; it is not checked without --public-key")
 
@@ -147,7 +148,7 @@ def _recheck(
     source = open_dataset(classifier, dataset, data_dir)
     split = certified_test_split(source, opened.manifest.provenance)
     for line in _describe(recheck_test(classifier, split, certified)):
-        click.echo(f"{variant:<12} {line}")
+        click.echo(showable(f"{variant:<12} {line}"))
 
 
 def _describe(found: "Recheck") -> list[str]:

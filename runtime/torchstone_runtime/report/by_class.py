@@ -1,13 +1,13 @@
 """Precision, recall, F1 with its bar, support and mean confidence of each class, as a table of a report."""
 
 import math
-from html import escape
 from typing import Final
 
 import numpy as np
 
 from torchstone_runtime.decisions import Decisions
 from torchstone_runtime.metrics import Average, figure_text
+from torchstone_runtime.report.page import escape
 
 _BAR_REM: Final = 8
 _COLUMNS: Final = ("class", "precision", "recall", "F1", "", "support", "mean confidence")

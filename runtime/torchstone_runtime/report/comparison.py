@@ -1,19 +1,18 @@
 """A comparison of two models as text, as CSV and as a self-contained HTML page."""
 
-import csv
-import io
-from html import escape
 from typing import Final
 
 import numpy as np
 
 from torchstone_runtime.answered import NO_ANSWER_TEXT
 from torchstone_runtime.comparison import Comparison
+from torchstone_runtime.csv_text import csv_text
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.report import gallery
-from torchstone_runtime.report.page import card, facts, picture, render_page, section
+from torchstone_runtime.report.page import card, escape, facts, picture, render_page, section
 from torchstone_runtime.samples import reduced
+from torchstone_runtime.text import showable_lines
 
 _LISTED: Final = 20
 _PICTURES: Final = 60
@@ -43,7 +42,7 @@ def render_text(found: Comparison) -> str:
         lines += [_line(found, int(index)) for index in found.differing[:_LISTED]]
         if len(found.differing) > _LISTED:
             lines.append(f"  … and {len(found.differing) - _LISTED:,} more (--csv FILE or --json FILE lists them all)")
-    return "\n".join(lines)
+    return showable_lines(lines)
 
 
 def speed_in_words(found: Comparison) -> str:
@@ -71,12 +70,9 @@ def _answer(name: str | None, probability: float | None) -> str:
 
 def differing_csv(found: Comparison) -> str:
     """Return one row a sample on which the two differ."""
-    buffer = io.StringIO()
     columns = ("id", "true", "a", "a_probability", "b", "b_probability")
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found.sample(int(index)) for index in found.differing)
-    return buffer.getvalue()
+    samples = (found.sample(int(index)) for index in found.differing)
+    return csv_text([columns, *([sample[column] for column in columns] for sample in samples)])
 
 
 def render_html(found: Comparison, split: Split | None) -> str:

@@ -1,10 +1,10 @@
 """The reliability diagram and the confidence by class as SVG that is part of a page, light or dark as the page is."""
 
-from html import escape
 from typing import Final
 
 from torchstone_runtime.decisions import Decisions
 from torchstone_runtime.reliability import BINS, FORMULA, SOURCE, Reliability, reliability_of
+from torchstone_runtime.report.page import escape
 from torchstone_runtime.sureness import EXPLAINED, Sureness, by_class, lowest_shown
 
 _MOST_CLASSES: Final = 60

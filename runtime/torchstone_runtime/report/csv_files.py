@@ -1,12 +1,11 @@
 """An evaluation as CSV: metrics by class, confusion matrix, predictions sample by sample."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable
 from typing import IO, Any
 
 from torchstone_runtime.answered import NO_ANSWER
+from torchstone_runtime.csv_text import csv_text
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.metrics import Metrics
 from torchstone_runtime.predictions import Predictions
@@ -22,14 +21,14 @@ def metrics_csv(metrics: Metrics) -> str:
     for name, average in (("macro average", metrics.macro), ("weighted average", metrics.weighted)):
         rows.append([name, average.precision, average.recall, average.f1, metrics.total])
     rows.append(["accuracy", "", metrics.accuracy, "", metrics.total])
-    return _to_csv(rows)
+    return csv_text(rows)
 
 
 def confusion_csv(metrics: Metrics) -> str:
     """Return the confusion matrix: one row a true class, one column a predicted class."""
     rows = [["true \\ predicted", *metrics.class_names]]
     rows += [[name, *counts] for name, counts in zip(metrics.class_names, metrics.confusion.tolist(), strict=True)]
-    return _to_csv(rows)
+    return csv_text(rows)
 
 
 class PredictionsCsv:
@@ -58,14 +57,8 @@ class PredictionsCsv:
         self._write(rows)
 
     def _write(self, rows: Iterable[list[Any]]) -> None:
-        self._file.write(_to_csv(rows).encode())
+        self._file.write(csv_text(rows).encode())
 
 
 def _or_empty(figure: float) -> float | str:
     return "" if math.isnan(figure) else figure
-
-
-def _to_csv(rows: Iterable[list[Any]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()

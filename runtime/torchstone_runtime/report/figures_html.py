@@ -1,10 +1,9 @@
 """The sections of an evaluation that a run's report has not: intervals, abstention, groups, gates."""
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from torchstone_runtime.report.document import EvaluationDocument
-from torchstone_runtime.report.page import section
+from torchstone_runtime.report.page import escape, section
 from torchstone_runtime.selective import COVERAGES, REQUIRED_PRECISIONS, OperatingPoint
 
 _CHOSEN_HERE = (

@@ -1,14 +1,13 @@
 """Images of a split with what the model makes of them: framed green where right, red where wrong."""
 
 from collections.abc import Iterable
-from html import escape
 from typing import Final
 
 import numpy as np
 
 from torchstone_runtime.decisions import Decisions
 from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.report.page import picture
+from torchstone_runtime.report.page import escape, picture
 from torchstone_runtime.samples import confused_pairs, reduced
 
 _LARGEST_SIDE: Final = 160

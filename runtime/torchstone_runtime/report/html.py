@@ -1,11 +1,9 @@
 """An evaluation as one self-contained HTML file."""
 
-from html import escape
-
 from torchstone_runtime.report import sections
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.figures_html import figure_sections, gate_section
-from torchstone_runtime.report.page import card, facts, render_page, section
+from torchstone_runtime.report.page import card, escape, facts, render_page, section
 
 
 def render_html(document: EvaluationDocument) -> str:

@@ -1,14 +1,13 @@
 """The confusion matrix of a report: counts, and shares of each true class."""
 
 import math
-from html import escape
 from typing import Final
 
 import numpy as np
 
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.metrics import Float64Array, Metrics
-from torchstone_runtime.report.page import picture
+from torchstone_runtime.report.page import escape, picture
 
 _MOST_CLASSES: Final = 60
 """Classes up to which the matrix is a table; a thousand would make it a million cells."""

@@ -1,10 +1,11 @@
 """The frame of a self-contained HTML page: no script, no network, light and dark, printable."""
 
 import base64
-from html import escape
+import html
 from typing import Final
 
 from torchstone_runtime.images import Uint8Array, encode_png
+from torchstone_runtime.text import showable
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1d2430; --soft: #5c6675; --paper: #fff; --card: #f5f6f8; --line: #dfe3e8;
@@ -36,6 +37,14 @@ dd { margin: 0; overflow-wrap: anywhere; }
   h2, h3, h2 + p { break-after: avoid; } .scroll { overflow: visible; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """
+
+
+def escape(text: str) -> str:
+    """Return text as it may stand in a page, between tags or in a quoted attribute.
+
+    What would reorder or break what stands around it is shown as an escape: see `torchstone_runtime.text.showable`.
+    """
+    return html.escape(showable(text))
 
 
 def render_page(title: str, body: str, style: str = "") -> str:

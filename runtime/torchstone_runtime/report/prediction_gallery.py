@@ -2,7 +2,6 @@
 
 import base64
 from collections import Counter
-from html import escape
 from typing import IO, Final
 
 import click
@@ -10,7 +9,7 @@ import click
 from torchstone_runtime.answered import NO_ANSWER_TEXT
 from torchstone_runtime.prediction import Answer, Failure
 from torchstone_runtime.report.gallery import STYLE
-from torchstone_runtime.report.page import card, page_frame, section
+from torchstone_runtime.report.page import card, escape, page_frame, section
 
 THUMBNAIL_SIDE: Final = 128
 MAX_SHOWN: Final = 5_000

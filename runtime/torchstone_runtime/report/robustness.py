@@ -15,6 +15,7 @@ from torchstone_runtime.plan import Plan
 from torchstone_runtime.report.terminal import mapping_lines
 from torchstone_runtime.robustness import Robustness
 from torchstone_runtime.scores import Measured
+from torchstone_runtime.text import showable_lines
 
 FORMAT: Final = "torchstone-robustness"
 FORMAT_VERSION: Final = 1
@@ -108,7 +109,7 @@ class RobustnessDocument:
         if len(found.severities) > 1:
             levels += f" {', '.join(map(str, found.severities))}"
         kinds = "1 corruption" if len(found.corruptions) == 1 else f"{len(found.corruptions)} corruptions"
-        return "\n".join(
+        return showable_lines(
             [
                 f"model      {self.model}: {self.plan}",
                 f"data       {self.dataset}, {self.split.name}: {len(self.split):,} images ({why})",

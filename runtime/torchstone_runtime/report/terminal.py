@@ -10,6 +10,7 @@ from torchstone_runtime.metrics import Average, Metrics, figure_text
 from torchstone_runtime.reliability import BINS
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.slices import Slice
+from torchstone_runtime.text import showable_lines
 
 _REQUIRED_PRECISION: Final = 0.99
 
@@ -32,7 +33,7 @@ def render_text(document: EvaluationDocument) -> str:
         *_slices(document.slices),
         *_judgements(document.judgements),
     ]
-    return "\n".join(lines)
+    return showable_lines(lines)
 
 
 def mapping_lines(split: Split, width: int) -> list[str]:
