@@ -1,9 +1,9 @@
 """The bundle's README.md: a model card in Hugging Face's format, with the measured results."""
 
-import json
 from typing import Any
 
 from torchstone_export.calibration import Calibration
+from torchstone_export.markdown import escape_markdown, table, yaml_string
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.edges import KnownEdges
 from torchstone_runtime.provenance import describe_cascade, describe_origin
@@ -30,17 +30,19 @@ def render_model_card(
     test = metrics["test"]
     low, high = test["accuracy_interval_95"]
     spec = model.spec
-    classes = "\n".join(
-        f"| {c['class']} | {_figure(c['precision'])} | {_figure(c['recall'])} | {_figure(c['f1'])} | {c['support']:,} |"
+    figures = ("precision", "recall", "f1")
+    rows = (
+        [escape_markdown(c["class"]), *(_figure(c[name]) for name in figures), f"{c['support']:,}"]
         for c in test["per_class"]
     )
+    classes = "\n".join(table(("class", "precision", "recall", "F1", "samples"), rows))
     files = "\n".join(f"- `{file}`: variant `{name}`" for name, file in variants.items())
-    evidence = "\n".join(f"- {line}" for line in summary)
-    origin = describe_origin(model.provenance)
+    evidence = "\n".join(f"- {escape_markdown(line)}" for line in summary)
+    origin = escape_markdown(describe_origin(model.provenance))
     return f"""{_front_matter(model, test, torchscript="torchscript" in variants)}
-# {model.name}, {"measured" if origin else "trained"} on {model.dataset_kind}
+# {escape_markdown(model.name)}, {"measured" if origin else "trained"} on {escape_markdown(model.dataset_kind)}
 
-An image classifier with {len(model.class_names)} classes: {", ".join(model.class_names)}.
+An image classifier with {len(model.class_names)} classes: {", ".join(map(escape_markdown, model.class_names))}.
 
 It takes raw pixels, uint8, N x {spec.channels} x {spec.height} x {spec.width} ({spec.color}, 0 to 255).
 It gives logits and probabilities, float32, N x {len(model.class_names)}.
@@ -65,8 +67,6 @@ Accuracy on the test split ({test["samples"]:,} images): **{test["accuracy"]:.4f
 (95% interval {low:.4f} to {high:.4f}).
 Measured on the exported ONNX file with ONNX Runtime.
 
-| class | precision | recall | F1 | samples |
-|---|---|---|---|---|
 {classes}
 {_calibration_section(calibration) if calibration else ""}
 ## Evidence
@@ -96,7 +96,7 @@ def _cascade_section(model: TrainedModel) -> str:
         return ""
     return f"""## Cascade
 
-Two models in one file: {cascade}.
+Two models in one file: {escape_markdown(cascade)}.
 Pictures that are harder than those of the test split take longer, as the second model is asked more often.
 
 """
@@ -124,7 +124,7 @@ def _calibration_section(calibration: Calibration) -> str:
 ## Calibration
 
 The probabilities are the softmax of the logits divided by the temperature {calibration.temperature:g}
-({calibration.reason}). It changes no decision.
+({escape_markdown(calibration.reason)}). It changes no decision.
 
 | split | temperature | expected calibration error | negative log-likelihood | Brier score |
 |---|---|---|---|---|
@@ -133,9 +133,6 @@ The probabilities are the softmax of the logits divided by the temperature {cali
 
 
 def _front_matter(model: TrainedModel, test: dict[str, Any], *, torchscript: bool) -> str:
-    def quoted(text: str) -> str:
-        return json.dumps(text, ensure_ascii=False)  # a JSON string is a YAML string
-
     name, dataset_kind = model.name, model.dataset_kind
     return f"""---
 library_name: torchstone
@@ -144,13 +141,13 @@ tags:
 - image-classification
 - onnx{f"{chr(10)}- torchscript" if torchscript else ""}
 model-index:
-- name: {quoted(name)}
+- name: {yaml_string(name)}
   results:
   - task:
       type: image-classification
     dataset:
-      name: {quoted(dataset_kind)}
-      type: {quoted(dataset_kind)}
+      name: {yaml_string(dataset_kind)}
+      type: {yaml_string(dataset_kind)}
       split: test
     metrics:
     - type: accuracy

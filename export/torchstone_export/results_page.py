@@ -5,8 +5,9 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from torchstone_export.markdown import escape_markdown, table
 from torchstone_export.results_file import RecipeResult, SeedResult
-from torchstone_export.robustness_tables import robustness_section, served_cell, table
+from torchstone_export.robustness_tables import robustness_section, served_cell
 from torchstone_train.documents import DOCUMENTS, Document
 from torchstone_train.targets import TARGETS, natural_dataset
 
@@ -104,7 +105,7 @@ def _machines(item: RecipeResult) -> list[str]:
 
 def _machine(processor: str, devices: Sequence[str], versions: Mapping[str, str]) -> str:
     software = f"Python {versions['python']}, PyTorch {versions['torch']}"
-    return f"{processor}; trained on {', '.join(devices)}; {software}"
+    return escape_markdown(f"{processor}; trained on {', '.join(devices)}; {software}")
 
 
 def _documents_section(documents: Sequence[RecipeResult]) -> list[str]:

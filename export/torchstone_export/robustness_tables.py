@@ -1,9 +1,10 @@
 """The part of `docs/results.md` on robustness, calibration and abstention: means over the seeds."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
+from torchstone_export.markdown import table
 from torchstone_export.results_file import RecipeResult, SeedResult
 from torchstone_runtime.behaviour import Behaviour
 from torchstone_runtime.corruption import CORRUPTIONS, SEVERITIES
@@ -39,11 +40,6 @@ def robustness_section(results: Sequence[RecipeResult]) -> list[str]:
         *_severity_table(measured),
         "",
     ]
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return a Markdown table, a line a row."""
-    return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
 
 
 def served_cell(item: RecipeResult) -> str:
