@@ -8,6 +8,7 @@ from support import assert_refused, run_torchstone, write_image_tree
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import DataError, ImageError
 from torchstone_train.data import TrainingData, load_training_data
+from torchstone_train.describe import describe_data, shortened
 from torchstone_train.recipes import CNN3
 
 CLASSES = {"cat": 10, "dog": 15}
@@ -134,3 +135,34 @@ def test_huge_picture_is_an_image_error(tmp_path: Path) -> None:
     write_picture(root / "cat" / "bomb.png", "1", (20_000, 20_000))
     with pytest.raises(ImageError, match=r"bomb\.png"):
         load(root)
+
+
+def test_the_classes_and_parts_are_named_before_a_training(tmp_path: Path) -> None:
+    """What is learnt is seen before the time is spent, and which folder is which part."""
+    for part in ("Training", "Testing", "valid"):
+        write_image_tree(tmp_path / "p" / part, CLASSES)
+    write_image_tree(tmp_path / "p" / "raw", {"x": 1})
+    lines = list(describe_data(load(tmp_path / "p")))
+    assert lines[1:] == [
+        "parts    train is Training/, test is Testing/, validation is valid/",
+        "not used raw/",
+        "classes  cat, dog",
+    ]
+
+
+def test_training_prints_the_classes_before_its_first_epoch(tmp_path: Path) -> None:
+    """On stderr."""
+    root = write_image_tree(tmp_path / "p", CLASSES)
+    result = run_torchstone("train", "cnn3", "--dataset", f"folder:{root}", "--epochs", "1", "--out", tmp_path / "run")
+    assert "classes  cat, dog\n" in result.stderr.partition("epoch")[0]
+
+
+def test_many_classes_are_shortened_to_one_line() -> None:
+    """The first and the last ones are shown, and how many are not."""
+    names = [f"class {index}" for index in range(1000)]
+    line = shortened(names)
+    assert len(line) < 140
+    assert line.startswith("class 0, class 1, ")
+    assert line.endswith(" more), class 999")
+    hidden = int(line.split("(")[1].split(" ")[0])
+    assert line.count("class") + hidden == 1000

@@ -1,7 +1,6 @@
 """One training from request to result: data, device, run directory, loop."""
 
 import math
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,10 +12,10 @@ import torch
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError, OutputError, UsageError
 from torchstone_runtime.input_spec import ColorMode, InputSpec
-from torchstone_runtime.occurring import missing_by_split
 from torchstone_train.batches import make_batches
 from torchstone_train.classifier import build_classifier
 from torchstone_train.data import TrainingData, load_training_data
+from torchstone_train.describe import describe_data
 from torchstone_train.device import choose_device, set_determinism
 from torchstone_train.distill import Teacher
 from torchstone_train.distributed import World, joined_world
@@ -115,7 +114,11 @@ def _train_in_world(
     run, begins = RunDirectory(request.out), world.is_first and not request.resume
     with world.first_goes_ahead():
         stands = world.is_first and _check_out(request, info)
-    for line in _announce(request, data, device, reason, precision, world):
+    progress.say(f"device   {device} ({reason})" + (f", {world.size} processes" if world.size > 1 else ""))
+    if request.recipe.amp != "off":
+        progress.say(f"amp      {precision.name} ({precision.reason})")
+    schedule = schedule_warning(RunDirectory(request.out), request.recipe) if request.resume else ()
+    for line in (*describe_data(data), *schedule):
         progress.say(line)
     for member in info.get("teachers", ()):
         progress.say(f"teacher  {member['name']} ({member['variant']}, seed {member['seed']})")
@@ -152,29 +155,6 @@ def _load_data(request: TrainingRequest) -> TrainingData:
         color=request.color,
         spec=_recorded_spec(request),
     )
-
-
-def _announce(
-    request: TrainingRequest,
-    data: TrainingData,
-    device: torch.device,
-    reason: str,
-    precision: Precision,
-    world: World,
-) -> Iterator[str]:
-    together = f", {world.size} processes" if world.size > 1 else ""
-    yield f"device   {device} ({reason}){together}"
-    if request.recipe.amp != "off":
-        yield f"amp      {precision.name} ({precision.reason})"
-    yield (
-        f"data     {request.dataset}: {len(data.train):,} train, {len(data.validation):,} validation, "
-        f"{len(data.test):,} test images of {' x '.join(map(str, data.spec.shape))}, "
-        f"{len(data.train.class_names)} classes"
-    )
-    if request.resume:
-        yield from schedule_warning(RunDirectory(request.out), request.recipe)
-    for line in missing_by_split({split.name: split for split in (data.train, data.validation, data.test)}):
-        yield f"Warning: {line}"
 
 
 def _recorded_spec(request: TrainingRequest) -> InputSpec | None:

@@ -1,23 +1,26 @@
-"""Image folders: one sub-folder a class, in one tree or in `train/` and `test/` (and `validation/`)."""
+"""Image folders: one sub-folder a class, in one tree or in parts (see `data.parts`)."""
 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
 from torchstone_runtime.cpu import usable_cpus
+from torchstone_runtime.data.parts import (
+    LAYOUT_HELP,
+    folder_layout,
+    holds_images,
+    require_no_hidden_parts,
+    visible_folders,
+)
 from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images import IMAGE_SUFFIXES, Uint8Array, decode_image
 from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.text import is_showable
-
-_VALIDATION_NAMES: Final = ("validation", "val", "valid")
-_HELP: Final = "Expected one sub-folder a class (or train/ and test/ with such sub-folders), with image files inside."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +63,9 @@ def folder_parts(root: Path) -> dict[str, Path]:
     """Return the parts that a dataset folder has: `whole`, or `train`, `test` and perhaps `validation`.
 
     Raises:
-        DataError: no such folder, or `train/` without `test/` beside a validation folder.
+        DataError: as for `folder_layout`.
     """
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder.", f"Give an existing folder: folder:PATH. {_HELP}")
-    validation = next((root / name for name in _VALIDATION_NAMES if (root / name).is_dir()), None)
-    has_train, has_test = (root / "train").is_dir(), (root / "test").is_dir()
-    if has_train and has_test:
-        return {"train": root / "train", "test": root / "test"} | ({"validation": validation} if validation else {})
-    for present, lacking in (("train", "test"), ("test", "train")):
-        if (root / present).is_dir() and _has_class_folders(root / present):
-            raise DataError(
-                f"{root} has {present}/ but no {lacking}/.",
-                f"Add {lacking}/, or give the one tree that is meant: folder:{root / present}",
-            )
-    return {"whole": root}
-
-
-def _has_class_folders(root: Path) -> bool:
-    # A class may be called "train"; then there are pictures in its folder, not folders.
-    entries = [entry for entry in root.iterdir() if not entry.name.startswith(".")]
-    return bool(entries) and all(entry.is_dir() for entry in entries)
+    return folder_layout(root).parts
 
 
 def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, ...] | None = None) -> Split:
@@ -98,6 +83,13 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
     """
     found = list_classes(root)
     names = class_names or tuple(found)
+    if not found and holds_images(root):
+        raise DataError(
+            f"{root} has images but no class folders: nothing says what is on them.",
+            f"Give a folder whose images are sorted by class, such as one part alone: folder:PART. {LAYOUT_HELP}",
+        )
+    if not set(found) <= set(class_names or ()):
+        require_no_hidden_parts(root, tuple(found))
     if unknown := sorted(set(found) - set(names)):
         raise DataError(
             f"{root} has classes that the model does not know: {', '.join(unknown)}.",
@@ -108,7 +100,7 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
         _require_usable_classes(root, found)
     files = [(file, label) for label, name in enumerate(names) for file in found.get(name, ())]
     if not files:
-        raise DataError(f"{root} holds no images.", _HELP)
+        raise DataError(f"{root} holds no images.", LAYOUT_HELP)
     paths = [file for file, _ in files]
     labels = np.array([label for _, label in files], dtype=np.int64)
     # An id is written to reports: a file name that is not valid UTF-8 shows its odd bytes as escapes.
@@ -118,7 +110,7 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
 
 def list_classes(root: Path) -> dict[str, list[str]]:
     """Return, for each sub-folder, its image files as sorted paths relative to `root`."""
-    folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    folders = visible_folders(root)
     if unshowable := [name for name in folders if not is_showable(name)]:
         raise DataError(
             f"{root} has a class folder {unshowable[0]!r}: its name holds control characters or is not valid UTF-8.",
@@ -148,8 +140,10 @@ def _list_images(root: Path, class_folder: str) -> list[str]:
 
 def _require_usable_classes(root: Path, found: dict[str, list[str]]) -> None:
     if not found:
-        raise DataError(f"{root} is empty: it has no class folders.", _HELP)
+        raise DataError(f"{root} is empty: it has no class folders.", LAYOUT_HELP)
     if empty := [name for name, files in found.items() if not files]:
-        raise DataError(f"{root / empty[0]} holds no image files.", f"Add images or remove the folder. {_HELP}")
+        raise DataError(f"{root / empty[0]} holds no image files.", f"Add images or remove the folder. {LAYOUT_HELP}")
     if len(found) == 1:
-        raise DataError(f"{root} has only one class ('{next(iter(found))}'); a classifier needs at least two.", _HELP)
+        raise DataError(
+            f"{root} has only one class ('{next(iter(found))}'); a classifier needs at least two.", LAYOUT_HELP
+        )
