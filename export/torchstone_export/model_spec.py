@@ -142,7 +142,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_SPEC_BYTES)
-        return tomllib.loads(content.decode())
+        return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"The spec {path} cannot be read: {error.strerror}.", "Give an existing TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -220,7 +220,7 @@ def _classes(value: object, folder: Path) -> tuple[str, ...]:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The classes cannot be read from {path}: {error}.", "One name a line, UTF-8.") from error
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -158,7 +159,8 @@ def align_classes(split: Split, class_names: tuple[str, ...]) -> Split:
     """
     if split.class_names == class_names:
         return split
-    if not split.names_given and len(split.class_names) <= len(class_names):
+    same = tuple(map(_normal, split.class_names)) == tuple(map(_normal, class_names))
+    if same or (not split.names_given and len(split.class_names) <= len(class_names)):
         return replace(split, class_names=class_names)
     raise DataError(
         "The classes of the data are not those of the model.",
@@ -197,6 +199,11 @@ def require_answers(ids: Sequence[str], total: int, where: str = "") -> None:
             f"{where}The model gives no answer for {len(ids):,} of {total:,} images: its outputs are not finite "
             f"numbers (NaN), or no probabilities. They count as wrong: {shown}."
         )
+
+
+def _normal(name: str) -> str:
+    # The same letters may be written in two ways: é as one character, or as e and an accent.
+    return unicodedata.normalize("NFC", name)
 
 
 def _shape(shape: tuple[int, int, int]) -> str:

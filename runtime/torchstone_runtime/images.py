@@ -7,28 +7,26 @@ so they can't differ.
 import io
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from torchstone_runtime.errors import ImageError, UsageError
+from torchstone_runtime.image_formats import FORMATS_HELP, START_BYTES, format_of, pillow_formats
 from torchstone_runtime.input_spec import ColorMode, InputSpec
 
 Uint8Array = npt.NDArray[np.uint8]
 ImageInput = str | os.PathLike[str] | bytes | Image.Image
 
-IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 MAX_PIXELS: Final = 89_478_485
 """Largest picture decoded, in pixels: Pillow's own limit for decompression bombs (256 MiB of RGB)."""
-
-_FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-"""What Pillow may open. Others do more than decode: for EPS it starts Ghostscript on the file."""
-
-_FORMATS_HELP: Final = "Replace or remove it; PNG, JPEG, BMP, GIF, TIFF, WebP, PGM and PPM are read."
 
 _FILTERS: Final = {
     "nearest": Image.Resampling.NEAREST,
@@ -37,6 +35,27 @@ _FILTERS: Final = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 _SIXTEEN_BIT_MODES: Final = ("I;16", "I;16L", "I;16B", "I;16N")
+_GRAY_MODES: Final = frozenset({"1", "L", "I", *_SIXTEEN_BIT_MODES})
+_ORIENTATION: Final = 0x0112
+_ON_THEIR_SIDES: Final = (5, 6, 7, 8)
+"""Values of the EXIF orientation (CIPA DC-008, 4.6.4) that exchange height and width."""
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureHeader:
+    """What a picture file says of itself.
+
+    Attributes:
+        height: in pixels, upright: after the EXIF rotation.
+        width: likewise.
+        is_gray: whether it has one channel, not counting a palette's indices.
+    """
+
+    height: int
+    width: int
+    is_gray: bool
 
 
 def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
@@ -89,7 +108,7 @@ def decode_original(
     return _decode(source, convert)
 
 
-def _decode(source: ImageInput, convert: Callable[[Image.Image, str], Uint8Array]) -> Uint8Array:
+def _decode(source: ImageInput, convert: Callable[[Image.Image, str], _Result]) -> _Result:
     if not isinstance(source, str | os.PathLike | bytes | Image.Image):
         raise UsageError(
             f"An image was given as {type(source).__name__}; expected a path, the bytes of a file or a Pillow image.",
@@ -99,7 +118,7 @@ def _decode(source: ImageInput, convert: Callable[[Image.Image, str], Uint8Array
     try:
         if isinstance(source, Image.Image):
             return convert(source, name)
-        with _open(source) as file, Image.open(file, formats=_FORMATS) as image:
+        with _open_image(source, name) as image:
             return convert(image, name)
     except ImageError:
         raise
@@ -108,9 +127,9 @@ def _decode(source: ImageInput, convert: Callable[[Image.Image, str], Uint8Array
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name} has more than {MAX_PIXELS:,} pixels.", "Scale the picture down first.") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is not an image of a format that is read.", _FORMATS_HELP) from error
+        raise ImageError(f"{name} is not an image of a format that is read.", FORMATS_HELP) from error
     except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.
-        raise ImageError(f"{name} cannot be read as an image: {_first_line(error)}.", _FORMATS_HELP) from error
+        raise ImageError(f"{name} cannot be read as an image: {_first_line(error)}.", FORMATS_HELP) from error
 
 
 def describe(source: ImageInput) -> str:
@@ -142,19 +161,67 @@ def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int) -> bytes
     """
     name = describe(source)
     try:
-        with _open(source) as file, Image.open(file, formats=_FORMATS) as image:
+        with _open_image(source, name) as image:
             image.draft("RGB", (side, side))  # lets a JPEG be decoded at a fraction of its size
             small = _to_eight_bits(ImageOps.exif_transpose(image), name, image.format).convert("RGB")
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.
-        raise ImageError(f"{name} cannot be read as an image: {_first_line(error)}.", _FORMATS_HELP) from error
+        raise ImageError(f"{name} cannot be read as an image: {_first_line(error)}.", FORMATS_HELP) from error
     reduced = max(small.size) > side
     small.thumbnail((side, side))
     buffer = io.BytesIO()
     # JPEG would smear the few pixels of a small picture.
     small.save(buffer, format="JPEG" if reduced else "PNG", quality=80)
     return buffer.getvalue()
+
+
+def picture_header(source: str | os.PathLike[str] | bytes) -> "PictureHeader":
+    """Return what a picture file says of itself, without decoding its pixels.
+
+    Args:
+        source: a path or the bytes of an image file.
+
+    Raises:
+        ImageError: no file, not an image, or more than `MAX_PIXELS` pixels.
+    """
+
+    def read(image: Image.Image, name: str) -> PictureHeader:
+        _check_size(image, name)
+        # Pillow's TIFF reader states the size as it is after the rotation, the other readers as it is before.
+        turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _ON_THEIR_SIDES
+        height, width = (image.width, image.height) if turned else (image.height, image.width)
+        return PictureHeader(height, width, is_gray=image.mode in _GRAY_MODES)
+
+    return _decode(source, read)
+
+
+@contextmanager
+def _open_image(source: str | os.PathLike[str] | bytes, name: str) -> Iterator[Image.Image]:
+    with _open(source) as file:
+        kind = format_of(file.read(START_BYTES))
+        file.seek(0)
+        if kind == "HEIF":
+            opened = _open_heif(file, name)
+        elif kind == "AVIF" and kind not in pillow_formats():
+            raise ImageError(f"{name} is an AVIF picture; this Pillow reads none.", "Install it: pip install -U pillow")
+        else:
+            opened = Image.open(file, formats=pillow_formats())
+        with opened as image:
+            yield image
+
+
+def _open_heif(file: IO[bytes], name: str) -> Image.Image:
+    try:
+        # Not its register_heif_opener(): that would change Pillow for the whole program.
+        plugin = import_module("pillow_heif.as_plugin")
+    except ImportError as error:
+        raise ImageError(
+            f"{name} is a HEIC picture, as telephones take them; to read it, pillow-heif is needed.",
+            'Install it: pip install "torchstone[heic]"',
+        ) from error
+    image: Image.Image = plugin.HeifImageFile(file)
+    return image
 
 
 def _open(source: str | os.PathLike[str] | bytes) -> IO[bytes]:

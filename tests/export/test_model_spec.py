@@ -21,6 +21,14 @@ def test_a_toml_file_and_options_give_the_same_spec(tmp_path: Path) -> None:
     assert read_spec(tmp_path / "spec.toml", {}) == read_spec(None, GOOD | {"classes": "a, b c"})
 
 
+def test_a_byte_order_mark_is_no_part_of_a_spec_or_a_name(tmp_path: Path) -> None:
+    """Windows' editors write one, and end lines with CR and LF."""
+    for name, text in (("names.txt", "a\r\nb\r\n"), ("spec.toml", 'classes = "@names.txt"\r\n')):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+
+    assert read_spec(tmp_path / "spec.toml", GOOD).classes == ("a", "b")
+
+
 def test_an_option_replaces_the_files_field(tmp_path: Path) -> None:
     """And an option that was not given does not."""
     (tmp_path / "spec.toml").write_text('input = "1x8x8"\nmean = 0.5\nstd = 0.5\noutput = "probabilities"\n')

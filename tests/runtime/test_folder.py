@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from support import write_image_tree
+from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.folder import folder_parts, list_classes, load_folder
 from torchstone_runtime.errors import DataError, ImageError
 from torchstone_runtime.images import decode_image
@@ -175,3 +176,31 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     for name in ("nowhere", "file"):
         with pytest.raises(DataError, match=f"{name} is not a folder"):
             folder_parts(tmp_path / name)
+
+
+NFC, NFD = "Café", "Cafe\u0301"
+
+
+@pytest.mark.parametrize(("written", "given"), [(NFC, NFD), (NFD, NFC), (NFD, NFD)])
+def test_a_name_in_either_normal_form_is_the_same_class(
+    tmp_path: Path, gray: InputSpec, written: str, given: str
+) -> None:
+    """Letters with accents: macOS writes them as two characters, others as one."""
+    write_image_tree(tmp_path, {written: 1, "Bar": 1})
+    split = load_folder(tmp_path, "test", gray, ("Bar", given))
+    assert (split.labels.tolist(), split.class_names) == ([0, 1], ("Bar", given))
+
+
+def test_the_parts_of_a_dataset_may_use_both_normal_forms(tmp_path: Path, gray: InputSpec) -> None:
+    """A training part from macOS, a test part from Linux; the classes are called by the composed names."""
+    write_image_tree(tmp_path / "train", {NFD: 1, "Bar": 1})
+    write_image_tree(tmp_path / "test", {NFC: 1, "Bar": 1})
+    dataset = Dataset(DatasetRef("folder", tmp_path), tmp_path, gray)
+    assert dataset.training().class_names == dataset.test().class_names == ("Bar", NFC)
+
+
+def test_two_folders_of_one_name_in_both_normal_forms_are_refused(tmp_path: Path) -> None:
+    """They look the same, and one class it must be."""
+    write_image_tree(tmp_path, {NFD: 1, NFC: 1})
+    with pytest.raises(DataError, match=r"two class folders called 'Café'.*\(Unicode's NFC and NFD\)"):
+        list_classes(tmp_path)

@@ -103,7 +103,7 @@ def test_text_named_png_is_refused_by_name(tmp_path: Path) -> None:
     root = write_image_tree(tmp_path / "p", CLASSES)
     (root / "dog" / "letter.png").write_text("Dear Sir or Madam")
     result = run_torchstone("train", "cnn3", "--dataset", f"folder:{root}", "--out", tmp_path / "run")
-    assert_refused(result, "letter.png", "cannot be read as an image")
+    assert_refused(result, "letter.png", "is not an image of a format that is read")
     assert not (tmp_path / "run").exists()
 
 
@@ -166,3 +166,25 @@ def test_many_classes_are_shortened_to_one_line() -> None:
     assert line.endswith(" more), class 999")
     hidden = int(line.split("(")[1].split(" ")[0])
     assert line.count("class") + hidden == 1000
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_size_is_measured_after_the_exif_rotation(orientation: int, tmp_path: Path) -> None:
+    """A telephone's portraits are stored lying: a model made for them is upright, and no picture is squeezed."""
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for index in range(5):
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            Image.new("L", (20, 10)).save(tmp_path / name / f"{index}.jpg", exif=exif)
+    assert load(tmp_path).spec.shape == ((1, 20, 10) if orientation >= 5 else (1, 10, 20))
+
+
+def test_files_that_are_no_pictures_are_named_once_before_a_training(tmp_path: Path) -> None:
+    """Their number and the first few, though the tree is divided into three splits."""
+    root = write_image_tree(tmp_path / "p", CLASSES)
+    for number in range(5):
+        (root / "cat" / f"note{number}.txt").write_text("fluffy")
+    lines = [line for line in describe_data(load(root)) if "left out" in line]
+    expected = "left out: 5 files are no pictures of a format that is read"
+    assert lines == [f"{expected}, in {root}: note0.txt, note1.txt, note2.txt, …"]

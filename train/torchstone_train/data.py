@@ -5,20 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image, UnidentifiedImageError
-
 from torchstone_runtime.data.catalog import MNIST_FAMILY, Dataset, DatasetRef
 from torchstone_runtime.data.folder import folder_parts, list_classes
 from torchstone_runtime.data.holdout import stratified_holdout
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.errors import DataError, ImageError, UsageError
+from torchstone_runtime.errors import DataError, UsageError
+from torchstone_runtime.images import picture_header
 from torchstone_runtime.input_spec import ColorMode, InputSpec
 from torchstone_train.download import ensure_downloaded
 from torchstone_train.recipe import Recipe
 
 DEFAULT_FOLDER_SIDE: Final = 64
 _LARGEST_NATIVE_SIDE: Final = 128
-_GRAY_MODES: Final = frozenset({"1", "L", "I;16", "I;16B"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +108,9 @@ def _folder_spec(
     for root in folder_parts(ref.path).values():
         for files in list_classes(root).values():
             for file in files:
-                size, mode = _read_header(root / file)
-                sizes[size] += 1
-                all_gray = all_gray and mode in _GRAY_MODES
+                header = picture_header(root / file)
+                sizes[header.height, header.width] += 1
+                all_gray = all_gray and header.is_gray
     height, width = image_size or _native_size(sizes) or (DEFAULT_FOLDER_SIDE, DEFAULT_FOLDER_SIDE)
     return _make_spec(color or ("L" if all_gray and sizes else "RGB"), height, width, recipe)
 
@@ -122,17 +120,6 @@ def _native_size(sizes: Counter[tuple[int, int]]) -> tuple[int, int] | None:
         return None
     (size,) = sizes
     return size if max(size) <= _LARGEST_NATIVE_SIDE else None
-
-
-def _read_header(path: Path) -> tuple[tuple[int, int], str]:
-    try:
-        with Image.open(path) as image:
-            return (image.height, image.width), image.mode
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(
-            f"{path} cannot be read as an image.",
-            "Replace or remove it; PNG, JPEG, BMP, GIF, TIFF and WebP are read.",
-        ) from error
 
 
 def _make_spec(color: ColorMode, height: int, width: int, recipe: Recipe) -> InputSpec:

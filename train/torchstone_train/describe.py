@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.data.folder import FileStore
 from torchstone_runtime.data.parts import folder_layout
 from torchstone_runtime.occurring import missing_by_split
 from torchstone_runtime.text import showable
@@ -22,6 +23,11 @@ def describe_data(data: TrainingData) -> Iterator[str]:
     )
     yield from _parts(data.ref)
     yield f"classes  {shortened(data.train.class_names)}"
+    stores = [split.store for split in (data.train, data.validation, data.test)]
+    # One tree that was split is told of once.
+    trees = {store.root: store for store in stores if isinstance(store, FileStore)}
+    for root, store in trees.items():
+        yield from store.others.lines(str(root))
     for line in missing_by_split({split.name: split for split in (data.train, data.validation, data.test)}):
         yield f"Warning: {line}"
 

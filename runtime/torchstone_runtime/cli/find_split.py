@@ -55,7 +55,12 @@ def warn_of_missing_classes(labels: "npt.NDArray[np.int64]", class_names: "Seque
 
 
 def warn_of_data(split: "Split") -> None:
-    """Say on stderr, once each, what a class map left out of a split, and which classes have no images."""
+    """Say on stderr, once each, what was left out of a split, and which classes have no images."""
+    from torchstone_runtime.data.folder import FileStore  # noqa: PLC0415 - see open_dataset
+
+    if isinstance(split.store, FileStore):
+        for line in split.store.others.lines(str(split.store.root)):
+            click.echo(line, err=True)
     for line in split.mapped.lines() if split.mapped else ():
         click.echo(line, err=True)
     warn_of_missing_classes(split.labels, split.class_names)

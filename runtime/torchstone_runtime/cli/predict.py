@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from torchstone_runtime.classifier import Classifier
     from torchstone_runtime.edges import KnownEdges
+    from torchstone_runtime.image_formats import OtherFiles
     from torchstone_runtime.prediction import Answer, Failure
     from torchstone_runtime.report.prediction_gallery import PredictionGallery
 
@@ -211,6 +212,11 @@ def _count(counts: _Counts, answer: "Answer", known: "KnownEdges | None", *, uns
         counts.first_foreign = counts.first_foreign or answer.name
 
 
+def _complain_of_others(others: "OtherFiles") -> None:
+    for line in others.lines("the folders"):
+        _complain(line)
+
+
 def _complain(line: str) -> None:
     click.echo(f"{CLEAR_LINE if sys.stderr.isatty() else ''}{line}", err=True)
 
@@ -228,12 +234,15 @@ def _open_gallery(stack: ExitStack, classifier: "Classifier", path: Path | None)
 
 def _with_progress(stack: ExitStack, classifier: "Classifier", asked: _Wishes) -> "Iterator[Answer | Failure]":
     """Yield the answers, with a bar on a terminal that doesn't show the answers themselves."""
-    from torchstone_runtime.prediction import classify  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.image_formats import OtherFiles  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.prediction import classify  # noqa: PLC0415
     from torchstone_runtime.report.prediction_gallery import THUMBNAIL_SIDE  # noqa: PLC0415
     from torchstone_runtime.sources import STDIN, find_pictures  # noqa: PLC0415
 
     stdin = cast("BufferedReader", sys.stdin.buffer)
-    pictures = find_pictures(asked.paths, stdin)
+    others = OtherFiles()
+    stack.callback(_complain_of_others, others)
+    pictures = find_pictures(asked.paths, stdin, others)
     side = THUMBNAIL_SIDE if asked.gallery else 0
     # Closed whatever happens: an interrupted command doesn't wait for pictures that nobody asks for any more.
     answers = stack.enter_context(

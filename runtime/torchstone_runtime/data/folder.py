@@ -1,9 +1,10 @@
 """Image folders: one sub-folder a class, in one tree or in parts (see `data.parts`)."""
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +19,27 @@ from torchstone_runtime.data.parts import (
 )
 from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.images import IMAGE_SUFFIXES, Uint8Array, decode_image
+from torchstone_runtime.image_formats import IMAGE_SUFFIXES, OtherFiles, is_picture
+from torchstone_runtime.images import Uint8Array, decode_image
 from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.text import is_showable
 
 
 @dataclass(frozen=True, slots=True)
 class FileStore:
-    """Images decoded from files when they are read, several at once."""
+    """Images decoded from files when they are read, several at once.
+
+    Attributes:
+        root: the folder that the names are relative to.
+        names: of the files.
+        spec: how they are decoded.
+        others: the files of the folder that are no pictures.
+    """
 
     root: Path
     names: Sequence[str]
     spec: InputSpec
+    others: OtherFiles = field(default_factory=OtherFiles)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -53,7 +63,7 @@ class FileStore:
 
     def select(self, indices: Int64Array) -> "FileStore":
         """Return a store of the images at `indices`, in that order."""
-        return FileStore(self.root, [self.names[index] for index in indices], self.spec)
+        return FileStore(self.root, [self.names[index] for index in indices], self.spec, self.others)
 
     def _decode(self, index: int) -> Uint8Array:
         return decode_image(self.root / self.names[index], self.spec)
@@ -81,16 +91,19 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
     Raises:
         DataError: no classes or just one, a class without images, an unknown class, or a link that leads outside.
     """
-    found = list_classes(root)
+    listing = list_files(root)
+    found = listing.images
     names = class_names or tuple(found)
     if not found and holds_images(root):
         raise DataError(
             f"{root} has images but no class folders: nothing says what is on them.",
             f"Give a folder whose images are sorted by class, such as one part alone: folder:PART. {LAYOUT_HELP}",
         )
-    if not set(found) <= set(class_names or ()):
-        require_no_hidden_parts(root, tuple(found))
-    if unknown := sorted(set(found) - set(names)):
+    position = {unicodedata.normalize("NFC", name): label for label, name in enumerate(names)}
+    unknown = sorted(set(found) - set(position))
+    if unknown or class_names is None:
+        require_no_hidden_parts(root)
+    if unknown:
         raise DataError(
             f"{root} has classes that the model does not know: {', '.join(unknown)}.",
             f"The folder's classes: {', '.join(found)}.\nThe model's classes: {', '.join(names)}.\n"
@@ -98,28 +111,65 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
         )
     if class_names is None:
         _require_usable_classes(root, found)
-    files = [(file, label) for label, name in enumerate(names) for file in found.get(name, ())]
+    files = [(file, label) for name, label in position.items() for file in found.get(name, ())]
     if not files:
         raise DataError(f"{root} holds no images.", LAYOUT_HELP)
     paths = [file for file, _ in files]
     labels = np.array([label for _, label in files], dtype=np.int64)
     # An id is written to reports: a file name that is not valid UTF-8 shows its odd bytes as escapes.
     ids = [path.encode("utf-8", "backslashreplace").decode() for path in paths]
-    return Split(part, FileStore(root, paths, spec), labels, names, ids)
+    return Split(part, FileStore(root, paths, spec, listing.others), labels, names, ids)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFiles:
+    """What one tree of class folders holds.
+
+    Attributes:
+        images: by class, in the order of the names (in Unicode's normal form NFC), the image files as sorted paths
+            relative to the tree.
+        others: the files in class folders that are no pictures.
+    """
+
+    images: dict[str, list[str]]
+    others: OtherFiles
 
 
 def list_classes(root: Path) -> dict[str, list[str]]:
-    """Return, for each sub-folder, its image files as sorted paths relative to `root`."""
-    folders = visible_folders(root)
-    if unshowable := [name for name in folders if not is_showable(name)]:
-        raise DataError(
-            f"{root} has a class folder {unshowable[0]!r}: its name holds control characters or is not valid UTF-8.",
-            "Rename it.",
-        )
-    return {name: _list_images(root, name) for name in folders}
+    """Return, for each class, its image files as sorted paths relative to `root`.
+
+    Raises:
+        DataError: as for `list_files`.
+    """
+    return list_files(root).images
 
 
-def _list_images(root: Path, class_folder: str) -> list[str]:
+def list_files(root: Path) -> ClassFiles:
+    """List the files of a tree of class folders.
+
+    Raises:
+        DataError: a class's name can't be shown or stands for two folders, or a link leads outside.
+    """
+    folders: dict[str, str] = {}
+    for name in visible_folders(root):
+        if not is_showable(name):
+            raise DataError(
+                f"{root} has a class folder {name!r}: its name holds control characters or is not valid UTF-8.",
+                "Rename it.",
+            )
+        # macOS writes é as e and an accent, others as one character: to a person both are the same name.
+        if (normal := unicodedata.normalize("NFC", name)) in folders:
+            raise DataError(
+                f"{root} has two class folders called '{normal}', whose letters are written in two ways (Unicode's NFC "
+                "and NFD).",
+                "Put the images of both into one.",
+            )
+        folders[normal] = name
+    others = OtherFiles()
+    return ClassFiles({name: _list_images(root, folders[name], others) for name in sorted(folders)}, others)
+
+
+def _list_images(root: Path, class_folder: str, others: OtherFiles) -> list[str]:
     real_root = root.resolve()
     if not (root / class_folder).resolve().is_relative_to(real_root):
         raise DataError(
@@ -128,13 +178,15 @@ def _list_images(root: Path, class_folder: str) -> list[str]:
     names = []
     for folder, subfolders, files in os.walk(root / class_folder):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for file in files:
+        for file in sorted(name for name in files if not name.startswith(".")):
             path = Path(folder, file)
-            if path.suffix.lower() not in IMAGE_SUFFIXES or file.startswith("."):
-                continue
-            if path.is_symlink() and not path.resolve().is_relative_to(real_root):
+            leads_outside = path.is_symlink() and not path.resolve().is_relative_to(real_root)
+            if leads_outside and path.suffix.lower() in IMAGE_SUFFIXES:
                 raise DataError(f"{path} is a link that leads outside of {root}.", "Copy the file into the folder.")
-            names.append(path.relative_to(root).as_posix())
+            if leads_outside or not is_picture(str(path)):
+                others.add(file)
+            else:
+                names.append(path.relative_to(root).as_posix())
     return sorted(names)
 
 

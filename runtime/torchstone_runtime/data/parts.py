@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.images import IMAGE_SUFFIXES
+from torchstone_runtime.image_formats import is_picture
 from torchstone_runtime.text import showable
 
 LAYOUT_HELP: Final = (
@@ -92,8 +92,7 @@ def holds_images(folder: Path) -> bool:
     """Return whether a folder itself, not one inside of it, holds image files."""
     with os.scandir(folder) as entries:
         return any(
-            Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
-            for entry in entries
+            not entry.name.startswith(".") and not entry.is_dir() and is_picture(entry.path) for entry in entries
         )
 
 
@@ -102,12 +101,13 @@ def holds_class_folders(folder: Path) -> bool:
     return bool(visible_folders(folder)) and not holds_images(folder)
 
 
-def require_no_hidden_parts(root: Path, classes: Sequence[str]) -> None:
+def require_no_hidden_parts(root: Path) -> None:
     """Check that the sub-folders of a tree may be its classes.
 
     Raises:
         DataError: they hold the same sub-folders and no images of their own, so that those are the classes.
     """
+    classes = visible_folders(root)
     if len(classes) < 2 or any(holds_images(root / name) for name in classes):  # noqa: PLR2004 - nothing to compare
         return
     inside = [set(visible_folders(root / name)) for name in classes]
