@@ -23,6 +23,7 @@ import torchvision
 from PIL import Image, ImageDraw
 from torch import nn
 
+from torchstone_runtime.confusion import ConfusionCells
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.images import decode_image
 from torchstone_runtime.input_spec import InputSpec
@@ -119,10 +120,11 @@ def row(label: str, bundle: Path, variant: str, seconds: float) -> str:
     multiple = max(split["error_multiple"] for split in splits.values())
     batch = max(part["batch_sizes"].values()) / certificate["noise_floor"]
     margin = min(split["smallest_margin"] for split in splits.values())
-    confusion = np.array([split["metrics"]["confusion_matrix"] for split in splits.values()]).sum(axis=0)
+    metrics = [split["metrics"] for split in splits.values()]
+    chosen = sum(ConfusionCells.from_json(found, len(manifest["classes"])).chosen for found in metrics)
     return (
         f"| {label} | {variant} | {certificate['noise_floor']:.2g} | {multiple:.2f} | {batch:.2f} | "
-        f"{samples - flips} of {samples} | {np.count_nonzero(confusion.sum(axis=0))} | {margin:.2g} | "
+        f"{samples - flips} of {samples} | {np.count_nonzero(chosen)} | {margin:.2g} | "
         f"{manifest['variants'][variant]['size'] / 1e6:.1f} | {seconds:.0f} |"
     )
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from torchstone_export.limits import limits_elsewhere
 from torchstone_export.reference import Float64Array, Reference, SplitReference
 from torchstone_runtime.certified import CertifiedSplit
+from torchstone_runtime.confusion import MOST_DENSE
 from torchstone_runtime.data.split import Int64Array
 from torchstone_runtime.engine import Float32Array
 from torchstone_runtime.evaluation import decisions_sha256
@@ -138,5 +139,6 @@ def examples(flips: Sequence[dict[str, Any]]) -> str:
 
 def _by_class(part: SplitReference, decisions: Int64Array) -> dict[str, int]:
     names = part.split.class_names
-    differing = part.split.labels[decisions != part.decisions]
-    return {name: int((differing == index).sum()) for index, name in enumerate(names)}
+    flips = np.bincount(part.split.labels[decisions != part.decisions], minlength=len(names)).tolist()
+    # Of many classes only those with flips: all others would be a line of a name and a zero each.
+    return {name: count for name, count in zip(names, flips, strict=True) if count or len(names) <= MOST_DENSE}

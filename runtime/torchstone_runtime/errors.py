@@ -17,6 +17,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final, Self
 
 _SHOWN: Final = 10
+_MOST_KNOWN: Final = 40
+"""Words that a suggestion lists: a model may have thousands of classes."""
 
 
 class TorchstoneError(Exception):
@@ -112,9 +114,10 @@ class NoAnswerError(CheckFailedError):
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return "Did you mean 'x'?" for the known word nearest to `word`, else the list of known words."""
+    """Return "Did you mean 'x'?" for the known word nearest to `word`, else the known words, of many the first."""
     options = sorted(known)
     close = difflib.get_close_matches(word.lower(), options, n=1, cutoff=0.5)
     if close:
         return f"Did you mean '{close[0]}'?"
-    return f"Known: {', '.join(options)}."
+    more = f" and {len(options) - _MOST_KNOWN:,} more" if len(options) > _MOST_KNOWN else ""
+    return f"Known: {', '.join(options[:_MOST_KNOWN])}{more}."

@@ -19,6 +19,7 @@ from torchstone_runtime.errors import DataError, NoAnswerError, UsageError
 from torchstone_runtime.metrics import metrics_from_labels
 from torchstone_runtime.predictions import Predictions
 from torchstone_runtime.scores import ProbabilityScores, ScoreTally
+from torchstone_runtime.text import shortlist
 
 _BATCH: Final = 8 * READ_BATCH
 _IDS_SHOWN: Final = 10
@@ -164,7 +165,7 @@ def align_classes(split: Split, class_names: tuple[str, ...]) -> Split:
         return replace(split, class_names=class_names)
     raise DataError(
         "The classes of the data are not those of the model.",
-        f"The data's:  {', '.join(split.class_names)}.\nThe model's: {', '.join(class_names)}.",
+        f"The data's:  {shortlist(split.class_names)}.\nThe model's: {shortlist(class_names)}.",
     )
 
 

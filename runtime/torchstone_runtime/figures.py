@@ -37,9 +37,9 @@ def class_figures(metrics: Metrics, f1: F1Intervals) -> dict[str, Measured]:
     A share of no samples at all is 0, with the interval 0 to 1.
     """
     figures = {}
-    predicted = metrics.confusion.sum(axis=0).tolist()
+    hits_of, predicted = metrics.cells.hits.tolist(), metrics.cells.chosen.tolist()
     for index, item in enumerate(metrics.per_class):
-        hits = int(metrics.confusion[index, index])
+        hits = hits_of[index]
         figures[f"recall of {item.name}"] = Measured(item.recall, wilson_interval(hits, item.support))
         figures[f"precision of {item.name}"] = Measured(item.precision, wilson_interval(hits, predicted[index]))
         figures[f"F1 of {item.name}"] = Measured(item.f1, f1.per_class[index])

@@ -13,12 +13,14 @@ A sample without an answer counts as wrong: it is part of its class's support, a
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from torchstone_runtime.answered import NO_ANSWER
+from torchstone_runtime.confusion import ConfusionCells
 
 Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
@@ -47,12 +49,12 @@ class Average:
     f1: float
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Metrics:
     """What a confusion matrix says of a classifier.
 
     Attributes:
-        confusion: int64 [K, K]; rows are true classes, columns predicted ones.
+        cells: the filled cells of the confusion matrix.
         accuracy: share of samples on the diagonal.
         accuracy_interval: 95% Wilson score interval of the accuracy.
         per_class: in the order of the labels.
@@ -62,7 +64,7 @@ class Metrics:
             where it answers all.
     """
 
-    confusion: Int64Array
+    cells: ConfusionCells
     accuracy: float
     accuracy_interval: tuple[float, float]
     per_class: tuple[ClassMetrics, ...]
@@ -70,15 +72,20 @@ class Metrics:
     weighted: Average
     unanswered: tuple[int, ...] = ()
 
-    @property
+    @cached_property
+    def confusion(self) -> Int64Array:
+        """The confusion matrix, int64 [K, K]: rows are true classes. Of many classes it is large; `cells` is not."""
+        return self.cells.matrix()
+
+    @cached_property
     def total(self) -> int:
         """Number of samples, those without an answer included."""
-        return int(self.confusion.sum()) + sum(self.unanswered)
+        return int(self.cells.count.sum()) + sum(self.unanswered)
 
     @property
     def correct(self) -> int:
         """Number of samples on the diagonal."""
-        return int(np.trace(self.confusion))
+        return int(self.cells.hits.sum())
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -103,13 +110,12 @@ class Metrics:
 
     def most_confused(self, count: int) -> list[tuple[str, str, int]]:
         """Return up to `count` cells off the diagonal as (true class, predicted class, samples), largest first."""
-        cells = [
-            (true.name, predicted.name, int(self.confusion[i, j]))
-            for i, true in enumerate(self.per_class)
-            for j, predicted in enumerate(self.per_class)
-            if i != j and self.confusion[i, j]
+        found, names = self.cells.confusions(), self.class_names
+        places = zip(found.true[:count].tolist(), found.predicted[:count].tolist(), strict=True)
+        return [
+            (names[true], names[predicted], samples)
+            for (true, predicted), samples in zip(places, found.count[:count].tolist(), strict=True)
         ]
-        return sorted(cells, key=lambda cell: -cell[2])[:count]
 
     def to_json(self) -> dict[str, Any]:
         """Return the metrics as JSON data."""
@@ -133,7 +139,7 @@ class Metrics:
                 }
                 for c in self.per_class
             ],
-            "confusion_matrix": self.confusion.tolist(),
+            **self.cells.to_json(),
         }
 
 
@@ -151,13 +157,7 @@ def confusion_matrix(true: Int64Array, predicted: Int64Array, num_classes: int) 
     Raises:
         ValueError: different lengths, or a label out of range.
     """
-    if true.shape != predicted.shape:
-        raise ValueError(f"{len(true)} true labels but {len(predicted)} predictions")
-    for labels in (true, predicted):
-        if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
-            raise ValueError(f"labels must lie in 0..{num_classes - 1}; found {labels.min()}..{labels.max()}")
-    cells = np.bincount(true * num_classes + predicted, minlength=num_classes * num_classes)
-    return cells.reshape(num_classes, num_classes).astype(np.int64)
+    return ConfusionCells.of_labels(true, predicted, num_classes).matrix()
 
 
 def metrics_from_labels(true: Int64Array, predicted: Int64Array, class_names: Sequence[str]) -> Metrics:
@@ -174,23 +174,23 @@ def metrics_from_labels(true: Int64Array, predicted: Int64Array, class_names: Se
     if true.shape != predicted.shape:
         raise ValueError(f"{len(true)} true labels but {len(predicted)} predictions")
     given = predicted != NO_ANSWER
-    confusion = confusion_matrix(true[given], predicted[given], len(class_names))
+    cells = ConfusionCells.of_labels(true[given], predicted[given], len(class_names))
     unanswered = () if given.all() else tuple(np.bincount(true[~given], minlength=len(class_names)).tolist())
-    return metrics_from_confusion(confusion, class_names, unanswered)
+    return metrics_from_confusion(cells, class_names, unanswered)
 
 
 def metrics_from_confusion(
-    confusion: Int64Array, class_names: Sequence[str], unanswered: tuple[int, ...] = ()
+    confusion: Int64Array | ConfusionCells, class_names: Sequence[str], unanswered: tuple[int, ...] = ()
 ) -> Metrics:
     """Derive all metrics from a confusion matrix.
 
     Args:
-        confusion: int64 [K, K] with true classes as rows.
+        confusion: int64 [K, K] with true classes as rows, or its filled cells.
         class_names: K names.
         unanswered: further samples of each true class, which have no answer; none if empty.
     """
-    diagonal = np.diagonal(confusion).astype(np.float64)
-    predicted, support = confusion.sum(axis=0), confusion.sum(axis=1)
+    cells = confusion if isinstance(confusion, ConfusionCells) else ConfusionCells.of_matrix(confusion)
+    diagonal, predicted, support = cells.hits.astype(np.float64), cells.chosen, cells.support
     if unanswered:
         support = support + np.array(unanswered, dtype=np.int64)
     precision, recall = _ratio(diagonal, predicted), _ratio(diagonal, support)
@@ -207,7 +207,7 @@ def metrics_from_confusion(
         for name, p, r, f, n in zip(class_names, precision, recall, f1, support, strict=True)
     )
     accuracy = correct / total if total else 0.0
-    return Metrics(confusion, accuracy, wilson_interval(correct, total), per_class, macro, weighted, unanswered)
+    return Metrics(cells, accuracy, wilson_interval(correct, total), per_class, macro, weighted, unanswered)
 
 
 def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:

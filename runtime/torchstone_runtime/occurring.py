@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_runtime.bootstrap import F1Intervals, f1_intervals
+from torchstone_runtime.bootstrap import F1Intervals, intervals_of_cells
 from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.metrics import Metrics
 
@@ -53,16 +53,24 @@ def missing_by_split(splits: Mapping[str, Split]) -> list[str]:
 
 def f1_intervals_of(metrics: Metrics) -> F1Intervals:
     """Return the intervals of F1 over the classes that occur; that of an absent class is (0, 1)."""
-    table = metrics.confusion
-    if metrics.unanswered:
-        table = np.column_stack([table, metrics.unanswered])
-    if not metrics.absent or len(metrics.absent) == len(metrics.per_class):
-        return f1_intervals(table)
-    absent = set(metrics.absent)
+    true, predicted, counts = _with_unanswered(metrics)
+    total, absent = len(metrics.per_class), set(metrics.absent)
+    if not absent or len(absent) == total:
+        return intervals_of_cells(true, predicted, counts, total)
     kept = [index for index, name in enumerate(metrics.class_names) if name not in absent]
-    # What an absent class has in the table is zeros: leaving it out changes no draw.
-    columns = [*kept, *range(len(absent) + len(kept), table.shape[1])]
-    found = f1_intervals(table[np.ix_(kept, columns)])
+    place = np.zeros(total + 1, dtype=np.int64)
+    place[[*kept, total]] = range(len(kept) + 1)
+    found = intervals_of_cells(place[true], place[predicted], counts, len(kept))
     of_kept = dict(zip(kept, found.per_class, strict=True))
-    per_class = tuple(of_kept.get(index, _UNKNOWN) for index in range(len(metrics.per_class)))
-    return F1Intervals(found.macro, found.weighted, per_class)
+    return F1Intervals(found.macro, found.weighted, tuple(of_kept.get(index, _UNKNOWN) for index in range(total)))
+
+
+def _with_unanswered(metrics: Metrics) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """Return the filled cells by row; samples without an answer stand in a further column K."""
+    cells = metrics.cells
+    lost = np.array(metrics.unanswered, dtype=np.int64)
+    rows = np.flatnonzero(lost)
+    true = np.concatenate([cells.true, rows])
+    predicted = np.concatenate([cells.predicted, np.full(len(rows), cells.num_classes)])
+    order = np.lexsort((predicted, true))
+    return true[order], predicted[order], np.concatenate([cells.count, lost[rows]])[order]

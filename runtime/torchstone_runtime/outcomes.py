@@ -13,6 +13,7 @@ from torchstone_runtime.answered import NO_ANSWER
 from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.metrics import Float64Array, Metrics, metrics_from_labels
+from torchstone_runtime.text import shortlist
 
 _FIXED: Final = ["id", "true", "predicted", "correct", "margin"]
 _REMEDY: Final = "Give a file that 'torchstone evaluate --predictions FILE.csv' wrote."
@@ -85,7 +86,7 @@ class Outcomes:
         if self.class_names != other.class_names:
             raise DataError(
                 f"{name} and {other_name} don't have the same classes.",
-                f"{name}: {', '.join(self.class_names)}.\n{other_name}: {', '.join(other.class_names)}.",
+                f"{name}: {shortlist(self.class_names)}.\n{other_name}: {shortlist(other.class_names)}.",
             )
         if list(self.ids) == list(other.ids):
             order = np.arange(len(self), dtype=np.int64)

@@ -1,7 +1,7 @@
 """Names that come from outside and are shown to people."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 _UNSHOWABLE: Final = frozenset({"Cc", "Cs"})
@@ -16,6 +16,12 @@ def is_showable(text: str) -> bool:
     Lone surrogates (Python's stand-in for bytes that are not UTF-8) cannot be written to any UTF-8 file.
     """
     return not any(unicodedata.category(character) in _UNSHOWABLE for character in text)
+
+
+def shortlist(names: Sequence[str], most: int = 20) -> str:
+    """Return names separated by commas; of more than `most` the first ones, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def showable(text: str) -> str:

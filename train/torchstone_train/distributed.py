@@ -77,6 +77,18 @@ class World:
             distributed.all_reduce(values)
         return values
 
+    def gather(self, values: Tensor) -> Tensor:
+        """Return the values (n) of all processes, one after the other; each may have another number of them."""
+        if self.size == 1:
+            return values
+        counts = torch.zeros(self.size, dtype=torch.int64, device=values.device)
+        counts[self.rank] = len(values)
+        counts = self.sum(counts)
+        start = int(counts[: self.rank].sum())
+        gathered = torch.zeros(int(counts.sum()), dtype=values.dtype, device=values.device)
+        gathered[start : start + len(values)] = values
+        return self.sum(gathered)
+
     def anyone(self, flag: bool, step: int, device: torch.device) -> bool:
         """Return whether the flag is set in any process; among several, asked only at some steps (from 0)."""
         if self.size == 1:

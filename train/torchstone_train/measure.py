@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from torchstone_runtime.confusion import ConfusionCells
 from torchstone_runtime.metrics import Metrics, metrics_from_confusion
 from torchstone_train.batches import Batches
 from torchstone_train.distributed import World
@@ -48,23 +49,22 @@ class Tally:
     def __init__(self, class_names: tuple[str, ...], device: torch.device, world: World = _ALONE) -> None:
         self._class_names = class_names
         self._world = world
-        num_classes = len(class_names)
-        self._confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
+        # A number a sample: a whole matrix would be K x K numbers, touched at every step.
+        self._places: list[Tensor] = []
         # On the CPU in double: float32 sums of many thousand losses would drift. Every device has it.
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
 
     def add(self, logits: Tensor, labels: Tensor, mean_loss: Tensor) -> None:
         """Take in a batch: logits (n, K), labels (n), and its mean loss."""
-        cells = labels * len(self._class_names) + logits.detach().argmax(dim=1)
-        self._confusion += torch.bincount(cells, minlength=len(self._confusion))
+        self._places.append(labels * len(self._class_names) + logits.detach().argmax(dim=1))
         self._loss += mean_loss.detach().double() * len(labels)
 
     def result(self) -> Measured:
         """Return what all processes took in; at least one sample must have been."""
-        num_classes = len(self._class_names)
-        confusion = self._world.sum(self._confusion).cpu().numpy().reshape(num_classes, num_classes)
-        loss = float(self._world.sum(self._loss)) / int(confusion.sum())
-        return Measured(loss, metrics_from_confusion(confusion, self._class_names))
+        places = self._world.gather(torch.cat(self._places)).cpu().numpy()
+        loss = float(self._world.sum(self._loss)) / len(places)
+        cells = ConfusionCells.of_places(places, len(self._class_names))
+        return Measured(loss, metrics_from_confusion(cells, self._class_names))
 
 
 @torch.inference_mode()

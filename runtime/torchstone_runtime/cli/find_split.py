@@ -60,9 +60,9 @@ def warn_of_data(split: "Split") -> None:
 
     if isinstance(split.store, FileStore):
         for line in split.store.others.lines(str(split.store.root)):
-            click.echo(line, err=True)
+            tell(line)
     for line in split.mapped.lines() if split.mapped else ():
-        click.echo(line, err=True)
+        tell(line)
     warn_of_missing_classes(split.labels, split.class_names)
 
 

@@ -22,7 +22,7 @@ from torchstone_runtime.errors import DataError
 from torchstone_runtime.image_formats import IMAGE_SUFFIXES, OtherFiles, is_picture
 from torchstone_runtime.images import Uint8Array, decode_image
 from torchstone_runtime.input_spec import InputSpec
-from torchstone_runtime.text import is_showable
+from torchstone_runtime.text import is_showable, shortlist
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
         require_no_hidden_parts(root)
     if unknown:
         raise DataError(
-            f"{root} has classes that the model does not know: {', '.join(unknown)}.",
-            f"The folder's classes: {', '.join(found)}.\nThe model's classes: {', '.join(names)}.\n"
+            f"{root} has classes that the model does not know: {shortlist(unknown)}.",
+            f"The folder's classes: {shortlist(tuple(found))}.\nThe model's classes: {shortlist(names)}.\n"
             "If the model calls them otherwise, say so in a file: --class-map FILE.",
         )
     if class_names is None:
