@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
+
+Int64Array = npt.NDArray[np.int64]
 
 Mount = Callable[[int], Path]
 """Makes a disk of some bytes and returns where it is."""
@@ -54,3 +57,11 @@ def write_image_tree(root: Path, classes: Mapping[str, int], *, side: int = 12, 
             pixels = generator.integers(0, 100, shape) + 150 * position // max(1, len(classes) - 1)
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index:03}.png")
     return root
+
+
+def half_right(classes: int, samples: int) -> tuple[Int64Array, Int64Array, tuple[str, ...]]:
+    """Return true and predicted classes, int64 [N] each, of which half are equal, and the classes' names."""
+    generator = np.random.default_rng(0)
+    true = generator.integers(0, classes, samples)
+    other = generator.integers(0, classes, samples)
+    return true, np.where(generator.random(samples) < 0.5, true, other), tuple(f"class {k}" for k in range(classes))

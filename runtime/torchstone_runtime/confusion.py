@@ -96,6 +96,21 @@ class ConfusionCells:
         matrix[self.true, self.predicted] = self.count
         return matrix
 
+    def blocks(self, largest: int) -> Int64Array:
+        """Return the matrix in blocks of neighbouring classes, int64 [B, B], B at most `largest`; a class each if few.
+
+        Blocks are of equal size but for the last, which may be smaller.
+        """
+        step = self.block_size(largest)
+        count = -(-self.num_classes // step)
+        blocks = np.zeros((count, count), dtype=np.int64)
+        np.add.at(blocks, (self.true // step, self.predicted // step), self.count)
+        return blocks
+
+    def block_size(self, largest: int) -> int:
+        """Return how many classes a row of `blocks` stands for."""
+        return -(-self.num_classes // largest)
+
     @cached_property
     def hits(self) -> Int64Array:
         """Samples of each class that are predicted as it, int64 [K]."""

@@ -117,6 +117,11 @@ class Metrics:
             for (true, predicted), samples in zip(places, found.count[:count].tolist(), strict=True)
         ]
 
+    def lowest_f1(self, count: int) -> list[ClassMetrics]:
+        """Return up to `count` classes that occur, the lowest F1 first; of equal ones that with more samples."""
+        occurring = [item for item in self.per_class if not math.isnan(item.f1)]
+        return sorted(occurring, key=lambda item: (item.f1, -item.support))[:count]
+
     def to_json(self) -> dict[str, Any]:
         """Return the metrics as JSON data."""
         return {

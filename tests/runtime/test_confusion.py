@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from support import half_right
 from torchstone_runtime.answered import NO_ANSWER
 from torchstone_runtime.confusion import MOST_DENSE, ConfusionCells
 from torchstone_runtime.metrics import metrics_from_confusion, metrics_from_labels
@@ -17,14 +18,6 @@ from torchstone_runtime.occurring import f1_intervals_of
 
 COUNTS = st.one_of(st.just(0), st.integers(0, 2**40))
 MATRICES = st.integers(2, 6).flatmap(lambda k: arrays.arrays(np.int64, (k, k), elements=COUNTS))
-
-
-def spread(classes: int, samples: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[str]]:
-    """Return true and predicted classes, half of them right, and names."""
-    generator = np.random.default_rng(0)
-    true = generator.integers(0, classes, samples)
-    wrong = generator.integers(0, classes, samples)
-    return true, np.where(generator.random(samples) < 0.5, true, wrong), [f"class {k}" for k in range(classes)]
 
 
 @given(MATRICES)
@@ -96,7 +89,7 @@ def test_the_most_confused_pairs_come_first() -> None:
 
 def test_thousands_of_classes_take_no_matrix() -> None:
     """5,000 classes: less memory than the 25 million bytes of the smallest matrix, samples without an answer among."""
-    true, predicted, names = spread(5000, 20_000)
+    true, predicted, names = half_right(5000, 20_000)
     predicted[::7] = NO_ANSWER
     tracemalloc.start()
     metrics = metrics_from_labels(true, predicted, names)
@@ -109,7 +102,7 @@ def test_thousands_of_classes_take_no_matrix() -> None:
 
 def test_intervals_of_thousands_of_classes_take_no_matrix_a_resample() -> None:
     """The draws are held in parts: a matrix of 5,000 classes in float64 would be 200 million bytes."""
-    true, predicted, names = spread(5000, 5000)
+    true, predicted, names = half_right(5000, 5000)
     metrics = metrics_from_labels(true, predicted, names)
     tracemalloc.start()
     found = f1_intervals_of(metrics)

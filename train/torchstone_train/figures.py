@@ -45,6 +45,8 @@ _SERIES: Final[dict[str, dict[str, Any]]] = {
     "train": {"color": ORANGE, "linestyle": (0, (4, 1.5)), "marker": "s", "markersize": 3.2},
     "validation": {"color": BLUE, "linestyle": "-", "marker": "o", "markersize": 3.8},
 }
+_MOST_PIXELS: Final = 1000
+"""Rows of the picture of a confusion matrix: of more classes, neighbours share one."""
 _MOST_COUNTS: Final = 24
 """Classes up to which the cells of a confusion matrix bear numbers."""
 _COUNTED: Final = "Confusion matrix: number of images"
@@ -134,11 +136,13 @@ def confusion_figure(metrics: Metrics, title: str, *, normalized: bool) -> Figur
     figure = Figure(figsize=(side + 0.9, side), layout="constrained")
     set_titles(figure, title, _NORMALIZED if normalized else _COUNTED)
     axis = figure.subplots()
-    shares = row_shares(metrics)
-    values = shares if normalized else metrics.confusion
+    values = row_shares(metrics, _MOST_PIXELS) if normalized else metrics.cells.blocks(_MOST_PIXELS)
     # The root makes rare confusions visible beside a diagonal near 1.
-    norm = PowerNorm(0.5, vmin=0, vmax=1 if normalized else max(1, int(metrics.confusion.max())))
-    picture = axis.imshow(values, cmap="Blues", norm=norm)
+    norm = PowerNorm(0.5, vmin=0, vmax=1 if normalized else max(1, int(values.max())))
+    # In units of classes, of which a pixel may stand for several.
+    edge = values.shape[0] * metrics.cells.block_size(_MOST_PIXELS) - 0.5
+    picture = axis.imshow(values, cmap="Blues", norm=norm, extent=(-0.5, edge, edge, -0.5))
+    axis.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5))
     if count <= _MOST_COUNTS:
         _write_cells(axis, values, norm, _percent if normalized else "{:,}".format)
     _name_classes(axis, metrics)

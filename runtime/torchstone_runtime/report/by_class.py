@@ -6,9 +6,14 @@ from typing import Final
 import numpy as np
 
 from torchstone_runtime.decisions import Decisions
-from torchstone_runtime.metrics import Average, figure_text
+from torchstone_runtime.metrics import Average, ClassMetrics, Metrics, figure_text
 from torchstone_runtime.report.page import escape
 
+_MOST_CLASSES: Final = 100
+"""Classes up to which each has a row with a bar."""
+_WORST: Final = 40
+"""Classes that have one where there are more; the others have a line each, folded up."""
+_MOST_LISTED: Final = 8_000
 _BAR_REM: Final = 8
 _COLUMNS: Final = ("class", "precision", "recall", "F1", "", "support", "mean confidence")
 
@@ -23,13 +28,15 @@ tr.average td { color: var(--soft); } tr.average .bar { opacity: .55; }
 
 
 def by_class_html(seen: Decisions) -> str:
-    """Return a row a class, in the order of the labels, and the averages."""
+    """Return a row a class, in the order of the labels, and the averages; of many classes the worst ones first."""
     metrics = seen.metrics
     confidence = _mean_confidence(seen)
     overall = [float(np.nanmean(confidence)), float(seen.confidence.mean(dtype=float))]
+    means = dict(zip(metrics.class_names, confidence, strict=True))
+    many = len(metrics.per_class) > _MOST_CLASSES
+    shown = metrics.lowest_f1(_WORST) if many else metrics.per_class
     rows = [
-        _row(item.name, Average(item.precision, item.recall, item.f1), item.support, mean)
-        for item, mean in zip(metrics.per_class, confidence, strict=True)
+        _row(item.name, Average(item.precision, item.recall, item.f1), item.support, means[item.name]) for item in shown
     ]
     averages = {"macro average": metrics.macro, "weighted average": metrics.weighted}
     rows += [
@@ -39,7 +46,28 @@ def by_class_html(seen: Decisions) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
     note = '<p class="soft">Mean confidence: the probability of the predicted class, over the images of the class.</p>'
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return f'{note}<div class="scroll">{table}</div>'
+    if not many:
+        return f'{note}<div class="scroll">{table}</div>'
+    which = f'<p class="soft">The {len(shown)} of {len(means):,} classes with the lowest F1.</p>'
+    return f'{note}{which}<div class="scroll">{table}</div>{_all_classes(metrics, means)}'
+
+
+def _all_classes(metrics: Metrics, means: dict[str, float]) -> str:
+    """Return the figures of all classes by name, folded up: a browser's search finds a class in them."""
+    listed = sorted(metrics.per_class, key=lambda item: item.name)[:_MOST_LISTED]
+    rows = "".join(_plain_row(item, means[item.name]) for item in listed)
+    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS if name)
+    left = len(metrics.per_class) - len(listed)
+    title = "All classes by name" if not left else f"The first {len(listed):,} classes by name"
+    more = f'<p class="soft">{left:,} more classes are in the CSV and JSON files.</p>' if left else ""
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f'<details><summary>{title}</summary><div class="scroll">{table}</div>{more}</details>'
+
+
+def _plain_row(item: ClassMetrics, confidence: float) -> str:
+    sure = "-" if math.isnan(confidence) else f"{confidence:.1%}"
+    figures = (*map(figure_text, (item.precision, item.recall, item.f1)), f"{item.support:,}", sure)
+    return f"<tr><td>{escape(item.name)}</td>{''.join(f'<td>{figure}</td>' for figure in figures)}</tr>"
 
 
 def _mean_confidence(seen: Decisions) -> list[float]:

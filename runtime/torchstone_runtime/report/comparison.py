@@ -10,13 +10,11 @@ from torchstone_runtime.csv_text import csv_text
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.report import gallery
-from torchstone_runtime.report.page import card, escape, facts, picture, render_page, section
-from torchstone_runtime.samples import reduced
+from torchstone_runtime.report.page import card, escape, facts, render_page, section
 from torchstone_runtime.text import showable_lines
 
 _LISTED: Final = 20
 _PICTURES: Final = 60
-_LARGEST_SIDE: Final = 160
 _CLOSE: Final = 1.0
 
 
@@ -152,7 +150,7 @@ def _tile(found: Comparison, index: int, pixels: Uint8Array) -> str:
         lines.append(f"{side.upper()} {sign} {escape(said[side])} {share}")
     lines.append(f'<span class="soft">sample {escape(item["id"])}</span>')
     frame = "right" if item["b"] == item["true"] else "wrong"
-    image = picture(reduced(pixels, _LARGEST_SIDE), alt)
+    image = gallery.thumbnail(pixels, alt)
     return f'<figure class="{frame}">{image}<figcaption>{"<br>".join(lines)}</figcaption></figure>'
 
 

@@ -1,8 +1,10 @@
 """An evaluation as CSV: metrics by class, confusion matrix, predictions sample by sample."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
+
+import numpy as np
 
 from torchstone_runtime.answered import NO_ANSWER
 from torchstone_runtime.csv_text import csv_text
@@ -26,9 +28,18 @@ def metrics_csv(metrics: Metrics) -> str:
 
 def confusion_csv(metrics: Metrics) -> str:
     """Return the confusion matrix: one row a true class, one column a predicted class."""
-    rows = [["true \\ predicted", *metrics.class_names]]
-    rows += [[name, *counts] for name, counts in zip(metrics.class_names, metrics.confusion.tolist(), strict=True)]
-    return csv_text(rows)
+    return csv_text(_confusion_rows(metrics))
+
+
+def _confusion_rows(metrics: Metrics) -> Iterator[list[Any]]:
+    yield ["true \\ predicted", *metrics.class_names]
+    cells, names = metrics.cells, metrics.class_names
+    ends = np.searchsorted(cells.true, np.arange(len(names) + 1)).tolist()
+    for label, name in enumerate(names):
+        row = [0] * len(names)
+        for cell in range(ends[label], ends[label + 1]):
+            row[cells.predicted[cell]] = int(cells.count[cell])
+        yield [name, *row]
 
 
 class PredictionsCsv:

@@ -54,6 +54,12 @@ def confused_html(seen: Decisions) -> str:
     )
 
 
+def thumbnail(pixels: Uint8Array, alt: str) -> str:
+    """Return a (C, H, W) image as a part of the page: a small one exact, a large one reduced, as JPEG."""
+    small = reduced(pixels, _LARGEST_SIDE)
+    return picture(small, alt, exact=small.shape == pixels.shape)
+
+
 def _tile(seen: Decisions, index: int, pixels: Uint8Array) -> str:
     names, sample = seen.split.class_names, seen.split.ids[index]
     true, predicted = names[seen.split.labels[index]], seen.predicted_name(index)
@@ -63,7 +69,7 @@ def _tile(seen: Decisions, index: int, pixels: Uint8Array) -> str:
     # Marked by a sign too: not everybody tells green from red.
     sign, truly = ("&#10003;", "") if right else ("&#10007;", f"truly <strong>{escape(true)}</strong><br>")
     return (
-        f'<figure class="{"right" if right else "wrong"}">{picture(reduced(pixels, _LARGEST_SIDE), alt)}'
+        f'<figure class="{"right" if right else "wrong"}">{thumbnail(pixels, alt)}'
         f"<figcaption><b>{sign} {escape(predicted)}</b><br>{truly}"
         f'<span class="soft">{share}<br>sample {escape(sample)}</span></figcaption></figure>'
     )

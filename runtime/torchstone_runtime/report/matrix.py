@@ -9,8 +9,11 @@ from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.metrics import Float64Array, Metrics
 from torchstone_runtime.report.page import escape, picture
 
+_MOST_PIXELS: Final = 400
+"""Rows of the picture: of more classes, neighbours share one."""
 _MOST_CLASSES: Final = 60
 """Classes up to which the matrix is a table; a thousand would make it a million cells."""
+_MOST_PAIRS: Final = 100
 _SHORT_NAME: Final = 3
 """Characters up to which a column's name is not turned."""
 _SMALLEST_PERCENT, _LARGEST_PERCENT = 0.05, 99.95
@@ -39,10 +42,10 @@ STYLE: Final = """
 
 def matrix_html(metrics: Metrics) -> str:
     """Return the matrix twice, as counts and normalised by row; of very many classes, as a picture."""
-    shares = row_shares(metrics)
     note = "Rows are true classes, columns predicted ones; the shade is the share of the row."
     if len(metrics.per_class) > _MOST_CLASSES:
-        return f'<p class="soft">{note}</p>{_heat(metrics, shares)}'
+        return f'<p class="soft">{note}</p>{_heat(metrics)}'
+    shares = row_shares(metrics)
     counts = _table(metrics, shares, [[f"{count:,}" for count in row] for row in metrics.confusion.tolist()])
     percent = _table(metrics, shares, [[_percent(share) for share in row] for row in shares.tolist()])
     return (
@@ -51,10 +54,36 @@ def matrix_html(metrics: Metrics) -> str:
     )
 
 
-def row_shares(metrics: Metrics) -> Float64Array:
-    """Return the confusion matrix divided by each true class's samples, float64 [K, K]; 0 where it has none."""
-    support = np.maximum(metrics.confusion.sum(axis=1, keepdims=True), 1)
-    shares: Float64Array = metrics.confusion / support
+def pairs_html(metrics: Metrics) -> str:
+    """Return the pairs of classes that are confused most often, where the matrix is too large for a table."""
+    if len(metrics.per_class) <= _MOST_CLASSES:
+        return ""
+    pairs, total = metrics.most_confused(_MOST_PAIRS), len(metrics.cells.confusions().count)
+    support = {item.name: item.support for item in metrics.per_class}
+    rows = "".join(
+        f'<tr><td>{escape(true)}</td><td class="text">{escape(predicted)}</td><td>{count:,}</td>'
+        f"<td>{count / support[true]:.1%} of {support[true]:,}</td></tr>"
+        for true, predicted, count in pairs
+    )
+    names = (("true class", ""), ("taken for", "text"), ("images", ""), ("of the class", ""))
+    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in names)
+    left = total - len(pairs)
+    more = f'<p class="soft">{left:,} more pairs are in the CSV and JSON files.</p>' if left else ""
+    return (
+        f"<details><summary>The {len(pairs)} of {total:,} pairs that are confused most often</summary>"
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{more}</details>'
+    )
+
+
+def row_shares(metrics: Metrics, largest: int | None = None) -> Float64Array:
+    """Return the confusion matrix divided by each true class's samples, float64 [K, K]; 0 where it has none.
+
+    Args:
+        metrics: that hold it.
+        largest: rows at most: of more classes, neighbours are taken together, as `ConfusionCells.blocks` does.
+    """
+    counts = metrics.cells.blocks(largest or metrics.cells.num_classes)
+    shares: Float64Array = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return shares
 
 
@@ -100,10 +129,13 @@ def _shade(share: float) -> float:
     return _LIGHTEST + _STRENGTH * math.sqrt(share)
 
 
-def _heat(metrics: Metrics, shares: Float64Array) -> str:
-    alt = f"Confusion matrix of {len(shares)} classes, {metrics.accuracy:.2%} of the images on the diagonal"
+def _heat(metrics: Metrics) -> str:
+    count, shares = len(metrics.per_class), row_shares(metrics, _MOST_PIXELS)
+    step = metrics.cells.block_size(_MOST_PIXELS)
+    pixel = "a pixel is a cell" if step == 1 else f"a pixel stands for {step} x {step} cells"
+    alt = f"Confusion matrix of {count} classes, {metrics.accuracy:.2%} of the images on the diagonal"
     return (
-        f'<p class="soft">{len(shares)} classes are too many for a table: here a pixel is a cell. '
+        f'<p class="soft">{count:,} classes are too many for a table: here {pixel}. '
         f'The counts can be had as CSV and JSON.</p><div class="heat">{picture(heat_map(shares), alt)}</div>'
     )
 

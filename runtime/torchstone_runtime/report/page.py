@@ -4,7 +4,7 @@ import base64
 import html
 from typing import Final
 
-from torchstone_runtime.images import Uint8Array, encode_png
+from torchstone_runtime.images import Uint8Array, encode_jpeg, encode_png
 from torchstone_runtime.text import showable
 
 _STYLE: Final = """
@@ -82,7 +82,7 @@ def facts(pairs: list[tuple[str, str]]) -> str:
     return f"<dl>{items}</dl>"
 
 
-def picture(pixels: Uint8Array, alt: str) -> str:
-    """Return a (C, H, W) uint8 array as an image that is part of the page."""
-    data = base64.b64encode(encode_png(pixels)).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}">'
+def picture(pixels: Uint8Array, alt: str, *, exact: bool = True) -> str:
+    """Return a (C, H, W) uint8 array as an image that is part of the page; where it need not be exact, as JPEG."""
+    kind, content = ("png", encode_png(pixels)) if exact else ("jpeg", encode_jpeg(pixels))
+    return f'<img src="data:image/{kind};base64,{base64.b64encode(content).decode()}" alt="{escape(alt)}">'

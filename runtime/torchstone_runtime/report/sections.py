@@ -15,6 +15,11 @@ _FRAMES: Final = (
 _NO_MISTAKES: Final = "<p>No image was taken for another class.</p>"
 
 
+def _confused(seen: Decisions) -> str:
+    shown = gallery.confused_html(seen)
+    return shown + matrix.pairs_html(seen.metrics) if shown else _NO_MISTAKES
+
+
 def decision_sections(seen: Decisions) -> str:
     """Return confusion matrix, figures by class, confidence, samples, mistakes and confused pairs.
 
@@ -28,6 +33,6 @@ def decision_sections(seen: Decisions) -> str:
         "Confidence": confidence.confidence_html(seen),
         "Samples": _FRAMES + gallery.gallery_html(seen, samples_of_each_class(seen)),
         "Most confident mistakes": gallery.gallery_html(seen, wrong) if len(wrong) else _NO_MISTAKES,
-        "Most often confused": gallery.confused_html(seen) or _NO_MISTAKES,
+        "Most often confused": _confused(seen),
     }
     return "\n".join(section(title, content) for title, content in sections.items())

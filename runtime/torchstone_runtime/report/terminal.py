@@ -6,12 +6,16 @@ from typing import Final
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.figures import ACCURACY
 from torchstone_runtime.gates import Judgement
-from torchstone_runtime.metrics import Average, Metrics, figure_text
+from torchstone_runtime.metrics import Average, ClassMetrics, Metrics, figure_text
 from torchstone_runtime.reliability import BINS
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.slices import Slice
 from torchstone_runtime.text import showable_lines
 
+MOST_CLASSES: Final = 40
+"""Classes, and groups, up to which all are shown, and the whole matrix."""
+SHOWN: Final = 20
+"""Classes, and pairs of classes, that are shown of more."""
 _REQUIRED_PRECISION: Final = 0.99
 
 
@@ -25,11 +29,7 @@ def render_text(document: EvaluationDocument) -> str:
         *mapping_lines(document.split, 10),
         *_headline(document),
         "",
-        *per_class_table(metrics),
-        "",
-        "Confusion matrix (rows: true class, columns: predicted class)",
-        "",
-        *confusion_table(metrics),
+        *(_whole if len(metrics.per_class) <= MOST_CLASSES else _worst)(metrics),
         *_slices(document.slices),
         *_judgements(document.judgements),
     ]
@@ -39,6 +39,38 @@ def render_text(document: EvaluationDocument) -> str:
 def mapping_lines(split: Split, width: int) -> list[str]:
     """Return a line on the class map of a split, its first word in a column of some width; none where there is none."""
     return [f"{'classes':<{width}}{split.mapped.summary()}"] if split.mapped else []
+
+
+def _whole(metrics: Metrics) -> list[str]:
+    title = "Confusion matrix (rows: true class, columns: predicted class)"
+    return [*per_class_table(metrics), "", title, "", *confusion_table(metrics)]
+
+
+def _worst(metrics: Metrics) -> list[str]:
+    """Return the classes of the lowest F1 and the pairs most often confused, and where all of them can be had."""
+    classes = metrics.lowest_f1(SHOWN)
+    left = len(metrics.per_class) - len(classes)
+    lines = [f"The {len(classes)} of {len(metrics.per_class):,} classes with the lowest F1", ""]
+    lines += per_class_table(metrics, classes)
+    lines += ["", f"{left:,} more classes: --csv FILE and --json FILE hold them all"]
+    pairs, total = metrics.most_confused(SHOWN), metrics.cells.confusions().true.size
+    if not pairs:
+        return [*lines, "", "No image was taken for another class."]
+    lines += ["", f"The {len(pairs)} of {total:,} pairs of classes that are confused most often", ""]
+    lines += _pairs_table(metrics, pairs)
+    more = f"{total - len(pairs):,} more pairs: " if total > len(pairs) else "the matrix: "
+    return [*lines, "", f"{more}--confusion-csv FILE and --json FILE hold them all"]
+
+
+def _pairs_table(metrics: Metrics, pairs: Sequence[tuple[str, str, int]]) -> list[str]:
+    support = {item.name: item.support for item in metrics.per_class}
+    first = max(len("true class"), *(len(true) for true, _, _ in pairs))
+    second = max(len("taken for"), *(len(predicted) for _, predicted, _ in pairs))
+    header = f"{'true class':<{first}}  {'taken for':<{second}}   images   of the class"
+    return [header] + [
+        f"{true:<{first}}  {predicted:<{second}}  {count:>7,}   {count / support[true]:.1%} of {support[true]:,}"
+        for true, predicted, count in pairs
+    ]
 
 
 def _headline(document: EvaluationDocument) -> list[str]:
@@ -60,15 +92,18 @@ def _headline(document: EvaluationDocument) -> list[str]:
 def _slices(slices: Sequence[Slice]) -> list[str]:
     if not slices:
         return []
-    width = max(len(f"{item.column}: {item.value}") for item in slices)
+    shown, more = slices[:MOST_CLASSES], []
+    if left := len(slices) - len(shown):
+        more = [f"{left:,} more groups: --json FILE and --report FILE hold them all"]
+    width = max(len(f"{item.column}: {item.value}") for item in shown)
     rows = []
-    for item in slices:
+    for item in shown:
         low, high = item.metrics.accuracy_interval
         rows.append(
             f"{f'{item.column}: {item.value}':<{width}}  {item.metrics.accuracy:>8.4f}  "
             f"{low:.4f} to {high:.4f}  {item.metrics.total:>7,}"
         )
-    return ["", f"{'group':<{width}}  accuracy  95% interval      samples", *rows]
+    return ["", f"{'group':<{width}}  accuracy  95% interval      samples", *rows, *more]
 
 
 def _judgements(judgements: Sequence[Judgement]) -> list[str]:
@@ -76,11 +111,17 @@ def _judgements(judgements: Sequence[Judgement]) -> list[str]:
     return ["", *lines] if lines else []
 
 
-def per_class_table(metrics: Metrics) -> list[str]:
-    """Return precision, recall, F1 and support of each class and the averages, a line each."""
-    width = max(len("weighted average"), *(len(item.name) for item in metrics.per_class))
+def per_class_table(metrics: Metrics, classes: Sequence[ClassMetrics] | None = None) -> list[str]:
+    """Return precision, recall, F1 and support of classes and the averages over all, a line each.
+
+    Args:
+        metrics: of all classes.
+        classes: those that are shown; all if None.
+    """
+    classes = metrics.per_class if classes is None else classes
+    width = max(len("weighted average"), *(len(item.name) for item in classes))
     header = f"{'class':<{width}}  precision  recall      f1  support"
-    rows = [_row(c.name, width, Average(c.precision, c.recall, c.f1), c.support) for c in metrics.per_class]
+    rows = [_row(c.name, width, Average(c.precision, c.recall, c.f1), c.support) for c in classes]
     averages = [
         _row("macro average", width, metrics.macro, metrics.total),
         _row("weighted average", width, metrics.weighted, metrics.total),
