@@ -11,6 +11,7 @@ from torchstone_export.calibration import Calibration
 from torchstone_export.certificate_summary import summarize
 from torchstone_export.certify import VariantCertificate, certificate_json
 from torchstone_export.golden import choose_golden, golden_tolerance
+from torchstone_export.headline import headline_metrics
 from torchstone_export.lossy import LossyVariant
 from torchstone_export.model import TrainedModel
 from torchstone_export.model_card import render_model_card
@@ -63,6 +64,7 @@ def write_descriptions(
         certificate["calibration"] = calibration.to_json()
         summary.append(calibration.summary())
     metrics = {name: part["metrics"] for name, part in certificates["fp32"].splits.items()}
+    headlines = {name: headline_metrics(part, model.class_names) for name, part in metrics.items()}
     files = {name: FILE_NAMES[name] for name in variants}
     golden = choose_golden(model.module, reference.splits["test"], tolerance)
     own_golden = {name: item.golden for name, item in accepted.items() if item.golden is not None}
@@ -84,7 +86,7 @@ def write_descriptions(
         files={purpose: _entry(folder, file) for purpose, (file, _) in others.items()},
         golden_tolerance=tolerance,
         provenance=model.provenance | {"export_versions": _export_versions()},
-        metrics=metrics,
+        metrics=headlines,
         certificate={
             "passed": certificate["passed"],
             "noise_floor": reference.noise_floor,

@@ -1,12 +1,17 @@
 """The bundle's README.md: a model card in Hugging Face's format, with the measured results."""
 
-from typing import Any
+from typing import Any, Final
 
 from torchstone_export.calibration import Calibration
+from torchstone_export.headline import lowest_f1
 from torchstone_export.markdown import escape_markdown, table, yaml_string
 from torchstone_export.model import TrainedModel
+from torchstone_runtime.confusion import MOST_DENSE
 from torchstone_runtime.edges import KnownEdges
 from torchstone_runtime.provenance import describe_cascade, describe_origin
+from torchstone_runtime.text import shortlist
+
+_WORST: Final = 20
 
 
 def render_model_card(
@@ -30,10 +35,12 @@ def render_model_card(
     test = metrics["test"]
     low, high = test["accuracy_interval_95"]
     spec = model.spec
+    count = len(model.class_names)
+    shown = test["per_class"] if count <= MOST_DENSE else lowest_f1(test, _WORST)
+    which = f"The {len(shown)} of {count:,} classes with the lowest F1; `certificate.json` has them all.\n\n"
     figures = ("precision", "recall", "f1")
     rows = (
-        [escape_markdown(c["class"]), *(_figure(c[name]) for name in figures), f"{c['support']:,}"]
-        for c in test["per_class"]
+        [escape_markdown(c["class"]), *(_figure(c[name]) for name in figures), f"{c['support']:,}"] for c in shown
     )
     classes = "\n".join(table(("class", "precision", "recall", "F1", "samples"), rows))
     files = "\n".join(f"- `{file}`: variant `{name}`" for name, file in variants.items())
@@ -42,7 +49,7 @@ def render_model_card(
     return f"""{_front_matter(model, test, torchscript="torchscript" in variants)}
 # {escape_markdown(model.name)}, {"measured" if origin else "trained"} on {escape_markdown(model.dataset_kind)}
 
-An image classifier with {len(model.class_names)} classes: {", ".join(map(escape_markdown, model.class_names))}.
+An image classifier with {count:,} classes: {shortlist([*map(escape_markdown, model.class_names)], MOST_DENSE)}.
 
 It takes raw pixels, uint8, N x {spec.channels} x {spec.height} x {spec.width} ({spec.color}, 0 to 255).
 It gives logits and probabilities, float32, N x {len(model.class_names)}.
@@ -67,7 +74,7 @@ Accuracy on the test split ({test["samples"]:,} images): **{test["accuracy"]:.4f
 (95% interval {low:.4f} to {high:.4f}).
 Measured on the exported ONNX file with ONNX Runtime.
 
-{classes}
+{which if len(shown) < count else ""}{classes}
 {_calibration_section(calibration) if calibration else ""}
 ## Evidence
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from torchstone_runtime.builtin import builtin_names, locate_bundle
+from torchstone_runtime.class_names import MAX_MANIFEST_BYTES
 from torchstone_runtime.errors import BundleError, UsageError, suggestion
 from torchstone_runtime.manifest import MANIFEST_FILE, FileEntry, Manifest, parse_manifest
 
-_MAX_MANIFEST_BYTES: Final = 16 << 20
 _NOT_RUN_HERE: Final = frozenset({"torchscript"})
 """TorchScript archives are code-like: the runtime checks their hash but never opens them."""
 
@@ -44,7 +44,12 @@ class Bundle:
                 f"There is no bundle at {folder}: it {what}.",
                 f"Give a directory that export wrote, or the name of a built-in bundle: {', '.join(builtin_names())}.",
             )
-        content = read_regular(folder / MANIFEST_FILE, _MAX_MANIFEST_BYTES)
+        content = read_regular(folder / MANIFEST_FILE, MAX_MANIFEST_BYTES)
+        if len(content) > MAX_MANIFEST_BYTES:
+            raise BundleError(
+                f"{folder / MANIFEST_FILE} has more than {MAX_MANIFEST_BYTES >> 20} MiB, the most that is read.",
+                "Export or copy the bundle again.",
+            )
         return cls(folder, parse_manifest(content), hashlib.sha256(content).hexdigest())
 
     def read(self, entry: FileEntry, *, check_hash: bool = True) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from torchstone_runtime.class_names import MAX_CLASSES
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.text import is_showable
@@ -18,7 +19,6 @@ METADATA_KEY: Final = "torchstone"
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_MAX_CLASSES: Final = 65_536
 _MAX_FEATURES: Final = 64
 
 
@@ -232,7 +232,7 @@ def _text(value: object) -> str:
 
 
 def _class_names(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not 2 <= len(value) <= _MAX_CLASSES:  # noqa: PLR2004 - two classes at least
+    if not isinstance(value, list) or not 2 <= len(value) <= MAX_CLASSES:  # noqa: PLR2004 - two classes at least
         raise TypeError("'classes' must be a list of 2 to 65,536 names")
     names = tuple(_text(name) for name in value)
     if len(set(names)) != len(names):

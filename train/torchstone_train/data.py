@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from torchstone_runtime.class_names import require_describable
 from torchstone_runtime.data.catalog import MNIST_FAMILY, Dataset, DatasetRef
 from torchstone_runtime.data.folder import folder_parts, list_classes
 from torchstone_runtime.data.holdout import stratified_holdout
@@ -23,6 +24,8 @@ _LARGEST_NATIVE_SIDE: Final = 128
 class TrainingData:
     """The three splits of a training and what their images look like.
 
+    Classes that no bundle could hold raise DataError, see `require_describable`.
+
     Attributes:
         ref: the dataset as it was named.
         spec: what the trained model will take.
@@ -34,6 +37,10 @@ class TrainingData:
     train: Split
     validation: Split
     test: Split
+
+    def __post_init__(self) -> None:
+        """Refuse classes that no bundle could hold, before anything is trained or measured on them."""
+        require_describable(self.train.class_names, str(self.ref))
 
     def to_json(self) -> dict[str, Any]:
         """Return kind, and each split's size and fingerprint, as JSON data (no paths)."""

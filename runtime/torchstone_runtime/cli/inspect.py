@@ -1,7 +1,7 @@
 """`torchstone inspect`: what a bundle is, from its manifest alone; and its golden images, where they are wanted."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -12,7 +12,9 @@ from torchstone_runtime.errors import BundleError
 from torchstone_runtime.manifest import MANIFEST_FILE, Manifest
 from torchstone_runtime.provenance import describe_cascade, describe_origin
 from torchstone_runtime.strict_json import strict_json
-from torchstone_runtime.text import showable_lines
+from torchstone_runtime.text import shortlist, showable_lines
+
+_MOST_CLASSES: Final = 40
 
 
 @click.command()
@@ -69,7 +71,7 @@ def _describe(manifest: Manifest) -> list[str]:
     temperature = "" if manifest.temperature == 1 else f" (temperature {manifest.temperature:.4g})"
     lines = [
         f"model        {manifest.name}",
-        f"classes      {len(manifest.class_names)}: {', '.join(manifest.class_names)}",
+        f"classes      {len(manifest.class_names)}: {shortlist(manifest.class_names, _MOST_CLASSES)}",
         f"input        uint8 {size}, {spec.color}, 0 to 255 ({spec.resample} resize; {normalised})",
         f"output       logits and probabilities, float32 N x K{temperature}",
         "",

@@ -8,13 +8,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from torchstone_runtime.class_names import MAX_CLASSES
 from torchstone_runtime.data.split import ArrayStore, Int64Array, Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.text import is_showable
 
 _MAX_BYTES: Final = 16 << 30
-_MAX_CLASSES: Final = 65_536
 _LAYOUT_HELP: Final = (
     "An npz dataset holds 'images' (uint8, N x H x W or N x C x H x W with C 1 or 3), 'labels' (whole numbers, N) "
     "and optionally 'class_names' (text, one a class)."
@@ -76,9 +76,9 @@ def _check_images(path: Path, images: npt.NDArray[Any]) -> Uint8Array:
 def _check_labels(path: Path, labels: npt.NDArray[Any]) -> Int64Array:
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise DataError(f"{path}: 'labels' is {labels.dtype} of shape {labels.shape}.", _LAYOUT_HELP)
-    if len(labels) and (labels.min() < 0 or labels.max() >= _MAX_CLASSES):
+    if len(labels) and (labels.min() < 0 or labels.max() >= MAX_CLASSES):
         found = f"{labels.min()} to {labels.max()}"
-        raise DataError(f"{path}: 'labels' must be class numbers from 0 to {_MAX_CLASSES - 1}; found {found}.")
+        raise DataError(f"{path}: 'labels' must be class numbers from 0 to {MAX_CLASSES - 1}; found {found}.")
     return labels.astype(np.int64)
 
 
