@@ -109,6 +109,7 @@ class _Wanted:
 
 def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | None]":
     from torchstone_runtime.comparison import Comparison, Side  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.outcomes import with_shared_classes  # noqa: PLC0415
 
     with ExitStack() as stack:
         classifiers = [
@@ -122,6 +123,7 @@ def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | No
         first, second = (
             _outcomes(path, classifier, split) for path, classifier in zip((a, b), classifiers, strict=True)
         )
+        first, second = with_shared_classes(first, second)
         # In the order of the split where there is one, so that pictures can be found.
         if classifiers[0] is None and classifiers[1] is not None:
             first = first.in_order_of(second, "A", "B")

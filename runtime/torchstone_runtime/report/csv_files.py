@@ -7,9 +7,11 @@ from typing import IO, Any
 import numpy as np
 
 from torchstone_runtime.answered import NO_ANSWER
+from torchstone_runtime.confusion import MOST_DENSE
 from torchstone_runtime.csv_text import csv_text
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.metrics import Metrics
+from torchstone_runtime.outcomes import COMPACT_COLUMNS, FIXED_COLUMNS, RUNNERS_UP
 from torchstone_runtime.predictions import Predictions
 
 
@@ -46,26 +48,42 @@ class PredictionsCsv:
     """Writes one row a sample as batches arrive: id, true and predicted class, margin, each class's probability.
 
     The margin is the difference of the two largest probabilities. For a sample without an answer, predicted class,
-    margin and probabilities are empty.
+    margin and probabilities are empty. Of more than `MOST_DENSE` classes, a row has the probabilities of the predicted
+    and the true class, and the four classes that are the next most probable, each with its probability.
     """
 
     def __init__(self, file: IO[bytes], class_names: tuple[str, ...]) -> None:
         self._file = file
-        header = ["id", "true", "predicted", "correct", "margin", *(f"p({name})" for name in class_names)]
-        self._write([header])
+        self._compact = len(class_names) > MOST_DENSE
+        columns = COMPACT_COLUMNS if self._compact else [f"p({name})" for name in class_names]
+        self._write([[*FIXED_COLUMNS, *columns]])
 
     def add(self, split: Split, start: int, predictions: Predictions) -> None:
         """Append the samples of `split` from index `start` on; usable as the `on_batch` of `evaluate`."""
-        rows = []
+        self._write(self._few(split, start, predictions) if self._compact else self._all(split, start, predictions))
+
+    def _few(self, split: Split, start: int, predictions: Predictions) -> Iterator[list[Any]]:
+        names = predictions.class_names
+        for offset, top in enumerate(predictions.top(1 + RUNNERS_UP)):
+            true = split.labels[start + offset]
+            known = [split.ids[start + offset], names[true]]
+            if not top:
+                yield [*known, "", 0, *[""] * (1 + len(COMPACT_COLUMNS))]
+                continue
+            (predicted, first), *others = top
+            own = [first, predictions.probabilities[offset, true].item()]
+            following = [value for pair in others for value in pair]
+            yield [*known, predicted, int(predicted == names[true]), first - others[0][1], *own, *following]
+
+    def _all(self, split: Split, start: int, predictions: Predictions) -> Iterator[list[Any]]:
         for offset, (index, row) in enumerate(zip(predictions.indices_or_none, predictions.probabilities, strict=True)):
             names, true = predictions.class_names, split.labels[start + offset]
             known = [split.ids[start + offset], names[true]]
             if index == NO_ANSWER:
-                rows.append([*known, "", 0, *[""] * (1 + len(names))])
+                yield [*known, "", 0, *[""] * (1 + len(names))]
                 continue
             second, first = sorted(row.tolist())[-2:]
-            rows.append([*known, names[index], int(true == index), first - second, *row.tolist()])
-        self._write(rows)
+            yield [*known, names[index], int(true == index), first - second, *row.tolist()]
 
     def _write(self, rows: Iterable[list[Any]]) -> None:
         self._file.write(csv_text(rows).encode())
