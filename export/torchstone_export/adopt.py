@@ -20,6 +20,7 @@ from torchstone_export.original_answers import OriginalAnswers, OriginalClassifi
 from torchstone_export.pipeline import Exported, ExportRequest, export_model, open_signer
 from torchstone_export.publish import check_target
 from torchstone_export.reference import Reference, SplitReference
+from torchstone_export.room import require_room
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.images import Uint8Array
@@ -61,6 +62,7 @@ def adopt_onnx(path: Path, spec: ModelSpec, request: ExportRequest) -> Exported:
     signer = open_signer(request)
     original = read_original(path, spec)
     data = load_given_data(request.dataset, request.data_dir, spec.input_spec(), spec.classes)
+    require_room((data.validation, data.test), variants=1)
     original, spec, two_classes = settle_output(original, spec, data)
     answers, plain = (answers_of(original, spec, two_classes, optimized=optimized) for optimized in (True, False))
     model = _describe(path, original, answers, data)

@@ -18,6 +18,7 @@ from torchstone_export.module_reference import make_module_reference
 from torchstone_export.onnx_file import export_onnx
 from torchstone_export.pipeline import Exported, ExportRequest, export_model, open_signer
 from torchstone_export.publish import check_target
+from torchstone_export.room import require_room
 from torchstone_export.torchscript_file import export_torchscript
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
@@ -45,6 +46,7 @@ def export_module(
     check_target(request.out)
     signer = open_signer(request)
     data = load_given_data(request.dataset, request.data_dir, spec.input_spec(), spec.classes)
+    require_room((data.validation, data.test), request.exact_variants)
     model = load_module(source, spec, data, tell)
     reference = make_module_reference(model.module, {"validation": data.validation, "test": data.test})
     network = model.module.classifier.network

@@ -15,6 +15,7 @@ from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.onnx_file import export_onnx
 from torchstone_export.publish import check_target, published_directory
 from torchstone_export.reference import Reference, make_reference
+from torchstone_export.room import require_room
 from torchstone_export.run_data import load_run_data
 from torchstone_export.runners import certify_files
 from torchstone_export.signing import BundleSigner
@@ -61,6 +62,11 @@ class ExportRequest:
     require_lossy: bool = False
     default_variant: str = "fp32"
 
+    @property
+    def exact_variants(self) -> int:
+        """Number of the variants that must do just what the model does."""
+        return 1 + self.torchscript
+
 
 @dataclass(frozen=True, slots=True)
 class Exported:
@@ -95,6 +101,7 @@ def export_run(request: ExportRequest) -> Exported:
     run = RunDirectory.open(request.run)
     model = load_trained(run)
     data = load_run_data(run.read_info(), request.dataset, request.data_dir)
+    require_room((data.validation, data.test), request.exact_variants)
     if request.fast is not None:
         first = load_first(RunDirectory.open(request.fast), model)
         routing = choose_routing(first, model, data.validation, threshold=request.threshold, mirror=request.mirror)

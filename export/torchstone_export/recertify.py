@@ -9,6 +9,7 @@ from torchstone_export.certificate_summary import summarize
 from torchstone_export.lossy_check import recheck_lossy
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.reference import make_reference
+from torchstone_export.room import require_room
 from torchstone_export.run_data import load_run_data
 from torchstone_export.runners import certify_files
 from torchstone_runtime.bundle import Bundle
@@ -47,6 +48,7 @@ def recertify_bundle(
     if model.class_names != opened.manifest.class_names or model.spec != opened.manifest.input_spec:
         raise CheckFailedError(f"{run} is not the run of this bundle: its classes or its input differ.")
     data = load_run_data(opened_run.read_info(), dataset, data_dir)
+    require_room((data.validation, data.test), len(contents))
     reference = make_reference(model.module, {"validation": data.validation, "test": data.test})
     reference = replace(reference, temperature=opened.manifest.temperature)
     certificates = certify_files(contents, reference)
