@@ -39,9 +39,7 @@ def render_model_card(
     shown = test["per_class"] if count <= MOST_DENSE else lowest_f1(test, _WORST)
     which = f"The {len(shown)} of {count:,} classes with the lowest F1; `certificate.json` has them all.\n\n"
     figures = ("precision", "recall", "f1")
-    rows = (
-        [escape_markdown(c["class"]), *(_figure(c[name]) for name in figures), f"{c['support']:,}"] for c in shown
-    )
+    rows = ([escape_markdown(c["class"]), *(_figure(c[name]) for name in figures), f"{c['support']:,}"] for c in shown)
     classes = "\n".join(table(("class", "precision", "recall", "F1", "samples"), rows))
     files = "\n".join(f"- `{file}`: variant `{name}`" for name, file in variants.items())
     evidence = "\n".join(f"- {escape_markdown(line)}" for line in summary)
