@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from torchstone_runtime.bootstrap import F1Intervals
-from torchstone_runtime.metrics import Metrics, wilson_interval
+from torchstone_runtime.binomial import share_interval
+from torchstone_runtime.f1_intervals import F1Intervals
+from torchstone_runtime.metrics import Metrics
 from torchstone_runtime.scores import Measured, ProbabilityScores
-from torchstone_runtime.selective import OperatingPoint
+from torchstone_runtime.selective import SelectiveCurve
 
 ACCURACY: Final = "accuracy"
 MACRO_F1: Final = "macro F1"
@@ -19,7 +20,7 @@ CALIBRATION_ERROR: Final = "calibration error"
 def overall_figures(metrics: Metrics, f1: F1Intervals, scores: ProbabilityScores) -> dict[str, Measured]:
     """Return the figures of the whole split.
 
-    Intervals: Wilson for shares of samples, bootstrap for F1, normal for means over the samples.
+    Intervals: Clopper-Pearson for shares of samples, see `f1_intervals` for F1, `bounded_mean` for means.
     """
     return {
         ACCURACY: Measured(metrics.accuracy, metrics.accuracy_interval),
@@ -40,15 +41,22 @@ def class_figures(metrics: Metrics, f1: F1Intervals) -> dict[str, Measured]:
     hits_of, predicted = metrics.cells.hits.tolist(), metrics.cells.chosen.tolist()
     for index, item in enumerate(metrics.per_class):
         hits = hits_of[index]
-        figures[f"recall of {item.name}"] = Measured(item.recall, wilson_interval(hits, item.support))
-        figures[f"precision of {item.name}"] = Measured(item.precision, wilson_interval(hits, predicted[index]))
+        figures[f"recall of {item.name}"] = Measured(item.recall, share_interval(hits, item.support))
+        figures[f"precision of {item.name}"] = Measured(item.precision, share_interval(hits, predicted[index]))
         figures[f"F1 of {item.name}"] = Measured(item.f1, f1.per_class[index])
     return figures
 
 
-def coverage_figure(point: OperatingPoint, samples: int) -> Measured:
-    """Return the coverage of an operating point with its Wilson interval."""
-    return Measured(point.coverage, wilson_interval(round(point.coverage * samples), samples))
+def coverage_figure(curve: SelectiveCurve, required: float) -> Measured:
+    """Return the largest coverage at a required precision, with the interval of that of the population."""
+    return Measured(curve.at_precision(required).coverage, curve.coverage_interval(required))
+
+
+def interval_words(figure: Measured) -> str:
+    """Return the interval for people, as in `95% interval 0.9084 to 0.9194`."""
+    if figure.interval is None:
+        return "no 95% interval"
+    return "95% interval {:.4f} to {:.4f}".format(*figure.interval)
 
 
 def figures_json(figures: Mapping[str, Measured]) -> dict[str, object]:

@@ -68,6 +68,9 @@ def judge(gates: Iterable[Gate], figures: Mapping[str, Measured], *, on_interval
         gates: each names one of `figures`.
         figures: with their 95% intervals.
         on_interval: judge the end of the interval that is against the model, so that luck can't pass a gate.
+
+    Raises:
+        UsageError: a figure is to be judged by its interval and has none.
     """
     return [_judge(gate, figures[gate.figure], on_interval=on_interval) for gate in gates]
 
@@ -113,6 +116,11 @@ def parse_coverage_bound(text: str) -> Gate:
 
 
 def _judge(gate: Gate, measured: Measured, *, on_interval: bool) -> Judgement:
-    value = measured.interval[1 if gate.at_most else 0] if on_interval else measured.value
+    if on_interval and measured.interval is None:
+        raise UsageError(
+            f"There is no honest 95% interval of {gate.figure}: it can't be judged by one.",
+            "Give this gate in a call of its own, without --judge interval.",
+        )
+    value = measured.interval[1 if gate.at_most else 0] if on_interval and measured.interval else measured.value
     passed = value <= gate.bound if gate.at_most else value >= gate.bound
     return Judgement(gate, value, on_interval, passed)

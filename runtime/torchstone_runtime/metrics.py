@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from torchstone_runtime.answered import NO_ANSWER
+from torchstone_runtime.binomial import share_interval
 from torchstone_runtime.confusion import ConfusionCells
 
 Int64Array = npt.NDArray[np.int64]
@@ -56,7 +57,7 @@ class Metrics:
     Attributes:
         cells: the filled cells of the confusion matrix.
         accuracy: share of samples on the diagonal.
-        accuracy_interval: 95% Wilson score interval of the accuracy.
+        accuracy_interval: 95% Clopper-Pearson interval of the accuracy.
         per_class: in the order of the labels.
         macro: unweighted mean over the classes that occur.
         weighted: mean over the classes weighted with their support.
@@ -212,19 +213,7 @@ def metrics_from_confusion(
         for name, p, r, f, n in zip(class_names, precision, recall, f1, support, strict=True)
     )
     accuracy = correct / total if total else 0.0
-    return Metrics(cells, accuracy, wilson_interval(correct, total), per_class, macro, weighted, unanswered)
-
-
-def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float, float]:
-    """Return the Wilson score interval of a proportion (E. B. Wilson, JASA 22, 1927); (0, 1) for no trials."""
-    if trials == 0:
-        return 0.0, 1.0
-    share = successes / trials
-    denominator = 1 + z * z / trials
-    center = (share + z * z / (2 * trials)) / denominator
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / denominator
-    # At 0 and at all successes the bound is exact; rounding would leave it a little off.
-    return (0.0 if successes == 0 else center - half), (1.0 if successes == trials else center + half)
+    return Metrics(cells, accuracy, share_interval(correct, total), per_class, macro, weighted, unanswered)
 
 
 def figure_text(figure: float) -> str:

@@ -5,12 +5,11 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_runtime.bootstrap import F1Intervals, intervals_of_cells
 from torchstone_runtime.data.split import Int64Array, Split
+from torchstone_runtime.f1_intervals import F1Intervals, f1_intervals_of_cells
 from torchstone_runtime.metrics import Metrics
 
 _SHOWN: Final = 10
-_UNKNOWN: Final = (0.0, 1.0)
 
 
 def classes_without_images(labels: Int64Array, class_names: Sequence[str]) -> list[str]:
@@ -54,15 +53,7 @@ def missing_by_split(splits: Mapping[str, Split]) -> list[str]:
 def f1_intervals_of(metrics: Metrics) -> F1Intervals:
     """Return the intervals of F1 over the classes that occur; that of an absent class is (0, 1)."""
     true, predicted, counts = _with_unanswered(metrics)
-    total, absent = len(metrics.per_class), set(metrics.absent)
-    if not absent or len(absent) == total:
-        return intervals_of_cells(true, predicted, counts, total)
-    kept = [index for index, name in enumerate(metrics.class_names) if name not in absent]
-    place = np.zeros(total + 1, dtype=np.int64)
-    place[[*kept, total]] = range(len(kept) + 1)
-    found = intervals_of_cells(place[true], place[predicted], counts, len(kept))
-    of_kept = dict(zip(kept, found.per_class, strict=True))
-    return F1Intervals(found.macro, found.weighted, tuple(of_kept.get(index, _UNKNOWN) for index in range(total)))
+    return f1_intervals_of_cells(true, predicted, counts, len(metrics.per_class))
 
 
 def _with_unanswered(metrics: Metrics) -> tuple[Int64Array, Int64Array, Int64Array]:

@@ -11,9 +11,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from torchstone_runtime.binomial import share_interval
 from torchstone_runtime.data.split import Int64Array
 from torchstone_runtime.decisions import Decisions
-from torchstone_runtime.metrics import Float64Array, wilson_interval
+from torchstone_runtime.metrics import Float64Array
 
 BINS: Final = 10
 SOURCE: Final = "Guo et al. 2017, arXiv 1706.04599"
@@ -45,9 +46,9 @@ class Reliability:
         return [int(index) for index in np.flatnonzero(self.counts)]
 
     def interval(self, index: int) -> tuple[float, float]:
-        """Return the 95% Wilson score interval of a filled bin's accuracy."""
+        """Return the 95% Clopper-Pearson interval of a filled bin's accuracy."""
         count = int(self.counts[index])
-        return wilson_interval(round(float(self.accuracy[index]) * count), count)
+        return share_interval(round(float(self.accuracy[index]) * count), count)
 
     def to_json(self) -> dict[str, Any]:
         """Return the error, and every bin with its bounds."""

@@ -1,13 +1,14 @@
 """What probabilities are worth: log loss, Brier score and top-k accuracy, each with its 95% interval."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from torchstone_runtime.metrics import Z_95, Float64Array, Int64Array, wilson_interval
+from torchstone_runtime.binomial import Interval, share_interval
+from torchstone_runtime.bounded_mean import bounded_mean_interval
+from torchstone_runtime.metrics import Float64Array, Int64Array
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -15,19 +16,20 @@ TOP_K: Final = (2, 3, 5)
 _SMALLEST_PROBABILITY: Final = float(np.finfo(np.float32).eps)
 """Below it a probability counts as this much, as in scikit-learn's `log_loss`: one 0 would make the mean infinite."""
 
-Interval = tuple[float, float]
+_LARGEST_LOG_LOSS: Final = -float(np.log(_SMALLEST_PROBABILITY))
+_LARGEST_BRIER: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A figure and its 95% interval."""
+    """A figure and its 95% interval; None where no honest one is known."""
 
     value: float
-    interval: Interval
+    interval: Interval | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the figure as JSON data."""
-        return {"value": self.value, "interval_95": list(self.interval)}
+        return {"value": self.value, "interval_95": self.interval and list(self.interval)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,11 @@ class ProbabilityScores:
     """Scores over all samples.
 
     Attributes:
-        log_loss: mean of -ln p(true class); 0 is best. Interval: normal, from the standard error.
+        log_loss: mean of -ln p(true class); 0 is best, 15.94 the most. Interval: see `bounded_mean`.
         brier: mean over the samples of the sum over the classes of (p - [true class])**2, 0 (best) to 2 (G. W. Brier,
             Monthly Weather Review 78, 1950). Interval: likewise.
         top_k: by k of `TOP_K` below K, the share of samples whose true class is among the k most probable. Interval:
-            Wilson.
+            Clopper-Pearson.
     """
 
     log_loss: Measured
@@ -101,7 +103,8 @@ class ScoreTally:
         """Return the scores of all samples added so far."""
         filled = slice(0, self._filled)
         top_k = {k: _share(self._rank[filled] < k) for k in TOP_K if k < self._classes}
-        return ProbabilityScores(_mean(self._log_loss[filled]), _mean(self._brier[filled]), top_k)
+        log_loss = _mean(self._log_loss[filled], _LARGEST_LOG_LOSS)
+        return ProbabilityScores(log_loss, _mean(self._brier[filled], _LARGEST_BRIER), top_k)
 
 
 def ranks(logits: Float32Array, labels: Int64Array) -> Int64Array:
@@ -113,14 +116,12 @@ def ranks(logits: Float32Array, labels: Int64Array) -> Int64Array:
     return found
 
 
-def _mean(values: Float64Array) -> Measured:
+def _mean(values: Float64Array, largest: float) -> Measured:
     if not len(values):
-        return Measured(0.0, (0.0, math.inf))
-    mean = float(values.mean())
-    half = Z_95 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.inf
-    return Measured(mean, (max(0.0, mean - half), mean + half))
+        return Measured(0.0, (0.0, largest))
+    return Measured(float(values.mean()), bounded_mean_interval(values, np.ones(len(values)), 0.0, largest))
 
 
 def _share(hits: npt.NDArray[np.bool_]) -> Measured:
     count, total = int(hits.sum()), len(hits)
-    return Measured(count / total if total else 0.0, wilson_interval(count, total))
+    return Measured(count / total if total else 0.0, share_interval(count, total))

@@ -34,6 +34,15 @@ def test_a_figure_that_is_no_number_fails_its_gate() -> None:
     assert not judge([Gate("accuracy", 0.0)], nan, on_interval=False)[0].passed
 
 
+def test_a_figure_without_an_interval_cannot_be_judged_by_one() -> None:
+    """It is refused, with what to do; its value can be judged."""
+    figures = {"calibration error": Measured(0.1, None)}
+    gate = Gate("calibration error", 0.2, at_most=True)
+    with pytest.raises(UsageError, match="no honest 95% interval of calibration error"):
+        judge([gate], figures, on_interval=True)
+    assert judge([gate], figures, on_interval=False)[0].passed
+
+
 def test_a_class_name_may_hold_an_equals_sign() -> None:
     """The bound stands behind the last one."""
     assert parse_class_bound("a=b=0.5", ["a=b"], "recall") == Gate("recall of a=b", 0.5)

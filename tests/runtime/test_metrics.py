@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from torchstone_runtime.answered import NO_ANSWER
+from torchstone_runtime.binomial import share_interval
 from torchstone_runtime.metrics import (
     Average,
     Metrics,
     confusion_matrix,
     metrics_from_confusion,
     metrics_from_labels,
-    wilson_interval,
 )
 
 NAMES = tuple("abcdefgh")
@@ -176,50 +176,12 @@ def test_lists_of_different_length_are_refused() -> None:
         measure([0, 1], [0], 3)
 
 
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [
-        (81, 263, 0.255289, 0.366210),  # R. G. Newcombe, Statistics in Medicine 17 (1998), table I, method 3
-        (15, 148, 0.062386, 0.160472),
-        (0, 20, 0.0, 0.161125),
-        (1, 29, 0.006113, 0.171755),
-    ],
-)
-def test_wilson_interval_has_the_published_values(successes: int, trials: int, low: float, high: float) -> None:
-    """The bounds are those that Newcombe's comparison of intervals tabulates."""
-    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=6e-5)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_interval_contains_the_share_and_narrows(case: tuple[int, int]) -> None:
-    """It lies in 0 to 1, around the share, and ten times the trials make it narrower."""
-    successes, trials = case
-    low, high = wilson_interval(successes, trials)
-    share = successes / trials
-    assert 0 <= low <= share <= high <= 1
-    assert low < high
-    narrow_low, narrow_high = wilson_interval(10 * successes, 10 * trials)
-    assert narrow_high - narrow_low < high - low
-
-
-@settings(deadline=None)
-@given(st.integers(1, 10**5).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilson_interval_mirrors(case: tuple[int, int]) -> None:
-    """Counting failures instead of successes mirrors the interval."""
-    successes, trials = case
-    low, high = wilson_interval(successes, trials)
-    mirrored_low, mirrored_high = wilson_interval(trials - successes, trials)
-    assert math.isclose(low, 1 - mirrored_high, abs_tol=1e-12)
-    assert math.isclose(high, 1 - mirrored_low, abs_tol=1e-12)
-
-
 def test_json_form_holds_every_figure() -> None:
     """The JSON data states the counts, the interval and the matrix as numbers."""
     data = measure([0, 1, 1], [0, 1, 0], 2).to_json()
     assert (data["samples"], data["correct"], data["accuracy"]) == (3, 2, pytest.approx(2 / 3))
     assert data["confusion_matrix"] == [[1, 0], [1, 1]]
-    assert data["accuracy_interval_95"] == list(wilson_interval(2, 3))
+    assert data["accuracy_interval_95"] == list(share_interval(2, 3))
     assert data["per_class"][1] == {
         "class": "b",
         "precision": 1.0,

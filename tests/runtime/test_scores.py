@@ -71,7 +71,7 @@ def test_of_equal_logits_the_first_class_ranks_first() -> None:
 
 
 def test_the_interval_of_the_log_loss_covers_the_truth() -> None:
-    """Of 400 draws of 200 samples, between 92% and 98% of the 95% intervals hold the mean over a large population."""
+    """Of 400 draws of 200 samples, between 94% and 99.5% of the 95% intervals hold the mean over a large population."""
     generator = np.random.default_rng(5)
     logits = generator.normal(0, 2, (40_000, 4)).astype(np.float32)
     labels = generator.integers(0, 4, 40_000)
@@ -79,11 +79,13 @@ def test_the_interval_of_the_log_loss_covers_the_truth() -> None:
     hits = 0
     for _ in range(400):
         chosen = generator.integers(0, len(labels), 200)
-        low, high = score(logits[chosen], labels[chosen].tolist(), 200).log_loss.interval
+        low, high = score(logits[chosen], labels[chosen].tolist(), 200).log_loss.interval or (1.0, 0.0)
         hits += low <= truth <= high
-    assert 0.92 * 400 <= hits <= 0.98 * 400
+    assert 0.94 * 400 <= hits <= 0.995 * 400
 
 
-def test_a_single_sample_has_an_infinite_interval() -> None:
-    """One value tells nothing about its spread."""
-    assert score(np.zeros((1, 3), np.float32), [0]).log_loss.interval[1] == np.inf
+def test_a_single_sample_excludes_little() -> None:
+    """The next one may have the largest log loss that there is, 15.9."""
+    low, high = score(np.zeros((1, 3), np.float32), [0]).log_loss.interval or (1.0, 0.0)
+    assert low < np.log(3) / 10
+    assert high > 15

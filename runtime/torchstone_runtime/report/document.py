@@ -1,6 +1,5 @@
 """An evaluation with its circumstances: what was measured, of which file, on which data, where."""
 
-import math
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ import numpy as np
 import onnxruntime as ort
 
 from torchstone_runtime import __version__
-from torchstone_runtime.bootstrap import F1Intervals
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation import Evaluation
+from torchstone_runtime.f1_intervals import F1Intervals
 from torchstone_runtime.figures import (
     CALIBRATION_ERROR,
     class_figures,
@@ -85,11 +84,11 @@ class EvaluationDocument:
     def figures_for(self, gates: Iterable[Gate]) -> dict[str, Measured]:
         """Return the figures that gates may name: overall, of the classes, calibration error, coverages asked for."""
         figures = {**self.overall, **self.of_classes}
-        figures[CALIBRATION_ERROR] = Measured(self.reliability.error, (math.nan, math.nan))
+        figures[CALIBRATION_ERROR] = Measured(self.reliability.error, None)
         for gate in gates:
             if gate.figure.startswith(COVERAGE):
-                point = self.selective.at_precision(float(gate.figure.removeprefix(COVERAGE)))
-                figures[gate.figure] = coverage_figure(point, len(self.split))
+                required = float(gate.figure.removeprefix(COVERAGE))
+                figures[gate.figure] = coverage_figure(self.selective, required)
         return figures
 
     @property

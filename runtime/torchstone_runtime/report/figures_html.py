@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
+from torchstone_runtime.binomial import Interval
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.page import escape, section
 from torchstone_runtime.selective import COVERAGES, REQUIRED_PRECISIONS, OperatingPoint
 
 _CHOSEN_HERE = (
     '<p class="soft">The model answers where its confidence is at least the threshold, and abstains elsewhere. '
-    "The thresholds were chosen on these very images: on others the precision will be a little lower.</p>"
+    "The thresholds were chosen on these very images: on others the precision will be a little lower. The intervals "
+    "take that into account. That of the share answered is of the largest share at which other images can be answered "
+    "with the precision required.</p>"
 )
 
 
@@ -39,31 +42,30 @@ def _cells(row: Sequence[str], kind: str) -> str:
 
 
 def _figures(document: EvaluationDocument) -> str:
-    rows = [
-        (name, f"{item.value:.4f}", f"{item.interval[0]:.4f} to {item.interval[1]:.4f}")
-        for name, item in document.overall.items()
-    ]
+    rows = [(name, f"{item.value:.4f}", _interval(item.interval)) for name, item in document.overall.items()]
     return _table(("figure", "value", "95% interval"), rows)
 
 
 def _selective(document: EvaluationDocument) -> str:
     curve = document.selective
-    rows = [_point(f"precision {value:.1%} or more", curve.at_precision(value)) for value in REQUIRED_PRECISIONS]
-    rows += [_point(f"{value:.0%} of the images or more", curve.at_coverage(value)) for value in COVERAGES]
-    return _table(("required", "threshold", "answered", "precision", "95% interval"), rows)
+    rows = [
+        _point(f"precision {value:.1%} or more", curve.at_precision(value), curve.coverage_interval(value))
+        for value in REQUIRED_PRECISIONS
+    ]
+    rows += [_point(f"{value:.0%} of the images or more", curve.at_coverage(value), None) for value in COVERAGES]
+    return _table(("required", "threshold", "answered", "95% interval", "precision", "95% interval"), rows)
 
 
-def _point(required: str, point: OperatingPoint) -> Sequence[str]:
+def _point(required: str, point: OperatingPoint, coverage: Interval | None) -> Sequence[str]:
+    possible = "{:.1%} to {:.1%}".format(*coverage) if coverage else "-"
     if point.threshold is None:
-        return required, "none", "0.0%", "-", "-"
-    low, high = point.interval
-    return (
-        required,
-        f"{point.threshold:.4f}",
-        f"{point.coverage:.1%}",
-        f"{point.precision:.2%}",
-        f"{low:.2%} to {high:.2%}",
-    )
+        return required, "none", "0.0%", possible, "-", "-"
+    precise = "{:.2%} to {:.2%}".format(*point.interval)
+    return required, f"{point.threshold:.4f}", f"{point.coverage:.1%}", possible, f"{point.precision:.2%}", precise
+
+
+def _interval(interval: Interval | None) -> str:
+    return "{:.4f} to {:.4f}".format(*interval) if interval else "-"
 
 
 def _slices(document: EvaluationDocument) -> str:

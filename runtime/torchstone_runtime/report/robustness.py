@@ -20,7 +20,6 @@ from torchstone_runtime.text import showable_lines
 FORMAT: Final = "torchstone-robustness"
 FORMAT_VERSION: Final = 1
 MEAN_ACCURACY: Final = "mean accuracy on corrupted images"
-_NO_INTERVAL: Final = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -52,7 +51,7 @@ class RobustnessDocument:
     def judgements(self) -> list[Judgement]:
         """Of the gate, where one was set."""
         gates = [] if self.min_accuracy is None else [Gate(MEAN_ACCURACY, self.min_accuracy)]
-        figures = {MEAN_ACCURACY: Measured(self.robustness.corrupted.accuracy, _NO_INTERVAL)}
+        figures = {MEAN_ACCURACY: Measured(self.robustness.corrupted.accuracy, None)}
         return judge(gates, figures, on_interval=False)
 
     @property

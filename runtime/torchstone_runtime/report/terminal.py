@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.figures import ACCURACY
+from torchstone_runtime.figures import ACCURACY, interval_words
 from torchstone_runtime.gates import Judgement
 from torchstone_runtime.metrics import Average, ClassMetrics, Metrics, figure_text
 from torchstone_runtime.reliability import BINS
@@ -79,14 +79,15 @@ def _headline(document: EvaluationDocument) -> list[str]:
     if document.unanswered_ids:
         lines.append(f"no answer         {len(document.unanswered_ids):,} images, counted as wrong")
     for name, item in document.overall.items():
-        low, high = item.interval
         count = f"{metrics.correct:,} of {metrics.total:,}; " if name == ACCURACY else ""
-        lines.append(f"{name:<18}{item.value:.4f}  ({count}95% interval {low:.4f} to {high:.4f})")
+        lines.append(f"{name:<18}{item.value:.4f}  ({count}{interval_words(item)})")
     lines.append(f"{'calibration error':<18}{document.reliability.error:.4f}  (expected, over {BINS} bins)")
     point = document.selective.at_precision(_REQUIRED_PRECISION)
     sure = "nothing" if point.threshold is None else f"{point.coverage:.1%} of the images"
-    where = "" if point.threshold is None else f"  (confidence at least {point.threshold:.4f})"
-    return [*lines, f"{f'answered at {_REQUIRED_PRECISION:.0%}':<18}{sure}{where}"]
+    where = "" if point.threshold is None else f"confidence at least {point.threshold:.4f}; "
+    low, high = document.selective.coverage_interval(_REQUIRED_PRECISION)
+    possible = f"({where}95% interval {low:.1%} to {high:.1%})"
+    return [*lines, f"{f'answered at {_REQUIRED_PRECISION:.0%}':<18}{sure}  {possible}"]
 
 
 def _slices(slices: Sequence[Slice]) -> list[str]:

@@ -1,0 +1,85 @@
+"""Exact intervals of a share of samples (C. J. Clopper and E. S. Pearson, Biometrika 26, 1934).
+
+Each end lies beyond the truth with a probability of at most half of what the interval leaves, for every true share and
+every number of samples. Score intervals such as Wilson's are narrower, but near 0 and 1 one of their ends misses far
+more often: docs/intervals.md states how often.
+"""
+
+import math
+from functools import lru_cache
+from typing import Final
+
+Interval = tuple[float, float]
+
+ONE_SIDED: Final = 0.025
+"""How often each end of a 95% interval may miss."""
+
+_MOST_STEPS: Final = 200
+_MOST_TERMS: Final = 100_000
+_TINY: Final = 1e-300
+_PRECISE: Final = 1e-14
+
+
+def share_interval(successes: int, trials: int, one_sided: float = ONE_SIDED) -> Interval:
+    """Return the Clopper-Pearson interval of a share.
+
+    Args:
+        successes: 0 to `trials`.
+        trials: any number; without any the interval is (0, 1).
+        one_sided: how often each end may miss the truth; 95% in both directions together by default.
+    """
+    return lower_bound(successes, trials, one_sided), upper_bound(successes, trials, one_sided)
+
+
+def lower_bound(successes: int, trials: int, one_sided: float = ONE_SIDED) -> float:
+    """Return the lower end alone: the share with which so many successes or more are seen that rarely."""
+    return _beta_quantile(one_sided, successes, trials - successes + 1) if successes else 0.0
+
+
+def upper_bound(successes: int, trials: int, one_sided: float = ONE_SIDED) -> float:
+    """Return the upper end alone: the share with which so few successes or fewer are seen that rarely."""
+    return 1.0 - lower_bound(trials - successes, trials, one_sided)
+
+
+@lru_cache(maxsize=1 << 16)
+def _beta_quantile(probability: float, a: int, b: int) -> float:
+    # Newton's method, kept inside of a bracket that each step narrows.
+    low, high = 0.0, 1.0
+    mean = a / (a + b)
+    point = min(max(mean - 2 * math.sqrt(mean * (1 - mean) / (a + b + 1)), mean / 8), 1 - 1e-9)
+    scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    for _ in range(_MOST_STEPS):
+        excess = _beta_cdf(point, a, b, scale) - probability
+        low, high = (low, point) if excess > 0 else (point, high)
+        density = math.exp(scale + (a - 1) * math.log(point) + (b - 1) * math.log1p(-point))
+        following = point - excess / density if density > _TINY else -1.0
+        if not low < following < high:
+            following = (low + high) / 2
+        if abs(following - point) <= _PRECISE * point:
+            return following
+        point = following
+    return point
+
+
+def _beta_cdf(x: float, a: int, b: int, scale: float) -> float:
+    factor = math.exp(scale + a * math.log(x) + b * math.log1p(-x))
+    if x < (a + 1) / (a + b + 2):
+        return factor * _continued_fraction(x, a, b) / a
+    return 1 - factor * _continued_fraction(1 - x, b, a) / b
+
+
+def _continued_fraction(x: float, a: int, b: int) -> float:
+    # Of the incomplete beta function (DLMF 8.17.22), by the modified algorithm of Lentz.
+    c, d = 1.0, 1 - (a + b) * x / (a + 1)
+    d = 1 / (d if abs(d) > _TINY else _TINY)
+    result = d
+    for m in range(1, _MOST_TERMS):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for term in (even, odd):
+            d, c = 1 + term * d, 1 + term / c
+            d, c = 1 / (d if abs(d) > _TINY else _TINY), (c if abs(c) > _TINY else _TINY)
+            result *= d * c
+        if abs(d * c - 1) < _PRECISE:
+            break
+    return result
