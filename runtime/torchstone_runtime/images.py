@@ -6,21 +6,19 @@ so they can't differ.
 
 import io
 import os
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Final, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from torchstone_runtime.bit_depth import scale_to_eight_bits
 from torchstone_runtime.errors import ImageError, UsageError
-from torchstone_runtime.image_formats import FORMATS_HELP, START_BYTES, format_of, pillow_formats
-from torchstone_runtime.input_spec import ColorMode, InputSpec
+from torchstone_runtime.image_formats import FORMATS_HELP
+from torchstone_runtime.input_spec import MAX_BITS, ColorMode, InputSpec
+from torchstone_runtime.picture_file import TWELVE_BIT_MODE, PixelStorage, open_picture
 
 Uint8Array = npt.NDArray[np.uint8]
 ImageInput = str | os.PathLike[str] | bytes | Image.Image
@@ -34,35 +32,18 @@ _FILTERS: Final = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-_SIXTEEN_BIT_MODES: Final = ("I;16", "I;16L", "I;16B", "I;16N")
-_GRAY_MODES: Final = frozenset({"1", "L", "I", *_SIXTEEN_BIT_MODES})
-_ORIENTATION: Final = 0x0112
-_ON_THEIR_SIDES: Final = (5, 6, 7, 8)
-"""Values of the EXIF orientation (CIPA DC-008, 4.6.4) that exchange height and width."""
+SIXTEEN_BIT_MODES: Final = ("I;16", "I;16L", "I;16B", "I;16N")
+_TWELVE_BITS: Final = 12
 
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True, slots=True)
-class PictureHeader:
-    """What a picture file says of itself.
-
-    Attributes:
-        height: in pixels, upright: after the EXIF rotation.
-        width: likewise.
-        is_gray: whether it has one channel, not counting a palette's indices.
-    """
-
-    height: int
-    width: int
-    is_gray: bool
 
 
 def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
     """Decode one picture as the model expects it.
 
-    In order: the first frame, the EXIF rotation, 16 bits reduced to 8, conversion to `spec.color` (an alpha
-    channel is dropped), resizing to `spec.height` x `spec.width` (stretched) with `spec.resample`.
+    In order: the first frame, the EXIF rotation, 16 bits (of which `spec.bits` are used) reduced to 8, conversion to
+    `spec.color` (an alpha channel is dropped), resizing to `spec.height` x `spec.width` (stretched) with
+    `spec.resample`. Embedded colour profiles are not applied.
 
     Args:
         source: a path, the bytes of an image file, or a Pillow image (which is not altered).
@@ -75,11 +56,16 @@ def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
         ImageError: no file, not an image, damaged, or more than `MAX_PIXELS` pixels.
         UsageError: no path, bytes or Pillow image.
     """
-    return _decode(source, lambda image, name: _to_pixels(image, spec, name))
+    return read_picture(source, lambda image, name: _to_pixels(image, spec, name))
 
 
 def decode_original(
-    source: ImageInput, color: ColorMode, *, upright: bool = True, background: int | None = None
+    source: ImageInput,
+    color: ColorMode,
+    *,
+    upright: bool = True,
+    background: int | None = None,
+    bits: int = MAX_BITS,
 ) -> Uint8Array:
     """Decode one picture in its own size: what `decode_image` has before it resizes.
 
@@ -89,6 +75,7 @@ def decode_original(
         upright: whether the EXIF rotation is applied.
         background: gray level that a transparent picture is laid upon; None drops the alpha channel, as
             `decode_image` does.
+        bits: that a 16-bit picture uses.
 
     Returns:
         uint8 array of shape (C, h, w), h and w as the picture has them.
@@ -98,17 +85,27 @@ def decode_original(
     """
 
     def convert(image: Image.Image, name: str) -> Uint8Array:
-        _check_size(image, name)
+        check_size(image, name)
+        container = PixelStorage.of(image)
         turned = ImageOps.exif_transpose(image) if upright else image
         if background is not None and turned.has_transparency_data:
             ground = Image.new("RGBA", turned.size, (background, background, background, 255))
             turned = Image.alpha_composite(ground, turned.convert("RGBA"))
-        return _channels_first(_to_eight_bits(turned, name, image.format).convert(color))
+        return _channels_first(_to_eight_bits(turned, name, container, bits).convert(color))
 
-    return _decode(source, convert)
+    return read_picture(source, convert)
 
 
-def _decode(source: ImageInput, convert: Callable[[Image.Image, str], _Result]) -> _Result:
+def read_picture(source: ImageInput, convert: Callable[[Image.Image, str], _Result]) -> _Result:
+    """Open a picture and return what `convert` makes of it, whatever goes wrong being told as an `ImageError`.
+
+    Args:
+        source: as for `decode_image`.
+        convert: takes the picture, not decoded yet, and its name for messages.
+
+    Raises:
+        ImageError, UsageError: as for `decode_image`.
+    """
     if not isinstance(source, str | os.PathLike | bytes | Image.Image):
         raise UsageError(
             f"An image was given as {type(source).__name__}; expected a path, the bytes of a file or a Pillow image.",
@@ -118,7 +115,7 @@ def _decode(source: ImageInput, convert: Callable[[Image.Image, str], _Result]) 
     try:
         if isinstance(source, Image.Image):
             return convert(source, name)
-        with _open_image(source, name) as image:
+        with open_picture(source, name) as image:
             return convert(image, name)
     except ImageError:
         raise
@@ -158,21 +155,23 @@ def _encode(pixels: Uint8Array, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int) -> bytes:
+def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int, bits: int = MAX_BITS) -> bytes:
     """Return a picture as a small image file for people: upright, at most `side` pixels high and wide, not enlarged.
 
     Args:
         source: a path or the bytes of an image file; one that `decode_image` takes, which knows the limits.
         side: in pixels.
+        bits: that a 16-bit picture uses.
 
     Raises:
         ImageError: it cannot be decoded.
     """
     name = describe(source)
     try:
-        with _open_image(source, name) as image:
+        with open_picture(source, name) as image:
+            container = PixelStorage.of(image)
             image.draft("RGB", (side, side))  # lets a JPEG be decoded at a fraction of its size
-            small = _to_eight_bits(ImageOps.exif_transpose(image), name, image.format).convert("RGB")
+            small = _to_eight_bits(ImageOps.exif_transpose(image), name, container, bits).convert("RGB")
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.
@@ -185,79 +184,22 @@ def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int) -> bytes
     return buffer.getvalue()
 
 
-def picture_header(source: str | os.PathLike[str] | bytes) -> "PictureHeader":
-    """Return what a picture file says of itself, without decoding its pixels.
-
-    Args:
-        source: a path or the bytes of an image file.
-
-    Raises:
-        ImageError: no file, not an image, or more than `MAX_PIXELS` pixels.
-    """
-
-    def read(image: Image.Image, name: str) -> PictureHeader:
-        _check_size(image, name)
-        # Pillow's TIFF reader states the size as it is after the rotation, the other readers as it is before.
-        turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _ON_THEIR_SIDES
-        height, width = (image.width, image.height) if turned else (image.height, image.width)
-        return PictureHeader(height, width, is_gray=image.mode in _GRAY_MODES)
-
-    return _decode(source, read)
-
-
-@contextmanager
-def _open_image(source: str | os.PathLike[str] | bytes, name: str) -> Iterator[Image.Image]:
-    with _open(source) as file:
-        kind = format_of(file.read(START_BYTES))
-        file.seek(0)
-        if kind == "HEIF":
-            opened = _open_heif(file, name)
-        elif kind == "AVIF" and kind not in pillow_formats():
-            raise ImageError(f"{name} is an AVIF picture; this Pillow reads none.", "Install it: pip install -U pillow")
-        else:
-            opened = Image.open(file, formats=pillow_formats())
-        with opened as image:
-            yield image
-
-
-def _open_heif(file: IO[bytes], name: str) -> Image.Image:
-    try:
-        # Not its register_heif_opener(): that would change Pillow for the whole program.
-        plugin = import_module("pillow_heif.as_plugin")
-    except ImportError as error:
-        raise ImageError(
-            f"{name} is a HEIC picture, as telephones take them; to read it, pillow-heif is needed.",
-            'Install it: pip install "torchstone[heic]"',
-        ) from error
-    image: Image.Image = plugin.HeifImageFile(file)
-    return image
-
-
-def _open(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    file = open(source, "rb", opener=_open_without_waiting)  # noqa: SIM115 - a Path takes no opener
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError("it is not a regular file")
-    return file
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    # Opening a named pipe would wait for a writer, perhaps for ever; the flag means nothing to regular files.
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
 def _to_pixels(image: Image.Image, spec: InputSpec, name: str) -> Uint8Array:
-    _check_size(image, name)
+    check_size(image, name)
+    container = PixelStorage.of(image)
     upright = ImageOps.exif_transpose(image)
-    converted = _to_eight_bits(upright, name, image.format).convert(spec.color)
+    converted = _to_eight_bits(upright, name, container, spec.bits).convert(spec.color)
     if converted.size != (spec.width, spec.height):
         converted = converted.resize((spec.width, spec.height), _FILTERS[spec.resample])
     return _channels_first(converted)
 
 
-def _check_size(image: Image.Image, name: str) -> None:
+def check_size(image: Image.Image, name: str) -> None:
+    """Check that a picture has at most `MAX_PIXELS` pixels.
+
+    Raises:
+        ImageError: it has more.
+    """
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(
             f"{name} has {image.width:,} x {image.height:,} pixels; the limit is {MAX_PIXELS:,} in all.",
@@ -270,16 +212,31 @@ def _channels_first(image: Image.Image) -> Uint8Array:
     return pixels[np.newaxis] if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))  # noqa: PLR2004
 
 
-def _to_eight_bits(image: Image.Image, name: str, name_of_format: str | None) -> Image.Image:
+def _to_eight_bits(image: Image.Image, name: str, container: PixelStorage, bits: int) -> Image.Image:
     # Pillow's own conversion of these modes clips at 255 instead of scaling.
-    # Pillow opens a 16-bit PGM file as 32-bit integers, scaled to 0..65535.
-    if image.mode in _SIXTEEN_BIT_MODES or (image.mode == "I" and name_of_format == "PPM"):
-        values = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if image.mode in SIXTEEN_BIT_MODES or (image.mode == "I" and container.states_its_range):
+        try:
+            # Pillow scales what states its range to all of 16 bits, but for TIFF files of 12.
+            used = (
+                _TWELVE_BITS
+                if container.raw_mode == TWELVE_BIT_MODE
+                else MAX_BITS
+                if container.states_its_range
+                else bits
+            )
+            return Image.fromarray(scale_to_eight_bits(np.asarray(image), used))
+        except ValueError as error:
+            raise ImageError(f"{name} {error}.", "Give another number of bits (--bits).") from error
     if image.mode in ("I", "F"):
         raise ImageError(
             f"{name} has 32-bit pixels (mode {image.mode}), whose range is not known.",
             "Convert it to 8 or 16 bits first.",
+        )
+    if bits < MAX_BITS and container.is_sixteen_bit_color:
+        raise ImageError(
+            f"{name} is a 16-bit picture in colour (or with transparency), of which only the upper 8 bits are read, so "
+            f"that it can't be taken for one of {bits} bits.",
+            "Scale it to 8 bits first.",
         )
     return image
 

@@ -11,6 +11,8 @@ ColorMode = Literal["L", "RGB"]
 ResampleFilter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 MAX_SIDE: Final = 8192
+MIN_BITS: Final = 8
+MAX_BITS: Final = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +29,7 @@ class InputSpec:
         resample: Pillow filter used where a picture has another size; the picture is stretched to fit.
         mean: per channel, in units of the full range (0 to 1).
         std: per channel, in units of the full range, greater than 0.
+        bits: how many bits the values of a 16-bit picture use, 8 to 16: 12 where the white of one is 4095.
     """
 
     color: ColorMode
@@ -35,6 +38,7 @@ class InputSpec:
     resample: ResampleFilter = "bilinear"
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    bits: int = MAX_BITS
 
     def __post_init__(self) -> None:
         if self.color not in get_args(ColorMode):
@@ -43,6 +47,8 @@ class InputSpec:
             raise ValueError(f"resample must be one of {get_args(ResampleFilter)}, not {self.resample!r}")
         if not (0 < self.height <= MAX_SIDE and 0 < self.width <= MAX_SIDE):
             raise ValueError(f"height and width must lie in 1..{MAX_SIDE}, not {self.height} x {self.width}")
+        if not MIN_BITS <= self.bits <= MAX_BITS:
+            raise ValueError(f"bits must lie in {MIN_BITS}..{MAX_BITS}, not {self.bits}")
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise ValueError(f"mean and std need {self.channels} values each for color {self.color}")
         if not all(map(math.isfinite, self.mean + self.std)) or min(self.std) <= 0:
@@ -58,9 +64,17 @@ class InputSpec:
         """Shape of one image: (channels, height, width)."""
         return self.channels, self.height, self.width
 
+    @property
+    def needs_version_2(self) -> bool:
+        """Whether a reader that knows version 1 of the bundle format alone would give the model other pixels."""
+        return self.bits != MAX_BITS
+
     def to_json(self) -> dict[str, Any]:
         """Return the `input` object of a manifest (see docs/bundle-format.md)."""
+        # Only where it isn't the usual one: then the manifest is of a later version, see `needs_version_2`.
+        narrow = {"bits": self.bits} if self.needs_version_2 else {}
         return {
+            **narrow,
             "name": "images",
             "dtype": "uint8",
             "layout": "NCHW",
@@ -91,6 +105,7 @@ class InputSpec:
                 resample=cast("ResampleFilter", data["resample"]),
                 mean=tuple(float(value) for value in in_graph["mean"]),
                 std=tuple(float(value) for value in in_graph["std"]),
+                bits=_whole(data.get("bits", MAX_BITS)),
             )
         except BundleError:
             raise

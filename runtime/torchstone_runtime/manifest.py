@@ -12,7 +12,8 @@ from torchstone_runtime.input_spec import InputSpec
 from torchstone_runtime.text import is_showable
 
 FORMAT_NAME: Final = "torchstone-bundle"
-FORMAT_VERSION: Final = 1
+_VERSIONS: Final = (1, 2)
+"""Format versions that are read. Version 2 is written where `input.bits` is, which readers of version 1 don't know."""
 MANIFEST_FILE: Final = "manifest.json"
 METADATA_KEY: Final = "torchstone"
 """Key in an ONNX file's own metadata that holds `Manifest.essentials` as JSON."""
@@ -103,7 +104,7 @@ class Manifest:
         """Return the content of `manifest.json`."""
         return {
             "format": FORMAT_NAME,
-            "format_version": FORMAT_VERSION,
+            "format_version": _version(self.input_spec),
             "name": self.name,
             "classes": list(self.class_names),
             "input": self.input_spec.to_json(),
@@ -127,7 +128,7 @@ def essentials_json(name: str, class_names: tuple[str, ...], spec: InputSpec, te
     """Return what makes a lone ONNX file usable, as JSON with sorted keys."""
     data = {
         "format": FORMAT_NAME,
-        "format_version": FORMAT_VERSION,
+        "format_version": _version(spec),
         "name": name,
         "classes": list(class_names),
         "input": spec.to_json(),
@@ -214,13 +215,17 @@ def _check_format(data: Mapping[str, Any]) -> None:
     if data.get("format") != FORMAT_NAME:
         raise BundleError(f"This is not a Torchstone bundle: its format is {data.get('format')!r}.")
     version = data.get("format_version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    if isinstance(version, int) and version > max(_VERSIONS):
         raise BundleError(
-            f"The bundle has format version {version}; this installation reads version {FORMAT_VERSION}.",
+            f"The bundle has format version {version}; this installation reads versions up to {max(_VERSIONS)}.",
             "Update it: pip install --upgrade torchstone",
         )
-    if type(version) is not int or version != FORMAT_VERSION:
-        raise BundleError(f"The bundle's format version {version!r} is not known; expected {FORMAT_VERSION}.")
+    if type(version) is not int or version not in _VERSIONS:
+        raise BundleError(f"The bundle's format version {version!r} is not known; expected {_VERSIONS[0]} or 2.")
+
+
+def _version(spec: InputSpec) -> int:
+    return 2 if spec.needs_version_2 else 1
 
 
 def _text(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -45,7 +45,13 @@ Batch = list[tuple[Picture, "Future[Decoded]"]]
 
 
 def classify(
-    classifier: Classifier, pictures: Iterable[Picture], *, top: int, thumbnail_side: int = 0, invert: bool = False
+    classifier: Classifier,
+    pictures: Iterable[Picture],
+    *,
+    top: int,
+    thumbnail_side: int = 0,
+    invert: bool = False,
+    bits: int | None = None,
 ) -> Generator[Answer | Failure, None, None]:
     """Classify pictures in their order, `DECODE_BATCH` at a time, the next batch being decoded meanwhile.
 
@@ -55,14 +61,16 @@ def classify(
         top: classes an answer.
         thumbnail_side: longest side of the thumbnails, in pixels; 0 for none.
         invert: whether the model is given the pictures inverted, bright where they are dark.
+        bits: that 16-bit pictures use; the model's if None.
     """
     remaining = iter(pictures)
+    spec = classifier.input_spec if bits is None else replace(classifier.input_spec, bits=bits)
 
     def decode(picture: Picture) -> Decoded:
         try:
-            pixels = decode_image(picture.source, classifier.input_spec)
+            pixels = decode_image(picture.source, spec)
             pixels = np.invert(pixels) if invert else pixels
-            return pixels, encode_thumbnail(picture.source, thumbnail_side) if thumbnail_side else None
+            return pixels, encode_thumbnail(picture.source, thumbnail_side, spec.bits) if thumbnail_side else None
         except ImageError as error:
             return error
 

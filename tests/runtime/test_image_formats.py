@@ -11,8 +11,9 @@ from support import assert_refused, run_torchstone, write_image_tree
 from torchstone_runtime.data.folder import FileStore, list_classes, load_folder
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.image_formats import START_BYTES, OtherFiles, format_of, is_picture
-from torchstone_runtime.images import decode_image, decode_original, encode_thumbnail, picture_header
+from torchstone_runtime.images import decode_image, decode_original, encode_thumbnail
 from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.picture_header import picture_header
 from torchstone_runtime.sources import find_pictures
 
 READ = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")

@@ -1,12 +1,12 @@
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from torchstone_runtime.images import ImageInput, decode_image, encode_png
 from torchstone_runtime.input_spec import ColorMode, InputSpec, ResampleFilter
@@ -155,3 +155,23 @@ def test_a_16_bit_pgm_is_scaled(gray: InputSpec) -> None:
     middle = header + b"\x80\x80" * (gray.width * gray.height)
 
     assert (decode_image(middle, gray) == 128).all()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("space", ["sRGB", "LAB", "XYZ"])
+def test_an_embedded_colour_profile_is_not_applied(
+    rgb: InputSpec, kind: str, space: Literal["sRGB", "LAB", "XYZ"]
+) -> None:
+    """Whatever it says, the numbers in the file are the pixels."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()
+    tagged, plain = png(COLOR, kind, icc_profile=profile), png(COLOR, kind)
+    assert Image.open(io.BytesIO(tagged)).info["icc_profile"] == profile
+    np.testing.assert_array_equal(decode_image(tagged, rgb), decode_image(plain, rgb))
+
+
+def test_cmyk_becomes_rgb_without_its_profile(rgb: InputSpec) -> None:
+    """Each colour is what its ink and the black let through, as Pillow converts."""
+    image = Image.new("CMYK", (10, 12), (200, 100, 0, 50))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    found = decode_image(png(image, "TIFF", icc_profile=profile), rgb)[:, 0, 0].tolist()
+    assert found == pytest.approx([(255 - ink) * (255 - 50) / 255 for ink in (200, 100, 0)], abs=1)

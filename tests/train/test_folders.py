@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -188,3 +189,16 @@ def test_files_that_are_no_pictures_are_named_once_before_a_training(tmp_path: P
     lines = [line for line in describe_data(load(root)) if "left out" in line]
     expected = "left out: 5 files are no pictures of a format that is read"
     assert lines == [f"{expected}, in {root}: note0.txt, note1.txt, note2.txt, …"]
+
+
+def test_bits_are_recorded_and_the_warning_goes(tmp_path: Path) -> None:
+    """Pictures of 12 bits in 16: without the option a training says so, with it the model's input has it."""
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for index in range(5):
+            Image.new("I;16", (12, 12), 4000).save(tmp_path / name / f"{index}.png")
+    assert any("--bits 12" in line for line in describe_data(load(tmp_path)))
+    stated = load(tmp_path, bits=12)
+    assert not any("--bits" in line for line in describe_data(stated, bits_stated=True))
+    assert stated.spec.to_json()["bits"] == 12
+    assert stated.train.store.read(np.arange(1)).max() == 249

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from torchstone_runtime.cli.components import require_component
-from torchstone_runtime.cli.options import BUNDLE_PATH
+from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH
 from torchstone_runtime.data_dir import default_data_dir
 from torchstone_runtime.text import showable_lines
 from torchstone_train.measured import load_measured
@@ -78,6 +78,7 @@ class _ImageSize(click.ParamType[tuple[int, int]]):
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1))
 @click.option("--image-size", type=_ImageSize(), help="For folders: 64, or HEIGHTxWIDTH [the pictures' own, or 64].")
 @click.option("--color", type=click.Choice(["L", "RGB"]), help="For folders [L if all pictures are gray].")
+@BITS_OPTION
 @click.option("--stream", is_flag=True, help="Read images from their files as needed, even if they fit in memory.")
 @click.option(
     "--deterministic/--no-deterministic",

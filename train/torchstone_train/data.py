@@ -1,7 +1,7 @@
 """From a dataset's name to the splits that a training needs."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +11,8 @@ from torchstone_runtime.data.folder import folder_parts, list_classes
 from torchstone_runtime.data.holdout import stratified_holdout
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError, UsageError
-from torchstone_runtime.images import picture_header
-from torchstone_runtime.input_spec import ColorMode, InputSpec
+from torchstone_runtime.input_spec import MAX_BITS, ColorMode, InputSpec
+from torchstone_runtime.picture_header import picture_header
 from torchstone_train.download import ensure_downloaded
 from torchstone_train.recipe import Recipe
 
@@ -59,6 +59,7 @@ def load_training_data(
     *,
     image_size: tuple[int, int] | None = None,
     color: ColorMode | None = None,
+    bits: int | None = None,
     spec: InputSpec | None = None,
 ) -> TrainingData:
     """Find, download where needed, and split a dataset.
@@ -70,18 +71,21 @@ def load_training_data(
         seed: of the validation split.
         image_size: height and width for a folder; chosen from its pictures if None.
         color: for a folder, likewise.
-        spec: the input specification of a run that exists already; image_size and color are then ignored.
+        bits: that a folder's 16-bit pictures use; all if None.
+        spec: the input specification of a run that exists already; image_size, color and bits are then ignored.
 
     Raises:
         DataError: the data is missing, damaged, or too small to be split.
-        UsageError: a size or colour for data that is no folder.
+        UsageError: a size, colour or bits for data that is no folder.
     """
-    if ref.kind != "folder" and (image_size or color):
-        raise UsageError(f"--image-size and --color are for folders; the images of {ref} are taken as they are.")
+    if ref.kind != "folder" and (image_size or color or bits):
+        raise UsageError(
+            f"--image-size, --color and --bits are for folders; the images of {ref} are taken as they are."
+        )
     if ref.kind in MNIST_FAMILY:
         ensure_downloaded(ref.kind, data_dir)
     if spec is None and ref.kind == "folder":
-        spec = _folder_spec(ref, recipe, image_size, color)
+        spec = replace(_folder_spec(ref, recipe, image_size, color), bits=bits or MAX_BITS)
     dataset = Dataset(ref, data_dir, spec)
     pool, test = dataset.training(), dataset.test()
     if len(pool.class_names) < 2:  # noqa: PLR2004 - what a classifier tells apart

@@ -14,8 +14,13 @@ _WIDTH: Final = 100
 """Characters of the line of class names; the first and the last one are always shown."""
 
 
-def describe_data(data: TrainingData) -> Iterator[str]:
-    """Yield lines on the parts, sizes and classes of a training's data, and warnings of absent classes."""
+def describe_data(data: TrainingData, *, bits_stated: bool = False) -> Iterator[str]:
+    """Yield lines on the parts, sizes and classes of a training's data, and warnings of what is odd about it.
+
+    Args:
+        data: of the training.
+        bits_stated: whether a person said how many bits 16-bit pictures use.
+    """
     yield (
         f"data     {data.ref}: {len(data.train):,} train, {len(data.validation):,} validation, "
         f"{len(data.test):,} test images of {' x '.join(map(str, data.spec.shape))}, "
@@ -28,6 +33,8 @@ def describe_data(data: TrainingData) -> Iterator[str]:
     trees = {store.root: store for store in stores if isinstance(store, FileStore)}
     for root, store in trees.items():
         yield from store.others.lines(str(root))
+    if not bits_stated and isinstance(stores[0], FileStore) and (warning := stores[0].narrow_warning()):
+        yield warning
     for line in missing_by_split({split.name: split for split in (data.train, data.validation, data.test)}):
         yield f"Warning: {line}"
 

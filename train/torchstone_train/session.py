@@ -47,6 +47,7 @@ class TrainingRequest:
         seed: 0 to 2**32 - 1.
         resume: go on with the run at `out`; overwrite: replace it.
         image_size, color: how the pictures of a folder are converted; chosen from them if None.
+        bits: that the 16-bit pictures of a folder use; all if None.
         resident_budget: bytes of images held in memory before they are streamed; half of what is free if None.
         teachers: bundles whose answers are learnt beside the labels (`distill.Teacher`).
         deterministic: same seed, same machine, same weights; False may be faster on a GPU.
@@ -62,6 +63,7 @@ class TrainingRequest:
     overwrite: bool = False
     image_size: tuple[int, int] | None = None
     color: ColorMode | None = None
+    bits: int | None = None
     resident_budget: int | None = None
     teachers: tuple[Path, ...] = ()
     deterministic: bool = True
@@ -118,7 +120,7 @@ def _train_in_world(
     if request.recipe.amp != "off":
         progress.say(f"amp      {precision.name} ({precision.reason})")
     schedule = schedule_warning(RunDirectory(request.out), request.recipe) if request.resume else ()
-    for line in (*describe_data(data), *schedule):
+    for line in (*describe_data(data, bits_stated=request.bits is not None), *schedule):
         progress.say(line)
     for member in info.get("teachers", ()):
         progress.say(f"teacher  {member['name']} ({member['variant']}, seed {member['seed']})")
@@ -153,13 +155,14 @@ def _load_data(request: TrainingRequest) -> TrainingData:
         request.seed,
         image_size=request.image_size,
         color=request.color,
+        bits=request.bits,
         spec=_recorded_spec(request),
     )
 
 
 def _recorded_spec(request: TrainingRequest) -> InputSpec | None:
     # How the pictures of a folder are converted need not be said again, but may be.
-    if not request.resume or request.image_size or request.color:
+    if not request.resume or request.image_size or request.color or request.bits:
         return None
     run = RunDirectory.open(request.out)
     with run.told_if_damaged():

@@ -10,6 +10,7 @@ from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.find_split import find_split, warn_of_data
 from torchstone_runtime.cli.gate_options import Bounds, gate_options, judge_document, require_passed
 from torchstone_runtime.cli.options import (
+    BITS_OPTION,
     BUNDLE_PATH,
     CHECK_OPTION,
     CLASS_MAP_OPTION,
@@ -44,6 +45,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="Which part. auto: the test part; of a source without one all images, or the fifth held out in training.",
 )
 @CLASS_MAP_OPTION
+@BITS_OPTION
 @VARIANT_OPTION
 @PROVIDER_OPTION
 @TF32_OPTION
@@ -76,6 +78,7 @@ class _Wanted:
     data_dir: Path | None
     split: str
     class_map: Path | None
+    bits: int | None
     variant: str | None
     provider: str
     tf32: bool
@@ -114,8 +117,8 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
 
     with Classifier.load(bundle, **wanted.loading()) as classifier:
         gates = bounds.gates(classifier.class_names)
-        split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split, wanted.class_map)
-        warn_of_data(split)
+        split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
+        warn_of_data(split, bits_stated=wanted.bits is not None)
         grouping = Grouping.read(wanted.slices, split) if wanted.slices else None
         require_writable((*wanted.reports().values(), wanted.predictions))
         evaluation = _run(classifier, split, wanted.predictions)

@@ -1,10 +1,12 @@
 """The data that a command measures a model on."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchstone_runtime.cli.output import tell
 from torchstone_runtime.data_dir import default_data_dir
+from torchstone_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def find_split(
-    classifier: "Classifier", dataset: str, data_dir: Path | None, wanted: str, class_map: Path | None = None
+    classifier: "Classifier",
+    dataset: str,
+    data_dir: Path | None,
+    wanted: str,
+    class_map: Path | None = None,
+    bits: int | None = None,
 ) -> tuple["Split", str]:
     """Return the split of a dataset that a model is to be measured on, with the model's classes, and why this one.
 
@@ -28,6 +35,7 @@ def find_split(
         data_dir: where downloaded datasets lie; the default place if None.
         wanted: see `choose_split`.
         class_map: a file that says what the model calls the data's classes, see `ClassMap`.
+        bits: that the 16-bit pictures of a folder use; the model's if None.
 
     Raises:
         UsageError: no such dataset or part.
@@ -35,7 +43,7 @@ def find_split(
     """
     from torchstone_runtime.evaluation import align_classes, choose_split  # noqa: PLC0415 - see open_dataset
 
-    source = open_dataset(classifier, dataset, data_dir, class_map)
+    source = open_dataset(classifier, dataset, data_dir, class_map, bits)
     provenance = classifier.bundle.manifest.provenance if classifier.bundle else {}
     chosen, reason = choose_split(source, wanted, provenance)
     return align_classes(chosen, classifier.class_names), reason
@@ -54,32 +62,46 @@ def warn_of_missing_classes(labels: "npt.NDArray[np.int64]", class_names: "Seque
         tell(f"Warning: {describe_missing(missing, len(class_names), 'this data')}")
 
 
-def warn_of_data(split: "Split") -> None:
-    """Say on stderr, once each, what was left out of a split, and which classes have no images."""
+def warn_of_data(split: "Split", *, bits_stated: bool = False) -> None:
+    """Say on stderr, once each, what was left out of a split, which classes have no images, and of too dark pictures.
+
+    Args:
+        split: what a model is measured on.
+        bits_stated: whether a person said how many bits 16-bit pictures use.
+    """
     from torchstone_runtime.data.folder import FileStore  # noqa: PLC0415 - see open_dataset
 
     if isinstance(split.store, FileStore):
         for line in split.store.others.lines(str(split.store.root)):
             tell(line)
+        if not bits_stated and (warning := split.store.narrow_warning()):
+            tell(warning)
     for line in split.mapped.lines() if split.mapped else ():
         tell(line)
     warn_of_missing_classes(split.labels, split.class_names)
 
 
 def open_dataset(
-    classifier: "Classifier", dataset: str, data_dir: Path | None, class_map: Path | None = None
+    classifier: "Classifier",
+    dataset: str,
+    data_dir: Path | None,
+    class_map: Path | None = None,
+    bits: int | None = None,
 ) -> "Dataset":
     """Return a dataset as a model takes it: pictures of its size and colour, and classes in its order, by their names.
 
     Raises:
-        UsageError: no such dataset.
+        UsageError: no such dataset, or bits for one that is no folder.
     """
     from torchstone_runtime.data.catalog import Dataset, DatasetRef  # noqa: PLC0415 - --help must not load NumPy
 
     ref, place = DatasetRef.parse(dataset), data_dir or default_data_dir()
     mapping = None
+    if bits is not None and ref.kind != "folder":
+        raise UsageError(f"--bits is for folders; the images of {ref} are taken as they are.", "Leave it out.")
+    spec = classifier.input_spec if bits is None else replace(classifier.input_spec, bits=bits)
     if class_map is not None:
         from torchstone_runtime.data.class_map import ClassMap  # noqa: PLC0415 - --help must not load NumPy
 
         mapping = ClassMap.read(class_map)
-    return Dataset(ref, place, classifier.input_spec, classifier.class_names, mapping)
+    return Dataset(ref, place, spec, classifier.class_names, mapping)

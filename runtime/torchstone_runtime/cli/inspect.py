@@ -9,6 +9,7 @@ from torchstone_runtime.bundle import Bundle
 from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.cli.output import tell
 from torchstone_runtime.errors import BundleError
+from torchstone_runtime.input_spec import MAX_BITS
 from torchstone_runtime.manifest import MANIFEST_FILE, Manifest
 from torchstone_runtime.provenance import describe_cascade, describe_origin
 from torchstone_runtime.strict_json import strict_json
@@ -68,11 +69,12 @@ def _describe(manifest: Manifest) -> list[str]:
     spec = manifest.input_spec
     size = f"N x {spec.channels} x {spec.height} x {spec.width}"
     normalised = f"mean {_numbers(spec.mean)}, std {_numbers(spec.std)} in the graph"
+    depth = "" if spec.bits == MAX_BITS else f"; 16-bit pictures use {spec.bits} bits"
     temperature = "" if manifest.temperature == 1 else f" (temperature {manifest.temperature:.4g})"
     lines = [
         f"model        {manifest.name}",
         f"classes      {len(manifest.class_names)}: {shortlist(manifest.class_names, _MOST_CLASSES)}",
-        f"input        uint8 {size}, {spec.color}, 0 to 255 ({spec.resample} resize; {normalised})",
+        f"input        uint8 {size}, {spec.color}, 0 to 255 ({spec.resample} resize; {normalised}{depth})",
         f"output       logits and probabilities, float32 N x K{temperature}",
         "",
     ]

@@ -31,6 +31,11 @@ CLASS_MAP_OPTION = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="JSON, TOML or CSV: what the model calls the data's classes; null or empty leaves one out.",
 )
+BITS_OPTION = click.option(
+    "--bits",
+    type=click.IntRange(8, 16),
+    help="How many bits the values of 16-bit pictures use: 12 where white is 4095 [the model's, or 16].",
+)
 THREADS_OPTION = click.option(
     "--threads",
     type=click.IntRange(min=1),

@@ -5,6 +5,7 @@ import sys
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -12,6 +13,7 @@ import click
 
 from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import (
+    BITS_OPTION,
     BUNDLE_PATH,
     CHECK_OPTION,
     PROVIDER_OPTION,
@@ -51,6 +53,7 @@ class _Wishes:
     min_confidence: float
     gallery: Path | None
     invert: bool
+    bits: int | None
 
 
 @dataclass
@@ -81,6 +84,7 @@ class _Counts:
     is_flag=True,
     help="Give the model each picture inverted, as for a photo on white that it takes on black.",
 )
+@BITS_OPTION
 @VARIANT_OPTION
 @PROVIDER_OPTION
 @TF32_OPTION
@@ -234,7 +238,10 @@ def _open_gallery(stack: ExitStack, classifier: "Classifier", path: Path | None)
 
 def _with_progress(stack: ExitStack, classifier: "Classifier", asked: _Wishes) -> "Iterator[Answer | Failure]":
     """Yield the answers, with a bar on a terminal that doesn't show the answers themselves."""
-    from torchstone_runtime.image_formats import OtherFiles  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.bit_depth import SAMPLE_SIZE, narrow_warning  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.image_formats import OtherFiles  # noqa: PLC0415
+    from torchstone_runtime.input_spec import MAX_BITS  # noqa: PLC0415
+    from torchstone_runtime.picture_header import sampled_depths  # noqa: PLC0415
     from torchstone_runtime.prediction import classify  # noqa: PLC0415
     from torchstone_runtime.report.prediction_gallery import THUMBNAIL_SIDE  # noqa: PLC0415
     from torchstone_runtime.sources import STDIN, find_pictures  # noqa: PLC0415
@@ -243,10 +250,17 @@ def _with_progress(stack: ExitStack, classifier: "Classifier", asked: _Wishes) -
     others = OtherFiles()
     stack.callback(_complain_of_others, others)
     pictures = find_pictures(asked.paths, stdin, others)
+    if asked.bits is None and classifier.input_spec.bits == MAX_BITS:
+        first = list(islice(pictures, SAMPLE_SIZE))
+        if warning := narrow_warning(sampled_depths(picture.source for picture in first)):
+            _complain(warning)
+        pictures = chain(first, pictures)
     side = THUMBNAIL_SIDE if asked.gallery else 0
     # Closed whatever happens: an interrupted command doesn't wait for pictures that nobody asks for any more.
     answers = stack.enter_context(
-        closing(classify(classifier, pictures, top=asked.top, thumbnail_side=side, invert=asked.invert))
+        closing(
+            classify(classifier, pictures, top=asked.top, thumbnail_side=side, invert=asked.invert, bits=asked.bits)
+        )
     )
     if not sys.stderr.isatty() or sys.stdout.isatty():
         return answers

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from torchstone_runtime.bit_depth import SAMPLE_SIZE, narrow_warning
 from torchstone_runtime.cpu import usable_cpus
 from torchstone_runtime.data.parts import (
     LAYOUT_HELP,
@@ -21,7 +22,8 @@ from torchstone_runtime.data.split import Int64Array, Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.image_formats import IMAGE_SUFFIXES, OtherFiles, is_picture
 from torchstone_runtime.images import Uint8Array, decode_image
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.input_spec import MAX_BITS, InputSpec
+from torchstone_runtime.picture_header import sampled_depths
 from torchstone_runtime.text import is_showable, shortlist
 
 
@@ -64,6 +66,16 @@ class FileStore:
     def select(self, indices: Int64Array) -> "FileStore":
         """Return a store of the images at `indices`, in that order."""
         return FileStore(self.root, [self.names[index] for index in indices], self.spec, self.others)
+
+    def narrow_warning(self) -> str | None:
+        """Return what to say where the 16-bit pictures, by a sample of all, use fewer bits; None where nothing is.
+
+        Nothing is said of a file that can't be read: reading it for good will.
+        """
+        if self.spec.bits != MAX_BITS:
+            return None
+        chosen = np.unique(np.linspace(0, len(self.names) - 1, SAMPLE_SIZE).astype(int))
+        return narrow_warning(sampled_depths(self.root / self.names[index] for index in chosen))
 
     def _decode(self, index: int) -> Uint8Array:
         return decode_image(self.root / self.names[index], self.spec)

@@ -39,7 +39,7 @@ def check_same_picture(path: Path, golden: Uint8Array, spec: InputSpec) -> None:
 
 def picture_views(path: Path, spec: InputSpec) -> Iterator[View]:
     """Yield what other ways of decoding, resizing and cropping make of the picture, at the model's size."""
-    original = decode_original(path, spec.color).astype(np.float64)
+    original = decode_original(path, spec.color, bits=spec.bits).astype(np.float64)
     yield from _filters(original, spec)
     yield from _crops(original, spec)
     yield from _letterboxes(original, spec)
@@ -107,13 +107,13 @@ def _letterboxes(original: Float64Array, spec: InputSpec) -> Iterator[View]:
 
 def decodings(path: Path, spec: InputSpec) -> Iterator[View]:
     """Yield what mistakes in decoding make of the picture: EXIF ignored, transparency, another conversion to gray."""
-    original = decode_original(path, spec.color).astype(np.float64)
-    unturned = decode_original(path, spec.color, upright=False).astype(np.float64)
+    original = decode_original(path, spec.color, bits=spec.bits).astype(np.float64)
+    unturned = decode_original(path, spec.color, upright=False, bits=spec.bits).astype(np.float64)
     if unturned.shape != original.shape or (unturned != original).any():
         mistake = Mistake("exif-ignored", "The EXIF rotation of the file was not applied.")
         yield View(resized(unturned, spec, spec.resample, _whole(unturned)), (mistake,))
     for level, name in ((255, "white"), (0, "black")):
-        laid = decode_original(path, spec.color, background=level).astype(np.float64)
+        laid = decode_original(path, spec.color, background=level, bits=spec.bits).astype(np.float64)
         if (laid != original).any():
             text = f"A transparent picture was laid on {name}; the model takes it with the alpha channel dropped."
             yield View(resized(laid, spec, spec.resample, _whole(laid)), (Mistake("alpha-background", text),))
@@ -122,7 +122,7 @@ def decodings(path: Path, spec: InputSpec) -> Iterator[View]:
 
 
 def _grays(path: Path, spec: InputSpec) -> Iterator[View]:
-    colour = decode_original(path, "RGB").astype(np.float64)
+    colour = decode_original(path, "RGB", bits=spec.bits).astype(np.float64)
     if (colour == colour[:1]).all():
         return
     single = {f"the {name} channel alone": plane for name, plane in zip(("red", "green", "blue"), colour, strict=True)}
