@@ -21,7 +21,7 @@ from torchstone_runtime.binomial import ONE_SIDED, Interval
 
 Float64Array = npt.NDArray[np.float64]
 
-_BISECTIONS: Final = 60
+_BISECTIONS: Final = 48
 _NEAR_THE_MEAN: Final = 1e-4
 _AT_THE_BOUND: Final = 1 - 1e-12
 
