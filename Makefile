@@ -47,11 +47,11 @@ bench: install ## measure speed and memory against PyTorch and OpenVINO, and wri
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python benchmarks/run_all.py
 
-EXAMPLE := runtime/torchstone_runtime/builtin/fashion
+EXAMPLE := runtime/torchstone_runtime/bundle/builtin/fashion
 example: install ## replace the built-in bundle by that of a training: make example RUN=runs/stone-m
 	@test -n "$(RUN)" || { echo 'Name the run: make example RUN=runs/stone-m' >&2; exit 2; }
 	$(BIN)/torchstone export $(RUN) --out $(EXAMPLE) --no-torchscript --int8 --default-variant int8
-	$(BIN)/python -m pytest -q tests/runtime/test_builtin.py
+	$(BIN)/python -m pytest -q tests/runtime/bundle/test_builtin.py
 
 clean: ## remove .venv and what tools and the quickstart left
 	rm -rf $(VENV) .benchmarks quickstart dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

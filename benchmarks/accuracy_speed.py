@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from published_networks import PUBLISHED
 from stones import compared, files, open_session, time_in_turns
 
-from torchstone_train.architectures import ModelShape, build_network
-from torchstone_train.drawing import BLUE, ORANGE, SOFT, STYLE, encode
+from torchstone_train.networks.architectures import ModelShape, build_network
+from torchstone_train.report.drawing import BLUE, ORANGE, SOFT, STYLE, encode
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "results" / "accuracy_speed.json"

@@ -20,10 +20,10 @@ import numpy as np
 import onnxruntime
 from stones import TILE, Key, files, open_session
 
-from torchstone_runtime.bundle import Bundle
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
-from torchstone_runtime.images import Uint8Array
-from torchstone_train.architectures import ModelShape, build_network
+from torchstone_train.networks.architectures import ModelShape, build_network
 
 NAMES = ("stone-s", "stone-m", "stone-l", "stone-s+stone-l", "stone-m+stone-l-mirror")
 BASE: Key = ("cnn3", "fp32")

@@ -14,17 +14,17 @@ import onnxruntime as ort
 import torch
 from certificate_zoo import FAMILIES, Family
 
+from torchstone_export.certificate.reference import Reference, make_reference
+from torchstone_export.formats.onnx_file import export_onnx
+from torchstone_export.formats.torchscript_file import TorchScriptRunner, export_torchscript
 from torchstone_export.model import ExportableClassifier
-from torchstone_export.onnx_file import export_onnx
-from torchstone_export.reference import Reference, make_reference
-from torchstone_export.torchscript_file import TorchScriptRunner, export_torchscript
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.digits import load_digits
 from torchstone_runtime.data.mnist_family import FASHION_MNIST, load_mnist_part
 from torchstone_runtime.data.split import ArrayStore, Split
-from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.input_spec import InputSpec
-from torchstone_train.architectures import ModelShape
-from torchstone_train.classifier import ImageClassifier
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.networks.architectures import ModelShape
+from torchstone_train.networks.classifier import ImageClassifier
 
 CLASSES = tuple("0123456789")
 LEVELS = {

@@ -21,11 +21,11 @@ from certificate_zoo import FAMILIES
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from certificate_handmade_faults import HANDMADE_FAULTS
 
-from faults import MODEL_FAULTS, NotApplicable, one_weight
+from helpers.faults import MODEL_FAULTS, NotApplicable, one_weight
+from torchstone_export.certificate.reference import run_module
 from torchstone_export.model import ExportableClassifier
-from torchstone_export.reference import run_module
-from torchstone_train.architectures import ModelShape
-from torchstone_train.classifier import ImageClassifier
+from torchstone_train.networks.architectures import ModelShape
+from torchstone_train.networks.classifier import ImageClassifier
 
 AMOUNTS: Final = tuple(4.0**power for power in range(-12, 1))
 """Changes of one weight, as shares of the largest weight of its layer: from below a rounding to the whole."""

@@ -8,7 +8,7 @@ import torch
 from certificate_handmade import MAP, WHOLE, Normalised, Times
 from torch import Tensor, nn
 
-from faults import ModelFault, NotApplicable
+from helpers.faults import ModelFault, NotApplicable
 from torchstone_export.model import ExportableClassifier
 
 _WITHOUT_EPSILON: Final = ("mean",)

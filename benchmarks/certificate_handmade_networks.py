@@ -18,7 +18,7 @@ from certificate_handmade import (
 )
 from torch import nn
 
-from torchstone_train.architectures import ModelShape
+from torchstone_train.networks.architectures import ModelShape
 
 
 def _body(width: int, channels: int, convolution: type[nn.Conv2d] = nn.Conv2d) -> list[nn.Module]:

@@ -28,7 +28,7 @@ from certificate_report import (
 from certificate_text import render
 from certificate_whole import KINDS, NORM, kind_of
 
-from torchstone_export.limits import EXPORT_LIMITS, Limits, limits_elsewhere
+from torchstone_export.certificate.limits import EXPORT_LIMITS, Limits, limits_elsewhere
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -14,10 +14,10 @@ import numpy as np
 from certificate_exports import CLASSES, Case, samples_of
 from certificate_whole import NORM, kind_of
 
-from torchstone_export.figures import margins, split_figures
-from torchstone_export.golden import GOLDEN_COUNT, golden_tolerance
-from torchstone_export.limits import EXPORT_LIMITS, Limits
-from torchstone_export.reference import Reference, SplitReference
+from torchstone_export.certificate.golden import GOLDEN_COUNT, golden_tolerance
+from torchstone_export.certificate.limits import EXPORT_LIMITS, Limits
+from torchstone_export.certificate.reference import Reference, SplitReference
+from torchstone_export.certificate.split_figures import margins, split_figures
 from torchstone_runtime.data.split import ArrayStore, Split
 
 ENGINES: Final = ("onnxruntime", "onnxruntime, basic", "torchscript", "openvino")

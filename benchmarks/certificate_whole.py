@@ -10,9 +10,9 @@ from certificate_exports import Case, load_splits
 from certificate_handmade_networks import LARGE, NETWORKS
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from file_faults import FILE_FAULTS
-from torchstone_export.reference import Reference, SplitReference
-from torchstone_export.runners import certify_files
+from helpers.file_faults import FILE_FAULTS
+from torchstone_export.certificate.reference import Reference, SplitReference
+from torchstone_export.certificate.runners import certify_files
 
 _SAMPLES: Final = 150
 BY_HAND: Final = "by hand, large"

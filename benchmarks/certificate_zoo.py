@@ -10,7 +10,7 @@ import torchvision.models as tv
 from certificate_handmade_networks import LARGE, NETWORKS
 from torch import Tensor, nn
 
-from torchstone_train.architectures import ARCHITECTURES, ModelShape, build_network
+from torchstone_train.networks.architectures import ARCHITECTURES, ModelShape, build_network
 
 Builder = Callable[[ModelShape], nn.Module]
 

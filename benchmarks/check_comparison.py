@@ -36,8 +36,8 @@ from check_models import (
 from check_page import write
 from check_peers import CHECKS, REAL_BATCH, Given, expected_outputs, export_verified
 
-from faults import NotApplicable  # from tests/, put on the path by check_faults
-from torchstone_export.reference import make_reference
+from helpers.faults import NotApplicable  # from tests/, put on the path by check_faults
+from torchstone_export.certificate.reference import make_reference
 
 _OURS = (AttributeError, ImportError, NameError, TypeError)
 """Raised by a mistake of this benchmark, and no finding of a check."""

@@ -13,9 +13,9 @@ from check_models import Subject
 from check_peers import Given, export_verified
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from faults import MODEL_FAULTS, other_checkpoint
-from file_faults import FILE_FAULTS, one_weight
-from torchstone_export.figures import margins
+from helpers.faults import MODEL_FAULTS, other_checkpoint
+from helpers.file_faults import FILE_FAULTS, one_weight
+from torchstone_export.certificate.split_figures import margins
 from torchstone_export.model import ExportableClassifier
 
 AMOUNTS: Final = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.split import ArrayStore, Split
-from torchstone_runtime.input_spec import InputSpec
-from torchstone_train.architectures import ModelShape, build_network
-from torchstone_train.classifier import ImageClassifier
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.networks.architectures import ModelShape, build_network
+from torchstone_train.networks.classifier import ImageClassifier
 
 SEEDS: Final = 2
 SCALES: Final = (1e-3, 1e3)

@@ -28,11 +28,11 @@ from polygraphy.comparator import Comparator, DataLoader, RunResults
 from polygraphy.logger import G_LOGGER
 from transformers import PretrainedConfig
 
+from torchstone_export.certificate.reference import Reference, run_module
+from torchstone_export.certificate.runners import certify_files
+from torchstone_export.formats.onnx_file import IR_VERSION, OPSET
 from torchstone_export.model import ExportableClassifier
-from torchstone_export.onnx_file import IR_VERSION, OPSET
-from torchstone_export.reference import Reference, run_module
-from torchstone_export.runners import certify_files
-from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.arrays import Uint8Array
 
 OUTPUTS: Final = ("logits", "probabilities")
 TORCH_ABSOLUTE, TORCH_RELATIVE = 5e-3, 1e-1

@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.corruption import CORRUPTIONS, SEVERITIES, corrupt
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
-from torchstone_runtime.data_dir import default_data_dir
-from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.data.location import default_data_dir
 
 PICTURE: Final = Path(__file__).parents[1] / "docs" / "images" / "corruptions.png"
 INDEX: Final = 4

@@ -29,8 +29,8 @@ from torchvision.transforms import v2
 from torchstone_runtime.data.digits import load_digits
 from torchstone_runtime.data.mnist_family import FASHION_MNIST, load_mnist_part
 from torchstone_runtime.diagnosis import diagnose
-from torchstone_runtime.images import decode_image
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.images.decode import decode_image
+from torchstone_runtime.images.input_spec import InputSpec
 
 Array = np.ndarray[Any, Any]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -15,8 +15,8 @@ from torch import nn
 from torch.utils.data import DataLoader, random_split
 from torchvision import datasets, transforms
 
-from torchstone_train.architectures import ModelShape, build_network
-from torchstone_train.recipes import get_recipe
+from torchstone_train.networks.architectures import ModelShape, build_network
+from torchstone_train.recipes.catalog import get_recipe
 
 DATASETS = {"fashion-mnist": datasets.FashionMNIST, "mnist": datasets.MNIST}
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from stage import BUNDLE, ROOT, TORCHSTONE, WORK, Process, Target, arguments, bundle, images, record, whole_process
 
-from torchstone_runtime.images import encode_png
-from torchstone_runtime.measurement import Estimate
+from torchstone_runtime.benchmark.timing import Estimate
+from torchstone_runtime.images.decode import encode_png
 
 STREAM = """
 import sys
@@ -29,7 +29,7 @@ with Classifier.load(sys.argv[1]) as classifier:
 IDLE = """
 import sys, time
 from torchstone_runtime import Classifier
-from torchstone_runtime.bench import golden_batch
+from torchstone_runtime.benchmark.bench import golden_batch
 with Classifier.load(sys.argv[1]) as classifier:
     classifier.predict(golden_batch(classifier, 1000))
     before = time.process_time()

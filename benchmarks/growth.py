@@ -18,14 +18,14 @@ import torch
 from stage import WORK, arguments, fp32_model, images, int8_model, quantize, record
 from torch import nn
 
+from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier
-from torchstone_export.onnx_file import export_onnx
 from torchstone_runtime import Classifier
-from torchstone_runtime.cpu import usable_cpus
-from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.input_spec import InputSpec
-from torchstone_runtime.measurement import interleave, quantile
-from torchstone_train.classifier import ImageClassifier
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.benchmark.timing import interleave, quantile
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.system.cpu import usable_cpus
+from torchstone_train.networks.classifier import ImageClassifier
 
 BATCHES = (1, 4, 16, 64, 256, 1024)
 SIDE = 1024

@@ -16,8 +16,8 @@ import onnx
 import torch
 from onnx import helper, numpy_helper
 
-from torchstone_runtime.bundle import Bundle
-from torchstone_runtime.golden import variant_golden
+from torchstone_runtime.bundle.bundle import Bundle
+from torchstone_runtime.bundle.golden import variant_golden
 
 INT16 = np.iinfo(np.int16)
 Array = np.ndarray[Any, Any]

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from torchstone_runtime.binomial import Interval, share_interval
-from torchstone_runtime.f1_intervals import f1_intervals
-from torchstone_runtime.metrics import metrics_from_confusion
-from torchstone_runtime.paired import score_interval
-from torchstone_runtime.scores import ScoreTally
-from torchstone_runtime.selective import SelectiveCurve
+from torchstone_runtime.metrics.binomial import Interval, share_interval
+from torchstone_runtime.metrics.classification import metrics_from_confusion
+from torchstone_runtime.metrics.f1_intervals import f1_intervals
+from torchstone_runtime.metrics.paired import score_interval
+from torchstone_runtime.metrics.probability_scores import ScoreTally
+from torchstone_runtime.metrics.selective import SelectiveCurve
 
 Floats = npt.NDArray[np.float64]
 

@@ -16,9 +16,9 @@ from peers.engines import OpenVino, frozen_torchscript, in_batches, pytorch_mode
 from stage import RUN, Target, arguments, bundle, fp32_model, images, int8_model, record, text
 
 from torchstone_runtime import Classifier
-from torchstone_runtime.cpu import usable_cpus
-from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.measurement import NOISE_CONFIDENCE, interleave, is_too_noisy, paired_ratio, quantile
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.benchmark.timing import NOISE_CONFIDENCE, interleave, is_too_noisy, paired_ratio, quantile
+from torchstone_runtime.system.cpu import usable_cpus
 
 
 def bare_session(model: Path) -> Callable[[Uint8Array], object]:

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from torchstone_export.results_file import RecipeResult, read_results
-from torchstone_export.results_page import mean_interval
-from torchstone_train.measured import MEASURED_FILE, Measured
+from torchstone_export.results.file import RecipeResult, read_results
+from torchstone_export.results.page import mean_interval
+from torchstone_train.recipes.measured import MEASURED_FILE, Measured
 
 RESULTS: Final = Path(__file__).parents[1] / "docs" / "results.json"
 

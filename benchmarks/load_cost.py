@@ -24,7 +24,7 @@ from typing import Any
 
 import onnxruntime
 
-from torchstone_runtime.classifier import Classifier
+from torchstone_runtime.inference.classifier import Classifier
 
 WAYS: dict[str, dict[str, Any]] = {
     "no checks": {"replay_golden": False, "check_hashes": False},
@@ -42,8 +42,8 @@ def sign(bundle: Path, folder: Path) -> tuple[Path, Path]:
     from cryptography.hazmat.primitives import serialization as pem  # noqa: PLC0415 - beside its use
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
 
-    from torchstone_export.signing import BundleSigner  # noqa: PLC0415
-    from torchstone_runtime.bundle import Bundle  # noqa: PLC0415
+    from torchstone_export.bundle.signing import BundleSigner  # noqa: PLC0415
+    from torchstone_runtime.bundle.bundle import Bundle  # noqa: PLC0415
 
     key = ec.generate_private_key(ec.SECP256R1())
     private, public = folder / "private.pem", folder / "public.pem"

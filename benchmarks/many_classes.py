@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from torchstone_runtime.data.split import ArrayStore, Split
-from torchstone_runtime.evaluation import Evaluation
-from torchstone_runtime.metrics import metrics_from_labels
-from torchstone_runtime.plan import Plan
+from torchstone_runtime.evaluation.evaluate import Evaluation
+from torchstone_runtime.inference.plan import Plan
+from torchstone_runtime.metrics.classification import metrics_from_labels
+from torchstone_runtime.metrics.probability_scores import Measured, ProbabilityScores
 from torchstone_runtime.report import csv_files, html, terminal
 from torchstone_runtime.report.document import EvaluationDocument
-from torchstone_runtime.scores import Measured, ProbabilityScores
 from torchstone_runtime.strict_json import strict_json
 
 CLASSES = (10, 100, 1000, 5000)

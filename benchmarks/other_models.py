@@ -23,10 +23,10 @@ import torchvision
 from PIL import Image, ImageDraw
 from torch import nn
 
-from torchstone_runtime.confusion import ConfusionCells
 from torchstone_runtime.files import write_atomic
-from torchstone_runtime.images import decode_image
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.images.decode import decode_image
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.metrics.confusion import ConfusionCells
 
 NETWORKS = ("resnet18", "mobilenet_v3_small", "efficientnet_b0", "vit_b_16")
 CLASSES = ("circle", "cross", "square", "stripes")

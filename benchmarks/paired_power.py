@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from torchstone_runtime.paired import score_interval
+from torchstone_runtime.metrics.paired import score_interval
 
 MARGIN = 0.003
 DRAWS = 40_000

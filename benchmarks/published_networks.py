@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from torchstone_train.residual import Stage, convolutions
+from torchstone_train.networks.residual import Stage, convolutions
 
 
 @dataclass(frozen=True, slots=True)

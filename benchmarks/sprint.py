@@ -23,14 +23,14 @@ import torch
 from document_loop import epochs
 
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
-from torchstone_runtime.input_spec import InputSpec
-from torchstone_train.batches import make_batches
-from torchstone_train.classifier import build_classifier
-from torchstone_train.measure import measure
-from torchstone_train.progress import Progress
-from torchstone_train.recipes import get_recipe
-from torchstone_train.run_dir import RunDirectory
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.data.batches import make_batches
+from torchstone_train.networks.classifier import build_classifier
+from torchstone_train.recipes.catalog import get_recipe
+from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.session import TrainingRequest, train
+from torchstone_train.training.measure import measure
+from torchstone_train.training.progress import Progress
 
 OUT = Path(__file__).parent / "results" / "sprint.json"
 CASES = {

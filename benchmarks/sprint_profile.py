@@ -25,17 +25,17 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import transforms
 
 from torchstone_runtime.data.catalog import DatasetRef
-from torchstone_train.architectures import ModelShape, build_network
-from torchstone_train.augment import Augmentation
-from torchstone_train.batches import make_batches
-from torchstone_train.classifier import build_classifier
-from torchstone_train.data import load_training_data
-from torchstone_train.drawing import BLUE, ORANGE, STYLE, encode
-from torchstone_train.ema import WeightAverage
-from torchstone_train.measure import Tally
-from torchstone_train.optimization import make_optimizer
-from torchstone_train.precision import choose_precision
-from torchstone_train.recipes import get_recipe
+from torchstone_train.compute.precision import choose_precision
+from torchstone_train.data.augment import Augmentation
+from torchstone_train.data.batches import make_batches
+from torchstone_train.data.splits import load_training_data
+from torchstone_train.networks.architectures import ModelShape, build_network
+from torchstone_train.networks.classifier import build_classifier
+from torchstone_train.recipes.catalog import get_recipe
+from torchstone_train.report.drawing import BLUE, ORANGE, STYLE, encode
+from torchstone_train.training.ema import WeightAverage
+from torchstone_train.training.measure import Tally
+from torchstone_train.training.optimization import make_optimizer
 
 OUT = Path(__file__).parent / "results" / "sprint_profile.json"
 PLOT = Path(__file__).parent.parent / "docs" / "images" / "training-profile.png"

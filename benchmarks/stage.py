@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from torchstone_runtime.bundle import Bundle
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.benchmark.timing import Estimate
+from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
-from torchstone_runtime.data_dir import default_data_dir
-from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.machine import describe_machine
-from torchstone_runtime.measurement import Estimate
+from torchstone_runtime.data.location import default_data_dir
+from torchstone_runtime.system.machine import describe_machine
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / ".benchmarks"

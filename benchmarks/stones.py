@@ -18,12 +18,12 @@ import onnxruntime
 import torch
 from torch import nn
 
-from torchstone_export.int8_file import Int8Config, pixel_scale_of, quantize
+from torchstone_export.formats.onnx_file import export_onnx
+from torchstone_export.lossy.int8_file import Int8Config, pixel_scale_of, quantize
 from torchstone_export.model import ExportableClassifier
-from torchstone_export.onnx_file import export_onnx
-from torchstone_runtime.input_spec import InputSpec
-from torchstone_train.architectures import ModelShape, build_network
-from torchstone_train.classifier import ImageClassifier
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.networks.architectures import ModelShape, build_network
+from torchstone_train.networks.classifier import ImageClassifier
 
 NAMES = ("cnn3", "stone-s", "stone-m", "stone-l", "sprint")
 SPEC = InputSpec(color="L", height=28, width=28, mean=(0.5,), std=(0.5,))
@@ -68,7 +68,7 @@ def open_session(file: bytes) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     providers = ["CPUExecutionProvider"]
-    # As the runtime does (torchstone_runtime.providers).
+    # As the runtime does (torchstone_runtime.inference.providers).
     return onnxruntime.InferenceSession(
         file, options, providers=providers, disabled_optimizers=["WeightBiasQuantization"]
     )

@@ -14,8 +14,8 @@ from peers.engines import OpenVino, best_batch, compiled, frozen_torchscript, in
 from stage import RUN, Target, arguments, fp32_model, images, int8_model, record, text
 
 from torchstone_runtime import Classifier
-from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.measurement import NOISE_CONFIDENCE, interleave, is_too_noisy, paired_ratio, quantile
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.benchmark.timing import NOISE_CONFIDENCE, interleave, is_too_noisy, paired_ratio, quantile
 
 PEERS = ("PyTorch eager", "TorchScript, frozen", "torch.compile", "OpenVINO f32")
 

@@ -15,12 +15,12 @@ import torch
 from stage import WORK, arguments, fp32_model, images, record
 from torch import nn
 
+from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier
-from torchstone_export.onnx_file import export_onnx
-from torchstone_runtime.engine import cpu_tile
-from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.input_spec import InputSpec
-from torchstone_train.classifier import ImageClassifier
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.inference.engine import cpu_tile
+from torchstone_train.networks.classifier import ImageClassifier
 
 TILES = (1, 2, 5, 10, 21, 32, 64, 128)
 COUNT = 128

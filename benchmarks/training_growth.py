@@ -23,16 +23,16 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from torchstone_runtime.data.catalog import DatasetRef
-from torchstone_train.augment import Augmentation
-from torchstone_train.batches import Batches, make_batches
-from torchstone_train.classifier import ImageClassifier
-from torchstone_train.data import TrainingData, load_training_data
-from torchstone_train.drawing import BLUE, ORANGE, STYLE, encode
-from torchstone_train.ema import WeightAverage
-from torchstone_train.optimization import Optimization
-from torchstone_train.precision import choose_precision
-from torchstone_train.recipes import get_recipe
-from torchstone_train.residual import Stage, residual_network
+from torchstone_train.compute.precision import choose_precision
+from torchstone_train.data.augment import Augmentation
+from torchstone_train.data.batches import Batches, make_batches
+from torchstone_train.data.splits import TrainingData, load_training_data
+from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.residual import Stage, residual_network
+from torchstone_train.recipes.catalog import get_recipe
+from torchstone_train.report.drawing import BLUE, ORANGE, STYLE, encode
+from torchstone_train.training.ema import WeightAverage
+from torchstone_train.training.optimization import Optimization
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "results" / "training_growth.json"

@@ -26,7 +26,7 @@ from stage import (
     whole_processes,
 )
 
-from torchstone_runtime.measurement import Estimate, quantile
+from torchstone_runtime.benchmark.timing import Estimate, quantile
 
 PYTHON = [sys.executable]
 

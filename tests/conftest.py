@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from readme import run_session
-from support import Mount, run_torchstone
-from torchstone_train.openmp import wait_passively
+from helpers.readme import run_session
+from helpers.support import Mount, run_torchstone
+from torchstone_train.compute.openmp import wait_passively
 
 wait_passively()  # before any test imports PyTorch
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from torchstone_runtime.classifier import Classifier
 from torchstone_runtime.data.digits import load_digits
+from torchstone_runtime.inference.classifier import Classifier
 
 PAGE = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```\n(?:```\n(.*?)^```\n)?", PAGE, re.MULTILINE | re.DOTALL)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from readme import BLOCK, README, ROOT, run_session
-from support import write_image_tree
-from torchstone_runtime import __version__
-from torchstone_runtime.bundle import Bundle
+from helpers.readme import BLOCK, README, ROOT, run_session
+from helpers.support import write_image_tree
+from torchstone_runtime.bundle.bundle import Bundle
+from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.data.digits import load_digits
-from torchstone_runtime.golden import GoldenSamples
+from torchstone_runtime.version import __version__
 
 
 def test_every_code_block_is_run_or_says_why_not() -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import pytest
 
-from support import run_torchstone, write_image_tree
+from helpers.support import run_torchstone, write_image_tree
 from torchstone_runtime.cli.main import torchstone
 
 QUICK: Final = {

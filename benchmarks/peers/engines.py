@@ -13,9 +13,9 @@ import openvino
 import torch
 
 from torchstone_export.model import load_trained
-from torchstone_runtime.cpu import usable_cpus
-from torchstone_runtime.images import Uint8Array
-from torchstone_train.run_dir import RunDirectory
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.system.cpu import usable_cpus
+from torchstone_train.run.run_dir import RunDirectory
 
 Engine = Callable[[Uint8Array], Any]
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.input_spec import InputSpec
-from torchstone_train.classifier import ImageClassifier, build_classifier
-from torchstone_train.recipe import Recipe
-from torchstone_train.run_dir import RunDirectory
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.networks.classifier import ImageClassifier, build_classifier
+from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.run.run_dir import RunDirectory
 
 
 class ExportableClassifier(nn.Module):

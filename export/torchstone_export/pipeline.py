@@ -4,29 +4,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from torchstone_export.bundle_writer import FILE_NAMES, write_descriptions
-from torchstone_export.calibration import calibrate
-from torchstone_export.cascade import CascadeClassifier
-from torchstone_export.cascade_model import cascade_of, choose_routing, export_cascade, load_first
-from torchstone_export.certificate_summary import summarize
-from torchstone_export.certify import VariantCertificate
-from torchstone_export.lossy import LossyLimits, LossyVariant, make_lossy
+from torchstone_export.bundle.publish import check_target, published_directory
+from torchstone_export.bundle.signing import BundleSigner
+from torchstone_export.bundle.writer import FILE_NAMES, write_descriptions
+from torchstone_export.cascade.build import cascade_of, choose_routing, export_cascade, load_first
+from torchstone_export.cascade.model import CascadeClassifier
+from torchstone_export.certificate.calibration import calibrate
+from torchstone_export.certificate.certify import VariantCertificate
+from torchstone_export.certificate.reference import Reference, make_reference
+from torchstone_export.certificate.runners import certify_files
+from torchstone_export.certificate.summary import summarize
+from torchstone_export.formats.onnx_file import export_onnx
+from torchstone_export.formats.torchscript_file import export_torchscript
+from torchstone_export.lossy.decide import LossyLimits, LossyVariant, make_lossy
 from torchstone_export.model import TrainedModel, load_trained
-from torchstone_export.onnx_file import export_onnx
-from torchstone_export.publish import check_target, published_directory
-from torchstone_export.reference import Reference, make_reference
 from torchstone_export.room import require_room
 from torchstone_export.run_data import load_run_data
-from torchstone_export.runners import certify_files
-from torchstone_export.signing import BundleSigner
-from torchstone_export.torchscript_file import export_torchscript
-from torchstone_runtime.bundle import Bundle
+from torchstone_runtime.bundle.bundle import Bundle
+from torchstone_runtime.bundle.provenance import describe_cascade
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError, UsageError
-from torchstone_runtime.occurring import missing_by_split
-from torchstone_runtime.provenance import describe_cascade
-from torchstone_train.data import TrainingData
-from torchstone_train.run_dir import RunDirectory
+from torchstone_runtime.evaluation.occurring import missing_by_split
+from torchstone_train.data.splits import TrainingData
+from torchstone_train.run.run_dir import RunDirectory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,20 +3,20 @@
 from dataclasses import replace
 from pathlib import Path
 
-from torchstone_export.cascade import Routing
-from torchstone_export.cascade_model import cascade_of, load_first
-from torchstone_export.certificate_summary import summarize
-from torchstone_export.lossy_check import recheck_lossy
+from torchstone_export.cascade.build import cascade_of, load_first
+from torchstone_export.cascade.model import Routing
+from torchstone_export.certificate.reference import make_reference
+from torchstone_export.certificate.runners import certify_files
+from torchstone_export.certificate.summary import summarize
+from torchstone_export.lossy.recheck import recheck_lossy
 from torchstone_export.model import TrainedModel, load_trained
-from torchstone_export.reference import make_reference
 from torchstone_export.room import require_room
 from torchstone_export.run_data import load_run_data
-from torchstone_export.runners import certify_files
-from torchstone_runtime.bundle import Bundle
+from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import BundleError, CheckFailedError, UsageError
-from torchstone_runtime.variants import LOSSY
-from torchstone_train.run_dir import RunDirectory
+from torchstone_runtime.inference.variants import LOSSY
+from torchstone_train.run.run_dir import RunDirectory
 
 
 def recertify_bundle(

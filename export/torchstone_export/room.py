@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from torchstone_runtime.cgroup import memory_limit
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
+from torchstone_runtime.system.container import memory_limit
 
 _MEMINFO: Final = Path("/proc/meminfo")
 _HELD: Final = 8 + 4

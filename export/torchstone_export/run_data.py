@@ -5,9 +5,9 @@ from typing import Any
 
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.input_spec import InputSpec
-from torchstone_train.data import TrainingData, load_training_data
-from torchstone_train.recipe import Recipe
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.data.splits import TrainingData, load_training_data
+from torchstone_train.recipes.recipe import Recipe
 
 
 def load_run_data(info: dict[str, Any], dataset: DatasetRef | None, data_dir: Path) -> TrainingData:

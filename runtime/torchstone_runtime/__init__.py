@@ -9,16 +9,17 @@ with Classifier.load("bundles/fm") as classifier:
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from torchstone_runtime.bundle import Bundle
-    from torchstone_runtime.classifier import Classifier
-    from torchstone_runtime.errors import NoAnswerError, TorchstoneError
-    from torchstone_runtime.input_spec import InputSpec
-    from torchstone_runtime.metrics import Metrics
-    from torchstone_runtime.plan import Plan
-    from torchstone_runtime.predictions import Predictions
+from torchstone_runtime.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from torchstone_runtime.bundle.bundle import Bundle
+    from torchstone_runtime.errors import NoAnswerError, TorchstoneError
+    from torchstone_runtime.images.input_spec import InputSpec
+    from torchstone_runtime.inference.classifier import Classifier
+    from torchstone_runtime.inference.plan import Plan
+    from torchstone_runtime.inference.predictions import Predictions
+    from torchstone_runtime.metrics.classification import Metrics
+
 
 __all__ = [
     "Bundle",
@@ -33,13 +34,13 @@ __all__ = [
 ]
 
 _HOME = {
-    "Bundle": "bundle",
-    "Classifier": "classifier",
-    "InputSpec": "input_spec",
-    "Metrics": "metrics",
+    "Bundle": "bundle.bundle",
+    "Classifier": "inference.classifier",
+    "InputSpec": "images.input_spec",
+    "Metrics": "metrics.classification",
     "NoAnswerError": "errors",
-    "Plan": "plan",
-    "Predictions": "predictions",
+    "Plan": "inference.plan",
+    "Predictions": "inference.predictions",
     "TorchstoneError": "errors",
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from torchstone_runtime.builtin import locate_bundle
+from torchstone_runtime.bundle.builtin import locate_bundle
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from support import RUNTIME_HEAVY, run_torchstone
-from torchstone_runtime.builtin import locate_bundle
+from helpers.support import RUNTIME_HEAVY, run_torchstone
+from torchstone_runtime.bundle.builtin import locate_bundle
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"torchstone_runtime", "torchstone_train", "torchstone_export"}
@@ -76,7 +76,7 @@ def test_wheel_and_sdist_hold_the_built_in_bundle_byte_for_byte(wheel: Path, tmp
     subprocess.run(command, check=True, capture_output=True)
     folder = locate_bundle("fashion")
     expected = {path.name: path.read_bytes() for path in folder.iterdir()}
-    inside = "torchstone_runtime/builtin/fashion/"
+    inside = "torchstone_runtime/bundle/builtin/fashion/"
     with zipfile.ZipFile(wheel) as archive:
         in_wheel = {name: archive.read(name) for name in archive.namelist() if name.startswith(inside)}
     with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:

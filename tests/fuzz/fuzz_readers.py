@@ -18,15 +18,15 @@ import numpy as np
 from PIL import Image
 
 with atheris.instrument_imports(include=["torchstone_runtime"]):
+    from torchstone_runtime.bundle.golden import GoldenSamples
+    from torchstone_runtime.bundle.manifest import parse_essentials, parse_manifest
     from torchstone_runtime.data.idx import read_idx
     from torchstone_runtime.data.npz import load_npz
     from torchstone_runtime.diagnosis.tensor_file import read_tensor
     from torchstone_runtime.errors import TorchstoneError
-    from torchstone_runtime.golden import GoldenSamples
-    from torchstone_runtime.images import decode_image
-    from torchstone_runtime.input_spec import InputSpec
-    from torchstone_runtime.manifest import parse_essentials, parse_manifest
-    from torchstone_runtime.onnx_graph import check_graph
+    from torchstone_runtime.images.decode import decode_image
+    from torchstone_runtime.images.input_spec import InputSpec
+    from torchstone_runtime.inference.onnx_graph import check_graph
 
 SPEC = InputSpec(color="RGB", height=6, width=5, mean=(0.5,) * 3, std=(0.5,) * 3)
 FOLDER = Path(tempfile.mkdtemp())

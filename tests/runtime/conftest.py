@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from torchstone_runtime.classifier import Classifier
+from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.data.digits import load_digits
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.engine import Float32Array
-from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.input_spec import InputSpec
-from torchstone_runtime.providers import open_session
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.inference.classifier import Classifier
+from torchstone_runtime.inference.providers import open_session
 
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support import assert_refused, run_torchstone
+from helpers.support import assert_refused, run_torchstone
+from torchstone_runtime.bundle.manifest import parse_essentials
 from torchstone_runtime.cli.inspect import inspect
 from torchstone_runtime.data.npz import load_npz
 from torchstone_runtime.errors import DataError, TorchstoneError
-from torchstone_runtime.images import decode_image
-from torchstone_runtime.input_spec import InputSpec
-from torchstone_runtime.manifest import parse_essentials
+from torchstone_runtime.images.decode import decode_image
+from torchstone_runtime.images.input_spec import InputSpec
 
 SPEC = InputSpec(color="RGB", height=8, width=8, mean=(0.5,) * 3, std=(0.5,) * 3)
 ABSURD: tuple[Any, ...] = (None, True, -1, 10**400, 1e308, float("nan"), "\ud800", "\x1b[2J", [], {}, [[]], {"a": {}})
@@ -114,11 +114,11 @@ import io, resource, struct, sys, zlib
 import numpy as np
 from PIL import Image
 from torchstone_runtime.errors import TorchstoneError
-from torchstone_runtime.golden import GoldenSamples
-from torchstone_runtime.images import decode_image
-from torchstone_runtime.input_spec import InputSpec
-from torchstone_runtime.manifest import parse_manifest
-from torchstone_runtime.measurement import peak_memory
+from torchstone_runtime.bundle.golden import GoldenSamples
+from torchstone_runtime.images.decode import decode_image
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.bundle.manifest import parse_manifest
+from torchstone_runtime.benchmark.timing import peak_memory
 import zipfile
 
 def archive():

@@ -13,18 +13,18 @@ import pytest
 import torch
 from torch import nn
 
-from support import run_torchstone
+from helpers.support import run_torchstone
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_train import session
-from torchstone_train.data import load_training_data
-from torchstone_train.distributed import World
-from torchstone_train.loop import TrainingLoop
-from torchstone_train.observer import TrainingObserver
-from torchstone_train.precision import choose_precision
-from torchstone_train.progress import Progress
-from torchstone_train.recipes import CNN3
-from torchstone_train.run_dir import RunDirectory
-from torchstone_train.task import Outcome
+from torchstone_train.compute.distributed import World
+from torchstone_train.compute.precision import choose_precision
+from torchstone_train.data.splits import load_training_data
+from torchstone_train.recipes.catalog import CNN3
+from torchstone_train.run.run_dir import RunDirectory
+from torchstone_train.training.loop import TrainingLoop
+from torchstone_train.training.observer import TrainingObserver
+from torchstone_train.training.progress import Progress
+from torchstone_train.training.task import Outcome
 
 Fit = Callable[..., tuple[Outcome, RunDirectory]]
 

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import click
 
-from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH
-from torchstone_runtime.data_dir import default_data_dir
+from torchstone_runtime.components import require_component
+from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.text import showable_lines
-from torchstone_train.measured import load_measured
-from torchstone_train.openmp import wait_passively
-from torchstone_train.recipes import OVERRIDABLE, RECIPES, get_recipe
+from torchstone_train.compute.openmp import wait_passively
+from torchstone_train.recipes.catalog import OVERRIDABLE, RECIPES, get_recipe
+from torchstone_train.recipes.measured import load_measured
 
 EXIT_INTERRUPTED: Final = 130
 _CASCADE: Final = "a cascade: the first answers where it is sure; torchstone export RUN --fast FAST_RUN"
@@ -104,7 +104,7 @@ def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> i
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415 - loads NumPy
     from torchstone_train.session import TrainingRequest  # noqa: PLC0415 - loads PyTorch
     from torchstone_train.session import train as run_training  # noqa: PLC0415
-    from torchstone_train.stopping import StopReason  # noqa: PLC0415
+    from torchstone_train.training.stopping import StopReason  # noqa: PLC0415
 
     ref = DatasetRef.parse(dataset)
     budget = 0 if options.pop("stream") else None
@@ -146,7 +146,7 @@ def recipes() -> None:
 def download(dataset: str, data_dir: Path | None) -> None:
     """Fetch DATASET (fashion-mnist or mnist) with torchvision, which checks its checksums."""
     require_component("train", "torch", "torchvision")
-    from torchstone_train.download import ensure_downloaded  # noqa: PLC0415 - loads NumPy
+    from torchstone_train.data.download import ensure_downloaded  # noqa: PLC0415 - loads NumPy
 
     directory = data_dir or default_data_dir()
     fetched = ensure_downloaded(dataset, directory)

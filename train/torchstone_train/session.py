@@ -11,26 +11,26 @@ import torch
 
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError, OutputError, UsageError
-from torchstone_runtime.input_spec import ColorMode, InputSpec
-from torchstone_train.batches import make_batches
-from torchstone_train.classifier import build_classifier
-from torchstone_train.data import TrainingData, load_training_data
-from torchstone_train.describe import describe_data
-from torchstone_train.device import choose_device, set_determinism
-from torchstone_train.distill import Teacher
-from torchstone_train.distributed import World, joined_world
-from torchstone_train.environment import git_commit, versions
-from torchstone_train.loop import TrainingLoop
-from torchstone_train.precision import Precision, choose_precision
-from torchstone_train.progress import Progress
-from torchstone_train.recipe import Recipe
-from torchstone_train.results import RunResults
-from torchstone_train.resumption import carried_on, schedule_warning
-from torchstone_train.run_claim import claimed, holds_run, remove_partial_files, remove_run
-from torchstone_train.run_dir import RunDirectory
-from torchstone_train.stopping import StopReason
-from torchstone_train.task import Outcome, TrainingTask
-from torchstone_train.validation_pass import pass_over
+from torchstone_runtime.images.input_spec import ColorMode, InputSpec
+from torchstone_train.compute.device import choose_device, set_determinism
+from torchstone_train.compute.distributed import World, joined_world
+from torchstone_train.compute.precision import Precision, choose_precision
+from torchstone_train.data.batches import make_batches
+from torchstone_train.data.describe import describe_data
+from torchstone_train.data.splits import TrainingData, load_training_data
+from torchstone_train.networks.classifier import build_classifier
+from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.report.results import RunResults
+from torchstone_train.run.environment import git_commit, versions
+from torchstone_train.run.run_claim import claimed, holds_run, remove_partial_files, remove_run
+from torchstone_train.run.run_dir import RunDirectory
+from torchstone_train.training.distill import Teacher
+from torchstone_train.training.loop import TrainingLoop
+from torchstone_train.training.progress import Progress
+from torchstone_train.training.resumption import carried_on, schedule_warning
+from torchstone_train.training.stopping import StopReason
+from torchstone_train.training.task import Outcome, TrainingTask
+from torchstone_train.training.validation_pass import pass_over
 
 _MAX_SEED = 2**32 - 1
 

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, TF32_OPTION, VARIANT_OPTION
 from torchstone_runtime.cli.output import tell
+from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import showable_lines
 
 if TYPE_CHECKING:
-    from torchstone_runtime.bench import Benchmark, SteadyState
-    from torchstone_runtime.measurement import Estimate
+    from torchstone_runtime.benchmark.bench import Benchmark, SteadyState
+    from torchstone_runtime.benchmark.timing import Estimate
 
 
 class _Counts(click.ParamType[tuple[int, ...]]):
@@ -57,9 +57,9 @@ def bench(
     and the exit code is 1.
     """
     require_component("cpu", "onnxruntime")
-    from torchstone_runtime.bench import Request, run_benchmark  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.cpu import usable_cpus  # noqa: PLC0415
-    from torchstone_runtime.gpu_options import GpuChoices  # noqa: PLC0415
+    from torchstone_runtime.benchmark.bench import Request, run_benchmark  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.inference.gpu_options import GpuChoices  # noqa: PLC0415
+    from torchstone_runtime.system.cpu import usable_cpus  # noqa: PLC0415
 
     gpu = GpuChoices(tf32=tf32, cuda_graphs=cuda_graphs)
     request = Request(str(bundle), variant, provider, batches, threads or (usable_cpus(),), rounds, gpu)

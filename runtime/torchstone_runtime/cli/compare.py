@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.find_split import find_split, warn_of_data, warn_of_missing_classes
 from torchstone_runtime.cli.options import BUNDLE_PATH, CLASS_MAP_OPTION
 from torchstone_runtime.cli.output import is_stdout, require_writable, tell
+from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, UsageError
 from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torchstone_runtime.classifier import Classifier
-    from torchstone_runtime.comparison import Comparison
+    from torchstone_runtime.benchmark.timing import Estimate
     from torchstone_runtime.data.split import Split
-    from torchstone_runtime.measurement import Estimate
-    from torchstone_runtime.outcomes import Outcomes
+    from torchstone_runtime.evaluation.comparison import Comparison
+    from torchstone_runtime.evaluation.predictions_file import Outcomes
+    from torchstone_runtime.inference.classifier import Classifier
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _SPEED_IMAGES = 1024
@@ -58,7 +58,7 @@ def compare(a: Path, b: Path, max_drop: float | None, **options: Any) -> None:  
     and the ratio of speeds.
     """
     require_component("cpu", "onnxruntime")
-    from torchstone_runtime.evaluation import require_answers  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.evaluation.evaluate import require_answers  # noqa: PLC0415 - --help must not load NumPy
 
     wanted = _Wanted(**options)
     require_writable((wanted.csv_file, wanted.report, wanted.json_target))
@@ -108,8 +108,8 @@ class _Wanted:
 
 
 def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | None]":
-    from torchstone_runtime.comparison import Comparison, Side  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.outcomes import with_shared_classes  # noqa: PLC0415
+    from torchstone_runtime.evaluation.comparison import Comparison, Side  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.evaluation.predictions_file import with_shared_classes  # noqa: PLC0415
 
     with ExitStack() as stack:
         classifiers = [
@@ -138,7 +138,7 @@ def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | No
 
 
 def _load(stack: ExitStack, path: Path, variant: str | None, provider: str, *, tf32: bool) -> "Classifier | None":
-    from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
 
     if path.suffix.lower() == ".csv":
         if variant is not None:
@@ -169,8 +169,8 @@ def _split(classifiers: "list[Classifier | None]", wanted: _Wanted) -> "Split | 
 
 
 def _outcomes(path: Path, classifier: "Classifier | None", split: "Split | None") -> "Outcomes":
-    from torchstone_runtime.evaluation import evaluate  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.outcomes import Outcomes  # noqa: PLC0415
+    from torchstone_runtime.evaluation.evaluate import evaluate  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.evaluation.predictions_file import Outcomes  # noqa: PLC0415
 
     if classifier is None or split is None:
         return Outcomes.read(path)
@@ -179,7 +179,7 @@ def _outcomes(path: Path, classifier: "Classifier | None", split: "Split | None"
 
 
 def _speed(classifiers: "list[Classifier | None]", split: "Split | None") -> "Estimate | None":
-    from torchstone_runtime.measurement import compare as measure  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.benchmark.timing import compare as measure  # noqa: PLC0415 - --help must not load NumPy
 
     first, second = classifiers
     if first is None or second is None or split is None or not len(split):

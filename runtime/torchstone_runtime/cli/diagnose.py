@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import BUNDLE_PATH
+from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import showable_lines
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from torchstone_runtime.bundle import Bundle
-    from torchstone_runtime.classifier import Classifier
+    from torchstone_runtime.arrays import Uint8Array
+    from torchstone_runtime.bundle.bundle import Bundle
     from torchstone_runtime.diagnosis import Diagnosis
-    from torchstone_runtime.images import Uint8Array
-    from torchstone_runtime.input_spec import InputSpec
+    from torchstone_runtime.images.input_spec import InputSpec
+    from torchstone_runtime.inference.classifier import Classifier
 
 _BY_CHANNEL = "  {:<8}{:>22}{:>22}"
 
@@ -44,10 +44,10 @@ def diagnose(
     values are both accepted. Exit code 1 where a mistake is found, or none that is known explains the tensor.
     """
     require_component("cpu", "onnxruntime")
-    from torchstone_runtime.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.classifier import Classifier  # noqa: PLC0415
+    from torchstone_runtime.bundle.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.diagnosis import diagnose as find_mistakes  # noqa: PLC0415
     from torchstone_runtime.diagnosis import read_tensor  # noqa: PLC0415
+    from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415
 
     golden = _golden_image(Bundle.open(bundle), index)
     array = read_tensor(tensor)
@@ -63,7 +63,7 @@ def diagnose(
 
 
 def _golden_image(bundle: "Bundle", index: int) -> "Uint8Array":
-    from torchstone_runtime.golden import GoldenSamples  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.bundle.golden import GoldenSamples  # noqa: PLC0415 - --help must not load NumPy
 
     images = GoldenSamples.from_bytes(bundle.read_file("golden")).images
     if index >= len(images):
@@ -134,7 +134,7 @@ def _describe_classes(classes: dict[str, Any]) -> list[str]:
 
 
 def _said(answer: dict[str, Any]) -> str:
-    from torchstone_runtime.answered import NO_ANSWER_TEXT  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.metrics.answered import NO_ANSWER_TEXT  # noqa: PLC0415 - --help must not load NumPy
 
     return NO_ANSWER_TEXT if answer["class"] is None else f"{answer['class']} {answer['probability']:.4f}"
 

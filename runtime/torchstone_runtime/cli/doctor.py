@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from torchstone_runtime import __version__
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import showable_lines
+from torchstone_runtime.version import __version__
 
 if TYPE_CHECKING:
     from torchstone_runtime.doctor import Finding

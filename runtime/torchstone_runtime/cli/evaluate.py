@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.find_split import find_split, warn_of_data
 from torchstone_runtime.cli.gate_options import Bounds, gate_options, judge_document, require_passed
 from torchstone_runtime.cli.options import (
@@ -22,12 +21,13 @@ from torchstone_runtime.cli.options import (
     load_arguments,
 )
 from torchstone_runtime.cli.output import is_stdout, require_writable, tell
+from torchstone_runtime.components import require_component
 from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
-    from torchstone_runtime.classifier import Classifier
     from torchstone_runtime.data.split import Split
-    from torchstone_runtime.evaluation import Evaluation
+    from torchstone_runtime.evaluation.evaluate import Evaluation
+    from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.report.document import EvaluationDocument
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -112,8 +112,8 @@ class _Wanted:
 
 
 def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Wanted) -> "EvaluationDocument":
-    from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.slices import Grouping  # noqa: PLC0415
+    from torchstone_runtime.evaluation.slices import Grouping  # noqa: PLC0415
+    from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
 
     with Classifier.load(bundle, **wanted.loading()) as classifier:
         gates = bounds.gates(classifier.class_names)
@@ -133,7 +133,7 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
 def _document(
     classifier: "Classifier", bundle: str, dataset: str, reason: str, evaluation: "Evaluation"
 ) -> "EvaluationDocument":
-    from torchstone_runtime.evaluation import certified_fingerprint  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.evaluation.evaluate import certified_fingerprint  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.report.document import EvaluationDocument  # noqa: PLC0415
 
     manifest = classifier.bundle.manifest if classifier.bundle else None
@@ -150,7 +150,7 @@ def _document(
 
 
 def _run(classifier: "Classifier", split: "Split", predictions: Path | None) -> "Evaluation":
-    from torchstone_runtime.evaluation import evaluate as measure  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.evaluation.evaluate import evaluate as measure  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.files import atomic_writer  # noqa: PLC0415
     from torchstone_runtime.report.csv_files import PredictionsCsv  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchstone_runtime.cli.output import tell
-from torchstone_runtime.data_dir import default_data_dir
+from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from torchstone_runtime.classifier import Classifier
     from torchstone_runtime.data.catalog import Dataset
     from torchstone_runtime.data.split import Split
+    from torchstone_runtime.inference.classifier import Classifier
 
 
 def find_split(
@@ -41,7 +41,7 @@ def find_split(
         UsageError: no such dataset or part.
         DataError: the data or the map is missing or damaged, or its classes are not the model's.
     """
-    from torchstone_runtime.evaluation import align_classes, choose_split  # noqa: PLC0415 - see open_dataset
+    from torchstone_runtime.evaluation.evaluate import align_classes, choose_split  # noqa: PLC0415 - see open_dataset
 
     source = open_dataset(classifier, dataset, data_dir, class_map, bits)
     provenance = classifier.bundle.manifest.provenance if classifier.bundle else {}
@@ -56,7 +56,7 @@ def warn_of_missing_classes(labels: "npt.NDArray[np.int64]", class_names: "Seque
         labels: int64 [N].
         class_names: K names.
     """
-    from torchstone_runtime.occurring import classes_without_images, describe_missing  # noqa: PLC0415 - see open_dataset
+    from torchstone_runtime.evaluation.occurring import classes_without_images, describe_missing  # noqa: PLC0415 - see open_dataset
 
     if missing := classes_without_images(labels, class_names):
         tell(f"Warning: {describe_missing(missing, len(class_names), 'this data')}")

@@ -5,13 +5,13 @@ from typing import Any, Final
 
 import click
 
-from torchstone_runtime.bundle import Bundle
+from torchstone_runtime.bundle.bundle import Bundle
+from torchstone_runtime.bundle.manifest import MANIFEST_FILE, Manifest
+from torchstone_runtime.bundle.provenance import describe_cascade, describe_origin
 from torchstone_runtime.cli.options import BUNDLE_PATH
 from torchstone_runtime.cli.output import tell
 from torchstone_runtime.errors import BundleError
-from torchstone_runtime.input_spec import MAX_BITS
-from torchstone_runtime.manifest import MANIFEST_FILE, Manifest
-from torchstone_runtime.provenance import describe_cascade, describe_origin
+from torchstone_runtime.images.input_spec import MAX_BITS
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import shortlist, showable_lines
 
@@ -51,9 +51,9 @@ def inspect(bundle: Path, as_json: bool, golden_images: Path | None) -> None:
 
 
 def _write_golden_images(opened: Bundle, folder: Path) -> None:
+    from torchstone_runtime.bundle.golden import GoldenSamples  # noqa: PLC0415 - loads NumPy
     from torchstone_runtime.files import reported_as_output_error, write_atomic  # noqa: PLC0415 - only where asked for
-    from torchstone_runtime.golden import GoldenSamples  # noqa: PLC0415 - loads NumPy
-    from torchstone_runtime.images import encode_png  # noqa: PLC0415 - loads NumPy and Pillow
+    from torchstone_runtime.images.decode import encode_png  # noqa: PLC0415 - loads NumPy and Pillow
 
     images = GoldenSamples.from_bytes(opened.read_file("golden")).images
     if images.shape[1:] != opened.manifest.input_spec.shape:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from torchstone_runtime import __version__
 from torchstone_runtime.cli import streams
 from torchstone_runtime.errors import OutputError, TorchstoneError, suggestion
-from torchstone_runtime.load_deadline import on_no_end
+from torchstone_runtime.system.load_deadline import on_no_end
 from torchstone_runtime.text import showable_lines
+from torchstone_runtime.version import __version__
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

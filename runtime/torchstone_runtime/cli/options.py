@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from torchstone_runtime.builtin import locate_bundle
+from torchstone_runtime.bundle.builtin import locate_bundle
 
 
 class _BundlePath(click.Path):

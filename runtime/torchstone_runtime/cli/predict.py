@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
-from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.options import (
     BITS_OPTION,
     BUNDLE_PATH,
@@ -26,6 +25,7 @@ from torchstone_runtime.cli.options import (
 from torchstone_runtime.cli.output import tell
 from torchstone_runtime.cli.prediction_formats import ROWS, csv_header, csv_row
 from torchstone_runtime.cli.streams import stdout_is_lost
+from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
 from torchstone_runtime.text import showable, showable_lines
 
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-    from torchstone_runtime.classifier import Classifier
-    from torchstone_runtime.edges import KnownEdges
-    from torchstone_runtime.image_formats import OtherFiles
-    from torchstone_runtime.prediction import Answer, Failure
+    from torchstone_runtime.images.background import KnownEdges
+    from torchstone_runtime.images.image_formats import OtherFiles
+    from torchstone_runtime.inference.classifier import Classifier
+    from torchstone_runtime.inference.predict_pictures import Answer, Failure
     from torchstone_runtime.report.prediction_gallery import PredictionGallery
 
 CLEAR_LINE: Final = "\r\x1b[K"
@@ -111,7 +111,7 @@ def predict(
     if as_json and form not in (None, "jsonl"):
         raise UsageError(f"--json is --format jsonl; --format {form} was given as well.", "Give one of them.")
     require_component("cpu", "onnxruntime")
-    from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
 
     wishes = {field.name: options.pop(field.name) for field in fields(_Wishes) if field.name in options}
     asked = _Wishes(form=form or ("jsonl" if as_json else "table"), **wishes)
@@ -141,8 +141,8 @@ def _require_all_answered(counts: _Counts) -> None:
 
 
 def _known_edges(classifier: "Classifier") -> "KnownEdges | None":
-    from torchstone_runtime.edges import KnownEdges  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.golden import GoldenSamples  # noqa: PLC0415
+    from torchstone_runtime.bundle.golden import GoldenSamples  # noqa: PLC0415
+    from torchstone_runtime.images.background import KnownEdges  # noqa: PLC0415 - --help must not load NumPy
 
     if classifier.bundle is None:
         return None
@@ -166,7 +166,7 @@ def _warn_of_edges(counts: _Counts, known: "KnownEdges | None", asked: _Wishes) 
 
 
 def _predict_all(classifier: "Classifier", asked: _Wishes, known: "KnownEdges | None") -> _Counts:
-    from torchstone_runtime.prediction import Failure  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.inference.predict_pictures import Failure  # noqa: PLC0415 - --help must not load NumPy
 
     counts = _Counts()
     alone = len(asked.paths) == 1 and not os.path.isdir(asked.paths[0])  # noqa: PTH112 - it may be a pattern
@@ -238,13 +238,13 @@ def _open_gallery(stack: ExitStack, classifier: "Classifier", path: Path | None)
 
 def _with_progress(stack: ExitStack, classifier: "Classifier", asked: _Wishes) -> "Iterator[Answer | Failure]":
     """Yield the answers, with a bar on a terminal that doesn't show the answers themselves."""
-    from torchstone_runtime.bit_depth import SAMPLE_SIZE, narrow_warning  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.image_formats import OtherFiles  # noqa: PLC0415
-    from torchstone_runtime.input_spec import MAX_BITS  # noqa: PLC0415
-    from torchstone_runtime.picture_header import sampled_depths  # noqa: PLC0415
-    from torchstone_runtime.prediction import classify  # noqa: PLC0415
+    from torchstone_runtime.images.bit_depth import SAMPLE_SIZE, narrow_warning  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.images.find import STDIN, find_pictures  # noqa: PLC0415
+    from torchstone_runtime.images.image_formats import OtherFiles  # noqa: PLC0415
+    from torchstone_runtime.images.input_spec import MAX_BITS  # noqa: PLC0415
+    from torchstone_runtime.images.picture_header import sampled_depths  # noqa: PLC0415
+    from torchstone_runtime.inference.predict_pictures import classify  # noqa: PLC0415
     from torchstone_runtime.report.prediction_gallery import THUMBNAIL_SIDE  # noqa: PLC0415
-    from torchstone_runtime.sources import STDIN, find_pictures  # noqa: PLC0415
 
     stdin = cast("BufferedReader", sys.stdin.buffer)
     others = OtherFiles()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.find_split import find_split, warn_of_data
 from torchstone_runtime.cli.gate_options import require_passed
 from torchstone_runtime.cli.options import (
@@ -23,13 +22,14 @@ from torchstone_runtime.cli.options import (
     load_arguments,
 )
 from torchstone_runtime.cli.output import is_stdout, require_writable, tell
+from torchstone_runtime.components import require_component
 from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
-    from torchstone_runtime.classifier import Classifier
     from torchstone_runtime.data.split import Split
+    from torchstone_runtime.evaluation.robustness import Robustness
+    from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.report.robustness import RobustnessDocument
-    from torchstone_runtime.robustness import Robustness
 
 
 @click.command()
@@ -112,8 +112,8 @@ class _Wanted:
 def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument":
     import time  # noqa: PLC0415 - --help needs none
 
-    from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.evaluation import certified_fingerprint  # noqa: PLC0415
+    from torchstone_runtime.evaluation.evaluate import certified_fingerprint  # noqa: PLC0415
+    from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.report.robustness import RobustnessDocument  # noqa: PLC0415
 
     with Classifier.load(bundle, **wanted.loading()) as classifier:
@@ -141,7 +141,7 @@ def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument
 
 def _run(classifier: "Classifier", split: "Split", wanted: _Wanted) -> "Robustness":
     from torchstone_runtime.corruption import CORRUPTIONS, SEVERITIES  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.robustness import measure_robustness  # noqa: PLC0415
+    from torchstone_runtime.evaluation.robustness import measure_robustness  # noqa: PLC0415
 
     names, levels = wanted.corruptions or tuple(CORRUPTIONS), wanted.severities or SEVERITIES
     passes = 1 + len(set(names)) * len(set(levels))

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from torchstone_runtime.cli.components import require_component
 from torchstone_runtime.cli.find_split import open_dataset
 from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, PUBLIC_KEY_OPTION, TF32_OPTION
+from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import BundleError, MissingComponentError, UsageError
 from torchstone_runtime.text import showable
 
 if TYPE_CHECKING:
-    from torchstone_runtime.bundle import Bundle
-    from torchstone_runtime.classifier import Classifier
-    from torchstone_runtime.recheck import Recheck
+    from torchstone_runtime.bundle.bundle import Bundle
+    from torchstone_runtime.certificate.recheck import Recheck
+    from torchstone_runtime.inference.classifier import Classifier
 
 HOOK_GROUP: Final = "torchstone.hooks"
 _TIES_SHOWN: Final = 10
@@ -49,7 +49,7 @@ def verify(
     where a check fails.
     """
     require_component("cpu", "onnxruntime")
-    from torchstone_runtime.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.bundle.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
 
     if fast is not None and run is None:
         raise UsageError("--fast names one of a cascade's two runs.", "Name the other with --run.")
@@ -68,7 +68,7 @@ def verify(
 
 
 def _check_signature(opened: "Bundle", public_key: Path | None) -> None:
-    from torchstone_runtime.signature import SIGNATURE_FILE, verify_signature  # noqa: PLC0415 - see verify
+    from torchstone_runtime.bundle.signature import SIGNATURE_FILE, verify_signature  # noqa: PLC0415 - see verify
 
     if public_key is not None:
         count = verify_signature(opened, public_key)
@@ -108,9 +108,9 @@ def _check_variant(
     *,
     tf32: bool,
 ) -> None:
-    from torchstone_runtime.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.cpu_features import cpu_features, missing_features  # noqa: PLC0415
-    from torchstone_runtime.golden import golden_of  # noqa: PLC0415
+    from torchstone_runtime.bundle.golden import golden_of  # noqa: PLC0415
+    from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.system.cpu_features import cpu_features, missing_features  # noqa: PLC0415
 
     if variant not in contents:
         click.echo(f"{variant:<12} its hash is right; it is not run here (that takes PyTorch)")
@@ -140,8 +140,8 @@ def _needed(contents: dict[str, bytes], purpose: str) -> bytes:
 def _recheck(
     opened: "Bundle", classifier: "Classifier", certificate: bytes, dataset: str, data_dir: Path | None
 ) -> None:
-    from torchstone_runtime.evaluation import certified_test_split  # noqa: PLC0415 - see verify
-    from torchstone_runtime.recheck import read_certified_test, recheck_test  # noqa: PLC0415
+    from torchstone_runtime.certificate.recheck import read_certified_test, recheck_test  # noqa: PLC0415
+    from torchstone_runtime.evaluation.evaluate import certified_test_split  # noqa: PLC0415 - see verify
 
     variant, class_names = classifier.plan.variant, classifier.class_names
     certified = read_certified_test(certificate, variant, class_names)

@@ -5,12 +5,9 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.corruption.streams import ImageStreams
-from torchstone_runtime.images import Uint8Array
-
-Float32Array = npt.NDArray[np.float32]
 
 _ONE: Final = 4096
 _BETWEEN: Final = 16

@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.corruption import blur, geometry, light, noise
 from torchstone_runtime.corruption.streams import ImageStreams
 from torchstone_runtime.errors import UsageError, suggestion
-from torchstone_runtime.images import Uint8Array
 
 SEVERITIES: Final = (1, 2, 3, 4, 5)
 _VALUES_AT_ONCE: Final = 1 << 18

@@ -7,14 +7,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.corruption.streams import ImageStreams
-from torchstone_runtime.images import Uint8Array
 
 _LEVELS: Final = 1 << 16
 _PARTS: Final = 64
 """Bilinear weights are multiples of 1/64 in each direction: whole numbers, so that sums are exact."""
-
-Int64Array = npt.NDArray[np.int64]
 
 
 def shift(images: Uint8Array, share: float, streams: ImageStreams) -> Uint8Array:

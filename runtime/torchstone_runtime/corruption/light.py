@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.corruption.streams import ImageStreams
-from torchstone_runtime.images import Uint8Array
 
 _WHITE: Final = 255
 

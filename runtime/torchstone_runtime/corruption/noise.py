@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.corruption.streams import ImageStreams, Uint16Array
-from torchstone_runtime.images import Uint8Array
 
 _LEVELS: Final = 1 << 16
 _WHITE: Final = 255

@@ -12,7 +12,7 @@ from torchstone_runtime.data.mnist_family import FASHION_MNIST, MNIST, MnistLayo
 from torchstone_runtime.data.npz import load_npz
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError, UsageError, suggestion
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.images.input_spec import InputSpec
 
 MNIST_FAMILY: Final[dict[str, MnistLayout]] = {layout.name: layout for layout in (FASHION_MNIST, MNIST)}
 _WITH_PATH: Final = ("folder", "npz")

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from torchstone_runtime.bit_depth import SAMPLE_SIZE, narrow_warning
-from torchstone_runtime.cpu import usable_cpus
+from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.data.parts import (
     LAYOUT_HELP,
     folder_layout,
@@ -18,12 +17,14 @@ from torchstone_runtime.data.parts import (
     require_no_hidden_parts,
     visible_folders,
 )
-from torchstone_runtime.data.split import Int64Array, Split
+from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.image_formats import IMAGE_SUFFIXES, OtherFiles, is_picture
-from torchstone_runtime.images import Uint8Array, decode_image
-from torchstone_runtime.input_spec import MAX_BITS, InputSpec
-from torchstone_runtime.picture_header import sampled_depths
+from torchstone_runtime.images.bit_depth import SAMPLE_SIZE, narrow_warning
+from torchstone_runtime.images.decode import decode_image
+from torchstone_runtime.images.image_formats import IMAGE_SUFFIXES, OtherFiles, is_picture
+from torchstone_runtime.images.input_spec import MAX_BITS, InputSpec
+from torchstone_runtime.images.picture_header import sampled_depths
+from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.text import is_showable, shortlist
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_runtime.data.split import Int64Array
+from torchstone_runtime.arrays import Int64Array
 from torchstone_runtime.errors import DataError
 
 TEST_FRACTION: Final = 0.2

@@ -13,8 +13,8 @@ from typing import IO, Final, cast
 
 import numpy as np
 
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.images import Uint8Array
 
 _UINT8_CODE: Final = 0x08
 _MAX_BYTES: Final = 4 << 30

@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.class_names import MAX_CLASSES
-from torchstone_runtime.data.split import ArrayStore, Int64Array, Split
+from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.images import Uint8Array
 from torchstone_runtime.text import is_showable
 
 _MAX_BYTES: Final = 16 << 30

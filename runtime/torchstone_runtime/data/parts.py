@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.image_formats import is_picture
+from torchstone_runtime.images.image_formats import is_picture
 from torchstone_runtime.text import showable
 
 LAYOUT_HELP: Final = (

@@ -7,15 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.images import Uint8Array
 
 if TYPE_CHECKING:
     from torchstone_runtime.data.class_map import Mapped
 
-Int64Array = npt.NDArray[np.int64]
+from torchstone_runtime.arrays import Int64Array
 
 READ_BATCH = 256
 """Images read at once where a whole split is walked through: bounds the memory of streaming."""

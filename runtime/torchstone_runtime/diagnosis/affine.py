@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from torchstone_runtime.diagnosis.result import Float64Array
+from torchstone_runtime.arrays import Float64Array
 
 _UNRELATED: Final = 128.0
 """Gray levels charged where a constant plane would have to explain values that vary."""

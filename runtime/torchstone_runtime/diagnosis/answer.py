@@ -6,12 +6,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from torchstone_runtime.arrays import Float64Array
 from torchstone_runtime.diagnosis.affine import AffineFit
 from torchstone_runtime.diagnosis.constants import Estimate, estimate
 from torchstone_runtime.diagnosis.layouts import Reading
-from torchstone_runtime.diagnosis.result import Diagnosis, Float64Array, Mistake, Stage
+from torchstone_runtime.diagnosis.result import Diagnosis, Mistake, Stage
 from torchstone_runtime.diagnosis.values import Chains, agrees
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.images.input_spec import InputSpec
 
 _EXACT: Final = 0.75
 _FREE_COST: Final = 0.6

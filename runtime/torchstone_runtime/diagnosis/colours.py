@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from torchstone_runtime.diagnosis.result import Float64Array, Mistake
+from torchstone_runtime.arrays import Float64Array
+from torchstone_runtime.diagnosis.result import Mistake
 
 _NAMES: Final = "RGB"
 _GRAYS: Final = {

@@ -5,8 +5,9 @@ from typing import Final
 
 import numpy as np
 
+from torchstone_runtime.arrays import Float64Array
 from torchstone_runtime.diagnosis.affine import AffineFit
-from torchstone_runtime.diagnosis.result import Float64Array, Mistake
+from torchstone_runtime.diagnosis.result import Mistake
 from torchstone_runtime.diagnosis.values import FULL_RANGE, Chain, agrees
 
 _KNOWN: Final[dict[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {

@@ -8,18 +8,18 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from torchstone_runtime.arrays import Float64Array, Uint8Array
 from torchstone_runtime.diagnosis.affine import AffineFit, Moments, fit, rounding_of
 from torchstone_runtime.diagnosis.answer import Explanation, choose, none_found, unusable, with_values
 from torchstone_runtime.diagnosis.colours import pairings, planes_of
 from torchstone_runtime.diagnosis.geometry import View, cropped, shifted, turned
 from torchstone_runtime.diagnosis.layouts import Reading, readings
 from torchstone_runtime.diagnosis.picture import check_same_picture, decodings, picture_views
-from torchstone_runtime.diagnosis.result import Diagnosis, Float64Array, Mistake
+from torchstone_runtime.diagnosis.result import Diagnosis, Mistake
 from torchstone_runtime.diagnosis.rounding import bent, lossy
 from torchstone_runtime.diagnosis.values import Chains
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.images.input_spec import InputSpec
 
 EXACT: Final = 0.75
 """Residual in gray levels that rounding explains: to uint8 0.29, to bfloat16 up to about 0.5."""

@@ -7,8 +7,9 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from torchstone_runtime.diagnosis.result import Float64Array, Mistake
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.arrays import Float64Array
+from torchstone_runtime.diagnosis.result import Mistake
+from torchstone_runtime.images.input_spec import InputSpec
 
 Window = tuple[slice, slice]
 WHOLE: Final[Window] = (slice(None), slice(None))

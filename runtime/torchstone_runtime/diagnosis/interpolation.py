@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_runtime.diagnosis.result import Float64Array
+from torchstone_runtime.arrays import Float64Array
 
 _Kernel = Callable[[Float64Array], Float64Array]
 

@@ -6,9 +6,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from torchstone_runtime.diagnosis.result import Float64Array, Mistake
+from torchstone_runtime.arrays import Float64Array
+from torchstone_runtime.diagnosis.result import Mistake
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.images.input_spec import InputSpec
 
 _CHANNELS: Final = (1, 3, 4)
 

@@ -5,9 +5,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.diagnosis.result import Stage
-from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.images.input_spec import InputSpec
 
 _HALF: Final = 0.51
 """Gray levels beyond 0 or 255 that rounding brings back."""

@@ -7,13 +7,14 @@ from typing import Final
 
 import numpy as np
 
+from torchstone_runtime.arrays import Float64Array, Uint8Array
 from torchstone_runtime.diagnosis.colours import gray_planes
 from torchstone_runtime.diagnosis.geometry import FILTERS, View, resized
 from torchstone_runtime.diagnosis.interpolation import INTERPOLATIONS, interpolate
-from torchstone_runtime.diagnosis.result import Float64Array, Mistake
+from torchstone_runtime.diagnosis.result import Mistake
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.images import Uint8Array, decode_image, decode_original
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.images.decode import decode_image, decode_original
+from torchstone_runtime.images.input_spec import InputSpec
 
 _SAME_PICTURE: Final = 8.0
 """Root mean square in gray levels: another JPEG decoder stays well below, another picture far above."""

@@ -3,10 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
-Float64Array = npt.NDArray[np.float64]
 Stage = Literal["raw pixels", "scaled", "normalised", "unknown"]
 
 

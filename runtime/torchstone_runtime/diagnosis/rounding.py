@@ -6,8 +6,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from torchstone_runtime.arrays import Float64Array
 from torchstone_runtime.diagnosis.geometry import View
-from torchstone_runtime.diagnosis.result import Float64Array, Mistake
+from torchstone_runtime.diagnosis.result import Mistake
 from torchstone_runtime.diagnosis.values import Chain
 
 _SAME_SHARE: Final = 0.995

@@ -10,9 +10,10 @@ from typing import Final
 
 import numpy as np
 
+from torchstone_runtime.arrays import Float64Array
 from torchstone_runtime.diagnosis.affine import AffineFit
-from torchstone_runtime.diagnosis.result import Float64Array, Mistake, Stage
-from torchstone_runtime.input_spec import InputSpec
+from torchstone_runtime.diagnosis.result import Mistake, Stage
+from torchstone_runtime.images.input_spec import InputSpec
 
 FULL_RANGE: Final = 255.0
 _SAME: Final = 0.05

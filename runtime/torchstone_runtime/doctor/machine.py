@@ -7,10 +7,10 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
-from torchstone_runtime.cgroup import cpu_quota, memory_limit
-from torchstone_runtime.cpu import affinity, usable_cpus
-from torchstone_runtime.cpu_features import cpuinfo_fields
 from torchstone_runtime.doctor.finding import Finding
+from torchstone_runtime.system.container import cpu_quota, memory_limit
+from torchstone_runtime.system.cpu import affinity, usable_cpus
+from torchstone_runtime.system.cpu_features import cpuinfo_fields
 
 _FEATURES: Final[dict[str, tuple[str, ...]]] = {
     "AVX2": ("avx2",),

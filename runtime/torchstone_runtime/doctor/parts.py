@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires
 from typing import Final
 
-from torchstone_runtime import __version__
 from torchstone_runtime.doctor.distributions import Installed, runtime_wheels
 from torchstone_runtime.doctor.finding import Finding
+from torchstone_runtime.version import __version__
 
 _EXTRAS: Final = ("train", "export")
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from torchstone_runtime.doctor.libraries import inspect_libraries
 from torchstone_runtime.doctor.tiny_model import FACTOR, PIXELS, tiny_model
-from torchstone_runtime.nvidia_driver import ask_driver
+from torchstone_runtime.system.nvidia_driver import ask_driver
 
 WRITTEN_IR: Final = 10
 WRITTEN_OPSET: Final = 20

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from torchstone_runtime.doctor.finding import Finding
 from torchstone_runtime.doctor.probe import WRITTEN_IR, WRITTEN_OPSET
-from torchstone_runtime.nvidia_driver import DRIVER_LIBRARY
+from torchstone_runtime.system.nvidia_driver import DRIVER_LIBRARY
 
 KNOWN: Final = {
     "CPUExecutionProvider": "cpu",
@@ -16,7 +16,7 @@ KNOWN: Final = {
     "TensorrtExecutionProvider": "tensorrt",
     "OpenVINOExecutionProvider": "openvino",
 }
-"""ONNX Runtime's names for the providers that Torchstone uses; `torchstone_runtime.providers` needs it imported."""
+"""ONNX Runtime's names for the providers that Torchstone uses; `inference.providers` needs it imported."""
 
 _TIMEOUT: Final = 120
 _OPTIONAL: Final = ("tensorrt", "openvino")

@@ -1,1 +1,1 @@
-"""An evaluation shown to people and programs: terminal, JSON, CSV, HTML."""
+"""Results as text, HTML, JSON and CSV."""

@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_runtime.decisions import Decisions
-from torchstone_runtime.metrics import Average, ClassMetrics, Metrics, figure_text
+from torchstone_runtime.evaluation.decisions import Decisions
+from torchstone_runtime.metrics.classification import Average, ClassMetrics, Metrics, figure_text
 from torchstone_runtime.report.page import escape
 
 _MOST_CLASSES: Final = 100

@@ -4,11 +4,11 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_runtime.answered import NO_ANSWER_TEXT
-from torchstone_runtime.comparison import Comparison
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.csv_text import csv_text
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.evaluation.comparison import Comparison
+from torchstone_runtime.metrics.answered import NO_ANSWER_TEXT
 from torchstone_runtime.report import gallery
 from torchstone_runtime.report.page import card, escape, facts, render_page, section
 from torchstone_runtime.text import showable_lines

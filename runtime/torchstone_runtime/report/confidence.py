@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from torchstone_runtime.decisions import Decisions
-from torchstone_runtime.reliability import BINS, FORMULA, SOURCE, Reliability, reliability_of
+from torchstone_runtime.evaluation.confidence_by_class import EXPLAINED, Sureness, by_class, lowest_shown
+from torchstone_runtime.evaluation.decisions import Decisions, reliability_of
+from torchstone_runtime.metrics.calibration import BINS, FORMULA, SOURCE, Reliability
 from torchstone_runtime.report.page import escape
-from torchstone_runtime.sureness import EXPLAINED, Sureness, by_class, lowest_shown
 
 _MOST_CLASSES: Final = 60
 _LONGEST_NAME: Final = 20

@@ -6,13 +6,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from torchstone_runtime.answered import NO_ANSWER
-from torchstone_runtime.confusion import MOST_DENSE
 from torchstone_runtime.csv_text import csv_text
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.metrics import Metrics
-from torchstone_runtime.outcomes import COMPACT_COLUMNS, FIXED_COLUMNS, RUNNERS_UP
-from torchstone_runtime.predictions import Predictions
+from torchstone_runtime.evaluation.predictions_file import COMPACT_COLUMNS, FIXED_COLUMNS, RUNNERS_UP
+from torchstone_runtime.inference.predictions import Predictions
+from torchstone_runtime.metrics.answered import NO_ANSWER
+from torchstone_runtime.metrics.classification import Metrics
+from torchstone_runtime.metrics.confusion import MOST_DENSE
 
 
 def metrics_csv(metrics: Metrics) -> str:

@@ -9,24 +9,25 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from torchstone_runtime import __version__
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.evaluation import Evaluation
-from torchstone_runtime.f1_intervals import F1Intervals
-from torchstone_runtime.figures import (
+from torchstone_runtime.evaluation.decisions import reliability_of
+from torchstone_runtime.evaluation.evaluate import Evaluation
+from torchstone_runtime.evaluation.occurring import f1_intervals_of
+from torchstone_runtime.evaluation.slices import Slice
+from torchstone_runtime.inference.plan import Plan
+from torchstone_runtime.metrics.calibration import Reliability
+from torchstone_runtime.metrics.f1_intervals import F1Intervals
+from torchstone_runtime.metrics.gates import COVERAGE, Gate, Judgement
+from torchstone_runtime.metrics.intervals import (
     CALIBRATION_ERROR,
     class_figures,
     coverage_figure,
     figures_json,
     overall_figures,
 )
-from torchstone_runtime.gates import COVERAGE, Gate, Judgement
-from torchstone_runtime.occurring import f1_intervals_of
-from torchstone_runtime.plan import Plan
-from torchstone_runtime.reliability import Reliability, reliability_of
-from torchstone_runtime.scores import Measured
-from torchstone_runtime.selective import SelectiveCurve
-from torchstone_runtime.slices import Slice
+from torchstone_runtime.metrics.probability_scores import Measured
+from torchstone_runtime.metrics.selective import SelectiveCurve
+from torchstone_runtime.version import __version__
 
 
 @dataclass(frozen=True, eq=False)

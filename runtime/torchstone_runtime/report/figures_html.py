@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from torchstone_runtime.binomial import Interval
+from torchstone_runtime.metrics.binomial import Interval
+from torchstone_runtime.metrics.selective import COVERAGES, REQUIRED_PRECISIONS, OperatingPoint
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.page import escape, section
-from torchstone_runtime.selective import COVERAGES, REQUIRED_PRECISIONS, OperatingPoint
 
 _CHOSEN_HERE = (
     '<p class="soft">The model answers where its confidence is at least the threshold, and abstains elsewhere. '

@@ -5,10 +5,10 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_runtime.decisions import Decisions
-from torchstone_runtime.images import Uint8Array
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.evaluation.decisions import Decisions
+from torchstone_runtime.evaluation.examples import confused_pairs, reduced
 from torchstone_runtime.report.page import escape, picture
-from torchstone_runtime.samples import confused_pairs, reduced
 
 _LARGEST_SIDE: Final = 160
 """Pixels to which larger pictures are reduced in a report."""

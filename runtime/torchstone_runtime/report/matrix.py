@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_runtime.images import Uint8Array
-from torchstone_runtime.metrics import Float64Array, Metrics
+from torchstone_runtime.arrays import Float64Array, Uint8Array
+from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.report.page import escape, picture
 
 _MOST_PIXELS: Final = 400

@@ -4,7 +4,8 @@ import base64
 import html
 from typing import Final
 
-from torchstone_runtime.images import Uint8Array, encode_jpeg, encode_png
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.images.decode import encode_jpeg, encode_png
 from torchstone_runtime.text import showable
 
 _STYLE: Final = """

@@ -6,8 +6,8 @@ from typing import IO, Final
 
 import click
 
-from torchstone_runtime.answered import NO_ANSWER_TEXT
-from torchstone_runtime.prediction import Answer, Failure
+from torchstone_runtime.inference.predict_pictures import Answer, Failure
+from torchstone_runtime.metrics.answered import NO_ANSWER_TEXT
 from torchstone_runtime.report.gallery import STYLE
 from torchstone_runtime.report.page import card, escape, page_frame, section
 

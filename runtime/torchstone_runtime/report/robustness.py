@@ -8,14 +8,14 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime as ort
 
-from torchstone_runtime import __version__
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.gates import Gate, Judgement, judge
-from torchstone_runtime.plan import Plan
+from torchstone_runtime.evaluation.robustness import Robustness
+from torchstone_runtime.inference.plan import Plan
+from torchstone_runtime.metrics.gates import Gate, Judgement, judge
+from torchstone_runtime.metrics.probability_scores import Measured
 from torchstone_runtime.report.terminal import mapping_lines
-from torchstone_runtime.robustness import Robustness
-from torchstone_runtime.scores import Measured
 from torchstone_runtime.text import showable_lines
+from torchstone_runtime.version import __version__
 
 FORMAT: Final = "torchstone-robustness"
 FORMAT_VERSION: Final = 1

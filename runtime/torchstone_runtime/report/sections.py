@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from torchstone_runtime.decisions import Decisions
+from torchstone_runtime.evaluation.decisions import Decisions
+from torchstone_runtime.evaluation.examples import confident_mistakes, samples_of_each_class
 from torchstone_runtime.report import by_class, confidence, gallery, matrix
 from torchstone_runtime.report.page import section
-from torchstone_runtime.samples import confident_mistakes, samples_of_each_class
 
 STYLE: Final = matrix.STYLE + by_class.STYLE + confidence.STYLE + gallery.STYLE
 _FRAMES: Final = (

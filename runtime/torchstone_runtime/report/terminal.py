@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.figures import ACCURACY, interval_words
-from torchstone_runtime.gates import Judgement
-from torchstone_runtime.metrics import Average, ClassMetrics, Metrics, figure_text
-from torchstone_runtime.reliability import BINS
+from torchstone_runtime.evaluation.slices import Slice
+from torchstone_runtime.metrics.calibration import BINS
+from torchstone_runtime.metrics.classification import Average, ClassMetrics, Metrics, figure_text
+from torchstone_runtime.metrics.gates import Judgement
+from torchstone_runtime.metrics.intervals import ACCURACY, interval_words
 from torchstone_runtime.report.document import EvaluationDocument
-from torchstone_runtime.slices import Slice
 from torchstone_runtime.text import showable_lines
 
 MOST_CLASSES: Final = 40

@@ -1,0 +1,1 @@
+"""Writing a bundle: files, manifest, model card, signature, publication."""

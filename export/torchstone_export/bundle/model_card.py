@@ -1,0 +1,164 @@
+"""The bundle's README.md: a model card in Hugging Face's format, with the measured results."""
+
+from typing import Any, Final
+
+from torchstone_export.bundle.headline import lowest_f1
+from torchstone_export.bundle.markdown import escape_markdown, table, yaml_string
+from torchstone_export.certificate.calibration import Calibration
+from torchstone_export.model import TrainedModel
+from torchstone_runtime.bundle.provenance import describe_cascade, describe_origin
+from torchstone_runtime.images.background import KnownEdges
+from torchstone_runtime.metrics.confusion import MOST_DENSE
+from torchstone_runtime.text import shortlist
+
+_WORST: Final = 20
+
+
+def render_model_card(
+    model: TrainedModel,
+    metrics: dict[str, Any],
+    summary: list[str],
+    variants: dict[str, str],
+    calibration: Calibration | None = None,
+    edges: KnownEdges | None = None,
+) -> str:
+    """Return the card.
+
+    Args:
+        model: the trained model.
+        metrics: of each split, as in the manifest.
+        summary: of the certificate, a line a variant.
+        variants: file name by variant.
+        calibration: of the probabilities, where it was measured.
+        edges: of the golden images.
+    """
+    test = metrics["test"]
+    low, high = test["accuracy_interval_95"]
+    spec = model.spec
+    count = len(model.class_names)
+    shown = test["per_class"] if count <= MOST_DENSE else lowest_f1(test, _WORST)
+    which = f"The {len(shown)} of {count:,} classes with the lowest F1; `certificate.json` has them all.\n\n"
+    figures = ("precision", "recall", "f1")
+    rows = ([escape_markdown(c["class"]), *(_figure(c[name]) for name in figures), f"{c['support']:,}"] for c in shown)
+    classes = "\n".join(table(("class", "precision", "recall", "F1", "samples"), rows))
+    files = "\n".join(f"- `{file}`: variant `{name}`" for name, file in variants.items())
+    evidence = "\n".join(f"- {escape_markdown(line)}" for line in summary)
+    origin = escape_markdown(describe_origin(model.provenance))
+    return f"""{_front_matter(model, test, torchscript="torchscript" in variants)}
+# {escape_markdown(model.name)}, {"measured" if origin else "trained"} on {escape_markdown(model.dataset_kind)}
+
+An image classifier with {count:,} classes: {shortlist([*map(escape_markdown, model.class_names)], MOST_DENSE)}.
+
+It takes raw pixels, uint8, N x {spec.channels} x {spec.height} x {spec.width} ({spec.color}, 0 to 255).
+It gives logits and probabilities, float32, N x {len(model.class_names)}.
+Scaling, normalisation and softmax are inside.
+{f"{chr(10)}Origin: {origin}.{chr(10)}What it was trained on is not known here.{chr(10)}" if origin else ""}
+```python
+from torchstone_runtime import Classifier
+
+classifier = Classifier.load("path/to/this/folder")
+predictions = classifier.predict(["picture.png"])
+print(predictions.labels, predictions.confidences)
+```
+
+{_cascade_section(model)}## Pictures
+
+A picture is converted to {spec.color} and stretched to {spec.height} x {spec.width} ({spec.resample}), whatever its \
+size and shape.
+{_edges_section(edges)}
+## Results
+
+Accuracy on the test split ({test["samples"]:,} images): **{test["accuracy"]:.4f}**
+(95% interval {low:.4f} to {high:.4f}).
+Measured on the exported ONNX file with ONNX Runtime.
+
+{which if len(shown) < count else ""}{classes}
+{_calibration_section(calibration) if calibration else ""}
+## Evidence
+
+{evidence}
+
+`certificate.json` holds the whole of it. `torchstone verify` checks the files and replays the golden samples.
+
+## Files
+
+{files}
+
+## Limits
+
+The figures hold for images like those of the test split. The model answers every picture with one of its classes,
+also pictures of something else.
+"""
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _cascade_section(model: TrainedModel) -> str:
+    cascade = describe_cascade(model.provenance)
+    if not cascade:
+        return ""
+    return f"""## Cascade
+
+Two models in one file: {escape_markdown(cascade)}.
+Pictures that are harder than those of the test split take longer, as the second model is asked more often.
+
+"""
+
+
+def _edges_section(edges: KnownEdges | None) -> str:
+    if edges is None or edges.tone is None:
+        return ""
+    other = "white" if edges.tone == "dark" else "black"
+    return f"""The golden images, taken from the test split, have {edges.tone} edges (mean level {edges.low:.0f} to \
+{edges.high:.0f} of 255).
+A photo of something on {other} is not what the model was measured on: invert it first (`torchstone predict --invert`).
+Nothing inverts it unasked.
+"""
+
+
+def _calibration_section(calibration: Calibration) -> str:
+    rows = "\n".join(
+        f"| {split} | {when} | {figures.expected_calibration_error:.4f} "
+        f"| {figures.negative_log_likelihood:.4f} | {figures.brier_score:.4f} |"
+        for split, both in calibration.splits.items()
+        for when, figures in both.items()
+    )
+    return f"""
+## Calibration
+
+The probabilities are the softmax of the logits divided by the temperature {calibration.temperature:g}
+({escape_markdown(calibration.reason)}). It changes no decision.
+
+| split | temperature | expected calibration error | negative log-likelihood | Brier score |
+|---|---|---|---|---|
+{rows}
+"""
+
+
+def _front_matter(model: TrainedModel, test: dict[str, Any], *, torchscript: bool) -> str:
+    name, dataset_kind = model.name, model.dataset_kind
+    return f"""---
+library_name: torchstone
+pipeline_tag: image-classification
+tags:
+- image-classification
+- onnx{f"{chr(10)}- torchscript" if torchscript else ""}
+model-index:
+- name: {yaml_string(name)}
+  results:
+  - task:
+      type: image-classification
+    dataset:
+      name: {yaml_string(dataset_kind)}
+      type: {yaml_string(dataset_kind)}
+      split: test
+    metrics:
+    - type: accuracy
+      value: {test["accuracy"]}
+    - type: f1
+      name: macro F1
+      value: {test["macro"]["f1"]}
+---
+"""

@@ -1,0 +1,1 @@
+"""Two models as one file: a fast one that passes what it is unsure of to an accurate one."""

@@ -1,0 +1,1 @@
+"""The proof that an exported file decides as the trained model does."""

@@ -1,0 +1,54 @@
+"""Model files, run as production and PyTorch will run them."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from torchstone_export.certificate.batch_checks import Runner
+from torchstone_export.certificate.certify import VariantCertificate, certify_variant
+from torchstone_export.certificate.reference import Reference
+from torchstone_export.formats.frozen_axis import find_frozen_batch
+from torchstone_export.formats.torchscript_file import TorchScriptRunner
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.inference.engine import Engine, Outputs
+from torchstone_runtime.inference.providers import open_session
+
+
+def certify_files(contents: Mapping[str, bytes], reference: Reference) -> dict[str, VariantCertificate]:
+    """Certify model files.
+
+    Args:
+        contents: the bytes of the files, by variant, as they were read back or checked against a manifest.
+        reference: outputs of the model that they were exported from.
+    """
+    certificates = {}
+    for variant, content in contents.items():
+        try:
+            runner = make_runner(variant, content, reference.num_classes)
+        except Exception as error:  # noqa: BLE001 - a file that can't be loaded is the finding
+            certificates[variant] = VariantCertificate(failures=[f"it cannot be loaded: {error}"])
+            continue
+        certificates[variant] = certify_variant(reference, runner)
+        if variant != "torchscript":
+            # A file may run at any size and still say that it can't, which other tools believe.
+            certificates[variant].failures += [f"frozen batch axis: {where}" for where in find_frozen_batch(content)]
+    return certificates
+
+
+def make_runner(variant: str, content: bytes, num_classes: int) -> Runner:
+    """Return what runs a variant's file: PyTorch for TorchScript, ONNX Runtime on the CPU for the others."""
+    if variant == "torchscript":
+        return partial(_run_torchscript, TorchScriptRunner(content))
+    return partial(_run_onnx, open_session(content, "cpu").session, num_classes)
+
+
+def _run_torchscript(runner: TorchScriptRunner, images: Uint8Array, batch_size: int) -> Outputs:
+    outputs = [runner.run(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
+    return np.concatenate([logits for logits, _ in outputs]), np.concatenate([rows for _, rows in outputs])
+
+
+def _run_onnx(session: Any, num_classes: int, images: Uint8Array, batch_size: int) -> Outputs:  # noqa: ANN401
+    engine = Engine(session, num_classes=num_classes, workers=1, tile=batch_size)
+    return engine.run(images)

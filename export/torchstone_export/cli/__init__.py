@@ -1,0 +1,1 @@
+"""The commands `export`, `adopt`, `quickstart` and `reproduce`."""

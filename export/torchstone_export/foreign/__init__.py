@@ -1,0 +1,1 @@
+"""Models that Torchstone did not train: PyTorch modules and ONNX files."""

@@ -1,0 +1,152 @@
+"""From an ONNX file made elsewhere to a published bundle."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+import numpy as np
+import torch
+
+from torchstone_export.bundle.publish import check_target
+from torchstone_export.certificate.reference import Reference, SplitReference
+from torchstone_export.foreign.answer_checks import PROBED, check_answers
+from torchstone_export.foreign.batch_statistics import find_batch_reductions
+from torchstone_export.foreign.class_order import doubts_about_order
+from torchstone_export.foreign.given_data import load_given_data
+from torchstone_export.foreign.model_spec import ModelSpec
+from torchstone_export.foreign.module_model import foreign_provenance
+from torchstone_export.foreign.onnx_original import OnnxOriginal, open_plain_session, read_original
+from torchstone_export.foreign.onnx_wrap import wrap_onnx
+from torchstone_export.foreign.original_answers import OriginalAnswers, OriginalClassifier, answers_of, settle_output
+from torchstone_export.model import ExportableClassifier, TrainedModel
+from torchstone_export.pipeline import Exported, ExportRequest, export_model, open_signer
+from torchstone_export.room import require_room
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.data.split import Split
+from torchstone_runtime.errors import DataError, UsageError
+from torchstone_train.data.splits import TrainingData
+
+if TYPE_CHECKING:
+    from torchstone_train.networks.classifier import ImageClassifier
+
+_READ: Final = 64
+_BATCH_TOLERANCE: Final = 1e-3
+_ORIGIN: Final = (
+    "the ONNX file as it was given, run by ONNX Runtime, one image a call, without graph optimisations, on pixels "
+    "normalised in float64; there was no PyTorch model. noise_floor is the largest difference of a logit to the same "
+    "file run in batches with optimisations on pixels normalised in float32"
+)
+_CAVEAT: Final = (
+    "the ONNX file as it was given, run by ONNX Runtime; there was no PyTorch reference, so whether that file decides "
+    "as the model it was made from is not shown"
+)
+
+
+def adopt_onnx(path: Path, spec: ModelSpec, request: ExportRequest) -> Exported:
+    """Wrap an ONNX file, verify that the wrapped one decides as it does, and publish the bundle.
+
+    Args:
+        path: the file.
+        spec: what it takes and gives.
+        request: its `dataset` is the data; its `run` and `torchscript` are not looked at.
+
+    Raises:
+        DataError: file, spec and data don't belong together, or the file can't be run for any number of images.
+        CheckFailedError: the wrapped file does not do what the file does; the target is as it was.
+        OutputError: the bundle can't be written; the target is as it was.
+        UsageError: the spec must say more.
+    """
+    if request.dataset is None:
+        raise UsageError("No labelled data was named.", "Add --data DATASET: the proof is made over it.")
+    check_target(request.out)
+    signer = open_signer(request)
+    original = read_original(path, spec)
+    data = load_given_data(request.dataset, request.data_dir, spec.input_spec(), spec.classes)
+    require_room((data.validation, data.test), variants=1)
+    original, spec, two_classes = settle_output(original, spec, data)
+    answers, plain = (answers_of(original, spec, two_classes, optimized=optimized) for optimized in (True, False))
+    model = _describe(path, original, answers, data)
+    free_shapes = _needs_freed_shapes(original, answers, model, next(data.validation.batches(PROBED)))
+    reference = _make_reference(answers, plain, {"validation": data.validation, "test": data.test}, original.batch)
+
+    def build(built: TrainedModel) -> dict[str, bytes]:
+        return {"fp32": wrap_onnx(original, spec, built, free_shapes=free_shapes, two_classes=two_classes)}
+
+    exported = export_model(model, data, request, signer=signer, reference=reference, build=build)
+    note = [] if two_classes is None else [two_classes.describe(model.class_names)]
+    doubts = doubts_about_order(reference.splits, model.class_names, stated=spec.classes is not None)
+    return replace(exported, summary=[*note, *exported.summary], warnings=[*exported.warnings, *doubts])
+
+
+def _describe(path: Path, original: OnnxOriginal, answers: OriginalAnswers, data: TrainingData) -> TrainedModel:
+    spec, names = answers.spec, data.validation.class_names
+    model = ExportableClassifier(cast("ImageClassifier", OriginalClassifier(answers))).eval()
+    reducing = find_batch_reductions(original.model)
+    check_answers(
+        *(model, next(data.validation.batches(_READ)), spec, len(names)),
+        one_output=answers.two_classes is not None,
+        batch_hint=f"{reducing[0]} may be what looks at the whole batch." if reducing else "",
+    )
+    origin = {
+        "kind": "onnx",
+        "onnx_sha256": original.sha256,
+        "producer": original.producer,
+        "layout": original.layout,
+        "dtype": original.dtype,
+        "output": spec.output,
+        "batch": original.batch,
+        **({} if answers.two_classes is None else {"two_classes": answers.two_classes.to_json(names)}),
+    }
+    provenance = foreign_provenance(origin, data)
+    return TrainedModel(spec.name or path.stem, answers.input_spec, names, model, data.ref.kind, provenance)
+
+
+def _needs_freed_shapes(
+    original: OnnxOriginal, answers: OriginalAnswers, model: TrainedModel, images: Uint8Array
+) -> bool:
+    """Tell how the number of images becomes free: False, by the input alone; True, in Reshape nodes as well.
+
+    Raises:
+        DataError: it doesn't become free.
+    """
+    probe = np.ascontiguousarray(images)
+    with torch.inference_mode():
+        expected = model.module.classifier(torch.from_numpy(probe)).numpy()
+    accepted = _BATCH_TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    problem = ""
+    for free_shapes in (False, True) if original.batch else (False,):
+        try:
+            content = wrap_onnx(original, answers.spec, model, free_shapes=free_shapes, two_classes=answers.two_classes)
+            session = open_plain_session(content)
+            single = np.concatenate([session.run(["logits"], {"images": image[np.newaxis]})[0] for image in probe])
+            together = session.run(["logits"], {"images": probe})[0]
+            errors = [float(np.abs(logits - expected).max()) for logits in (single, together)]
+        except DataError:
+            raise
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime's own exceptions
+            problem = str(error).strip().splitlines()[0]
+            continue
+        if max(errors) <= accepted:
+            return free_shapes
+        problem = f"the largest difference of a logit to the file as it was given is {max(errors):.3g}"
+    if original.batch is None:
+        raise DataError(f"Wrapped into a bundle, the file does not run as before: {problem}", "Please report this.")
+    raise DataError(
+        f"The file works with one number of images only: axis 0 of its input '{original.input_name}', the batch, is "
+        f"fixed to {original.batch}; with {len(probe)} images: {problem}",
+        "Export it again with a dynamic batch axis (torch.onnx.export: dynamic_shapes or dynamic_axes).",
+    )
+
+
+def _make_reference(
+    answers: OriginalAnswers, plain: OriginalAnswers, splits: dict[str, Split], batch: int | None
+) -> Reference:
+    # What differs between the two runs is all that may differ in rounding between two honest runs of one file.
+    parts = {}
+    for name, split in splits.items():
+        logits = np.concatenate([answers.logits(images, np.float32) for images in split.batches(_READ)])
+        exact = np.concatenate([plain.logits(images, np.float64) for images in split.batches(batch or 1)])
+        parts[name] = SplitReference(split, logits.astype(np.float32), exact)
+    names = next(iter(splits.values())).class_names
+    origin = _ORIGIN if answers.two_classes is None else f"{_ORIGIN}; {answers.two_classes.describe(names)}"
+    return Reference(parts, origin=origin, owner="the original file's", caveat=_CAVEAT)

@@ -1,0 +1,55 @@
+"""Labelled data that a person names for a model of another origin."""
+
+from pathlib import Path
+from typing import Final
+
+from torchstone_runtime.data.catalog import MNIST_FAMILY, Dataset, DatasetRef
+from torchstone_runtime.data.holdout import stratified_holdout
+from torchstone_runtime.data.split import Split
+from torchstone_runtime.errors import DataError
+from torchstone_runtime.evaluation.evaluate import align_classes
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.data.download import ensure_downloaded
+from torchstone_train.data.splits import TrainingData
+
+_VALIDATION_FRACTION: Final = 0.2
+_SEED: Final = 0
+
+
+def load_given_data(
+    ref: DatasetRef, data_dir: Path, spec: InputSpec, class_names: tuple[str, ...] | None
+) -> TrainingData:
+    """Find and split a dataset by the runtime's rules, whatever the model was trained on.
+
+    Args:
+        ref: the dataset.
+        data_dir: where downloaded datasets lie.
+        spec: what the model takes.
+        class_names: in the order of the model's outputs, which the data's are put into by their names; a folder may
+            lack some. None: the data's own.
+
+    Raises:
+        DataError: the data is missing, too small to be split, of another shape, or of other classes.
+    """
+    if ref.kind in MNIST_FAMILY:
+        ensure_downloaded(ref.kind, data_dir)
+    dataset = Dataset(ref, data_dir, spec, class_names)
+    pool, test = dataset.training(), dataset.test()
+    validation = dataset.validation()
+    train = pool
+    if validation is None:
+        kept, held_out = stratified_holdout(pool.labels, _VALIDATION_FRACTION, _SEED, pool.class_names)
+        train, validation = pool.select(kept, "train"), pool.select(held_out, "validation")
+    names = class_names or pool.class_names
+    train, validation, test = (_fitting(split, spec, names) for split in (train, validation, test))
+    return TrainingData(ref, spec, train, validation, test)
+
+
+def _fitting(split: Split, spec: InputSpec, names: tuple[str, ...]) -> Split:
+    if split.image_shape != spec.shape:
+        found, expected = (" x ".join(map(str, shape)) for shape in (split.image_shape, spec.shape))
+        raise DataError(
+            f"The images of the data are {found}; the spec's input is {expected} (channels x height x width).",
+            "Use data of that size, or an image folder, whose pictures are converted.",
+        )
+    return align_classes(split, names)

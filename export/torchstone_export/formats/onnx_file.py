@@ -1,0 +1,90 @@
+"""The ONNX file: one file, batch axis alone dynamic, nothing in it of the machine that made it."""
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, Final
+
+import onnx
+import torch
+
+from torchstone_export.model import ExportableClassifier
+from torchstone_runtime.bundle.manifest import METADATA_KEY, essentials_json
+from torchstone_runtime.images.input_spec import InputSpec
+
+OPSET: Final = 20
+"""Read by ONNX Runtime from 1.17 on, and the default of PyTorch's exporter."""
+IR_VERSION: Final = 10
+"""Read by ONNX Runtime from 1.18 on; onnx would write 14, which 1.31 refuses."""
+
+
+def export_onnx(model: ExportableClassifier, name: str, class_names: tuple[str, ...], spec: InputSpec) -> bytes:
+    """Return the model as an ONNX file with input `images` and outputs `logits` and `probabilities`.
+
+    The same weights give the same bytes. The file's metadata holds what a lone file needs to be used.
+
+    Args:
+        model: in evaluation mode on the CPU.
+        name: of the model.
+        class_names: in the order of the outputs.
+        spec: what the model takes.
+    """
+    example = torch.zeros((2, *spec.shape), dtype=torch.uint8)
+    with _quiet():
+        program = torch.onnx.export(
+            model,
+            (example,),
+            dynamo=True,
+            input_names=["images"],
+            output_names=["logits", "probabilities"],
+            dynamic_shapes=({0: "batch"},),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    proto = program.model_proto
+    proto.ir_version = IR_VERSION
+    proto.producer_name, proto.producer_version, proto.doc_string = "torchstone", "", ""
+    strip_traces(proto.graph)
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, {METADATA_KEY: essentials_json(name, class_names, spec, model.temperature)})
+    onnx.checker.check_model(proto, full_check=True)
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def strip_traces(graph: onnx.GraphProto) -> None:
+    """Remove names, notes and stack traces of the machine that made a graph, from its sub-graphs too."""
+    # PyTorch's exporter writes stack traces, with source paths and code, into every node.
+    graph.name, graph.doc_string = "torchstone", ""
+    del graph.metadata_props[:]
+    values: tuple[Any, ...] = (
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+    )
+    for item in values:
+        item.doc_string = ""
+        del item.metadata_props[:]
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                strip_traces(attribute.g)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # The exporter prints its progress and torch warns about its own internals; neither helps the user.
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,56 @@
+"""Model files run as production runs them: all usable processors, tiles of the production size."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from torchstone_runtime.arrays import Float32Array, Uint8Array
+from torchstone_runtime.data.split import READ_BATCH, Split
+from torchstone_runtime.inference.engine import GPU_TILE, Engine, Outputs, cpu_tile
+from torchstone_runtime.inference.gpu_engine import bind
+from torchstone_runtime.inference.gpu_options import ON_NVIDIA
+from torchstone_runtime.inference.providers import accept_onnx_alone, open_session
+from torchstone_runtime.system.cpu import usable_cpus
+
+
+@contextmanager
+def serving(content: bytes, num_classes: int, provider: str = "cpu") -> Iterator[Engine]:
+    """Give an engine as `Classifier` makes it, and end its threads.
+
+    Args:
+        content: an ONNX file.
+        num_classes: K.
+        provider: as for `open_session`.
+    """
+    opened = open_session(content, provider)
+    on_cpu = opened.provider == "cpu"
+    image = opened.session.get_inputs()[0].shape[1:]
+    tile, workers = (cpu_tile(math.prod(image)), usable_cpus()) if on_cpu else (GPU_TILE, 1)
+    session = bind(opened) if opened.provider in ON_NVIDIA else opened.session
+    engine = Engine(session, num_classes=num_classes, workers=workers, tile=tile)
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def run_split(content: bytes, split: Split, num_classes: int, provider: str = "cpu") -> Outputs:
+    """Return logits and probabilities, float32 [N, K], of a file over a whole split."""
+    with serving(content, num_classes, provider) as engine:
+        outputs = [engine.run(np.ascontiguousarray(images)) for images in split.batches(16 * READ_BATCH)]
+    return np.concatenate([logits for logits, _ in outputs]), np.concatenate([rows for _, rows in outputs])
+
+
+def run_unfused(content: bytes, images: Uint8Array) -> Float32Array:
+    """Return the logits of a file that ONNX Runtime runs node by node, as written: other kernels, another order."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    accept_onnx_alone(options)
+    session: Any = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    logits: Float32Array = session.run(["logits"], {"images": images})[0]
+    return logits

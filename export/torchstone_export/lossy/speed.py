@@ -1,0 +1,131 @@
+"""How much faster a file runs than another, as production runs them, on this machine at this hour."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.benchmark.timing import quantile
+from torchstone_runtime.inference.engine import Engine
+
+ROUNDS: Final = 31
+_SECONDS_A_RUN: Final = 0.05
+"""Long against a scheduler's time slice, short against other people's bursts of work."""
+_FEWEST_TILES: Final = 4
+"""A worker: with one, the slower of two would be all that is seen."""
+_QUIET: Final = 0.05
+_EXTENSIONS: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpeedComparison:
+    """Times of a base and a variant, taken in turns.
+
+    Attributes:
+        rounds: in each, base, variant and the base once more ran over the same images, in changing order.
+        images: a run.
+        workers: calls at once; tile: images a call.
+        base_rate, variant_rate: images a second, medians over the rounds.
+        ratio: median over the rounds of the base's time by the variant's: above 1 the variant is faster.
+        interval_95: of that median, from order statistics (no assumption on the noise but that rounds are alike).
+        self_ratio, self_interval_95: the same for the base against itself: what the machine's noise alone gives.
+    """
+
+    rounds: int
+    images: int
+    workers: int
+    tile: int
+    base_rate: float
+    variant_rate: float
+    ratio: float
+    interval_95: tuple[float, float]
+    self_ratio: float
+    self_interval_95: tuple[float, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON data."""
+        data = asdict(self)
+        return data | {key: list(data[key]) for key in ("interval_95", "self_interval_95")}
+
+
+def compare_speed(
+    base: Engine, again: Engine, variant: Engine, images: Uint8Array, rounds: int = ROUNDS
+) -> SpeedComparison:
+    """Time a variant against a base in one interleaved run.
+
+    While the machine is so busy that the base against itself is not known to within 5%, the rounds go on, up to four
+    times as many: what decides on more rounds is the noise alone, never the variant's own figures.
+
+    Args:
+        base: an engine of the base file.
+        again: another one of the same file.
+        variant: an engine of the variant.
+        images: uint8 (N, C, H, W), N at least 1; repeated or cut to a fitting number.
+        rounds: at least 6, or there is no 95% interval.
+    """
+    batch = _fitting(base, images)
+    engines = (base, variant, again)
+    for engine in engines:
+        engine.run(batch)
+    seconds = _time_rounds(engines, batch, rounds)
+    for _ in range(_EXTENSIONS):
+        low, high = median_interval((seconds[:, 0] / seconds[:, 2]).tolist())
+        if high - low <= 2 * _QUIET:
+            break
+        seconds = np.concatenate([seconds, _time_rounds(engines, batch, rounds)])
+    ratios, own = seconds[:, 0] / seconds[:, 1], seconds[:, 0] / seconds[:, 2]
+    rates = len(batch) / np.median(seconds, axis=0)
+    return SpeedComparison(
+        rounds=len(seconds),
+        images=len(batch),
+        workers=base.workers,
+        tile=base.tile,
+        base_rate=float(rates[0]),
+        variant_rate=float(rates[1]),
+        ratio=float(np.median(ratios)),
+        interval_95=median_interval(ratios.tolist()),
+        self_ratio=float(np.median(own)),
+        self_interval_95=median_interval(own.tolist()),
+    )
+
+
+def _time_rounds(engines: Sequence[Engine], images: Uint8Array, rounds: int) -> npt.NDArray[np.float64]:
+    seconds = np.empty((rounds, len(engines)))
+    for turn in range(rounds):
+        # Each engine is first, in the middle and last equally often.
+        for position in np.roll(np.arange(len(engines)), turn)[:: 1 if turn % 2 else -1].tolist():
+            started = time.perf_counter()
+            engines[position].run(images)
+            seconds[turn, position] = time.perf_counter() - started
+    return seconds
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return a 95% confidence interval of the median, see `measurement.quantile`.
+
+    Raises:
+        ValueError: fewer than 6 values, of which no interval has 95%.
+    """
+    found = quantile(values, 0.5)
+    if found.low is None or found.high is None:
+        raise ValueError(f"{len(values)} values are too few for a 95% interval of their median")
+    return found.low, found.high
+
+
+def _fitting(engine: Engine, images: Uint8Array) -> Uint8Array:
+    # As many images as take about _SECONDS_A_RUN, in whole tiles that share out evenly among the workers.
+    step = engine.tile * engine.workers
+    batch = _repeated(images, 2 * step)
+    engine.run(batch)
+    started = time.perf_counter()
+    engine.run(batch)
+    rate = len(batch) / (time.perf_counter() - started)
+    return _repeated(images, step * max(_FEWEST_TILES, round(rate * _SECONDS_A_RUN / step)))
+
+
+def _repeated(images: Uint8Array, count: int) -> Uint8Array:
+    return np.ascontiguousarray(images[np.arange(count) % len(images)])

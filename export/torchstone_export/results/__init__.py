@@ -1,0 +1,1 @@
+"""Measured results of the recipes, and the page that shows them."""

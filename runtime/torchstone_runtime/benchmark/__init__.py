@@ -1,0 +1,1 @@
+"""How fast a bundle is here: timing, throughput, latency and start-up."""

@@ -1,0 +1,33 @@
+"""Bundles that come with the package, and the one place where their names are understood.
+
+Each sub-folder is a bundle as `torchstone export` wrote it (`make example` replaces `fashion`). Standard library only:
+`torchstone inspect` stays light.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from torchstone_runtime.bundle.manifest import MANIFEST_FILE
+
+_FOLDER: Final = Path(__file__).parent
+
+
+def builtin_names() -> list[str]:
+    """Return the names of the built-in bundles, sorted."""
+    return sorted(manifest.parent.name for manifest in _FOLDER.glob(f"*/{MANIFEST_FILE}"))
+
+
+def locate_bundle(given: str | os.PathLike[str]) -> Path:
+    """Return where a bundle lies.
+
+    Args:
+        given: text is a path if something is there, else it may be the name of a built-in bundle (`./NAME` is always
+            a path). What is no text, such as a `Path`, is always a path.
+
+    Returns:
+        The directory of the built-in bundle of that name, or the path that was given; whether it exists is not checked.
+    """
+    if isinstance(given, str) and not os.path.lexists(given) and given in builtin_names():
+        return _FOLDER / given
+    return Path(given)

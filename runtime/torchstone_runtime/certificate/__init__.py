@@ -1,0 +1,1 @@
+"""What a bundle's certificate recorded, and whether it still holds on this machine."""

@@ -1,0 +1,1 @@
+"""Predictions on labelled data: metrics, slices, robustness, comparison of two models."""

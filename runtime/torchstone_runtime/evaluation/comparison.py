@@ -1,0 +1,135 @@
+"""Two models on the same labelled samples: which decides better, where do they differ, and is that more than chance?"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from torchstone_runtime.arrays import Int64Array
+from torchstone_runtime.benchmark.timing import Estimate
+from torchstone_runtime.evaluation.predictions_file import Outcomes
+from torchstone_runtime.metrics.answered import NO_ANSWER
+from torchstone_runtime.metrics.classification import Metrics
+from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, confusion_difference
+
+SIGNIFICANCE: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two: how it is called, what it is, and what it decided.
+
+    Attributes:
+        name: `A` or `B`.
+        what: the path with variant and provider, or the predictions file.
+        outcomes: in the same order of samples as the other side's.
+    """
+
+    name: str
+    what: str
+    outcomes: Outcomes
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """B against A.
+
+    Attributes:
+        speed: median of A's time divided by B's, above 1 where B is faster; None where it wasn't measured.
+    """
+
+    a: Side
+    b: Side
+    speed: Estimate | None = None
+
+    @cached_property
+    def paired(self) -> PairedComparison:
+        """Accuracy of B minus that of A, with its interval and McNemar's test."""
+        return compare_decisions(self.a.outcomes.labels, self.a.outcomes.predicted, self.b.outcomes.predicted)
+
+    @cached_property
+    def metrics(self) -> tuple[Metrics, Metrics]:
+        """Of A and of B."""
+        return self.a.outcomes.metrics, self.b.outcomes.metrics
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many samples both get right, one alone, or neither, the latter in the same way or in two."""
+        labels, first, second = self.a.outcomes.labels, self.a.outcomes.predicted, self.b.outcomes.predicted
+        neither = (first != labels) & (second != labels)
+        return {
+            "both_right": int(((first == labels) & (second == labels)).sum()),
+            "only_a_right": self.paired.lost,
+            "only_b_right": self.paired.gained,
+            "both_wrong_alike": int((neither & (first == second)).sum()),
+            "both_wrong_differently": int((neither & (first != second)).sum()),
+        }
+
+    @cached_property
+    def differing(self) -> Int64Array:
+        """Samples on which the two choose different classes: lost ones first, then gained, then both wrong.
+
+        Among each of these, the one of which A was surest comes first.
+        """
+        outcomes, other = self.a.outcomes, self.b.outcomes
+        found = np.flatnonzero(outcomes.predicted != other.predicted)
+        lost = outcomes.predicted[found] == outcomes.labels[found]
+        gained = other.predicted[found] == outcomes.labels[found]
+        kind = np.where(lost, 0, np.where(gained, 1, 2))
+        return found[np.lexsort((-outcomes.confidence[found], kind))]
+
+    @property
+    def verdict(self) -> str:
+        """What the data show, in a sentence."""
+        paired, (low, high) = self.paired, self.paired.interval_95
+        if paired.agreeing == paired.samples:
+            return f"No difference: A and B decide all {paired.samples:,} samples alike."
+        evidence = (
+            f"B minus A is {paired.difference:+.4f}, 95% interval {low:+.4f} to {high:+.4f}; "
+            f"exact McNemar p = {paired.p_value:.3g}."
+        )
+        if paired.p_value >= SIGNIFICANCE:
+            return f"No difference shown: {evidence}"
+        better, worse = ("B", "A") if paired.difference > 0 else ("A", "B")
+        return f"{better} is more accurate than {worse}: {evidence}"
+
+    def changes(self) -> list[dict[str, Any]]:
+        """Return how B's confusion matrix differs from A's; see `paired.confusion_difference`."""
+        outcomes = self.a.outcomes
+        return confusion_difference(
+            outcomes.labels, outcomes.predicted, self.b.outcomes.predicted, outcomes.class_names, outcomes.ids
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as JSON data, with every sample on which the two differ."""
+        first, second = self.metrics
+        return {
+            "a": {"what": self.a.what, "metrics": first.to_json()},
+            "b": {"what": self.b.what, "metrics": second.to_json()},
+            "verdict": self.verdict,
+            "paired": self.paired.to_json(),
+            "counts": self.counts,
+            "confusion_difference": self.changes(),
+            "unanswered": {"a": self.a.outcomes.unanswered, "b": self.b.outcomes.unanswered},
+            "speed_ratio": self.speed.to_json() if self.speed else None,
+            "differing": [self.sample(int(index)) for index in self.differing],
+        }
+
+    def sample(self, index: int) -> dict[str, Any]:
+        """Return what both make of one sample; class and probability are None where there is no answer."""
+        outcomes, other = self.a.outcomes, self.b.outcomes
+        names = outcomes.class_names
+        return {
+            "id": outcomes.ids[index],
+            "true": names[outcomes.labels[index]],
+            **_decision("a", outcomes, index),
+            **_decision("b", other, index),
+        }
+
+
+def _decision(side: str, outcomes: Outcomes, index: int) -> dict[str, Any]:
+    predicted = int(outcomes.predicted[index])
+    if predicted == NO_ANSWER:
+        return {side: None, f"{side}_probability": None}
+    return {side: outcomes.class_names[predicted], f"{side}_probability": float(outcomes.confidence[index])}

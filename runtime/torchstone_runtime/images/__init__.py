@@ -1,0 +1,1 @@
+"""From picture files and arrays to the uint8 pixels that a model takes."""

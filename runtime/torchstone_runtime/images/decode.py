@@ -1,0 +1,245 @@
+"""Pictures to pixels: the one place where an image file becomes the array that a model is fed.
+
+Training on folders, the export's golden samples and production inference all come through `decode_image`,
+so they can't differ.
+"""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.errors import ImageError, UsageError
+from torchstone_runtime.images.bit_depth import scale_to_eight_bits
+from torchstone_runtime.images.image_formats import FORMATS_HELP
+from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, InputSpec
+from torchstone_runtime.images.picture_file import TWELVE_BIT_MODE, PixelStorage, open_picture
+
+ImageInput = str | os.PathLike[str] | bytes | Image.Image
+
+MAX_PIXELS: Final = 89_478_485
+"""Largest picture decoded, in pixels: Pillow's own limit for decompression bombs (256 MiB of RGB)."""
+
+_FILTERS: Final = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+SIXTEEN_BIT_MODES: Final = ("I;16", "I;16L", "I;16B", "I;16N")
+_TWELVE_BITS: Final = 12
+
+_Result = TypeVar("_Result")
+
+
+def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
+    """Decode one picture as the model expects it.
+
+    In order: the first frame, the EXIF rotation, 16 bits (of which `spec.bits` are used) reduced to 8, conversion to
+    `spec.color` (an alpha channel is dropped), resizing to `spec.height` x `spec.width` (stretched) with
+    `spec.resample`. Embedded colour profiles are not applied.
+
+    Args:
+        source: a path, the bytes of an image file, or a Pillow image (which is not altered).
+        spec: what the model expects.
+
+    Returns:
+        uint8 array of shape (C, H, W).
+
+    Raises:
+        ImageError: no file, not an image, damaged, or more than `MAX_PIXELS` pixels.
+        UsageError: no path, bytes or Pillow image.
+    """
+    return read_picture(source, lambda image, name: _to_pixels(image, spec, name))
+
+
+def decode_original(
+    source: ImageInput,
+    color: ColorMode,
+    *,
+    upright: bool = True,
+    background: int | None = None,
+    bits: int = MAX_BITS,
+) -> Uint8Array:
+    """Decode one picture in its own size: what `decode_image` has before it resizes.
+
+    Args:
+        source: as for `decode_image`.
+        color: `L` or `RGB`.
+        upright: whether the EXIF rotation is applied.
+        background: gray level that a transparent picture is laid upon; None drops the alpha channel, as
+            `decode_image` does.
+        bits: that a 16-bit picture uses.
+
+    Returns:
+        uint8 array of shape (C, h, w), h and w as the picture has them.
+
+    Raises:
+        ImageError, UsageError: as for `decode_image`.
+    """
+
+    def convert(image: Image.Image, name: str) -> Uint8Array:
+        check_size(image, name)
+        container = PixelStorage.of(image)
+        turned = ImageOps.exif_transpose(image) if upright else image
+        if background is not None and turned.has_transparency_data:
+            ground = Image.new("RGBA", turned.size, (background, background, background, 255))
+            turned = Image.alpha_composite(ground, turned.convert("RGBA"))
+        return _channels_first(_to_eight_bits(turned, name, container, bits).convert(color))
+
+    return read_picture(source, convert)
+
+
+def read_picture(source: ImageInput, convert: Callable[[Image.Image, str], _Result]) -> _Result:
+    """Open a picture and return what `convert` makes of it, whatever goes wrong being told as an `ImageError`.
+
+    Args:
+        source: as for `decode_image`.
+        convert: takes the picture, not decoded yet, and its name for messages.
+
+    Raises:
+        ImageError, UsageError: as for `decode_image`.
+    """
+    if not isinstance(source, str | os.PathLike | bytes | Image.Image):
+        raise UsageError(
+            f"An image was given as {type(source).__name__}; expected a path, the bytes of a file or a Pillow image.",
+            "Give many arrays as one: numpy.stack(images).",
+        )
+    name = describe(source)
+    try:
+        if isinstance(source, Image.Image):
+            return convert(source, name)
+        with open_picture(source, name) as image:
+            return convert(image, name)
+    except ImageError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{name} does not exist.") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{name} has more than {MAX_PIXELS:,} pixels.", "Scale the picture down first.") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name} is not an image of a format that is read.", FORMATS_HELP) from error
+    except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.
+        raise ImageError(f"{name} cannot be read as an image: {_first_line(error)}.", FORMATS_HELP) from error
+
+
+def describe(source: ImageInput) -> str:
+    """Name an image input for a message: its path, or what kind of object it is."""
+    if isinstance(source, bytes):
+        return f"the image data ({len(source):,} bytes)"
+    if isinstance(source, Image.Image):
+        return f"the {source.mode} image of {source.width} x {source.height}"
+    return str(Path(source))
+
+
+def encode_png(pixels: Uint8Array) -> bytes:
+    """Encode a (C, H, W) uint8 array of one or three channels as a PNG file."""
+    return _encode(pixels, "PNG")
+
+
+def encode_jpeg(pixels: Uint8Array) -> bytes:
+    """Encode a (C, H, W) uint8 array of one or three channels as a JPEG file, a small fraction of a PNG's size."""
+    return _encode(pixels, "JPEG")
+
+
+def _encode(pixels: Uint8Array, kind: str) -> bytes:
+    image = Image.fromarray(pixels[0] if pixels.shape[0] == 1 else np.moveaxis(pixels, 0, -1))
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, quality=80)
+    return buffer.getvalue()
+
+
+def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int, bits: int = MAX_BITS) -> bytes:
+    """Return a picture as a small image file for people: upright, at most `side` pixels high and wide, not enlarged.
+
+    Args:
+        source: a path or the bytes of an image file; one that `decode_image` takes, which knows the limits.
+        side: in pixels.
+        bits: that a 16-bit picture uses.
+
+    Raises:
+        ImageError: it cannot be decoded.
+    """
+    name = describe(source)
+    try:
+        with open_picture(source, name) as image:
+            container = PixelStorage.of(image)
+            image.draft("RGB", (side, side))  # lets a JPEG be decoded at a fraction of its size
+            small = _to_eight_bits(ImageOps.exif_transpose(image), name, container, bits).convert("RGB")
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.
+        raise ImageError(f"{name} cannot be read as an image: {_first_line(error)}.", FORMATS_HELP) from error
+    reduced = max(small.size) > side
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    # JPEG would smear the few pixels of a small picture.
+    small.save(buffer, format="JPEG" if reduced else "PNG", quality=80)
+    return buffer.getvalue()
+
+
+def _to_pixels(image: Image.Image, spec: InputSpec, name: str) -> Uint8Array:
+    check_size(image, name)
+    container = PixelStorage.of(image)
+    upright = ImageOps.exif_transpose(image)
+    converted = _to_eight_bits(upright, name, container, spec.bits).convert(spec.color)
+    if converted.size != (spec.width, spec.height):
+        converted = converted.resize((spec.width, spec.height), _FILTERS[spec.resample])
+    return _channels_first(converted)
+
+
+def check_size(image: Image.Image, name: str) -> None:
+    """Check that a picture has at most `MAX_PIXELS` pixels.
+
+    Raises:
+        ImageError: it has more.
+    """
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(
+            f"{name} has {image.width:,} x {image.height:,} pixels; the limit is {MAX_PIXELS:,} in all.",
+            "Scale the picture down first.",
+        )
+
+
+def _channels_first(image: Image.Image) -> Uint8Array:
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels[np.newaxis] if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))  # noqa: PLR2004
+
+
+def _to_eight_bits(image: Image.Image, name: str, container: PixelStorage, bits: int) -> Image.Image:
+    # Pillow's own conversion of these modes clips at 255 instead of scaling.
+    if image.mode in SIXTEEN_BIT_MODES or (image.mode == "I" and container.states_its_range):
+        try:
+            # Pillow scales what states its range to all of 16 bits, but for TIFF files of 12.
+            used = (
+                _TWELVE_BITS
+                if container.raw_mode == TWELVE_BIT_MODE
+                else MAX_BITS
+                if container.states_its_range
+                else bits
+            )
+            return Image.fromarray(scale_to_eight_bits(np.asarray(image), used))
+        except ValueError as error:
+            raise ImageError(f"{name} {error}.", "Give another number of bits (--bits).") from error
+    if image.mode in ("I", "F"):
+        raise ImageError(
+            f"{name} has 32-bit pixels (mode {image.mode}), whose range is not known.",
+            "Convert it to 8 or 16 bits first.",
+        )
+    if bits < MAX_BITS and container.is_sixteen_bit_color:
+        raise ImageError(
+            f"{name} is a 16-bit picture in colour (or with transparency), of which only the upper 8 bits are read, so "
+            f"that it can't be taken for one of {bits} bits.",
+            "Scale it to 8 bits first.",
+        )
+    return image
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return text.rstrip(".")

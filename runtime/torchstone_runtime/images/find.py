@@ -1,0 +1,108 @@
+"""Pictures that a command line names: files, folders, patterns, and what comes through stdin."""
+
+import errno
+import glob
+import os
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import Final
+
+from torchstone_runtime.errors import DataError
+from torchstone_runtime.images.image_formats import START_BYTES, OtherFiles, format_of, is_picture
+
+STDIN: Final = "-"
+MAX_STDIN_IMAGE: Final = 256 << 20
+_STDIN_REMEDY: Final = "Give it paths, one a line, or the bytes of an image file."
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture to classify.
+
+    Attributes:
+        name: as it was given or found.
+        source: its path, or the bytes of an image file.
+    """
+
+    name: str
+    source: Path | bytes
+
+
+def find_pictures(
+    arguments: Iterable[str], stdin: BufferedReader, others: OtherFiles | None = None
+) -> Iterator[Picture]:
+    """Yield the pictures that arguments name, in order, as they are found.
+
+    Args:
+        arguments: a file; a folder, which is searched for image files, hidden ones left out, sorted;
+            a pattern with `*`, `?`, `[...]` or `**`, unless there is a file of that name; or `-` for `stdin`.
+        stdin: read where `-` is given: an image file, or paths of files and folders, one a line, in UTF-8 with
+            or without a byte order mark.
+        others: is told of files in folders that are no pictures.
+
+    Raises:
+        DataError: a folder without images, or nothing of use on stdin.
+    """
+    others = OtherFiles() if others is None else others
+    for argument in arguments:
+        if argument == STDIN:
+            yield from _from_stdin(stdin, others)
+        elif glob.has_magic(argument) and not os.path.lexists(argument):
+            # Without a match the pattern is taken for a name, as a shell does: it is then told as missing.
+            for found in sorted(glob.glob(argument, recursive=True)) or [argument]:  # noqa: PTH207 - `**` as in a shell
+                yield from _from_path(found, others)
+        else:
+            yield from _from_path(argument, others)
+
+
+def _from_path(path: str, others: OtherFiles) -> Iterator[Picture]:
+    if not os.path.isdir(path):  # noqa: PTH112 - names stay as they were given
+        yield Picture(path, Path(path))
+        return
+    empty = True
+    for found in _search(path, others):
+        empty = False
+        yield Picture(str(Path(found)), Path(found))
+    if empty:
+        raise DataError(f"{path} holds no image files.", "Give image files or a folder with some.")
+
+
+def _search(folder: str, others: OtherFiles) -> Iterator[str]:
+    """Yield image files in a folder and its sub-folders; one folder's names are held at a time, not a million."""
+    with os.scandir(folder) as entries:
+        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    for entry in visible:
+        # A link to a folder might lead back here.
+        if entry.is_dir(follow_symlinks=False):
+            yield from _search(entry.path, others)
+        elif is_picture(entry.path):
+            yield entry.path
+        elif entry.is_file(follow_symlinks=False):
+            others.add(entry.name)
+
+
+def _from_stdin(stdin: BufferedReader, others: OtherFiles) -> Iterator[Picture]:
+    try:
+        start = stdin.peek(START_BYTES)
+    except OSError as error:
+        why = "is closed" if error.errno == errno.EBADF else f"cannot be read: {error.strerror or error}"
+        raise DataError(f"stdin {why}.", _STDIN_REMEDY) from error
+    if format_of(start[:START_BYTES]):
+        content = stdin.read(MAX_STDIN_IMAGE + 1)
+        if len(content) > MAX_STDIN_IMAGE:
+            raise DataError(f"The image on stdin has more than {MAX_STDIN_IMAGE >> 20} MiB.", "Give a file instead.")
+        yield Picture(STDIN, content)
+        return
+    if not start:
+        raise DataError("stdin is empty.", _STDIN_REMEDY)
+    if b"\0" in start:
+        raise DataError(
+            "stdin holds neither paths nor an image of a format that is read.",
+            "Give it paths, one a line, or a PNG, JPEG, BMP, GIF, TIFF, WebP, AVIF, PGM or PPM file.",
+        )
+    for number, line in enumerate(stdin):
+        if path := os.fsdecode((line.removeprefix(BOM_UTF8) if number == 0 else line).rstrip(b"\r\n")):
+            yield from _from_path(path, others)

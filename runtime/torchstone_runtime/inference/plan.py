@@ -1,0 +1,36 @@
+"""How a classifier runs."""
+
+from dataclasses import dataclass
+
+from torchstone_runtime.inference.gpu_options import ON_NVIDIA
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a classifier runs, and why.
+
+    Attributes:
+        variant, provider, reason: which model runs where, and why there.
+        threads: calls that run at once.
+        tile: most images a call.
+        buckets: batch sizes of a GPU, ascending: a batch is cut into these; none on the CPU, which takes any size.
+        tf32: whether float32 products may be computed in TF32; only on a GPU.
+        cuda_graphs: whether each batch size is recorded once and replayed.
+    """
+
+    variant: str
+    provider: str
+    reason: str
+    threads: int
+    tile: int
+    buckets: tuple[int, ...] = ()
+    tf32: bool = False
+    cuda_graphs: bool = False
+
+    def __str__(self) -> str:
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        sizes = f"batches of {', '.join(map(str, self.buckets))}" if self.buckets else f"tiles of {self.tile}"
+        words = [f"{self.variant} on {self.provider} ({self.reason})", threads, sizes]
+        if self.provider in ON_NVIDIA:
+            words.append("TF32 allowed" if self.tf32 else "no TF32")
+        return ", ".join(words + (["CUDA graphs"] if self.cuda_graphs else []))

@@ -1,0 +1,102 @@
+"""Classifying many pictures where some may not be images; decoding goes on while the model runs."""
+
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.errors import ImageError
+from torchstone_runtime.images.background import edge_levels
+from torchstone_runtime.images.decode import decode_image, encode_thumbnail
+from torchstone_runtime.images.find import Picture
+from torchstone_runtime.inference.classifier import DECODE_BATCH, Classifier
+from torchstone_runtime.system.cpu import usable_cpus
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model says of a picture.
+
+    Attributes:
+        name: of the picture.
+        top: its most probable classes with their probabilities, best first; empty where the model gives no answer.
+        thumbnail: the picture made small, as an image file; None where none was asked for.
+        edge_level: of the pixels that the model was given, see `edge_levels`.
+    """
+
+    name: str
+    top: list[tuple[str, float]]
+    thumbnail: bytes | None = None
+    edge_level: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A picture that cannot be classified, and why."""
+
+    name: str
+    error: ImageError
+
+
+Decoded = tuple[Uint8Array, bytes | None] | ImageError
+Batch = list[tuple[Picture, "Future[Decoded]"]]
+
+
+def classify(
+    classifier: Classifier,
+    pictures: Iterable[Picture],
+    *,
+    top: int,
+    thumbnail_side: int = 0,
+    invert: bool = False,
+    bits: int | None = None,
+) -> Generator[Answer | Failure, None, None]:
+    """Classify pictures in their order, `DECODE_BATCH` at a time, the next batch being decoded meanwhile.
+
+    Args:
+        classifier: what classifies them.
+        pictures: any number; at most two batches are held.
+        top: classes an answer.
+        thumbnail_side: longest side of the thumbnails, in pixels; 0 for none.
+        invert: whether the model is given the pictures inverted, bright where they are dark.
+        bits: that 16-bit pictures use; the model's if None.
+    """
+    remaining = iter(pictures)
+    spec = classifier.input_spec if bits is None else replace(classifier.input_spec, bits=bits)
+
+    def decode(picture: Picture) -> Decoded:
+        try:
+            pixels = decode_image(picture.source, spec)
+            pixels = np.invert(pixels) if invert else pixels
+            return pixels, encode_thumbnail(picture.source, thumbnail_side, spec.bits) if thumbnail_side else None
+        except ImageError as error:
+            return error
+
+    pool = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="torchstone-decode")
+
+    def start_batch() -> Batch:
+        return [(picture, pool.submit(decode, picture)) for picture in islice(remaining, DECODE_BATCH)]
+
+    try:
+        following = start_batch()
+        while following:
+            batch, following = following, start_batch()
+            yield from _answers(classifier, batch, top)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _answers(classifier: Classifier, batch: Batch, top: int) -> Iterator[Answer | Failure]:
+    decoded = [(picture.name, future.result()) for picture, future in batch]
+    pixels = [item[0] for _, item in decoded if not isinstance(item, ImageError)]
+    stacked = np.stack(pixels) if pixels else np.empty((0, *classifier.input_spec.shape), np.uint8)
+    rankings = iter(classifier.predict(stacked, unanswered="keep").top(top))
+    levels = iter(edge_levels(stacked).tolist())
+    for name, item in decoded:
+        if isinstance(item, ImageError):
+            yield Failure(name, item)
+        else:
+            yield Answer(name, next(rankings), item[1], next(levels))

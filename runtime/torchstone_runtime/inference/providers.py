@@ -1,0 +1,190 @@
+"""Execution providers by the names that people use, and sessions that really run on the one asked for."""
+
+import contextlib
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+
+import onnxruntime as ort
+
+from torchstone_runtime.errors import BundleError, UsageError, suggestion
+from torchstone_runtime.inference.gpu_options import ON_NVIDIA, GpuChoices, provider_options
+from torchstone_runtime.inference.onnx_graph import check_graph
+from torchstone_runtime.system.load_deadline import load_deadline
+from torchstone_runtime.system.nvidia_driver import ask_driver
+
+PROVIDERS: Final[dict[str, str]] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+_DISABLED: Final = ["WeightBiasQuantization"]
+"""Rounds to 8 bits, per tensor, the weights of a layer that an int8 file keeps in float on purpose."""
+_ERRORS_ONLY: Final = 3
+_PLAIN: Final = GpuChoices()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """A session with the provider that every node runs on, why it was chosen, and what it may do on a GPU."""
+
+    session: Any
+    provider: str
+    reason: str
+    gpu: GpuChoices = _PLAIN
+
+
+class _NotOpenedError(Exception):
+    """A provider that is built in made no session that runs every node on it.
+
+    Attributes:
+        said: what happened, by ONNX Runtime.
+        operators: types of the nodes that would be left to the CPU, where that is the fault.
+    """
+
+    def __init__(self, said: str, operators: list[str]) -> None:
+        super().__init__(said)
+        self.said = said
+        self.operators = operators
+
+
+def open_session(model: bytes, provider: str, gpu: GpuChoices = _PLAIN) -> OpenedSession:
+    """Create an ONNX Runtime session of one thread that runs wholly on one provider.
+
+    Args:
+        model: the bytes of an ONNX file.
+        provider: `auto`, or a key of `PROVIDERS`. `auto` takes CUDA where it works, else the CPU.
+        gpu: what a session on a GPU may do.
+
+    Raises:
+        UsageError: no provider of that name, or choices for a GPU that it isn't.
+        ProviderError: the provider asked for by name is not there, or would leave nodes to the CPU; it names what is
+            missing.
+        BundleError: ONNX Runtime cannot read the model, or it is one that may never end (see `check_graph`).
+    """
+    if provider not in ("auto", *PROVIDERS):
+        raise UsageError(f"There is no provider '{provider}'.", suggestion(provider, ["auto", *PROVIDERS]))
+    gpu.check(provider)
+    check_graph(model)
+    if provider == "auto":
+        return _open_best(model, gpu)
+    if provider == "cpu":
+        return OpenedSession(_open_on_cpu(model), provider, "asked for by name")
+    return OpenedSession(_open_by_name(model, provider, gpu), provider, "asked for by name", gpu)
+
+
+def _open_best(model: bytes, gpu: GpuChoices) -> OpenedSession:
+    if PROVIDERS["cuda"] not in ort.get_available_providers():
+        return OpenedSession(_open_on_cpu(model), "cpu", "the installed ONNX Runtime has no CUDA provider")
+    try:
+        return OpenedSession(_try(model, "cuda", gpu), "cuda", "a CUDA device is usable", gpu)
+    except _NotOpenedError as error:
+        reason = f"CUDA is not usable: {error.said}; see torchstone doctor"
+        return OpenedSession(_open_on_cpu(model), "cpu", reason)
+
+
+def _open_on_cpu(model: bytes) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    with load_deadline("to open"):
+        return _create(model, [PROVIDERS["cpu"]], _session_options())
+
+
+def _open_by_name(model: bytes, provider: str, gpu: GpuChoices) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    built_in = ort.get_available_providers()
+    if PROVIDERS[provider] in built_in:
+        try:
+            return _try(model, provider, gpu)
+        except _NotOpenedError as error:
+            failed = error
+    # Only now: it reads what is installed and may start a process.
+    from torchstone_runtime.inference import provider_errors as provider_faults  # noqa: PLC0415
+
+    if PROVIDERS[provider] not in built_in:
+        raise provider_faults.not_built_in(provider, [key for key, name in PROVIDERS.items() if name in built_in])
+    if failed.operators:
+        raise provider_faults.left_to_cpu(provider, failed.operators) from failed
+    raise provider_faults.does_not_work(provider, failed.said) from failed
+
+
+def _try(model: bytes, provider: str, gpu: GpuChoices) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    if provider in ON_NVIDIA and not (driver := ask_driver())["devices"]:
+        # Not left to ONNX Runtime, which would fill the log and then blame the model.
+        raise _NotOpenedError(f"no NVIDIA GPU answers ({driver.get('error', 'the driver sees none')})", [])
+    options = provider_options(provider, gpu, hashlib.sha256(model).hexdigest())
+    if hasattr(ort, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it doesn't find, between the results
+            ort.preload_dlls()
+    try:
+        session = _on(model, provider, options, strict=True)
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own.
+        raise _examine(model, provider, options, _first_line(error)) from error
+    if session.get_providers()[0] != PROVIDERS[provider]:
+        raise _NotOpenedError(f"it does not load; ONNX Runtime offers {session.get_providers()} instead", [])
+    if left := _left_to_cpu(session):
+        raise _NotOpenedError(f"it leaves {len(left)} nodes to the CPU", left)
+    return session
+
+
+def _on(model: bytes, provider: str, options: dict[str, str], *, strict: bool) -> Any:  # noqa: ANN401
+    settings = _session_options()
+    settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if strict:
+        # Without this, nodes that the provider can't run go to the CPU without a word.
+        settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return ort.InferenceSession(model, settings, providers=[(PROVIDERS[provider], options)], enable_fallback=0)
+
+
+def _examine(model: bytes, provider: str, options: dict[str, str], said: str) -> _NotOpenedError:
+    """Find out why there is no strict session: ONNX Runtime blames the nodes also where no library was loaded."""
+    try:
+        session = _on(model, provider, options, strict=False)
+    except Exception:  # noqa: BLE001 - onnxruntime's exceptions share no base class of their own
+        return _NotOpenedError(said, [])
+    if session.get_providers()[0] != PROVIDERS[provider]:
+        return _NotOpenedError("its library does not load", [])
+    return _NotOpenedError(said, _left_to_cpu(session))
+
+
+def _left_to_cpu(session: Any) -> list[str]:  # noqa: ANN401 - onnxruntime ships no types
+    if not hasattr(session, "get_provider_graph_assignment_info"):  # an older ONNX Runtime
+        return []
+    assigned = session.get_provider_graph_assignment_info()
+    return [node.op_type for part in assigned if part.ep_name == PROVIDERS["cpu"] for node in part.get_nodes()]
+
+
+def _create(model: bytes, providers: list[str], options: Any) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    try:
+        return ort.InferenceSession(model, options, providers=providers, disabled_optimizers=_DISABLED)
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own.
+        raise BundleError(
+            f"ONNX Runtime {ort.__version__} cannot load the model: {_first_line(error)}",
+            "The file is damaged, or made for a later ONNX Runtime: update it.",
+        ) from error
+
+
+def _session_options() -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    options = ort.SessionOptions()
+    # One thread a call, several calls at once: as fast as one call on several threads where the machine is idle, and
+    # far faster where it is not (docs/design.md).
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Weights outside the file would be looked for in the current directory; in here there is never any.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    options.log_severity_level = _ERRORS_ONLY
+    accept_onnx_alone(options)
+    return options
+
+
+def accept_onnx_alone(options: Any) -> None:  # noqa: ANN401 - onnxruntime ships no types
+    """Make a session refuse ONNX Runtime's own format, which it would recognise by content.
+
+    A file can be both: an ONNX file to `check_graph`, and another model to the session.
+    """
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,1 @@
+"""Statistics of classifiers with NumPy alone: metrics, intervals, calibration, paired tests, gates."""

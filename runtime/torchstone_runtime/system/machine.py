@@ -1,0 +1,28 @@
+"""The machine and the versions that a measured figure belongs to."""
+
+import os
+import platform
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from torchstone_runtime.system.cpu import usable_cpus
+from torchstone_runtime.system.cpu_features import processor_name
+from torchstone_runtime.version import __version__
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return processor, usable processors, load average over a minute, system and versions, as JSON data."""
+    return {
+        "processor": processor_name(),
+        "processors": usable_cpus(),
+        "load_average": round(os.getloadavg()[0], 2),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": {
+            "torchstone": __version__,
+            "python": platform.python_version(),
+            "onnxruntime": ort.__version__,
+            "numpy": np.__version__,
+        },
+    }

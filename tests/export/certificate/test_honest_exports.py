@@ -1,0 +1,34 @@
+"""Honest exports pass: a few of the hundreds that the study made (benchmarks/certificate_rates.py)."""
+
+import numpy as np
+import pytest
+import torch
+
+from torchstone_export.certificate.reference import make_reference
+from torchstone_export.certificate.runners import certify_files
+from torchstone_export.formats.onnx_file import export_onnx
+from torchstone_export.formats.torchscript_file import export_torchscript
+from torchstone_export.model import ExportableClassifier
+from torchstone_runtime.data.digits import CLASS_NAMES, load_digits
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.networks.architectures import ARCHITECTURES
+from torchstone_train.networks.classifier import build_classifier
+
+SPEC = InputSpec(color="L", height=28, width=28, mean=(0.3,), std=(0.3,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_honest_export_passes(architecture: str, seed: int) -> None:
+    """Every architecture of the recipes, fresh weights (the smallest margins there are), both files."""
+    torch.manual_seed(seed)
+    model = ExportableClassifier(build_classifier(architecture, SPEC, 10)).eval()
+    whole = load_digits()
+    splits = {
+        name: whole.select(np.arange(*rows), name) for name, rows in {"validation": (0, 80), "test": (80, 240)}.items()
+    }
+    contents = {"fp32": export_onnx(model, "m", CLASS_NAMES, SPEC), "torchscript": export_torchscript(model, SPEC)}
+
+    for certificate in certify_files(contents, make_reference(model, splits)).values():
+        assert certificate.failures == []

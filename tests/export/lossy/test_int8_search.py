@@ -1,0 +1,50 @@
+"""Choosing how to quantise: on validation data, with the layer that suffers most kept in float."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from torchstone_export.formats.onnx_file import export_onnx
+from torchstone_export.lossy.int8_file import layer_names
+from torchstone_export.lossy.int8_search import choose_int8
+from torchstone_export.lossy.serving import run_split
+from torchstone_export.model import ExportableClassifier
+from torchstone_runtime.data.split import ArrayStore, Split
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.networks.classifier import ImageClassifier
+
+SPEC = InputSpec(color="L", height=8, width=8, mean=(0.5,), std=(0.5,))
+NAMES = ("a", "b", "c")
+
+
+def _network_with_a_layer_that_int8_ruins() -> nn.Module:
+    """Its second convolution has huge weights on a channel that is always zero: no effect in float, no levels left."""
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(1, 8, 3), nn.Conv2d(8, 16, 3)
+    with torch.no_grad():
+        assert first.bias is not None
+        first.bias[0] = -10
+        second.weight[:, 0] = 200
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Flatten(), nn.Linear(256, 3))
+
+
+@pytest.mark.slow
+def test_the_layer_that_int8_ruins_goes_back_to_float() -> None:
+    """And with it in float the file decides as the float file on nearly every image."""
+    model = ExportableClassifier(ImageClassifier(_network_with_a_layer_that_int8_ruins(), SPEC)).eval()
+    content = export_onnx(model, "small", NAMES, SPEC)
+    images = np.random.default_rng(0).integers(0, 256, (600, 1, 8, 8), dtype=np.uint8)
+    ids = [str(index) for index in range(600)]
+    unlabelled = Split("validation", ArrayStore(images), np.zeros(600, np.int64), NAMES, ids)
+    decisions = run_split(content, unlabelled, 3)[0].argmax(axis=1)
+    # The float file's decisions as the truth: any other decision is a mistake.
+    validation = Split("validation", ArrayStore(images), decisions, NAMES, ids)
+
+    choice = choose_int8(content, images[:64], validation, 0.03, frozenset({"avx512_vnni"}))
+
+    assert choice.config.float_layers == (list(layer_names(content))[1],)
+    agreements = [item["validation_agreement"] for item in choice.tried]
+    assert max(agreements[:-1]) < 0.95 < agreements[-1]
+    chosen = run_split(choice.content, validation, 3)[0].argmax(axis=1)
+    assert (chosen == decisions).mean() == agreements[-1]

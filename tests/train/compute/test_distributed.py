@@ -1,0 +1,111 @@
+"""Several processes train one model: the same figures within noise, and one writer of files."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torchstone_runtime.errors import UsageError
+from torchstone_train.compute.distributed import World
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def train(
+    processes: int, out: Path, *options: str, recipe: str = "cnn3", dataset: str = "digits"
+) -> "subprocess.CompletedProcess[str]":
+    """Train two epochs with as many processes, through torchrun's own module."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone"]
+    arguments = ["train", recipe, "--dataset", dataset, "--epochs", "2", "--device", "cpu", "--out", str(out)]
+    command = [*launcher, "-m", "torchstone_runtime", *arguments, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """The same training by one process and by two."""
+    folder = tmp_path_factory.mktemp("distributed")
+    for processes in (1, 2):
+        result = train(processes, folder / str(processes))
+        assert result.returncode == 0, result.stderr
+        # One process alone speaks: each epoch is reported once.
+        assert result.stderr.count("epoch 2/2") == 1
+        assert result.stdout.count("next: torchstone export") == 1
+    return {processes: folder / str(processes) for processes in (1, 2)}
+
+
+@pytest.mark.slow
+def test_two_processes_learn_as_one_does(runs: dict[int, Path]) -> None:
+    """Losses agree within what another order of dropout and summation changes."""
+    one, two = (
+        [json.loads(line) for line in (runs[count] / "history.jsonl").read_text().splitlines()] for count in (1, 2)
+    )
+    for alone, together in zip(one, two, strict=True):
+        assert together["train"]["loss"] == pytest.approx(alone["train"]["loss"], rel=0.1)
+        assert together["validation"]["loss"] == pytest.approx(alone["validation"]["loss"], rel=0.25)
+
+
+@pytest.mark.slow
+def test_two_processes_leave_one_run(runs: dict[int, Path]) -> None:
+    """The same files as one process writes, and the number of processes in run.json."""
+    names = [{path.relative_to(run).parts[0] for path in run.rglob("*")} for run in runs.values()]
+    info = json.loads((runs[2] / "run.json").read_text())
+
+    assert names[0] == names[1]
+    assert info["device"]["processes"] == 2
+    assert info["epochs_run"] == 2
+
+
+@pytest.mark.slow
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    """63 images by two processes."""
+    result = train(2, tmp_path / "run", "--batch-size", "63")
+
+    assert result.returncode != 0
+    assert "can't be shared by 2 processes" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_no_process_is_left_with_one_image_that_batch_norm_cannot_take(tmp_path: Path) -> None:
+    """45 images in batches of 6 by three: each would end with one. Of two validation images one process has none."""
+    images = np.random.default_rng(0).integers(0, 256, (59, 4, 4), dtype=np.uint8)
+    np.savez(tmp_path / "train.npz", images=images, labels=np.arange(59) % 2)
+    options = ("--batch-size", "6", "--val-fraction", "0.01")
+    result = train(3, tmp_path / "run", *options, recipe="stone-l", dataset=f"npz:{tmp_path / 'train.npz'}")
+
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["epochs_run"] == 2
+
+
+@given(count=st.integers(1, 200), size=st.integers(1, 7))
+def test_shares_cover_every_sample(count: int, size: int) -> None:
+    """Uneven shares are a partition; even ones have the same length and lack no sample."""
+    order = torch.randperm(count)
+    uneven = [World(rank=rank, size=size).share(order, even=False) for rank in range(size)]
+    even = [World(rank=rank, size=size).share(order, even=True) for rank in range(size)]
+
+    assert sorted(torch.cat(uneven).tolist()) == list(range(count))
+    assert {len(share) for share in even} == {-(-count // size)}
+    assert set(torch.cat(even).tolist()) == set(range(count))
+
+
+def test_alone_everything_is_as_it_is() -> None:
+    """One process shares nothing, sums nothing and asks nobody."""
+    world, order, requested = World(), torch.arange(5), True
+
+    assert torch.equal(world.share(order, even=True), order)
+    assert torch.equal(world.sum(order), order)
+    assert world.anyone(requested, 1, torch.device("cpu"))
+
+
+def test_an_uneven_batch_is_named() -> None:
+    """The message says what to choose."""
+    with pytest.raises(UsageError, match="multiple of 4"):
+        World(size=4).check_batch(66)

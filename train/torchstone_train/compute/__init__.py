@@ -1,0 +1,1 @@
+"""Where a training runs: device, precision, processes, memory."""

@@ -1,0 +1,54 @@
+"""Where to train, and why there. Asking for a GPU and not getting it is an error."""
+
+import os
+
+import torch
+
+from torchstone_runtime.errors import ProviderError, UsageError, suggestion
+from torchstone_runtime.system.cpu import usable_cpus
+
+
+def choose_device(wanted: str) -> tuple[torch.device, str]:
+    """Return the device for `auto`, `cpu` or `cuda`, and the reason for a person.
+
+    Raises:
+        ProviderError: `cuda` was asked for and no GPU is usable; the message says what is missing.
+        UsageError: another name.
+    """
+    if wanted == "cpu":
+        return torch.device("cpu"), "asked for"
+    if wanted not in ("auto", "cuda"):
+        raise UsageError(f"There is no device '{wanted}'.", suggestion(wanted, ["auto", "cpu", "cuda"]))
+    obstacle = cuda_obstacle()
+    if obstacle is None:
+        return torch.device("cuda"), f"{torch.cuda.get_device_name()} is usable"
+    if wanted == "cuda":
+        raise ProviderError(f"--device cuda was asked for, but {obstacle}.", "Use --device cpu to train without a GPU.")
+    return torch.device("cpu"), f"{obstacle}; {usable_cpus()} processors"
+
+
+def cuda_obstacle() -> str | None:
+    """Return why CUDA can't be used, or None where a computation on the GPU succeeds."""
+    if torch.version.cuda is None:
+        return f"the installed PyTorch {torch.__version__} is built without CUDA"
+    if not torch.cuda.is_available():
+        return f"PyTorch {torch.__version__} (CUDA {torch.version.cuda}) finds no usable NVIDIA GPU and driver"
+    try:
+        torch.ones(1, device="cuda").add_(1).item()
+    except RuntimeError as error:  # a driver too old, a device in use by others, no kernel for this GPU
+        return f"the GPU does not compute: {str(error).splitlines()[0]}"
+    return None
+
+
+def set_determinism(wanted: bool) -> None:
+    """Make the same seed give the same weights on the same machine, or let a GPU choose its fastest kernels.
+
+    On the CPU, results are the same either way. On a GPU, determinism rules out some kernels and the search for the
+    fastest convolution (see "Reproducibility" in PyTorch's notes).
+    """
+    # cuBLAS asks for this before its first use.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
+    # Filling every new tensor costs time, and nothing here reads one before it is written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch has no stub
+    torch.backends.cudnn.benchmark = not wanted

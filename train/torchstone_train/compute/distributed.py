@@ -1,0 +1,132 @@
+"""Several processes that train one model, started by `torchrun`; one process is the ordinary case.
+
+Each process takes its share of every batch; DistributedDataParallel averages their gradients. The first one (rank 0)
+alone reads the network, prints and writes files.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, distributed, nn
+
+from torchstone_runtime.errors import UsageError
+from torchstone_runtime.system.cpu import usable_cpus
+
+_ASK_EVERY: Final = 32
+"""Steps between two questions whether any process was interrupted: each answer waits for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process among those that train together.
+
+    Attributes:
+        rank: of this process, from 0; size: how many there are.
+        local_rank: among the processes on this machine; local_size: how many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process prints and writes."""
+        return self.rank == 0
+
+    @property
+    def threads(self) -> int:
+        """CPU threads for this process: its share of what this machine offers."""
+        return max(1, usable_cpus() // self.local_size)
+
+    def place(self, device: torch.device) -> torch.device:
+        """Return this process's own device: the GPU of its local rank, or the CPU."""
+        return torch.device("cuda", self.local_rank) if self.size > 1 and device.type == "cuda" else device
+
+    def check_batch(self, batch_size: int) -> None:
+        """Raise a UsageError where a batch can't be shared evenly."""
+        if batch_size % self.size:
+            raise UsageError(
+                f"A batch of {batch_size} can't be shared by {self.size} processes.",
+                f"Choose a multiple of {self.size} for --batch-size.",
+            )
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Return the model so that a backward pass averages the gradients of all processes."""
+        return model if self.size == 1 else nn.parallel.DistributedDataParallel(model)
+
+    def share(self, order: Tensor, *, even: bool) -> Tensor:
+        """Return this process's part of a sequence of samples, every `size`-th from `rank` on.
+
+        With `even`, samples from the beginning are added, again and again where there are fewer than processes, so
+        that every process has equally many.
+        """
+        missing = -len(order) % self.size if even else 0
+        added = torch.arange(missing) % max(1, len(order))
+        return torch.cat([order, order[added]])[self.rank :: self.size]
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum of a tensor over all processes."""
+        if self.size > 1:
+            values = values.clone()
+            distributed.all_reduce(values)
+        return values
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Return the values (n) of all processes, one after the other; each may have another number of them."""
+        if self.size == 1:
+            return values
+        counts = torch.zeros(self.size, dtype=torch.int64, device=values.device)
+        counts[self.rank] = len(values)
+        counts = self.sum(counts)
+        start = int(counts[: self.rank].sum())
+        gathered = torch.zeros(int(counts.sum()), dtype=values.dtype, device=values.device)
+        gathered[start : start + len(values)] = values
+        return self.sum(gathered)
+
+    def anyone(self, flag: bool, step: int, device: torch.device) -> bool:
+        """Return whether the flag is set in any process; among several, asked only at some steps (from 0)."""
+        if self.size == 1:
+            return flag
+        if step % _ASK_EVERY:
+            return False
+        return bool(self.sum(torch.tensor(int(flag), device=device)).item())
+
+    @contextmanager
+    def first_goes_ahead(self) -> Iterator[None]:
+        """Let rank 0 run the block alone, then the others: what it fetched or made is there for them."""
+        if not self.is_first:
+            self._wait()
+        yield
+        if self.is_first:
+            self._wait()
+
+    def _wait(self) -> None:
+        if self.size > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def joined_world(device: torch.device) -> Iterator[World]:
+    """Join the processes that `torchrun` started, for the time of the block; without it, be alone.
+
+    Args:
+        device: decides how they talk: NCCL between GPUs, Gloo between CPUs.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield World()
+        return
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    world = World(*(int(os.environ[name]) for name in names))
+    if device.type == "cuda":
+        torch.cuda.set_device(world.local_rank)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield world
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,1 @@
+"""Training data: download, splits, batches, augmentation."""

@@ -1,0 +1,66 @@
+"""What a person reads of the data before a training begins."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.data.folder import FileStore
+from torchstone_runtime.data.parts import folder_layout
+from torchstone_runtime.evaluation.occurring import missing_by_split
+from torchstone_runtime.text import showable
+from torchstone_train.data.splits import TrainingData
+
+_WIDTH: Final = 100
+"""Characters of the line of class names; the first and the last one are always shown."""
+
+
+def describe_data(data: TrainingData, *, bits_stated: bool = False) -> Iterator[str]:
+    """Yield lines on the parts, sizes and classes of a training's data, and warnings of what is odd about it.
+
+    Args:
+        data: of the training.
+        bits_stated: whether a person said how many bits 16-bit pictures use.
+    """
+    yield (
+        f"data     {data.ref}: {len(data.train):,} train, {len(data.validation):,} validation, "
+        f"{len(data.test):,} test images of {' x '.join(map(str, data.spec.shape))}, "
+        f"{len(data.train.class_names)} classes"
+    )
+    yield from _parts(data.ref)
+    yield f"classes  {shortened(data.train.class_names)}"
+    stores = [split.store for split in (data.train, data.validation, data.test)]
+    # One tree that was split is told of once.
+    trees = {store.root: store for store in stores if isinstance(store, FileStore)}
+    for root, store in trees.items():
+        yield from store.others.lines(str(root))
+    if not bits_stated and isinstance(stores[0], FileStore) and (warning := stores[0].narrow_warning()):
+        yield warning
+    for line in missing_by_split({split.name: split for split in (data.train, data.validation, data.test)}):
+        yield f"Warning: {line}"
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Return names on one line, those in the middle left out where it would be long."""
+    if len(", ".join(names)) <= _WIDTH:
+        return ", ".join(names)
+    shown: list[str] = []
+    for name in names[:-1]:
+        if shown and sum(len(one) + 2 for one in shown) + len(name) + len(names[-1]) > _WIDTH:
+            break
+        shown.append(name)
+    hidden = len(names) - len(shown) - 1
+    return ", ".join([*shown, *([f"… ({hidden:,} more)"] if hidden else []), names[-1]])
+
+
+def _parts(ref: DatasetRef) -> Iterator[str]:
+    if ref.kind != "folder" or ref.path is None:
+        return
+    layout = folder_layout(ref.path)
+    if "whole" in layout.parts:
+        return
+    named = [f"{part} is {showable(str(tree.relative_to(ref.path)))}/" for part, tree in layout.parts.items()]
+    yield f"parts    {', '.join(named)}"
+    if layout.unused:
+        yield f"not used {', '.join(showable(folder) + '/' for folder in layout.unused[:5])}" + (
+            f" and {len(layout.unused) - 5:,} more" if len(layout.unused) > 5 else ""  # noqa: PLR2004
+        )

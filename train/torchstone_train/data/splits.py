@@ -1,0 +1,140 @@
+"""From a dataset's name to the splits that a training needs."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from torchstone_runtime.class_names import require_describable
+from torchstone_runtime.data.catalog import MNIST_FAMILY, Dataset, DatasetRef
+from torchstone_runtime.data.folder import folder_parts, list_classes
+from torchstone_runtime.data.holdout import stratified_holdout
+from torchstone_runtime.data.split import Split
+from torchstone_runtime.errors import DataError, UsageError
+from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, InputSpec
+from torchstone_runtime.images.picture_header import picture_header
+from torchstone_train.data.download import ensure_downloaded
+from torchstone_train.recipes.recipe import Recipe
+
+DEFAULT_FOLDER_SIDE: Final = 64
+_LARGEST_NATIVE_SIDE: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """The three splits of a training and what their images look like.
+
+    Classes that no bundle could hold raise DataError, see `require_describable`.
+
+    Attributes:
+        ref: the dataset as it was named.
+        spec: what the trained model will take.
+        train: fitted on; validation: chosen by; test: never looked at in training.
+    """
+
+    ref: DatasetRef
+    spec: InputSpec
+    train: Split
+    validation: Split
+    test: Split
+
+    def __post_init__(self) -> None:
+        """Refuse classes that no bundle could hold, before anything is trained or measured on them."""
+        require_describable(self.train.class_names, str(self.ref))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return kind, and each split's size and fingerprint, as JSON data (no paths)."""
+        splits = (self.train, self.validation, self.test)
+        return {
+            "kind": self.ref.kind,
+            **{split.name: {"samples": len(split), "fingerprint": split.fingerprint} for split in splits},
+        }
+
+
+def load_training_data(
+    ref: DatasetRef,
+    data_dir: Path,
+    recipe: Recipe,
+    seed: int,
+    *,
+    image_size: tuple[int, int] | None = None,
+    color: ColorMode | None = None,
+    bits: int | None = None,
+    spec: InputSpec | None = None,
+) -> TrainingData:
+    """Find, download where needed, and split a dataset.
+
+    Args:
+        ref: the dataset.
+        data_dir: where downloaded datasets lie.
+        recipe: its normalisation and its validation fraction.
+        seed: of the validation split.
+        image_size: height and width for a folder; chosen from its pictures if None.
+        color: for a folder, likewise.
+        bits: that a folder's 16-bit pictures use; all if None.
+        spec: the input specification of a run that exists already; image_size, color and bits are then ignored.
+
+    Raises:
+        DataError: the data is missing, damaged, or too small to be split.
+        UsageError: a size, colour or bits for data that is no folder.
+    """
+    if ref.kind != "folder" and (image_size or color or bits):
+        raise UsageError(
+            f"--image-size, --color and --bits are for folders; the images of {ref} are taken as they are."
+        )
+    if ref.kind in MNIST_FAMILY:
+        ensure_downloaded(ref.kind, data_dir)
+    if spec is None and ref.kind == "folder":
+        spec = replace(_folder_spec(ref, recipe, image_size, color), bits=bits or MAX_BITS)
+    dataset = Dataset(ref, data_dir, spec)
+    pool, test = dataset.training(), dataset.test()
+    if len(pool.class_names) < 2:  # noqa: PLR2004 - what a classifier tells apart
+        raise DataError(f"{ref} has only one class; a classifier needs at least two.", "Add images of another class.")
+    if pool.image_shape != test.image_shape:
+        raise DataError(f"The training images are {pool.image_shape}, the test images {test.image_shape}.")
+    train, validation = _divide(dataset, pool, recipe, seed)
+    return TrainingData(ref, spec or _array_spec(pool, recipe), train, validation, test)
+
+
+def _divide(dataset: Dataset, pool: Split, recipe: Recipe, seed: int) -> tuple[Split, Split]:
+    own = dataset.validation()
+    if own is not None:
+        return pool, own
+    kept, held_out = stratified_holdout(pool.labels, recipe.val_fraction, seed, pool.class_names)
+    return pool.select(kept, "train"), pool.select(held_out, "validation")
+
+
+def _array_spec(pool: Split, recipe: Recipe) -> InputSpec:
+    channels, height, width = pool.image_shape
+    return _make_spec("L" if channels == 1 else "RGB", height, width, recipe)
+
+
+def _folder_spec(
+    ref: DatasetRef, recipe: Recipe, image_size: tuple[int, int] | None, color: ColorMode | None
+) -> InputSpec:
+    if ref.path is None:
+        raise DataError("A folder dataset needs a path: folder:PATH.")
+    sizes: Counter[tuple[int, int]] = Counter()
+    all_gray = True
+    for root in folder_parts(ref.path).values():
+        for files in list_classes(root).values():
+            for file in files:
+                header = picture_header(root / file)
+                sizes[header.height, header.width] += 1
+                all_gray = all_gray and header.is_gray
+    height, width = image_size or _native_size(sizes) or (DEFAULT_FOLDER_SIDE, DEFAULT_FOLDER_SIDE)
+    return _make_spec(color or ("L" if all_gray and sizes else "RGB"), height, width, recipe)
+
+
+def _native_size(sizes: Counter[tuple[int, int]]) -> tuple[int, int] | None:
+    if len(sizes) != 1:
+        return None
+    (size,) = sizes
+    return size if max(size) <= _LARGEST_NATIVE_SIDE else None
+
+
+def _make_spec(color: ColorMode, height: int, width: int, recipe: Recipe) -> InputSpec:
+    channels = 1 if color == "L" else 3
+    return InputSpec(
+        color=color, height=height, width=width, mean=(recipe.mean,) * channels, std=(recipe.std,) * channels
+    )

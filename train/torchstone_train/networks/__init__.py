@@ -1,0 +1,1 @@
+"""Network architectures and the classifier that adds input normalisation to them."""

@@ -1,0 +1,1 @@
+"""Named training configurations and what they were measured to reach."""

@@ -1,0 +1,137 @@
+"""The recipes by name. A new one is an entry here."""
+
+from dataclasses import fields, replace
+from typing import Final
+
+from torchstone_runtime.errors import UsageError, suggestion
+from torchstone_train.recipes.recipe import Recipe
+
+SGD_CNN: Final = Recipe(
+    name="sgd-cnn",
+    summary="convolutions 20 (5x5), 46 (4x4), 70 (3x3), dense 512; SGD with momentum and weight decay, batch 36",
+    architecture="sgd-cnn",
+    optimizer="sgd",
+    lr=0.01,
+    momentum=0.9,
+    weight_decay=1e-4,
+    batch_size=36,
+    patience=0,
+    val_fraction=0.25,
+    mean=0.0,
+    std=1.0,
+)
+MLP: Final = Recipe(
+    name="mlp",
+    summary="flattened pixels, dense 512 and 256 with ReLU; Adam 0.001, batch 64",
+    architecture="mlp",
+)
+CNN3: Final = Recipe(
+    name="cnn3",
+    summary="three 3x3 convolutions (32, 64, 128) with pooling, dense 256, dropout 0.5; Adam 0.001, batch 64",
+    architecture="cnn3",
+)
+MNIST_CNN: Final = Recipe(
+    name="mnist-cnn",
+    summary="3x3 convolutions 32 and 64 with pooling, dense 128; Adam 0.001, batch 64; made for MNIST",
+    architecture="mnist-cnn",
+)
+BN_CNN: Final = Recipe(
+    name="bn-cnn",
+    summary="3x3 convolutions 32 and 64 with batch norm, dense 256 and 128, dropout 0.5; Adam, weight decay 1e-4",
+    architecture="bn-cnn",
+    weight_decay=1e-4,
+    epochs=30,
+    patience=3,
+)
+SPRINT: Final = Recipe(
+    name="sprint",
+    summary="91.6% on Fashion-MNIST in the shortest time: strided convolutions 16, 64, 128 with batch norm, one cycle",
+    architecture="sprint",
+    optimizer="sgd",
+    lr=0.1,
+    momentum=0.9,
+    nesterov=True,
+    schedule="one-cycle",
+    weight_decay=1e-3,
+    decay_biases=False,
+    ema=0.99,
+    fused=True,
+    amp="auto",
+    batch_size=64,
+    epochs=5,
+    patience=0,
+    val_fraction=0.1,
+)
+SPRINT_MNIST: Final = replace(
+    SPRINT,
+    name="sprint-mnist",
+    summary="99% on MNIST in the shortest time: a narrower network than sprint's, two epochs",
+    architecture="sprint-mnist",
+    lr=0.2,
+    ema=0.98,
+    batch_size=128,
+    epochs=2,
+)
+STONE_S: Final = Recipe(
+    name="stone-s",
+    summary="residual network 32, 64, 64 with two blocks, made for ONNX Runtime in 8 bits; the smallest of three",
+    architecture="stone-s",
+    optimizer="sgd",
+    lr=0.2,
+    momentum=0.9,
+    nesterov=True,
+    schedule="one-cycle",
+    weight_decay=5e-4,
+    decay_biases=False,
+    ema=0.999,
+    fused=True,
+    label_smoothing=0.05,
+    augment="flip-shift",
+    amp="auto",
+    batch_size=128,
+    epochs=80,
+    patience=0,
+    val_fraction=0.1,
+)
+STONE_M: Final = replace(
+    STONE_S,
+    name="stone-m",
+    summary="convolutions 32, 64, 96, pooled at full and half size, made for ONNX Runtime in 8 bits; stone-l's pupil",
+    architecture="stone-m",
+    teacher="stone-l",
+    epochs=80,
+)
+STONE_M_MNIST: Final = replace(
+    STONE_M,
+    name="stone-m-mnist",
+    summary="stone-m on MNIST: digits are shifted, not mirrored; fewer epochs",
+    teacher="",
+    augment="shift",
+    epochs=30,
+)
+STONE_L: Final = replace(
+    STONE_S,
+    name="stone-l",
+    summary="residual network 16, 32, 64 of 20 layers that begins at full size; the largest of three",
+    architecture="stone-l",
+    augment="flip-shift-erase",
+    epochs=120,
+)
+
+_DOCUMENTED: Final = (SGD_CNN, MLP, CNN3, MNIST_CNN, BN_CNN)
+RECIPES: Final[dict[str, Recipe]] = {
+    recipe.name: recipe for recipe in (*_DOCUMENTED, SPRINT, SPRINT_MNIST, STONE_S, STONE_M, STONE_M_MNIST, STONE_L)
+}
+
+OVERRIDABLE: Final = frozenset(field.name for field in fields(Recipe)) - {"name", "summary", "architecture", "teacher"}
+
+
+def get_recipe(name: str) -> Recipe:
+    """Return the recipe called `name`.
+
+    Raises:
+        UsageError: there is none; the message suggests the nearest.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"There is no recipe '{name}'.", suggestion(name, RECIPES))
+    return RECIPES[name]

@@ -1,0 +1,138 @@
+"""What a recipe is: a named, complete training configuration. Free of PyTorch, so that listing recipes is quick."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal, get_args
+
+from torchstone_runtime.errors import UsageError
+
+OptimizerName = Literal["adam", "adamw", "sgd"]
+ScheduleName = Literal["constant", "cosine", "one-cycle"]
+MonitorName = Literal["accuracy", "f1_macro", "f1_weighted", "loss"]
+AmpName = Literal["off", "auto", "bf16", "fp16"]
+AugmentName = Literal["none", "flip", "shift", "flip-shift", "shift-erase", "flip-shift-erase"]
+FlipName = Literal["random", "alternating"]
+
+
+_CHOICES: Final = {
+    "optimizer": OptimizerName,
+    "schedule": ScheduleName,
+    "monitor": MonitorName,
+    "amp": AmpName,
+    "augment": AugmentName,
+    "flips": FlipName,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """Everything that decides how a model is trained, but for the data and the seed.
+
+    Attributes:
+        name: by which it is chosen.
+        summary: one line for people.
+        architecture: a name of `torchstone_train.networks.architectures`.
+        optimizer: `adam`, `adamw` or `sgd`.
+        lr: learning rate, the largest of the training.
+        schedule: of the learning rate: `constant`, `cosine` or `one-cycle` (`optimization.schedule_factor`).
+        momentum: of `sgd`; the others ignore it. nesterov: whether it is Nesterov's.
+        weight_decay: L2 penalty (`adamw`: decoupled).
+        decay_biases: whether it also draws biases, and scale and shift of normalisation, towards 0.
+        ema: decay of the moving average of the weights that is validated, kept and exported (`ema.WeightAverage`);
+            0: the weights themselves.
+        fused: whether the optimiser updates all weights in one kernel, where PyTorch has one for the device; the last
+            bits of the weights differ from those of separate updates.
+        label_smoothing: share of the target spread evenly over all classes, 0 to 1.
+        distill_weight: where there is a teacher: share of its loss (`distill.distillation_loss`), 0 to 1; the rest is
+            the labels'. distill_temperature: by which both answers are softened.
+        teacher: the recipe whose model, trained on the same data with the same seed, is to be the teacher
+            (`torchstone reproduce` trains it first; `torchstone train` takes bundles); empty: none.
+        augment: `none`, or `flip`, `shift` (by up to 2 pixels) and `erase` (a rectangle of noise) in the combinations
+            of `AugmentName`, at random for each image and epoch.
+        flips: how `flip` chooses: `random` or `alternating` (`augment.Augmentation`).
+        amp: mixed precision: `off` (float32), `auto`, `bf16` or `fp16` (`precision.choose_precision`).
+        batch_size: images a step; the last batch of an epoch may differ (`batch_plan.plan_batches`).
+        monitor: validation figure by which the best epoch is chosen and patience is counted.
+        epochs: at most.
+        target_accuracy: on the validation data, at which training stops at once; 0: never.
+        patience: epochs without improvement after which training stops; 0 never stops early.
+        min_delta: smallest gain of the monitored figure (of `loss`: smallest fall) that counts as improvement.
+        val_fraction: share of the training data, of each class, that is held out for validation.
+        mean: subtracted from pixels scaled to 0..1, the same for each channel.
+        std: what the difference is divided by.
+    """
+
+    name: str
+    summary: str
+    architecture: str
+    optimizer: OptimizerName = "adam"
+    lr: float = 1e-3
+    momentum: float = 0.9
+    nesterov: bool = False
+    schedule: ScheduleName = "constant"
+    weight_decay: float = 0.0
+    decay_biases: bool = True
+    ema: float = 0.0
+    fused: bool = False
+    label_smoothing: float = 0.0
+    distill_weight: float = 0.9
+    distill_temperature: float = 2.0
+    teacher: str = ""
+    augment: AugmentName = "none"
+    flips: FlipName = "random"
+    amp: AmpName = "off"
+    batch_size: int = 64
+    epochs: int = 10
+    target_accuracy: float = 0.0
+    monitor: MonitorName = "accuracy"
+    patience: int = 5
+    min_delta: float = 0.0
+    val_fraction: float = 0.2
+    mean: float = 0.5
+    std: float = 0.5
+
+    def __post_init__(self) -> None:
+        for option, names in _CHOICES.items():
+            value = getattr(self, option)
+            _require(value in get_args(names), f"--{option}", f"one of {', '.join(get_args(names))}")
+        _require(math.isfinite(self.lr) and self.lr > 0, "--lr", "a number greater than 0")
+        _require(0 <= self.weight_decay < math.inf, "--weight-decay", "0 or more")
+        _require(0 <= self.label_smoothing < 1, "--label-smoothing", "at least 0 and less than 1")
+        _require(0 <= self.distill_weight <= 1, "--distill-weight", "at least 0 and at most 1")
+        _require(0 < self.distill_temperature < math.inf, "--distill-temperature", "greater than 0")
+        _require(0 <= self.momentum < 1, "--momentum", "at least 0 and less than 1")
+        _require(0 <= self.ema < 1, "--ema", "at least 0 and less than 1")
+        _require(0 <= self.target_accuracy <= 1, "--target-accuracy", "0 (no target) to 1")
+        by_accuracy = self.monitor == "accuracy" and self.min_delta == 0
+        _require(
+            not self.target_accuracy or by_accuracy, "--target-accuracy", "given without --monitor and --min-delta"
+        )
+        _require(not self.nesterov or self.momentum > 0, "--momentum", "greater than 0 with --nesterov")
+        _require(self.batch_size >= 1, "--batch-size", "1 or more")
+        _require(self.epochs >= 1, "--epochs", "1 or more")
+        _require(self.patience >= 0, "--patience", "0 (never stop early) or more")
+        _require(0 <= self.min_delta < 1, "--min-delta", "at least 0 and less than 1")
+        _require(0 < self.val_fraction < 1, "--val-fraction", "between 0 and 1")
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> "Recipe":
+        """Return the recipe with every given field that is not None replaced.
+
+        Raises:
+            UsageError: a value is out of range; the message names the option.
+        """
+        return replace(self, **{name: value for name, value in overrides.items() if value is not None})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all fields as JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Recipe":
+        """Read what `to_json` wrote; fields this version doesn't know are an error of type TypeError."""
+        return cls(**data)
+
+
+def _require(fulfilled: bool, option: str, expected: str) -> None:
+    if not fulfilled:
+        raise UsageError(f"{option} must be {expected}.")

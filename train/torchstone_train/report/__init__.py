@@ -1,0 +1,1 @@
+"""A run's figures, TensorBoard log and HTML report."""

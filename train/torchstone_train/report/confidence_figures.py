@@ -1,0 +1,85 @@
+"""The reliability diagram and the confidence by class, drawn by matplotlib."""
+
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from torchstone_runtime.evaluation.confidence_by_class import EXPLAINED, Sureness, by_class, lowest_shown
+from torchstone_runtime.evaluation.decisions import Decisions, reliability_of
+from torchstone_runtime.metrics.calibration import BINS, SOURCE, Reliability
+from torchstone_train.report.drawing import BLUE, INK, MOST_NAMES, ORANGE, SOFT, plain_bars, set_titles
+
+_WIDTH: Final = 1 / BINS
+_MIDDLES: Final = (np.arange(BINS) + 0.5) / BINS
+_MARK: Final[dict[str, Any]] = {"marker": "D", "s": 28, "color": ORANGE, "edgecolor": "white", "zorder": 4}
+
+
+def reliability_figure(seen: Decisions, title: str) -> Figure:
+    """Draw accuracy and mean confidence in each bin, and below it how many images the bin holds."""
+    found = reliability_of(seen)
+    figure = Figure(figsize=(7.2, 7.4), layout="constrained")
+    set_titles(figure, title, f"Reliability: expected calibration error {found.error:.4f}")
+    upper, lower = figure.subplots(2, 1, height_ratios=(3.2, 1), sharex=True)
+    _draw_accuracy(upper, found)
+    _draw_counts(lower, found)
+    return figure
+
+
+def _draw_accuracy(axis: Axes, found: Reliability) -> None:
+    shown = found.filled()
+    accuracy, confidence = found.accuracy[shown], found.confidence[shown]
+    spread = np.abs(np.array([found.interval(index) for index in shown]).T - accuracy)
+    axis.plot((0, 1), (0, 1), color=SOFT, linewidth=1.2, linestyle=(0, (4, 3)), label="perfectly calibrated")
+    axis.bar(_MIDDLES[shown], accuracy, 0.9 * _WIDTH, color=BLUE, alpha=0.75, label="accuracy, with its 95% interval")
+    axis.errorbar(_MIDDLES[shown], accuracy, yerr=spread, fmt="none", ecolor=INK, elinewidth=1, capsize=3)
+    axis.scatter(_MIDDLES[shown], confidence, label="mean confidence", **_MARK)
+    axis.set_ylim(0, 1.02)
+    axis.set_xlim(0, 1)
+    axis.yaxis.set_major_formatter(PercentFormatter(1))
+    axis.set_ylabel("share of the bin's images")
+    axis.grid(axis="y")
+    axis.set_axisbelow(True)
+    axis.legend(loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=3, frameon=False, fontsize=8.5)
+
+
+def _draw_counts(axis: Axes, found: Reliability) -> None:
+    axis.bar(_MIDDLES, found.counts, 0.9 * _WIDTH, color=SOFT)
+    for middle, count in zip(_MIDDLES, found.counts, strict=True):
+        text = f"{count:,}\n{count / found.counts.sum():.1%}" if count else "0"
+        axis.annotate(text, (middle, count), (0, 2), textcoords="offset points", ha="center", fontsize=7.5)
+    axis.set_ylim(0, 1.35 * found.counts.max())
+    axis.set_xticks(np.arange(BINS + 1) / BINS)
+    axis.xaxis.set_major_formatter(PercentFormatter(1))
+    axis.set_yticks([])
+    axis.set_xlabel(f"confidence: probability of the predicted class\nerror over {BINS} equal bins as in {SOURCE}")
+    axis.set_ylabel("images")
+
+
+def sureness_figure(seen: Decisions, title: str) -> Figure:
+    """Draw quantiles of the confidence for each true class; of very many classes, the least sure ones."""
+    classes = by_class(seen)
+    shown = classes[:MOST_NAMES]
+    note = f" (the {len(shown)} least sure of {len(classes)})" if len(shown) < len(classes) else ""
+    figure = Figure(figsize=(8, 1.8 + 0.3 * len(shown)), layout="constrained")
+    set_titles(figure, title, f"Confidence by true class{note}, the least sure first")
+    axis = figure.subplots()
+    _draw_quantiles(axis, shown)
+    plain_bars(axis, [item.name for item in shown])
+    axis.set_xlim(lowest_shown(shown), 1)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set_xlabel(f"probability of the predicted class\n{EXPLAINED}")
+    return figure
+
+
+def _draw_quantiles(axis: Axes, shown: list[Sureness]) -> None:
+    rows = np.arange(len(shown))
+    low, left, median, right, high = np.array([item.quantiles for item in shown]).T
+    axis.hlines(rows, low, high, color=BLUE, linewidth=1.6)
+    axis.barh(rows, right - left, left=left, height=0.56, color=BLUE, alpha=0.75)
+    axis.scatter(median, rows, clip_on=False, **_MARK)
+    beside = axis.get_yaxis_transform()
+    for row, item in enumerate(shown):
+        axis.text(1.025, row, f"{item.mean:.1%}", va="center", transform=beside)

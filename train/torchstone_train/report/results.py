@@ -1,0 +1,89 @@
+"""What a person looks at after a training: figures, TensorBoard, the report. A run is complete without them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+from torchstone_runtime.files import write_atomic
+from torchstone_train.run.run_dir import RunDirectory
+from torchstone_train.training.observer import Shielded, TrainingObserver, shielded
+from torchstone_train.training.task import Outcome
+from torchstone_train.training.validation_pass import ValidationPass
+
+if TYPE_CHECKING:
+    from torchstone_train.report.tensorboard_log import TensorBoardLog
+
+_NEEDS: Final = {"figures/": "matplotlib", "tensorboard/": "tensorboard"}
+_LOGGED: Final = ("confusion", "confusion_normalized", "reliability", "gallery", "mistakes")
+"""Figures that TensorBoard shows as well."""
+
+
+class RunResults:
+    """Writes `figures/`, `tensorboard/` and `report.html` of a run, with whatever packages are installed.
+
+    A picture that fails is said on one line and lost alone; a disk that is full is an error.
+
+    Args:
+        run: where to write.
+        title: recipe and dataset.
+        say: prints a line.
+    """
+
+    def __init__(self, run: RunDirectory, title: str, say: Callable[[str], None]) -> None:
+        self._run = run
+        self._title = title
+        self._say = say
+        self._missing = {output: package for output, package in _NEEDS.items() if find_spec(package) is None}
+        self._log: TensorBoardLog | None = None
+        if self._missing:
+            say(
+                f"left out {' and '.join(self._missing)}: {' and '.join(self._missing.values())} not installed; "
+                "pip install 'torchstone[train]'"
+            )
+
+    def observers(self) -> Sequence[TrainingObserver]:
+        """Return who is to watch the training."""
+        if "tensorboard/" not in self._missing:
+            shielded(self._open_log, "tensorboard/", self._say)
+        return [Shielded(self._log, "tensorboard/", self._say)] if self._log else []
+
+    def write(self, outcome: Outcome, seen: ValidationPass) -> None:
+        """Write everything once the training has ended and the weights that were kept have been measured.
+
+        Raises:
+            OutputError: a file can't be written.
+        """
+        info = self._run.read_info()
+        if "figures/" not in self._missing:
+            shielded(partial(self._write_figures, outcome, seen), "figures/", self._say)
+        if self._log:
+            shielded(partial(self._end_log, self._log, outcome, seen, info), "tensorboard/", self._say)
+        if shielded(partial(self._write_report, outcome, seen, info), "report.html", self._say):
+            self._say(f"report   {self._run.path / 'report.html'}")
+
+    def _open_log(self) -> None:
+        from torchstone_train.report.tensorboard_log import TensorBoardLog  # noqa: PLC0415 - seldom missing, but optional
+
+        self._log = TensorBoardLog(self._run.path / "tensorboard")
+
+    def _write_figures(self, outcome: Outcome, seen: ValidationPass) -> None:
+        from torchstone_train.report.figures import save_figures  # noqa: PLC0415 - loads matplotlib
+
+        save_figures(self._run.path / "figures", outcome.history, seen, self._title)
+
+    def _end_log(self, log: "TensorBoardLog", outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:
+        files = {name: self._run.path / "figures" / f"{name}.png" for name in _LOGGED}
+        figures = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
+        log.training_ended(len(outcome.history), figures, _settings(info), seen.measured().to_json())
+
+    def _write_report(self, outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:
+        from torchstone_train.report.page import RunReport, render_report  # noqa: PLC0415 - not needed until now
+
+        page = render_report(RunReport(self._title, info, outcome.history, seen))
+        write_atomic(self._run.path / "report.html", page)
+
+
+def _settings(info: Mapping[str, Any]) -> dict[str, Any]:
+    recipe = {key: value for key, value in info["recipe"].items() if key != "summary"}
+    return {**recipe, "seed": info["seed"], "dataset": info["dataset"]["kind"], "device": info["device"]["type"]}

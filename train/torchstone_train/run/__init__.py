@@ -1,0 +1,1 @@
+"""The run directory: what a training writes and resumes from."""

@@ -1,0 +1,273 @@
+"""The training loop: fits a recipe, keeps the best epoch, and leaves a run that can be exported or resumed.
+
+All randomness of an epoch comes from the seed and the epoch's number, so an epoch that is repeated after a kill is
+repeated exactly.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from torchstone_runtime.errors import DataError
+from torchstone_train.data.augment import Augmentation
+from torchstone_train.data.batch_plan import plan_batches
+from torchstone_train.run.run_dir import RunDirectory, Weights
+from torchstone_train.training.ema import WeightAverage
+from torchstone_train.training.finite import FiniteCheck, NonFiniteLossError
+from torchstone_train.training.interrupt import GracefulInterrupt
+from torchstone_train.training.measure import Measured, Tally, measure
+from torchstone_train.training.observer import Record, TrainingObserver
+from torchstone_train.training.optimization import Optimization
+from torchstone_train.training.progress import Progress
+from torchstone_train.training.stopping import EarlyStopping, StopReason
+from torchstone_train.training.task import Outcome, TrainingTask
+
+_GPU_CHECK_EVERY: Final = 64
+"""Steps between two looks at the losses on a GPU: each look waits for it."""
+
+
+class _InterruptedError(Exception):
+    """Ctrl-C came in the middle of an epoch."""
+
+
+class TrainingLoop:
+    """Fits a task and writes its run directory.
+
+    Args:
+        task: what to fit.
+        run: where the first process writes.
+        info: the fields of `run.json` that are known beforehand.
+        progress: where to report.
+        observers: are told of each epoch once its files are written.
+
+    Raises:
+        UsageError, DataError: the images cannot be cut into batches that the model can be trained on (`plan_batches`).
+    """
+
+    def __init__(
+        self,
+        task: TrainingTask,
+        run: RunDirectory,
+        info: Mapping[str, Any],
+        progress: Progress,
+        observers: Sequence[TrainingObserver] = (),
+    ) -> None:
+        self._task = task
+        self._run = run
+        self._info = info
+        self._progress = progress
+        self._observers = observers
+        self._batch_sizes = _plan(task)
+        steps = len(self._batch_sizes) * task.recipe.epochs
+        self._optimization = Optimization(task.recipe, task.world.wrap(task.model), task.precision, steps)
+        self._average = WeightAverage(task.model.network, task.recipe.ema) if task.recipe.ema else None
+        self._augmentation = Augmentation(task.recipe.augment, task.recipe.flips, len(task.train), task.seed)
+        self._stopping = EarlyStopping(task.recipe.patience, task.recipe.min_delta)
+        self._history: list[Record] = []
+        self._best_weights: Weights | None = None
+
+    def resume(self) -> int:
+        """Load the last checkpoint, if there is one, and return how many epochs are done.
+
+        Raises:
+            DataError: it is damaged, or another version wrote it.
+            OutputError: the best weights had to be written again, and can't be.
+        """
+        state = self._run.read_checkpoint()
+        if state is None:
+            return 0
+        if "optimization" not in state:
+            raise DataError("The run was begun by another version of Torchstone.", "Train again with --overwrite.")
+        try:
+            return self._restore(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: weights of another shape
+            raise DataError(
+                f"The checkpoint of {self._run.path} does not fit this training: {' '.join(str(error).split())}.",
+                "Train again with --overwrite.",
+            ) from error
+
+    def _restore(self, state: Mapping[str, Any]) -> int:
+        self._task.model.load_state_dict(state["model"])
+        self._optimization.load_state_dict(state["optimization"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+        self._stopping.best = float(state["stopping"]["best"])
+        self._stopping.best_epoch = int(state["stopping"]["best_epoch"])
+        self._stopping.since_best = int(state["stopping"]["since_best"])
+        self._best_weights = state["best_weights"]
+        done = int(state["epoch"])
+        # A kill between two writes may have left a line, and the weights, of an epoch that is now done again, or never.
+        self._history = [record for record in self._run.read_history() if record["epoch"] <= done]
+        if self._task.world.is_first and not self._run.holds_weights(state["best_weights"]):
+            self._run.write_weights(state["best_weights"])
+        return done
+
+    def fit(self) -> Outcome:
+        """Train until the epochs are done, patience runs out, Ctrl-C, or the loss is no number; restore the best."""
+        with GracefulInterrupt() as interrupt:
+            epoch = self.resume()
+            for observer in self._observers:
+                observer.training_begins(self._history)
+            try:
+                while epoch < self._task.recipe.epochs and not self._stopping.exhausted and not self._target_reached:
+                    epoch += 1
+                    self._run_epoch(epoch, interrupt)
+                    if self._interrupted(interrupt):  # while the epoch was validated and saved
+                        raise _InterruptedError
+                return self._finish(self._reason_to_stop())
+            except _InterruptedError:
+                return self._finish(StopReason.INTERRUPTED, f"in epoch {epoch}")
+            except NonFiniteLossError as error:
+                return self._finish(StopReason.NON_FINITE_LOSS, str(error))
+
+    @property
+    def _target_reached(self) -> bool:
+        target = self._task.recipe.target_accuracy
+        return target > 0 and any(record["validation"]["accuracy"] >= target for record in self._history)
+
+    def _reason_to_stop(self) -> StopReason:
+        if self._target_reached:
+            return StopReason.TARGET_REACHED
+        return StopReason.EARLY_STOPPING if self._stopping.exhausted else StopReason.MAX_EPOCHS
+
+    def _run_epoch(self, epoch: int, interrupt: GracefulInterrupt) -> None:
+        task, started = self._task, time.perf_counter()
+        self._progress.start_epoch(epoch, len(task.train))
+        trained = self._train(epoch, interrupt)
+        seconds = time.perf_counter() - started
+        validated = self._validate()
+        for measured in (trained, validated):
+            if not math.isfinite(measured.loss):  # in another process, or the last step spoilt the weights
+                raise NonFiniteLossError(epoch, None, measured.loss)
+        best = self._stopping.update(epoch, self._monitored(validated))
+        record = {
+            "epoch": epoch,
+            "train": trained.to_json(),
+            "validation": validated.to_json(),
+            "learning_rate": self._optimization.learning_rate,
+            "images_per_second": len(task.train) / seconds,
+            "seconds": time.perf_counter() - started,
+            "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "best": best,
+        }
+        self._history.append(record)
+        self._save(epoch, is_best=best)
+        self._progress.end_epoch(record)
+        for observer in self._observers:
+            observer.epoch_ended(record)
+
+    def _train(self, epoch: int, interrupt: GracefulInterrupt) -> Measured:
+        task, world = self._task, self._task.world
+        generator = seed_epoch(task.seed, epoch, world.rank)
+        order = world.share(torch.randperm(len(task.train), generator=generator), even=True)
+        tally = Tally(task.class_names, task.device, world)
+        check = FiniteCheck(epoch, 1 if task.device.type == "cpu" else _GPU_CHECK_EVERY)
+        task.model.train()
+        sizes = self._batch_sizes
+        walk = zip(torch.split(order, sizes), task.train.walk(order, sizes), strict=True)
+        for step, (indices, (images, labels)) in enumerate(walk):
+            if self._interrupted(interrupt, step):
+                raise _InterruptedError
+            changed = self._augmentation(images, indices, epoch, generator)
+            taught = None if task.teacher is None else task.teacher(changed)
+            logits, loss = self._optimization.step(changed, labels, taught)
+            if self._average is not None:
+                self._average.update()
+            if world.size == 1:  # a process that stopped alone would leave the others waiting
+                check.add(loss)
+            tally.add(logits, labels, loss)
+            self._progress.step(len(labels) * world.size, loss.item() if self._progress.wants_loss else None)
+        check.look()
+        return tally.result()
+
+    def _validate(self) -> Measured:
+        task = self._task
+        with self._averaged():
+            return measure(task.model, task.validation, task.class_names, task.device, task.world)
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._average is None else self._average.in_place()
+
+    def _monitored(self, validated: Measured) -> float:
+        name = self._task.recipe.monitor
+        value = float(validated.to_json()[name])
+        return -value if name == "loss" else value
+
+    def _interrupted(self, interrupt: GracefulInterrupt, step: int = 0) -> bool:
+        return self._task.world.anyone(interrupt.requested, step, self._task.device)
+
+    def _save(self, epoch: int, *, is_best: bool) -> None:
+        if is_best or self._best_weights is None:
+            self._keep_weights()
+        if not self._task.world.is_first:
+            return
+        self._run.write_history(self._history)
+        self._run.write_info(self._describe(StopReason.RUNNING, ""))
+        self._run.write_checkpoint(
+            {
+                "epoch": epoch,
+                "model": self._task.model.state_dict(),
+                "optimization": self._optimization.state_dict(),
+                "stopping": asdict(self._stopping),
+                "best_weights": self._best_weights,
+                **({} if self._average is None else {"average": self._average.state_dict()}),
+            }
+        )
+
+    def _keep_weights(self) -> None:
+        with self._averaged():
+            self._best_weights = copy_weights(self._task.model.network)
+        if self._task.world.is_first:
+            self._run.write_weights(self._best_weights)
+
+    def _finish(self, reason: StopReason, detail: str = "") -> Outcome:
+        best = next((r["validation"] for r in self._history if r["epoch"] == self._stopping.best_epoch), None)
+        if best is None and reason is StopReason.INTERRUPTED:
+            self._keep_weights()
+            best = self._validate().to_json()
+        if self._best_weights is not None:
+            self._task.model.network.load_state_dict(self._best_weights)
+        if self._task.world.is_first:
+            self._run.write_info(self._describe(reason, detail, best))
+        return Outcome(reason, self._stopping.best_epoch, best, self._history, detail)
+
+    def _describe(self, reason: StopReason, detail: str, best: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        return {
+            **self._info,
+            "stop_reason": str(reason),
+            "stop_detail": detail,
+            "epochs_run": len(self._history),
+            "best_epoch": self._stopping.best_epoch,
+            "seconds": sum(record["seconds"] for record in self._history),
+            "metrics": {"validation": best},
+        }
+
+
+def _plan(task: TrainingTask) -> list[int]:
+    world = task.world
+    share = len(world.share(torch.arange(len(task.train)), even=True))
+    image, _ = next(iter(task.train.walk(torch.zeros(1, dtype=torch.int64), 1)))
+    return plan_batches(share, task.recipe.batch_size // world.size, task.model, image, world.size)
+
+
+def seed_epoch(seed: int, epoch: int, rank: int = 0) -> torch.Generator:
+    """Seed PyTorch's global generators (dropout) for an epoch; return one for shuffling and augmentation.
+
+    The shuffling is the same for every rank of several processes, dropout is each one's own.
+    """
+    mixed = seed * 1_000_003 + epoch
+    torch.manual_seed(mixed + rank * 250_000)
+    return torch.Generator().manual_seed(mixed + 500_000)
+
+
+def copy_weights(network: nn.Module) -> Weights:
+    """Return a copy of a network's state on the CPU."""
+    return {name: deepcopy(tensor.detach().cpu()) for name, tensor in network.state_dict().items()}

@@ -1,0 +1,62 @@
+"""What a training is given and what it gives back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchstone_train.compute.distributed import World
+from torchstone_train.compute.precision import Precision
+from torchstone_train.data.batches import Batches
+from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.training.observer import Record
+from torchstone_train.training.stopping import StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTask:
+    """What is to be fitted, on what, and where.
+
+    Attributes:
+        recipe: the resolved recipe.
+        seed: decides initial weights, shuffling, augmentation and dropout.
+        class_names: in the order of the labels.
+        model: on `device`, with its initial weights.
+        train, validation: the batches, on `device`.
+        precision: of the forward pass in training; validation runs in float32, as the exported model will.
+        world: the processes that train together.
+        teacher: uint8 images (N, C, H, W) to logits (N, K) that are learnt beside the labels.
+    """
+
+    recipe: Recipe
+    seed: int
+    class_names: tuple[str, ...]
+    model: ImageClassifier
+    train: Batches
+    validation: Batches
+    device: torch.device
+    precision: Precision
+    world: World = field(default_factory=World)
+    teacher: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a training ended.
+
+    Attributes:
+        stop_reason: why.
+        best_epoch: whose weights are in `best.safetensors`; 0 where no epoch was completed.
+        best: its validation figures, or those of the weights kept.
+        history: a record an epoch.
+        detail: for a person, where there is something to add.
+    """
+
+    stop_reason: StopReason
+    best_epoch: int
+    best: Mapping[str, Any] | None
+    history: list[Record]
+    detail: str = ""

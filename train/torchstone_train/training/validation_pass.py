@@ -1,0 +1,41 @@
+"""The last look at the validation split: what the kept weights decide for each of its images, and how surely."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from torchstone_runtime.data.split import Split
+from torchstone_runtime.evaluation.decisions import Decisions
+from torchstone_train.data.batches import Batches
+from torchstone_train.training.measure import Measured, Tally
+
+_BATCH = 512
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ValidationPass(Decisions):
+    """The decisions of a trained network on a labelled split, and their mean cross-entropy."""
+
+    loss: float
+
+    def measured(self) -> Measured:
+        """Return loss and metrics alone."""
+        return Measured(self.loss, self.metrics)
+
+
+@torch.inference_mode()
+def pass_over(model: nn.Module, batches: Batches, split: Split, device: torch.device) -> ValidationPass:
+    """Let a network decide every image of `batches`, which hold the images of `split` in its order."""
+    model.eval()
+    tally = Tally(split.class_names, device)
+    predicted, confidence = [], []
+    for images, labels in batches.walk(torch.arange(len(batches)), _BATCH):
+        logits = model(images).float()
+        tally.add(logits, labels, nn.functional.cross_entropy(logits, labels))
+        best = torch.softmax(logits, dim=1).max(dim=1)
+        predicted.append(best.indices.cpu().numpy())
+        confidence.append(best.values.cpu().numpy())
+    found = tally.result()
+    return ValidationPass(split, found.metrics, np.concatenate(predicted), np.concatenate(confidence), found.loss)
