@@ -14,7 +14,9 @@ from torchstone_runtime.data.digits import load_digits
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.classifier import Classifier
+from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.inference.providers import open_session
+from torchstone_runtime.inference.session_io import OrtSession
 
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 
@@ -45,9 +47,9 @@ def classifier(digits_bundle: Path) -> Iterator[Classifier]:
 
 
 @pytest.fixture(scope="session")
-def session(digits_bundle: Path) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+def session(digits_bundle: Path) -> OrtSession:
     """A real session of the digits model."""
-    return open_session((digits_bundle / "model.onnx").read_bytes(), "cpu").session
+    return open_session((digits_bundle / "model.onnx").read_bytes(), ON_CPU).session
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +59,7 @@ def images(digits: Split) -> Uint8Array:
 
 
 @pytest.fixture(scope="session")
-def one_by_one(session: Any, images: Uint8Array) -> Float32Array:  # noqa: ANN401 - see session
+def one_by_one(session: OrtSession, images: Uint8Array) -> Float32Array:
     """The logits of each image in a call of its own."""
     return np.concatenate([session.run(["logits"], {"images": images[i : i + 1]})[0] for i in range(len(images))])
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,8 @@ from torchstone_export.certificate.reference import Reference
 from torchstone_export.formats.frozen_axis import find_frozen_batch
 from torchstone_export.formats.torchscript_file import TorchScriptRunner
 from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.inference.engine import Engine, Outputs
+from torchstone_runtime.inference.engine import Engine, Outputs, make_engine
+from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.inference.providers import open_session
 
 
@@ -41,7 +41,7 @@ def make_runner(variant: str, content: bytes, num_classes: int) -> Runner:
     """Return what runs a variant's file: PyTorch for TorchScript, ONNX Runtime on the CPU for the others."""
     if variant == "torchscript":
         return partial(_run_torchscript, TorchScriptRunner(content))
-    return partial(_run_onnx, open_session(content, "cpu").session, num_classes)
+    return partial(run_in_batches, make_engine(open_session(content, ON_CPU), num_classes, threads=1))
 
 
 def _run_torchscript(runner: TorchScriptRunner, images: Uint8Array, batch_size: int) -> Outputs:
@@ -49,6 +49,6 @@ def _run_torchscript(runner: TorchScriptRunner, images: Uint8Array, batch_size: 
     return np.concatenate([logits for logits, _ in outputs]), np.concatenate([rows for _, rows in outputs])
 
 
-def _run_onnx(session: Any, num_classes: int, images: Uint8Array, batch_size: int) -> Outputs:  # noqa: ANN401
-    engine = Engine(session, num_classes=num_classes, workers=1, tile=batch_size)
-    return engine.run(images)
+def run_in_batches(engine: Engine, images: Uint8Array, batch_size: int) -> Outputs:
+    """Return logits and probabilities, float32 [N, K], from calls of at most `batch_size` images."""
+    return engine.run(images, tile=batch_size)

@@ -16,7 +16,9 @@ from torchstone_export.foreign.batch_statistics import require_no_batch_statisti
 from torchstone_export.foreign.model_spec import Layout, ModelSpec
 from torchstone_export.foreign.onnx_external import LARGEST_FILE, embed_external_data
 from torchstone_runtime.errors import BundleError, DataError, UsageError
+from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.inference.providers import accept_onnx_alone, open_session
+from torchstone_runtime.inference.session_io import OrtSession
 from torchstone_runtime.text import is_showable
 
 _DTYPES: Final[dict[int, str]] = {
@@ -117,7 +119,7 @@ class OriginalRunner:
         self._original = original
         content = original.content()
         try:
-            self._session: Any = open_session(content, "cpu").session if optimized else open_plain_session(content)
+            self._session = open_session(content, ON_CPU).session if optimized else open_plain_session(content)
         except BundleError as error:
             raise DataError(error.problem, "It can only be adopted where ONNX Runtime runs it.") from error
 
@@ -139,14 +141,15 @@ class OriginalRunner:
         return outputs[: len(images)] if missing else outputs
 
 
-def open_plain_session(content: bytes) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+def open_plain_session(content: bytes) -> OrtSession:
     """Return a session on the CPU without graph optimisations, which says nothing of a call that fails."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
     accept_onnx_alone(options)
-    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session: OrtSession = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return session
 
 
 def _parse(path: Path, content: bytes) -> ModelProto:

@@ -10,6 +10,7 @@ import numpy as np
 from torchstone_export.cascade import file as cascade_file
 from torchstone_export.certificate.certify import certify_variant
 from torchstone_export.certificate.reference import Reference
+from torchstone_export.certificate.runners import run_in_batches
 from torchstone_export.certificate.split_figures import margins
 from torchstone_export.formats.graph import requirements
 from torchstone_export.lossy.fp16_file import to_fp16
@@ -20,7 +21,7 @@ from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.certificate.record import CertifiedSplit
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.inference.engine import CPU_TILE, Engine, Outputs
+from torchstone_runtime.inference.engine import CPU_TILE, Outputs
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, confusion_difference, score_interval
 from torchstone_runtime.system.cpu_features import REPORTED, cpu_features
@@ -165,7 +166,7 @@ def _judge(variant: LossyVariant, fp32: bytes, data: TrainingData, reference: Re
     changes = confusion_difference(test.labels, base, decisions, test.class_names, test.ids)
     variant.report |= {"paired": paired.to_json(), "changes": changes, "speed": speed.to_json()}
     with serving(variant.content, classes, limits.provider) as engine:
-        certified = certify_variant(reference, partial(_run_tiled, engine))
+        certified = certify_variant(reference, partial(run_in_batches, engine))
     for name, logits in certified.outputs.items():
         # It need not give PyTorch's outputs again, but its own.
         certified.splits[name]["repeat"] = _repeat(variant, reference.splits[name].split, logits)
@@ -177,11 +178,6 @@ def _repeat(variant: LossyVariant, split: Split, logits: Float32Array) -> dict[s
     accepted = variant.golden_tolerance or 0.0
     record = CertifiedSplit.of(logits.astype(np.float64), split.ids, tolerance=accepted, rms_tolerance=accepted)
     return record.to_json(split.class_names)
-
-
-def _run_tiled(engine: Engine, images: Uint8Array, batch_size: int) -> Outputs:
-    engine.tile = batch_size
-    return engine.run(images)
 
 
 def _faults(variant: LossyVariant, test: Split, outputs: Outputs, limits: LossyLimits) -> list[str]:
@@ -197,7 +193,7 @@ def _faults(variant: LossyVariant, test: Split, outputs: Outputs, limits: LossyL
         faults.append("its probabilities do not sum to 1")
     for size in _BATCH_SIZES:
         with serving(variant.content, logits.shape[1], limits.provider) as engine:
-            error = float(np.abs(_run_tiled(engine, images[:CPU_TILE], size)[0] - logits[:CPU_TILE]).max())
+            error = float(np.abs(engine.run(images[:CPU_TILE], tile=size)[0] - logits[:CPU_TILE]).max())
         if not error <= variant.golden_tolerance:
             faults.append(f"in batches of {size} its logits differ by {error:.3g}")
     return faults

@@ -9,6 +9,7 @@ import onnx
 
 from torchstone_export.lossy.int8_file import layer_names
 from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.inference.providers import open_session
 
 _LARGEST_RATIO: Final = 200.0
@@ -94,7 +95,7 @@ def _tensors(model: onnx.ModelProto, names: set[str], images: Uint8Array) -> dic
     for name in wanted:
         if name not in present:
             exposed.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    session = open_session(exposed.SerializeToString(), "cpu").session
+    session = open_session(exposed.SerializeToString(), ON_CPU).session
     return dict(zip(wanted, session.run(wanted, {"images": images}), strict=True))
 
 

@@ -1,20 +1,17 @@
 """Model files run as production runs them: all usable processors, tiles of the production size."""
 
-import math
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import closing, contextmanager
 
 import numpy as np
 import onnxruntime as ort
 
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.data.split import READ_BATCH, Split
-from torchstone_runtime.inference.engine import GPU_TILE, Engine, Outputs, cpu_tile
-from torchstone_runtime.inference.gpu_engine import bind
-from torchstone_runtime.inference.gpu_options import ON_NVIDIA
+from torchstone_runtime.inference.engine import Engine, Outputs, make_engine
+from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.providers import accept_onnx_alone, open_session
-from torchstone_runtime.system.cpu import usable_cpus
+from torchstone_runtime.inference.session_io import INPUT, OrtSession
 
 
 @contextmanager
@@ -26,16 +23,8 @@ def serving(content: bytes, num_classes: int, provider: str = "cpu") -> Iterator
         num_classes: K.
         provider: as for `open_session`.
     """
-    opened = open_session(content, provider)
-    on_cpu = opened.provider == "cpu"
-    image = opened.session.get_inputs()[0].shape[1:]
-    tile, workers = (cpu_tile(math.prod(image)), usable_cpus()) if on_cpu else (GPU_TILE, 1)
-    session = bind(opened) if opened.provider in ON_NVIDIA else opened.session
-    engine = Engine(session, num_classes=num_classes, workers=workers, tile=tile)
-    try:
+    with closing(make_engine(open_session(content, LoadOptions(provider=provider)), num_classes)) as engine:
         yield engine
-    finally:
-        engine.close()
 
 
 def run_split(content: bytes, split: Split, num_classes: int, provider: str = "cpu") -> Outputs:
@@ -51,6 +40,6 @@ def run_unfused(content: bytes, images: Uint8Array) -> Float32Array:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     accept_onnx_alone(options)
-    session: Any = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    logits: Float32Array = session.run(["logits"], {"images": images})[0]
+    session: OrtSession = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    logits: Float32Array = session.run(["logits"], {INPUT: images})[0]
     return logits

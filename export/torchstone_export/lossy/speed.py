@@ -3,18 +3,19 @@
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.benchmark.timing import quantile
+from torchstone_runtime.benchmark.timing import interleave, quantile
 from torchstone_runtime.inference.engine import Engine
 
 ROUNDS: Final = 31
-_SECONDS_A_RUN: Final = 0.05
+_SECONDS_A_CALL: Final = 0.025
 """Long against a scheduler's time slice, short against other people's bursts of work."""
+_CALLS_A_TURN: Final = 2
 _FEWEST_TILES: Final = 4
 """A worker: with one, the slower of two would be all that is seen."""
 _QUIET: Final = 0.05
@@ -26,8 +27,9 @@ class SpeedComparison:
     """Times of a base and a variant, taken in turns.
 
     Attributes:
-        rounds: in each, base, variant and the base once more ran over the same images, in changing order.
-        images: a run.
+        rounds: number of rounds; in each, base, variant and the base once more run over the same images, in an order
+            drawn anew, each after the pause and the untimed call of `benchmark.timing.interleave`.
+        images: images per call.
         workers: calls at once; tile: images a call.
         base_rate, variant_rate: images a second, medians over the rounds.
         ratio: median over the rounds of the base's time by the variant's: above 1 the variant is faster.
@@ -68,15 +70,14 @@ def compare_speed(
         rounds: at least 6, or there is no 95% interval.
     """
     batch = _fitting(base, images)
-    engines = (base, variant, again)
-    for engine in engines:
-        engine.run(batch)
-    seconds = _time_rounds(engines, batch, rounds)
-    for _ in range(_EXTENSIONS):
+    arms = [partial(engine.run, batch) for engine in (base, variant, again)]
+    seconds = np.empty((0, len(arms)))
+    for extension in range(1 + _EXTENSIONS):
+        times = interleave(arms, rounds=rounds, seconds=_CALLS_A_TURN * _SECONDS_A_CALL, seed=extension)
+        seconds = np.concatenate([seconds, np.stack([np.median(arm, axis=1) for arm in times], axis=1)])
         low, high = median_interval((seconds[:, 0] / seconds[:, 2]).tolist())
         if high - low <= 2 * _QUIET:
             break
-        seconds = np.concatenate([seconds, _time_rounds(engines, batch, rounds)])
     ratios, own = seconds[:, 0] / seconds[:, 1], seconds[:, 0] / seconds[:, 2]
     rates = len(batch) / np.median(seconds, axis=0)
     return SpeedComparison(
@@ -93,19 +94,8 @@ def compare_speed(
     )
 
 
-def _time_rounds(engines: Sequence[Engine], images: Uint8Array, rounds: int) -> npt.NDArray[np.float64]:
-    seconds = np.empty((rounds, len(engines)))
-    for turn in range(rounds):
-        # Each engine is first, in the middle and last equally often.
-        for position in np.roll(np.arange(len(engines)), turn)[:: 1 if turn % 2 else -1].tolist():
-            started = time.perf_counter()
-            engines[position].run(images)
-            seconds[turn, position] = time.perf_counter() - started
-    return seconds
-
-
 def median_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return a 95% confidence interval of the median, see `measurement.quantile`.
+    """Return a 95% confidence interval of the median, see `benchmark.timing.quantile`.
 
     Raises:
         ValueError: fewer than 6 values, of which no interval has 95%.
@@ -117,14 +107,14 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _fitting(engine: Engine, images: Uint8Array) -> Uint8Array:
-    # As many images as take about _SECONDS_A_RUN, in whole tiles that share out evenly among the workers.
+    # As many images as take about _SECONDS_A_CALL, in whole tiles that share out evenly among the workers.
     step = engine.tile * engine.workers
     batch = _repeated(images, 2 * step)
     engine.run(batch)
     started = time.perf_counter()
     engine.run(batch)
     rate = len(batch) / (time.perf_counter() - started)
-    return _repeated(images, step * max(_FEWEST_TILES, round(rate * _SECONDS_A_RUN / step)))
+    return _repeated(images, step * max(_FEWEST_TILES, round(rate * _SECONDS_A_CALL / step)))
 
 
 def _repeated(images: Uint8Array, count: int) -> Uint8Array:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,10 +26,10 @@ from torchstone_runtime.benchmark.timing import (
     quantile,
     quantile_over_rounds,
 )
-from torchstone_runtime.bundle.golden import GoldenSamples
+from torchstone_runtime.bundle.golden import golden_images
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.inference.gpu_options import GpuChoices
+from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.plan import Plan
 from torchstone_runtime.system.machine import describe_machine
 
@@ -46,22 +46,18 @@ class Request:
     """What to measure.
 
     Attributes:
-        bundle: the directory.
-        variant: None for the bundle's default.
-        provider: as for `Classifier.load`.
+        bundle: path of the bundle's directory.
+        options: how the bundle is loaded; `threads` is set from below.
         batches: images a call.
         threads: calls that run at once; every batch is measured with each.
         rounds: interleaved rounds of the steady state.
-        gpu: what a session on a GPU may do.
     """
 
     bundle: str
-    variant: str | None
-    provider: str
+    options: LoadOptions
     batches: tuple[int, ...]
     threads: tuple[int, ...]
     rounds: int
-    gpu: GpuChoices = GpuChoices()  # noqa: RUF009 - immutable
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +170,7 @@ def run_benchmark(request: Request, progress: Callable[[str], None]) -> Benchmar
     """
     with ExitStack() as loaded:
         classifiers = [
-            loaded.enter_context(
-                Classifier.load(
-                    Path(request.bundle),
-                    variant=request.variant,
-                    provider=request.provider,
-                    threads=threads,
-                    **asdict(request.gpu),
-                )
-            )
+            loaded.enter_context(Classifier.load_with(Path(request.bundle), replace(request.options, threads=threads)))
             for threads in request.threads
         ]
         first = classifiers[0]
@@ -200,11 +188,12 @@ def measure_startup(request: Request, variant: str) -> Startup:
     argument = json.dumps(
         {
             "bundle": os.path.abspath(request.bundle),  # noqa: PTH100 - a link stays a link
-            "variant": variant,
-            "provider": request.provider,
-            "threads": request.threads[-1],
             "batches": request.batches,
-            "gpu": asdict(request.gpu),
+            "variant": variant,
+            "provider": request.options.provider,
+            "threads": request.threads[-1],
+            "tf32": request.options.tf32,
+            "cuda_graphs": request.options.cuda_graphs,
         }
     )
     found = [_fresh_process(argument) for _ in range(1 + PROCESSES)][1:]
@@ -232,7 +221,7 @@ def golden_batch(classifier: Classifier, count: int) -> Uint8Array:
     """Return `count` images, uint8 (N, C, H, W): the bundle's golden samples, repeated."""
     if classifier.bundle is None:
         raise UsageError("A lone model file has no images to measure with.", "Give the bundle that it came from.")
-    samples = GoldenSamples.from_bytes(classifier.bundle.read_file("golden")).images
+    samples = golden_images(classifier.bundle)
     if count * samples[0].nbytes > _MAX_BATCH_BYTES:
         raise UsageError(f"A batch of {count:,} images is more than 4 GiB.", "Give smaller batches.")
     return samples[np.arange(count) % len(samples)]

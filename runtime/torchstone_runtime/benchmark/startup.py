@@ -1,7 +1,7 @@
 """What a fresh process pays before its first answer; `torchstone bench` runs this module once a process.
 
-Its argument is a JSON object with `bundle`, `variant`, `provider`, `threads`, `batches` and `gpu`. It prints another
-one: seconds of the import, of making the session and of the first run, and the peak memory after these and each batch.
+Its argument is a JSON object with `bundle`, `batches` and arguments of `Classifier.load`. It prints another one:
+seconds of the import, of making the session and of the first run, and the peak memory after these and each batch.
 """
 
 import json
@@ -10,9 +10,7 @@ import time
 from typing import Any
 
 
-def measure(
-    bundle: str, variant: str, provider: str, threads: int, batches: list[int], gpu: dict[str, Any]
-) -> dict[str, Any]:
+def measure(bundle: str, batches: list[int], **options: Any) -> dict[str, Any]:  # noqa: ANN401 - those of `load`
     """Import the runtime, load a bundle, classify one image, then each batch; return seconds and bytes."""
     seconds = {}
     started = time.perf_counter()
@@ -20,9 +18,7 @@ def measure(
 
     seconds["import"] = time.perf_counter() - started
     started = time.perf_counter()
-    classifier = Classifier.load(
-        bundle, variant=variant, provider=provider, threads=threads, replay_golden=False, **gpu
-    )
+    classifier = Classifier.load(bundle, replay_golden=False, **options)
     seconds["session"] = time.perf_counter() - started
     # Only now: it belongs to none of the phases.
     from torchstone_runtime.benchmark.bench import golden_batch  # noqa: PLC0415

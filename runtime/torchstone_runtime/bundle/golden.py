@@ -109,6 +109,18 @@ class GoldenSamples:
         return error
 
 
+def golden_images(bundle: Bundle) -> Uint8Array:
+    """Return the golden images of a bundle, uint8 [n, C, H, W], as its model takes them.
+
+    Raises:
+        BundleError: they are missing, altered, not readable, or of another shape than the model takes.
+    """
+    images = GoldenSamples.from_bytes(bundle.read_file("golden")).images
+    if images.shape[1:] != bundle.manifest.input_spec.shape:
+        raise BundleError("The golden samples are not of the shape that the model takes.", "Export it again.")
+    return images
+
+
 def variant_golden(
     bundle: Bundle, variant: str, *, check_hash: bool = True, provider: str = "cpu", tf32: bool = False
 ) -> tuple[GoldenSamples, float]:

@@ -9,6 +9,7 @@ from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, TF32_OP
 from torchstone_runtime.cli.output import tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError
+from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import showable_lines
 
@@ -58,11 +59,10 @@ def bench(
     """
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.benchmark.bench import Request, run_benchmark  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.inference.gpu_options import GpuChoices  # noqa: PLC0415
     from torchstone_runtime.system.cpu import usable_cpus  # noqa: PLC0415
 
-    gpu = GpuChoices(tf32=tf32, cuda_graphs=cuda_graphs)
-    request = Request(str(bundle), variant, provider, batches, threads or (usable_cpus(),), rounds, gpu)
+    options = LoadOptions(variant=variant, provider=provider, tf32=tf32, cuda_graphs=cuda_graphs)
+    request = Request(str(bundle), options, batches, threads or (usable_cpus(),), rounds)
     result = run_benchmark(request, tell)
     click.echo(strict_json(result.to_json(), indent=2) if as_json else _as_text(result))
     if result.too_noisy:

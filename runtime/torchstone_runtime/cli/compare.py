@@ -12,6 +12,7 @@ from torchstone_runtime.cli.options import BUNDLE_PATH, CLASS_MAP_OPTION
 from torchstone_runtime.cli.output import is_stdout, require_writable, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, UsageError
+from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -113,10 +114,10 @@ def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | No
 
     with ExitStack() as stack:
         classifiers = [
-            _load(stack, path, variant, provider, tf32=tf32)
-            for path, variant, provider, tf32 in (
-                (a, wanted.variant_a, wanted.provider_a, wanted.tf32_a),
-                (b, wanted.variant_b, wanted.provider_b, wanted.tf32_b),
+            _load(stack, path, options)
+            for path, options in (
+                (a, LoadOptions(variant=wanted.variant_a, provider=wanted.provider_a, tf32=wanted.tf32_a)),
+                (b, LoadOptions(variant=wanted.variant_b, provider=wanted.provider_b, tf32=wanted.tf32_b)),
             )
         ]
         split = _split(classifiers, wanted)
@@ -137,14 +138,14 @@ def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | No
     return Comparison(sides[0], sides[1], speed), split
 
 
-def _load(stack: ExitStack, path: Path, variant: str | None, provider: str, *, tf32: bool) -> "Classifier | None":
+def _load(stack: ExitStack, path: Path, options: LoadOptions) -> "Classifier | None":
     from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
 
     if path.suffix.lower() == ".csv":
-        if variant is not None:
+        if options.variant is not None:
             raise UsageError(f"{path} is a predictions file: it has no variants.", "Leave the variant out.")
         return None
-    return stack.enter_context(Classifier.load(path, variant=variant, provider=provider, tf32=tf32))
+    return stack.enter_context(Classifier.load_with(path, options))
 
 
 def _split(classifiers: "list[Classifier | None]", wanted: _Wanted) -> "Split | None":

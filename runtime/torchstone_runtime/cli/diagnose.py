@@ -63,9 +63,9 @@ def diagnose(
 
 
 def _golden_image(bundle: "Bundle", index: int) -> "Uint8Array":
-    from torchstone_runtime.bundle.golden import GoldenSamples  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.bundle.golden import golden_images  # noqa: PLC0415 - --help must not load NumPy
 
-    images = GoldenSamples.from_bytes(bundle.read_file("golden")).images
+    images = golden_images(bundle)
     if index >= len(images):
         raise UsageError(f"There is no golden image {index}.", f"The bundle has {len(images)}: 0 to {len(images) - 1}.")
     image: Uint8Array = images[index]

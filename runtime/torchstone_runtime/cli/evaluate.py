@@ -8,20 +8,10 @@ import click
 
 from torchstone_runtime.cli.find_split import find_split, warn_of_data
 from torchstone_runtime.cli.gate_options import Bounds, gate_options, judge_document, require_passed
-from torchstone_runtime.cli.options import (
-    BITS_OPTION,
-    BUNDLE_PATH,
-    CHECK_OPTION,
-    CLASS_MAP_OPTION,
-    PROVIDER_OPTION,
-    PUBLIC_KEY_OPTION,
-    TF32_OPTION,
-    THREADS_OPTION,
-    VARIANT_OPTION,
-    load_arguments,
-)
+from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, CLASS_MAP_OPTION, load_options
 from torchstone_runtime.cli.output import is_stdout, require_writable, tell
 from torchstone_runtime.components import require_component
+from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -46,12 +36,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @CLASS_MAP_OPTION
 @BITS_OPTION
-@VARIANT_OPTION
-@PROVIDER_OPTION
-@TF32_OPTION
-@THREADS_OPTION
-@PUBLIC_KEY_OPTION
-@CHECK_OPTION
+@load_options
 @click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), help="JSON; - for stdout only.")
 @click.option("--csv", "csv_file", type=_FILE, help="Precision, recall, F1 and support by class, as CSV.")
 @click.option("--confusion-csv", type=_FILE, help="The confusion matrix as CSV.")
@@ -79,12 +64,7 @@ class _Wanted:
     split: str
     class_map: Path | None
     bits: int | None
-    variant: str | None
-    provider: str
-    tf32: bool
-    threads: int | None
-    public_key: Path | None
-    check: str
+    loading: LoadOptions
     json_file: Path | None
     csv_file: Path | None
     confusion_csv: Path | None
@@ -95,11 +75,6 @@ class _Wanted:
     @property
     def to_stdout(self) -> bool:
         return is_stdout(self.json_file)
-
-    def loading(self) -> dict[str, Any]:
-        """Return the arguments of `Classifier.load`."""
-        names = ("variant", "provider", "tf32", "threads", "public_key", "check")
-        return load_arguments(**{name: getattr(self, name) for name in names})
 
     def reports(self) -> dict[str, Path | None]:
         """Return the files that are written when everything is measured, by kind."""
@@ -115,7 +90,7 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
     from torchstone_runtime.evaluation.slices import Grouping  # noqa: PLC0415
     from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
 
-    with Classifier.load(bundle, **wanted.loading()) as classifier:
+    with Classifier.load_with(bundle, wanted.loading) as classifier:
         gates = bounds.gates(classifier.class_names)
         split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
         warn_of_data(split, bits_stated=wanted.bits is not None)
@@ -136,15 +111,14 @@ def _document(
     from torchstone_runtime.evaluation.evaluate import certified_fingerprint  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.report.document import EvaluationDocument  # noqa: PLC0415
 
-    manifest = classifier.bundle.manifest if classifier.bundle else None
     return EvaluationDocument(
         model=classifier.name,
         bundle=bundle,
-        sha256=manifest.variants[classifier.plan.variant].sha256 if manifest else None,
+        sha256=classifier.sha256,
         plan=classifier.plan,
         dataset=dataset,
         split_reason=reason,
-        certified=evaluation.split.fingerprint == certified_fingerprint(manifest.provenance if manifest else {}),
+        certified=evaluation.split.fingerprint == certified_fingerprint(classifier.provenance),
         evaluation=evaluation,
     )
 

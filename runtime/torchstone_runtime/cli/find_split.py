@@ -44,8 +44,7 @@ def find_split(
     from torchstone_runtime.evaluation.evaluate import align_classes, choose_split  # noqa: PLC0415 - see open_dataset
 
     source = open_dataset(classifier, dataset, data_dir, class_map, bits)
-    provenance = classifier.bundle.manifest.provenance if classifier.bundle else {}
-    chosen, reason = choose_split(source, wanted, provenance)
+    chosen, reason = choose_split(source, wanted, classifier.provenance)
     return align_classes(chosen, classifier.class_names), reason
 
 

@@ -51,13 +51,11 @@ def inspect(bundle: Path, as_json: bool, golden_images: Path | None) -> None:
 
 
 def _write_golden_images(opened: Bundle, folder: Path) -> None:
-    from torchstone_runtime.bundle.golden import GoldenSamples  # noqa: PLC0415 - loads NumPy
+    from torchstone_runtime.bundle.golden import golden_images  # noqa: PLC0415 - loads NumPy
     from torchstone_runtime.files import reported_as_output_error, write_atomic  # noqa: PLC0415 - only where asked for
     from torchstone_runtime.images.decode import encode_png  # noqa: PLC0415 - loads NumPy and Pillow
 
-    images = GoldenSamples.from_bytes(opened.read_file("golden")).images
-    if images.shape[1:] != opened.manifest.input_spec.shape:
-        raise BundleError("The golden samples are not of the shape that the model takes.", "Export it again.")
+    images = golden_images(opened)
     with reported_as_output_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
     for index, pixels in enumerate(images):

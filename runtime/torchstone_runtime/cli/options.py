@@ -1,11 +1,14 @@
 """Options that several commands share."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from torchstone_runtime.bundle.builtin import locate_bundle
+from torchstone_runtime.inference.load_options import LoadOptions
 
 
 class _BundlePath(click.Path):
@@ -55,6 +58,26 @@ CHECK_OPTION = click.option(
 )
 
 
-def load_arguments(*, check: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - a command's own options
-    """Return the arguments of `Classifier.load` for the options above, by their names."""
-    return options | {"replay_golden": check == "full", "check_hashes": check != "none"}
+_LOAD_OPTIONS: Final = (
+    VARIANT_OPTION,
+    PROVIDER_OPTION,
+    TF32_OPTION,
+    THREADS_OPTION,
+    PUBLIC_KEY_OPTION,
+    CHECK_OPTION,
+)
+
+
+def load_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of loading a model, and their values as its argument `loading`, a `LoadOptions`."""
+
+    @functools.wraps(command)
+    def with_loading(*arguments: Any, check: str, **options: Any) -> Any:  # noqa: ANN401 - a command's own
+        values = {name: options.pop(name) for name in ("variant", "provider", "tf32", "threads", "public_key")}
+        loading = LoadOptions(**values, replay_golden=check == "full", check_hashes=check != "none")
+        return command(*arguments, loading=loading, **options)
+
+    decorated: Callable[..., Any] = with_loading
+    for option in reversed(_LOAD_OPTIONS):
+        decorated = option(decorated)
+    return decorated

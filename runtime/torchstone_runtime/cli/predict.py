@@ -3,7 +3,7 @@
 import os
 import sys
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -11,22 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
-from torchstone_runtime.cli.options import (
-    BITS_OPTION,
-    BUNDLE_PATH,
-    CHECK_OPTION,
-    PROVIDER_OPTION,
-    PUBLIC_KEY_OPTION,
-    TF32_OPTION,
-    THREADS_OPTION,
-    VARIANT_OPTION,
-    load_arguments,
-)
+from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, load_options
 from torchstone_runtime.cli.output import tell
 from torchstone_runtime.cli.prediction_formats import ROWS, csv_header, csv_row
 from torchstone_runtime.cli.streams import stdout_is_lost
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
+from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.text import showable, showable_lines
 
 if TYPE_CHECKING:
@@ -85,20 +76,16 @@ class _Counts:
     help="Give the model each picture inverted, as for a photo on white that it takes on black.",
 )
 @BITS_OPTION
-@VARIANT_OPTION
-@PROVIDER_OPTION
-@TF32_OPTION
-@THREADS_OPTION
+@load_options
 @click.option("--verbose", is_flag=True, help="Say how the model runs, and why, on stderr.")
-@PUBLIC_KEY_OPTION
-@CHECK_OPTION
 def predict(
     bundle: Path,
     as_json: bool,
     form: str | None,
     *,
+    loading: LoadOptions,
     verbose: bool,
-    **options: Any,  # noqa: ANN401 - click's values: those of _Wishes and of load_arguments
+    **wishes: Any,  # noqa: ANN401 - click's values: those of _Wishes
 ) -> None:
     """Classify images with BUNDLE: files, folders, patterns, or - for stdin (paths, one a line, or one image).
 
@@ -113,12 +100,11 @@ def predict(
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
 
-    wishes = {field.name: options.pop(field.name) for field in fields(_Wishes) if field.name in options}
     asked = _Wishes(form=form or ("jsonl" if as_json else "table"), **wishes)
-    with Classifier.load(bundle, **load_arguments(**options)) as classifier:
+    with Classifier.load_with(bundle, loading) as classifier:
         if verbose:
             click.echo(f"plan: {showable(str(classifier.plan))}", err=True)
-        known = _known_edges(classifier) if options["check"] == "full" else None
+        known = _known_edges(classifier) if loading.replay_golden else None
         counts = _predict_all(classifier, asked, known)
     _warn_of_edges(counts, known, asked)
     if counts.unsure:
@@ -141,14 +127,10 @@ def _require_all_answered(counts: _Counts) -> None:
 
 
 def _known_edges(classifier: "Classifier") -> "KnownEdges | None":
-    from torchstone_runtime.bundle.golden import GoldenSamples  # noqa: PLC0415
+    from torchstone_runtime.bundle.golden import golden_images  # noqa: PLC0415
     from torchstone_runtime.images.background import KnownEdges  # noqa: PLC0415 - --help must not load NumPy
 
-    if classifier.bundle is None:
-        return None
-    images = GoldenSamples.from_bytes(classifier.bundle.read_file("golden")).images
-    # A lossy variant replayed samples of its own: these may be anything.
-    return KnownEdges.of(images) if images.shape[1:] == classifier.input_spec.shape else None
+    return KnownEdges.of(golden_images(classifier.bundle)) if classifier.bundle is not None else None
 
 
 def _warn_of_edges(counts: _Counts, known: "KnownEdges | None", asked: _Wishes) -> None:

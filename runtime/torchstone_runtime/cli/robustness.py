@@ -11,18 +11,10 @@ import click
 
 from torchstone_runtime.cli.find_split import find_split, warn_of_data
 from torchstone_runtime.cli.gate_options import require_passed
-from torchstone_runtime.cli.options import (
-    CHECK_OPTION,
-    CLASS_MAP_OPTION,
-    PROVIDER_OPTION,
-    PUBLIC_KEY_OPTION,
-    TF32_OPTION,
-    THREADS_OPTION,
-    VARIANT_OPTION,
-    load_arguments,
-)
+from torchstone_runtime.cli.options import BUNDLE_PATH, CLASS_MAP_OPTION, load_options
 from torchstone_runtime.cli.output import is_stdout, require_writable, tell
 from torchstone_runtime.components import require_component
+from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
@@ -33,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=BUNDLE_PATH)
 @click.option("--data", "dataset", required=True, help="digits, fashion-mnist, mnist, folder:PATH or npz:FILE.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 @click.option(
@@ -53,12 +45,7 @@ if TYPE_CHECKING:
     help="Only this one, 1 (mild) to 5 (strong); may be repeated.",
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the corruptions.")
-@VARIANT_OPTION
-@PROVIDER_OPTION
-@TF32_OPTION
-@THREADS_OPTION
-@PUBLIC_KEY_OPTION
-@CHECK_OPTION
+@load_options
 @click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), help="JSON; - for stdout only.")
 @click.option(
     "--min-accuracy",
@@ -94,19 +81,9 @@ class _Wanted:
     corruptions: tuple[str, ...]
     severities: tuple[int, ...]
     seed: int
-    variant: str | None
-    provider: str
-    tf32: bool
-    threads: int | None
-    public_key: Path | None
-    check: str
+    loading: LoadOptions
     json_file: Path | None
     min_accuracy: float | None
-
-    def loading(self) -> dict[str, Any]:
-        """Return the arguments of `Classifier.load`."""
-        names = ("variant", "provider", "tf32", "threads", "public_key", "check")
-        return load_arguments(**{name: getattr(self, name) for name in names})
 
 
 def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument":
@@ -116,23 +93,22 @@ def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument
     from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.report.robustness import RobustnessDocument  # noqa: PLC0415
 
-    with Classifier.load(bundle, **wanted.loading()) as classifier:
+    with Classifier.load_with(bundle, wanted.loading) as classifier:
         split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split, wanted.class_map)
         warn_of_data(split)
         require_writable([None if is_stdout(wanted.json_file) else wanted.json_file])
         started = time.perf_counter()
         found = _run(classifier, split, wanted)
         seconds = time.perf_counter() - started
-        manifest = classifier.bundle.manifest if classifier.bundle else None
         return RobustnessDocument(
             model=classifier.name,
             bundle=str(bundle),
-            sha256=manifest.variants[classifier.plan.variant].sha256 if manifest else None,
+            sha256=classifier.sha256,
             plan=classifier.plan,
             dataset=dataset,
             split=split,
             split_reason=reason,
-            certified=split.fingerprint == certified_fingerprint(manifest.provenance if manifest else {}),
+            certified=split.fingerprint == certified_fingerprint(classifier.provenance),
             robustness=found,
             seconds=seconds,
             min_accuracy=wanted.min_accuracy,

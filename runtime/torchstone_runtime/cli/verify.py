@@ -10,6 +10,7 @@ from torchstone_runtime.cli.find_split import open_dataset
 from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, PUBLIC_KEY_OPTION, TF32_OPTION
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import BundleError, MissingComponentError, UsageError
+from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.text import showable
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ def verify(
 
         DatasetRef.parse(dataset)  # a misspelt name is told before any work is done
     opened = Bundle.open(bundle)
-    contents = _read_files(opened)
+    contents, loading = _read_files(opened), LoadOptions(provider=provider, tf32=tf32)
     _check_signature(opened, public_key)
     for variant in opened.manifest.variants:
-        _check_variant(opened, variant, contents, provider, dataset, data_dir, tf32=tf32)
+        _check_variant(opened, variant, contents, loading, dataset, data_dir)
     if run is not None:
         _recertify(bundle, run, fast, dataset, data_dir)
     click.echo("verified")
@@ -102,11 +103,9 @@ def _check_variant(
     opened: "Bundle",
     variant: str,
     contents: dict[str, bytes],
-    provider: str,
+    loading: LoadOptions,
     dataset: str | None,
     data_dir: Path | None,
-    *,
-    tf32: bool,
 ) -> None:
     from torchstone_runtime.bundle.golden import golden_of  # noqa: PLC0415
     from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
@@ -116,10 +115,10 @@ def _check_variant(
         click.echo(f"{variant:<12} its hash is right; it is not run here (that takes PyTorch)")
         return
     missing = missing_features(opened.manifest.variants[variant].requires_any, cpu_features())
-    if missing and provider in ("auto", "cpu"):
+    if missing and loading.provider in ("auto", "cpu"):
         click.echo(f"{variant:<12} its hash is right; it is not run here: {missing}")
         return
-    with Classifier.from_content(opened, variant, contents[variant], provider=provider, tf32=tf32) as classifier:
+    with Classifier.from_content(opened, variant, contents[variant], loading) as classifier:
         golden, plan = _needed(contents, "golden"), classifier.plan
         samples, accepted = golden_of(opened.manifest, variant, golden, provider=plan.provider, tf32=plan.tf32)
         error = classifier.replay(samples, accepted)

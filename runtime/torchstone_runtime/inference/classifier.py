@@ -1,14 +1,13 @@
 """`Classifier`: a bundle, checked and ready to classify."""
 
 import hashlib
-import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, cast
+from typing import Any, Final, Literal, Self, cast
 
 import numpy as np
 import onnxruntime as ort
@@ -23,10 +22,8 @@ from torchstone_runtime.errors import BundleError, ProviderError, UsageError
 from torchstone_runtime.images.array_input import as_batch
 from torchstone_runtime.images.decode import ImageInput, decode_image
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.inference.engine import GPU_TILE, Engine, cpu_tile
-from torchstone_runtime.inference.gpu_engine import bind
-from torchstone_runtime.inference.gpu_options import ON_NVIDIA, GpuChoices
-from torchstone_runtime.inference.origin import Origin
+from torchstone_runtime.inference.engine import Engine, make_engine
+from torchstone_runtime.inference.load_options import LoadOptions, ModelSource
 from torchstone_runtime.inference.plan import Plan
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.inference.providers import OpenedSession, open_session
@@ -50,25 +47,32 @@ class Classifier:
     process made by `spawn`, it is its path: the other side loads the same file again, with all checks.
 
     Attributes:
-        name: of the model.
-        class_names: in the order of the outputs.
-        input_spec: what the model takes.
+        name: name of the model.
+        class_names: K class names in the order of the outputs.
+        input_spec: size, colour and normalisation of the images that the model takes.
         plan: variant, provider, threads and tile, with the reason.
-        bundle: that it was loaded from; None for a lone file.
-        origin: where it was loaded from and how.
+        bundle: bundle that it was loaded from; None for a lone file.
+        source: path and options that load it again.
     """
 
     def __init__(
-        self, *, name: str, class_names: tuple[str, ...], input_spec: InputSpec, plan: Plan, engine: Engine
+        self,
+        *,
+        name: str,
+        class_names: tuple[str, ...],
+        input_spec: InputSpec,
+        plan: Plan,
+        engine: Engine,
+        bundle: Bundle | None,
+        source: ModelSource | None,
     ) -> None:
-        self.bundle: Bundle | None = None
-        self.origin: Origin | None = None
         self.name = name
         self.class_names = class_names
         self.input_spec = input_spec
         self.plan = plan
+        self.bundle = bundle
+        self.source = source
         self._engine = engine
-        self._temperature = 1.0
 
     @classmethod
     def load(
@@ -113,130 +117,128 @@ class Classifier:
             ProviderError: the provider, or the variant with a feature that this processor lacks, cannot be had.
             UsageError: no such variant or provider, `threads` below 1, or a public key where no signature can be.
         """
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads must be at least 1, not {threads}.")
-        path = locate_bundle(path)
-        _check_switches(path, check_hashes=check_hashes, public_key=public_key)
-        here = cpu_features() if features is None else features
-        gpu = GpuChoices(tf32=tf32, cuda_graphs=cuda_graphs)
-        if path.is_file():
-            classifier, sha256 = cls._load_lone_file(path, variant, provider, threads, here, gpu)
-        else:
-            bundle = Bundle.open(path)
-            if public_key is not None:
-                from torchstone_runtime.bundle.signature import verify_signature  # noqa: PLC0415 - only where asked for
-
-                verify_signature(bundle, Path(public_key))
-            classifier = cls._load_bundle(bundle, variant, provider, threads, here, gpu, check_hash=check_hashes)
-            if replay_golden:
-                plan = classifier.plan
-                golden = variant_golden(
-                    bundle, plan.variant, check_hash=check_hashes, provider=plan.provider, tf32=plan.tf32
-                )
-                classifier.replay(*golden)
-            sha256 = bundle.manifest.variants[classifier.plan.variant].sha256
-        classifier.origin = Origin(
-            path=os.path.abspath(path),  # noqa: PTH100 - a link stays a link
-            variant=classifier.plan.variant if classifier.bundle else None,
+        options = LoadOptions(
+            variant=variant,
             provider=provider,
             threads=threads,
-            replay_golden=replay_golden,
-            check_hashes=check_hashes,
-            public_key=os.path.abspath(public_key) if public_key is not None else None,  # noqa: PTH100
-            sha256=sha256,
             tf32=tf32,
             cuda_graphs=cuda_graphs,
+            replay_golden=replay_golden,
+            check_hashes=check_hashes,
+            public_key=public_key,
+            features=features,
         )
+        return cls.load_with(path, options)
+
+    @classmethod
+    def load_with(cls, path: str | os.PathLike[str], options: LoadOptions) -> "Classifier":
+        """Load as `load` does, with its arguments in one object.
+
+        Raises:
+            As for `load`.
+        """
+        options.check()
+        found = locate_bundle(path)
+        return cls._load_lone_file(found, options) if found.is_file() else cls._load_bundle(found, options)
+
+    @classmethod
+    def _load_bundle(cls, path: Path, options: LoadOptions) -> "Classifier":
+        bundle = Bundle.open(path)
+        if options.public_key is not None:
+            from torchstone_runtime.bundle.signature import verify_signature  # noqa: PLC0415 - only where asked for
+
+            verify_signature(bundle, Path(options.public_key))
+        variant, opened = open_variant(bundle, options)
+        classifier = cls._of_bundle(bundle, variant, opened, path, options)
+        if options.replay_golden:
+            plan, check_hash = classifier.plan, options.check_hashes
+            classifier.replay(
+                *variant_golden(bundle, variant, check_hash=check_hash, provider=plan.provider, tf32=plan.tf32)
+            )
         return classifier
 
     @classmethod
-    def _load_bundle(
-        cls,
-        bundle: Bundle,
-        variant: str | None,
-        provider: str,
-        threads: int | None,
-        features: frozenset[str],
-        gpu: GpuChoices,
-        *,
-        check_hash: bool,
-    ) -> "Classifier":
-        chosen, opened = open_variant(bundle, variant, provider, features, gpu=gpu, check_hash=check_hash)
-        return cls._of_bundle(bundle, chosen, opened, threads)
-
-    @classmethod
-    def from_content(
-        cls, bundle: Bundle, variant: str, content: bytes, *, provider: str = "auto", tf32: bool = False
-    ) -> "Classifier":
+    def from_content(cls, bundle: Bundle, variant: str, content: bytes, options: LoadOptions) -> "Classifier":
         """Make a classifier of a bundle's model file that `bundle.read` has checked; golden samples are not replayed.
 
         Raises:
             BundleError: ONNX Runtime cannot read it.
             ProviderError: the provider asked for cannot be had.
         """
-        return cls._of_bundle(bundle, variant, open_session(content, provider, gpu=GpuChoices(tf32=tf32)), None)
+        return cls._of_bundle(bundle, variant, open_session(content, options), bundle.path, options)
 
     @classmethod
-    def _of_bundle(cls, bundle: Bundle, variant: str, opened: OpenedSession, threads: int | None) -> "Classifier":
+    def _of_bundle(
+        cls, bundle: Bundle, variant: str, opened: OpenedSession, path: Path, options: LoadOptions
+    ) -> "Classifier":
         manifest = bundle.manifest
-        classifier = cls._assemble(
-            opened, manifest.name, manifest.class_names, manifest.input_spec, variant=variant, threads=threads
-        )
-        classifier.bundle = bundle
-        classifier._temperature = manifest.temperature  # noqa: SLF001 - of this very class
-        return classifier
+        source = ModelSource(_absolute(path), options.for_another_process(variant), manifest.variants[variant].sha256)
+        essentials = manifest.name, manifest.class_names, manifest.input_spec
+        return cls._assemble(opened, essentials, variant, source, bundle)
 
     @classmethod
-    def _load_lone_file(
-        cls,
-        path: Path,
-        variant: str | None,
-        provider: str,
-        threads: int | None,
-        features: frozenset[str],
-        gpu: GpuChoices,
-    ) -> tuple["Classifier", str]:
-        if variant is not None:
+    def _load_lone_file(cls, path: Path, options: LoadOptions) -> "Classifier":
+        if options.public_key is not None:
+            raise UsageError(f"{path} is one file: only a bundle can be signed.", "Give the bundle's directory.")
+        if options.variant is not None:
             raise UsageError(f"{path} is one file, not a bundle with variants.", "Leave the variant out.")
         content = path.read_bytes()
-        opened = open_session(content, provider, gpu)
+        opened = open_session(content, options)
         metadata = read_metadata(opened.session).get(METADATA_KEY)
         if metadata is None:
             raise BundleError(
                 f"{path} does not say what its input and classes are: Torchstone did not export it.",
                 "Give a bundle directory or an ONNX file out of one.",
             )
-        name, class_names, spec = parse_essentials(metadata)
-        missing = missing_features(parse_requirements(metadata), features)
+        here = cpu_features() if options.features is None else options.features
+        missing = missing_features(parse_requirements(metadata), here)
         if missing and opened.provider == "cpu":
             raise ProviderError(f"{path} would not compute rightly here: {missing}.", "Use the fp32 file.")
-        lone = cls._assemble(opened, name, class_names, spec, variant=path.name, threads=threads)
-        return lone, hashlib.sha256(content).hexdigest()
+        sha256 = hashlib.sha256(content).hexdigest()
+        source = ModelSource(_absolute(path), options.for_another_process(None), sha256)
+        return cls._assemble(opened, parse_essentials(metadata), path.name, source, None)
 
     @classmethod
     def _assemble(
         cls,
         opened: OpenedSession,
-        name: str,
-        class_names: tuple[str, ...],
-        spec: InputSpec,
-        *,
+        essentials: tuple[str, tuple[str, ...], InputSpec],
         variant: str,
-        threads: int | None,
+        source: ModelSource,
+        bundle: Bundle | None,
     ) -> "Classifier":
+        name, class_names, spec = essentials
         check_signature(opened.session, spec, len(class_names))
-        on_cpu = opened.provider == "cpu"
-        # A GPU runs one call at a time; more threads would only wait for each other.
-        workers = (threads or usable_cpus()) if on_cpu else 1
-        tile = cpu_tile(math.prod(spec.shape)) if on_cpu else GPU_TILE
-        session, gpu = opened.session, opened.gpu
-        buckets: tuple[int, ...] = ()
-        if opened.provider in ON_NVIDIA:
-            session = bind(opened)
-            buckets, tile = session.buckets, session.buckets[-1]
-        plan = Plan(variant, opened.provider, opened.reason, workers, tile, buckets, gpu.tf32, gpu.cuda_graphs)
-        engine = Engine(session, num_classes=len(class_names), workers=workers, tile=tile, survives_fork=on_cpu)
-        return cls(name=name, class_names=class_names, input_spec=spec, plan=plan, engine=engine)
+        engine = make_engine(opened, len(class_names), source.options.threads)
+        plan = Plan(
+            variant,
+            opened.provider,
+            opened.reason,
+            engine.workers,
+            engine.tile,
+            engine.buckets,
+            opened.tf32,
+            opened.cuda_graphs,
+        )
+        return cls(
+            name=name,
+            class_names=class_names,
+            input_spec=spec,
+            plan=plan,
+            engine=engine,
+            bundle=bundle,
+            source=source,
+        )
+
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 of the model file; None where it was not loaded from one."""
+        return self.source.sha256 if self.source is not None else None
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """Provenance that the bundle records; empty for a lone file."""
+        return self.bundle.manifest.provenance if self.bundle is not None else {}
 
     def warm_up(self) -> None:
         """Run every batch size once on black images, so that no later call pays for being the first of its size.
@@ -332,8 +334,9 @@ class Classifier:
             raise BundleError("The golden samples are not of the shape that the model takes.", "Export it again.")
         options = ort.RunOptions() if self.plan.provider == "cpu" else None
         with load_deadline("to answer its golden samples", options):
-            logits, probabilities = self._engine.run(samples.images, options)
-        return samples.check(logits, probabilities, tolerance, self._temperature)
+            logits, probabilities = self._engine.run(samples.images, run_options=options)
+        temperature = self.bundle.manifest.temperature if self.bundle is not None else 1.0
+        return samples.check(logits, probabilities, tolerance, temperature)
 
     def close(self) -> None:
         """End the worker threads and free the session."""
@@ -350,42 +353,27 @@ class Classifier:
     def _predict_array(self, images: Uint8Array) -> Predictions:
         return Predictions(self.class_names, *self._engine.run(images))
 
-    def __reduce__(self) -> "tuple[Callable[[Origin], Classifier], tuple[Origin]]":
+    def __reduce__(self) -> "tuple[Callable[[ModelSource], Classifier], tuple[ModelSource]]":
         if self._engine.closed:
             raise UsageError("This classifier is closed, so that it cannot be pickled.", "Pickle it before.")
-        if self.origin is None:
+        if self.source is None:
             raise UsageError("Only a classifier made by Classifier.load can be pickled.")
-        return _load_again, (self.origin,)
+        return _load_again, (self.source,)
 
 
-def _load_again(origin: Origin) -> Classifier:
-    classifier = Classifier.load(
-        origin.path,
-        variant=origin.variant,
-        provider=origin.provider,
-        threads=origin.threads,
-        replay_golden=origin.replay_golden,
-        check_hashes=origin.check_hashes,
-        public_key=origin.public_key,
-        tf32=origin.tf32,
-        cuda_graphs=origin.cuda_graphs,
-    )
-    if classifier.origin is None or classifier.origin.sha256 != origin.sha256:
+def _load_again(source: ModelSource) -> Classifier:
+    classifier = Classifier.load_with(source.path, source.options)
+    if classifier.sha256 != source.sha256:
         classifier.close()
         raise BundleError(
-            f"The model at {origin.path} is not the one that the pickled classifier had.",
+            f"The model at {source.path} is not the one that the pickled classifier had.",
             "It was replaced meanwhile: load it anew.",
         )
     return classifier
 
 
-def _check_switches(path: Path, *, check_hashes: bool, public_key: str | os.PathLike[str] | None) -> None:
-    if public_key is None:
-        return
-    if path.is_file():
-        raise UsageError(f"{path} is one file: only a bundle can be signed.", "Give the bundle's directory.")
-    if not check_hashes:
-        raise UsageError("A signature holds for a file through its hash.", "Leave check_hashes on.")
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - a link stays a link
 
 
 def _must_raise(unanswered: Unanswered) -> bool:

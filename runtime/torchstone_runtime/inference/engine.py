@@ -10,14 +10,19 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import wait
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.inference.fork_gate import FORK_GATE
+from torchstone_runtime.inference.gpu_engine import bind
+from torchstone_runtime.inference.gpu_options import ON_NVIDIA
+from torchstone_runtime.inference.providers import OpenedSession
+from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, ModelRunner, RunOptions, row_shape
 from torchstone_runtime.inference.workers import WorkerPool
+from torchstone_runtime.system.cpu import usable_cpus
 
 Outputs = tuple[Float32Array, Float32Array]
 
@@ -27,8 +32,6 @@ _CPU_TILE_BYTES: Final = 64 << 10
 _SMALLEST_SHARE: Final = 8
 """Fewer images than this are not worth handing to a second worker, which takes some 50 microseconds."""
 GPU_TILE: Final = 1024
-INPUT: Final = "images"
-OUTPUTS: Final = ["logits", "probabilities"]
 
 
 def cpu_tile(image_bytes: int) -> int:
@@ -49,30 +52,34 @@ class Engine:
         num_classes: K.
         workers: how many calls run at once for one caller, whose own thread is one of them.
         tile: most images a call.
+        buckets: batch sizes of a GPU, ascending; none where any size is run as it is.
         survives_fork: whether the session works in a process forked from this one; one on a GPU doesn't.
     """
 
     def __init__(
         self,
-        session: Any,  # noqa: ANN401 - onnxruntime ships no types
+        session: ModelRunner,
         *,
         num_classes: int,
         workers: int,
         tile: int,
+        buckets: tuple[int, ...] = (),
         survives_fork: bool = True,
     ) -> None:
-        self._session = session
+        self._session: ModelRunner | None = session
         self.num_classes = num_classes
         self.workers = workers
         self.tile = tile
+        self.buckets = buckets
         self._bound_to = None if survives_fork else os.getpid()
         self._pool = WorkerPool(workers - 1, "torchstone")
 
-    def run(self, images: Uint8Array, run_options: Any = None) -> Outputs:  # noqa: ANN401 - onnxruntime ships no types
+    def run(self, images: Uint8Array, *, tile: int | None = None, run_options: RunOptions | None = None) -> Outputs:
         """Run the model.
 
         Args:
             images: uint8, contiguous, of shape (N, C, H, W) as the model takes them; not checked here.
+            tile: most images a call, in place of the engine's own number.
             run_options: ONNX Runtime's `RunOptions`, by which another thread can stop the run; on the CPU alone.
 
         Returns:
@@ -91,7 +98,7 @@ class Engine:
                 "Load the classifier in that process, or make it by 'spawn'.",
             )
         count = len(images)
-        tile = self._tile_of(count)
+        tile = self._share_of(count, tile or self.tile)
         if 0 < count <= tile:
             return self._call(session, images, run_options)
         logits = np.empty((count, self.num_classes), dtype=np.float32)
@@ -115,11 +122,11 @@ class Engine:
         """Whether it has been closed."""
         return self._session is None
 
-    def _tile_of(self, count: int) -> int:
+    def _share_of(self, count: int, tile: int) -> int:
         """Return at most `tile` images a call, so that every worker gets as many calls as the others."""
-        if self.workers == 1 or count < self.workers * min(_SMALLEST_SHARE, self.tile):
-            return self.tile
-        calls = math.ceil(math.ceil(count / self.tile) / self.workers) * self.workers
+        if self.workers == 1 or count < self.workers * min(_SMALLEST_SHARE, tile):
+            return tile
+        calls = math.ceil(math.ceil(count / tile) / self.workers) * self.workers
         return math.ceil(count / calls)
 
     def _share(self, work: Callable[[], None], workers: int, pending: deque[slice]) -> None:
@@ -138,11 +145,10 @@ class Engine:
         for helper in begun:
             helper.result()
 
-    def _call(self, session: Any, images: Uint8Array, run_options: Any) -> Outputs:  # noqa: ANN401 - as in `run`
-        stop = () if run_options is None else (run_options,)
+    def _call(self, session: ModelRunner, images: Uint8Array, run_options: RunOptions | None) -> Outputs:
         try:
             with FORK_GATE:
-                logits, probabilities = session.run(OUTPUTS, {INPUT: images}, *stop)
+                logits, probabilities = session.run(OUTPUTS, {INPUT: images}, run_options)
         except Exception as error:  # onnxruntime's exceptions share no base class of their own.
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise BundleError(
@@ -153,6 +159,26 @@ class Engine:
         if logits.shape != expected or probabilities.shape != expected:
             raise BundleError(f"The model gives {logits.shape} for {len(images)} images, expected {expected}.")
         return logits, probabilities
+
+
+def make_engine(opened: OpenedSession, num_classes: int, threads: int | None = None) -> Engine:
+    """Return the engine that serves a session: what is certified and measured runs on the very same.
+
+    Args:
+        opened: session of a model whose inputs and outputs are those of the bundle format.
+        num_classes: K.
+        threads: number of calls that run at once on the CPU; the processors this process may use if None. A GPU runs
+            one call at a time: more threads would only wait for each other.
+    """
+    if opened.provider == "cpu":
+        tile = cpu_tile(math.prod(row_shape(opened.session.get_inputs()[0])))
+        workers = threads or usable_cpus()
+        return Engine(opened.session, num_classes=num_classes, workers=workers, tile=tile)
+    if opened.provider in ON_NVIDIA:
+        bound = bind(opened)
+        largest, sizes = bound.buckets[-1], bound.buckets
+        return Engine(bound, num_classes=num_classes, workers=1, tile=largest, buckets=sizes, survives_fork=False)
+    return Engine(opened.session, num_classes=num_classes, workers=1, tile=GPU_TILE, survives_fork=False)
 
 
 def _take(pending: deque[slice]) -> slice | None:

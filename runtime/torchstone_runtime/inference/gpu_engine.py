@@ -15,8 +15,8 @@ import numpy as np
 import onnxruntime as ort
 
 from torchstone_runtime.arrays import Float32Array, Uint8Array
-from torchstone_runtime.inference.engine import INPUT, OUTPUTS
 from torchstone_runtime.inference.providers import OpenedSession
+from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, OrtSession, row_shape
 
 BUCKETS: Final = (1, 4, 16, 64, 256, 1024)
 _MAX_BUCKET_BYTES: Final = 32 << 20
@@ -78,7 +78,7 @@ class BoundSession:
 
     def __init__(
         self,
-        session: Any,  # noqa: ANN401 - onnxruntime ships no types
+        session: OrtSession,
         *,
         device: str,
         buckets: Sequence[int],
@@ -93,12 +93,15 @@ class BoundSession:
         # ONNX Runtime wants a session with CUDA graphs to be run by one thread, always the same.
         self._thread = ThreadPoolExecutor(1, "torchstone-gpu") if cuda_graphs else None
 
-    def run(self, names: Sequence[str], feeds: Mapping[str, Uint8Array]) -> list[Float32Array]:
+    def run(
+        self, names: Sequence[str], feeds: Mapping[str, Uint8Array], _run_options: object = None, /
+    ) -> list[Float32Array]:
         """Run the model as `InferenceSession.run` does.
 
         Args:
             names: `logits` and `probabilities`, in this order.
             feeds: `images`, uint8 [N, C, H, W], N at least 1.
+            _run_options: not used: a run on a GPU isn't stopped by another thread.
 
         Returns:
             An array an output, float32 [N, K], of the caller's own.
@@ -130,23 +133,23 @@ class BoundSession:
 
 def bind(opened: OpenedSession) -> BoundSession:
     """Return what serves on an NVIDIA GPU, with the batch sizes for the images that the model takes."""
-    buckets = buckets_for(math.prod(opened.session.get_inputs()[0].shape[1:]))
-    return BoundSession(opened.session, device="cuda", buckets=buckets, cuda_graphs=opened.gpu.cuda_graphs)
+    buckets = buckets_for(math.prod(row_shape(opened.session.get_inputs()[0])))
+    return BoundSession(opened.session, device="cuda", buckets=buckets, cuda_graphs=opened.cuda_graphs)
 
 
 class _Bound:
     """Memory for one batch size, bound to the session."""
 
-    def __init__(self, session: Any, device: str, bucket: int, graph: int | None) -> None:  # noqa: ANN401
+    def __init__(self, session: OrtSession, device: str, bucket: int, graph: int | None) -> None:
         def allocate(shape: tuple[int, ...], dtype: type[np.generic]) -> Any:  # noqa: ANN401
             return ort.OrtValue.ortvalue_from_shape_and_type(shape, dtype, device, _DEVICE_ID)
 
-        shape = (bucket, *session.get_inputs()[0].shape[1:])
-        classes = {output.name: output.shape[1] for output in session.get_outputs()}
+        shape = (bucket, *row_shape(session.get_inputs()[0]))
+        rows = {output.name: row_shape(output) for output in session.get_outputs()}
         self._session = session
         self._staging = np.zeros(shape, dtype=np.uint8)
         self._input = allocate(shape, np.uint8)
-        self._outputs = [allocate((bucket, classes[name]), np.float32) for name in OUTPUTS]
+        self._outputs = [allocate((bucket, *rows[name]), np.float32) for name in OUTPUTS]
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input(INPUT, self._input)
         for name, value in zip(OUTPUTS, self._outputs, strict=True):

@@ -10,8 +10,10 @@ from typing import Any, Final
 import onnxruntime as ort
 
 from torchstone_runtime.errors import BundleError, UsageError, suggestion
-from torchstone_runtime.inference.gpu_options import ON_NVIDIA, GpuChoices, provider_options
+from torchstone_runtime.inference.gpu_options import ON_NVIDIA, provider_options
+from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.onnx_graph import check_graph
+from torchstone_runtime.inference.session_io import OrtSession
 from torchstone_runtime.system.load_deadline import load_deadline
 from torchstone_runtime.system.nvidia_driver import ask_driver
 
@@ -24,17 +26,24 @@ PROVIDERS: Final[dict[str, str]] = {
 _DISABLED: Final = ["WeightBiasQuantization"]
 """Rounds to 8 bits, per tensor, the weights of a layer that an int8 file keeps in float on purpose."""
 _ERRORS_ONLY: Final = 3
-_PLAIN: Final = GpuChoices()
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A session with the provider that every node runs on, why it was chosen, and what it may do on a GPU."""
+    """A session with the provider that every node runs on, why it was chosen, and what it may do on a GPU.
 
-    session: Any
+    Attributes:
+        session: ONNX Runtime's session.
+        provider: one of `PROVIDERS`.
+        reason: why this provider, in words.
+        tf32, cuda_graphs: as in `LoadOptions`; off on the CPU.
+    """
+
+    session: OrtSession
     provider: str
     reason: str
-    gpu: GpuChoices = _PLAIN
+    tf32: bool = False
+    cuda_graphs: bool = False
 
 
 class _NotOpenedError(Exception):
@@ -51,13 +60,13 @@ class _NotOpenedError(Exception):
         self.operators = operators
 
 
-def open_session(model: bytes, provider: str, gpu: GpuChoices = _PLAIN) -> OpenedSession:
+def open_session(model: bytes, options: LoadOptions) -> OpenedSession:
     """Create an ONNX Runtime session of one thread that runs wholly on one provider.
 
     Args:
         model: the bytes of an ONNX file.
-        provider: `auto`, or a key of `PROVIDERS`. `auto` takes CUDA where it works, else the CPU.
-        gpu: what a session on a GPU may do.
+        options: of which the provider, `tf32` and `cuda_graphs` are looked at. The provider is `auto`, or a key of
+            `PROVIDERS`; `auto` takes CUDA where it works, else the CPU.
 
     Raises:
         UsageError: no provider of that name, or choices for a GPU that it isn't.
@@ -65,37 +74,42 @@ def open_session(model: bytes, provider: str, gpu: GpuChoices = _PLAIN) -> Opene
             missing.
         BundleError: ONNX Runtime cannot read the model, or it is one that may never end (see `check_graph`).
     """
+    provider = options.provider
     if provider not in ("auto", *PROVIDERS):
         raise UsageError(f"There is no provider '{provider}'.", suggestion(provider, ["auto", *PROVIDERS]))
-    gpu.check(provider)
+    options.check()
     check_graph(model)
     if provider == "auto":
-        return _open_best(model, gpu)
+        return _open_best(model, options)
     if provider == "cpu":
         return OpenedSession(_open_on_cpu(model), provider, "asked for by name")
-    return OpenedSession(_open_by_name(model, provider, gpu), provider, "asked for by name", gpu)
+    return _on_gpu(_open_by_name(model, provider, options), provider, "asked for by name", options)
 
 
-def _open_best(model: bytes, gpu: GpuChoices) -> OpenedSession:
+def _on_gpu(session: OrtSession, provider: str, reason: str, options: LoadOptions) -> OpenedSession:
+    return OpenedSession(session, provider, reason, tf32=options.tf32, cuda_graphs=options.cuda_graphs)
+
+
+def _open_best(model: bytes, options: LoadOptions) -> OpenedSession:
     if PROVIDERS["cuda"] not in ort.get_available_providers():
         return OpenedSession(_open_on_cpu(model), "cpu", "the installed ONNX Runtime has no CUDA provider")
     try:
-        return OpenedSession(_try(model, "cuda", gpu), "cuda", "a CUDA device is usable", gpu)
+        return _on_gpu(_try(model, "cuda", options), "cuda", "a CUDA device is usable", options)
     except _NotOpenedError as error:
         reason = f"CUDA is not usable: {error.said}; see torchstone doctor"
         return OpenedSession(_open_on_cpu(model), "cpu", reason)
 
 
-def _open_on_cpu(model: bytes) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+def _open_on_cpu(model: bytes) -> OrtSession:
     with load_deadline("to open"):
         return _create(model, [PROVIDERS["cpu"]], _session_options())
 
 
-def _open_by_name(model: bytes, provider: str, gpu: GpuChoices) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+def _open_by_name(model: bytes, provider: str, options: LoadOptions) -> OrtSession:
     built_in = ort.get_available_providers()
     if PROVIDERS[provider] in built_in:
         try:
-            return _try(model, provider, gpu)
+            return _try(model, provider, options)
         except _NotOpenedError as error:
             failed = error
     # Only now: it reads what is installed and may start a process.
@@ -108,11 +122,12 @@ def _open_by_name(model: bytes, provider: str, gpu: GpuChoices) -> Any:  # noqa:
     raise provider_faults.does_not_work(provider, failed.said) from failed
 
 
-def _try(model: bytes, provider: str, gpu: GpuChoices) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+def _try(model: bytes, provider: str, wanted: LoadOptions) -> OrtSession:
     if provider in ON_NVIDIA and not (driver := ask_driver())["devices"]:
         # Not left to ONNX Runtime, which would fill the log and then blame the model.
         raise _NotOpenedError(f"no NVIDIA GPU answers ({driver.get('error', 'the driver sees none')})", [])
-    options = provider_options(provider, gpu, hashlib.sha256(model).hexdigest())
+    sha256 = hashlib.sha256(model).hexdigest()
+    options = provider_options(provider, sha256, tf32=wanted.tf32, cuda_graphs=wanted.cuda_graphs)
     if hasattr(ort, "preload_dlls"):
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it doesn't find, between the results
             ort.preload_dlls()
@@ -127,13 +142,16 @@ def _try(model: bytes, provider: str, gpu: GpuChoices) -> Any:  # noqa: ANN401 -
     return session
 
 
-def _on(model: bytes, provider: str, options: dict[str, str], *, strict: bool) -> Any:  # noqa: ANN401
+def _on(model: bytes, provider: str, options: dict[str, str], *, strict: bool) -> OrtSession:
     settings = _session_options()
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if strict:
         # Without this, nodes that the provider can't run go to the CPU without a word.
         settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    return ort.InferenceSession(model, settings, providers=[(PROVIDERS[provider], options)], enable_fallback=0)
+    session: OrtSession = ort.InferenceSession(
+        model, settings, providers=[(PROVIDERS[provider], options)], enable_fallback=0
+    )
+    return session
 
 
 def _examine(model: bytes, provider: str, options: dict[str, str], said: str) -> _NotOpenedError:
@@ -147,21 +165,23 @@ def _examine(model: bytes, provider: str, options: dict[str, str], said: str) ->
     return _NotOpenedError(said, _left_to_cpu(session))
 
 
-def _left_to_cpu(session: Any) -> list[str]:  # noqa: ANN401 - onnxruntime ships no types
-    if not hasattr(session, "get_provider_graph_assignment_info"):  # an older ONNX Runtime
+def _left_to_cpu(session: OrtSession) -> list[str]:
+    ask = getattr(session, "get_provider_graph_assignment_info", None)
+    if ask is None:  # an older ONNX Runtime
         return []
-    assigned = session.get_provider_graph_assignment_info()
+    assigned = ask()
     return [node.op_type for part in assigned if part.ep_name == PROVIDERS["cpu"] for node in part.get_nodes()]
 
 
-def _create(model: bytes, providers: list[str], options: Any) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+def _create(model: bytes, providers: list[str], options: Any) -> OrtSession:  # noqa: ANN401 - onnxruntime ships no types
     try:
-        return ort.InferenceSession(model, options, providers=providers, disabled_optimizers=_DISABLED)
+        session: OrtSession = ort.InferenceSession(model, options, providers=providers, disabled_optimizers=_DISABLED)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own.
         raise BundleError(
             f"ONNX Runtime {ort.__version__} cannot load the model: {_first_line(error)}",
             "The file is damaged, or made for a later ONNX Runtime: update it.",
         ) from error
+    return session
 
 
 def _session_options() -> Any:  # noqa: ANN401 - onnxruntime ships no types

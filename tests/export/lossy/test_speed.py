@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchstone_export.lossy.speed import ROUNDS, compare_speed, median_interval
+from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.inference.engine import Engine
 
 
@@ -49,8 +51,8 @@ class _Waiting:
         self.seconds = seconds
 
     def run(
-        self, _: list[str], feeds: dict[str, "np.typing.NDArray[np.uint8]"]
-    ) -> list["np.typing.NDArray[np.float32]"]:
+        self, _: Sequence[str], feeds: Mapping[str, Uint8Array], _run_options: object = None, /
+    ) -> Sequence[Float32Array]:
         """Wait, and give zeros."""
         import time
 

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ def test_a_lone_model_is_measured(digits_bundle: Path) -> None:
     result = run_torchstone("evaluate", digits_bundle / "model.onnx", "--data", "digits", "--json", "-")
     document = json.loads(result.stdout)
     assert document["data"]["split"] == "whole"
-    assert document["model"]["sha256"] is None
+    assert document["model"]["sha256"] == hashlib.sha256((digits_bundle / "model.onnx").read_bytes()).hexdigest()
 
 
 def test_a_folder_is_measured_with_the_models_classes(digits_bundle: Path, tmp_path: Path) -> None:

@@ -227,8 +227,9 @@ def test_a_session_on_a_gpu_says_that_it_does_not_fork(
 import multiprocessing, sys
 import numpy as np
 from torchstone_runtime.inference.engine import Engine
+from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.inference.providers import open_session
-session = open_session(open(sys.argv[1] + "/model.onnx", "rb").read(), "cpu").session
+session = open_session(open(sys.argv[1] + "/model.onnx", "rb").read(), ON_CPU).session
 engine = Engine(session, num_classes=10, workers=1, tile=8, survives_fork=False)
 def child(queue):
     try:
@@ -252,17 +253,17 @@ def test_a_pickled_classifier_is_loaded_again(digits_bundle: Path, images: Uint8
         with Classifier.load(path, provider="cpu", threads=3) as one:
             other = pickle.loads(pickle.dumps(one))  # noqa: S301 - our own bytes
             with other:
-                assert (other.plan, other.origin) == (one.plan, one.origin)
+                assert (other.plan, other.source) == (one.plan, one.source)
                 np.testing.assert_array_equal(other.predict(images).logits, expected.logits)
 
 
 def test_a_pickled_classifier_whose_model_has_changed_is_refused(bundle_copy: Path) -> None:
     """The other process must not go on with another model without a word, or with none."""
     with Classifier.load(bundle_copy) as one:
-        assert one.origin is not None
-        changed = replace(one.origin, sha256="0" * 64)
+        assert one.source is not None
+        changed = replace(one.source, sha256="0" * 64)
         pickled = pickle.dumps(one)
-        one.origin = changed
+        one.source = changed
         with pytest.raises(BundleError, match="is not the one that the pickled classifier had"):
             pickle.loads(pickle.dumps(one))  # noqa: S301 - our own bytes
     bundle_copy.rename(bundle_copy.with_name("moved"))

@@ -1,6 +1,5 @@
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -10,12 +9,13 @@ from hypothesis import strategies as st
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.engine import Engine, cpu_tile
+from torchstone_runtime.inference.session_io import OrtSession
 
 COUNT = 48
 
 
 @pytest.fixture(scope="module")
-def engines(session: Any) -> Iterator[dict[int, Engine]]:  # noqa: ANN401 - see session
+def engines(session: OrtSession) -> Iterator[dict[int, Engine]]:
     """An engine for one worker and one for three."""
     made = {workers: Engine(session, num_classes=10, workers=workers, tile=64) for workers in (1, 3)}
     yield made
@@ -54,7 +54,7 @@ def test_an_error_in_a_tile_is_raised(engines: dict[int, Engine], images: Uint8A
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_closed_engine_says_so(session: Any, images: Uint8Array, workers: int) -> None:  # noqa: ANN401 - see session
+def test_a_closed_engine_says_so(session: OrtSession, images: Uint8Array, workers: int) -> None:
     """Running it afterwards is an error with a message."""
     engine = Engine(session, num_classes=10, workers=workers, tile=5)
     engine.close()
@@ -65,13 +65,16 @@ def test_a_closed_engine_says_so(session: Any, images: Uint8Array, workers: int)
 class CountingSession:
     """A session that writes down how many images each call has."""
 
-    def __init__(self, session: Any) -> None:  # noqa: ANN401 - see session
+    def __init__(self, session: OrtSession) -> None:
         self.session = session
         self.calls: list[int] = []
 
-    def run(self, outputs: list[str], inputs: dict[str, Uint8Array]) -> list[Float32Array]:
+    def run(
+        self, outputs: Sequence[str], inputs: Mapping[str, Uint8Array], _run_options: object = None, /
+    ) -> Sequence[Float32Array]:
         self.calls.append(len(inputs["images"]))
-        return self.session.run(outputs, inputs)  # type: ignore[no-any-return]
+        found: Sequence[Float32Array] = self.session.run(outputs, inputs)
+        return found
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,7 @@ class CountingSession:
     [(1, 2, [1]), (15, 2, [15]), (16, 2, [8, 8]), (48, 2, [24, 24]), (48, 3, [16, 16, 16]), (48, 1, [48])],
 )
 def test_a_middle_sized_batch_is_shared_evenly(
-    session: Any,  # noqa: ANN401 - see session
+    session: OrtSession,
     images: Uint8Array,
     count: int,
     workers: int,
@@ -97,22 +100,27 @@ def test_a_middle_sized_batch_is_shared_evenly(
 class HeldSession:
     """A session whose calls in worker threads wait for `release`, and those of the thread `first` for a held worker."""
 
-    def __init__(self, session: Any) -> None:  # noqa: ANN401 - see session
+    def __init__(self, session: OrtSession) -> None:
         self.session = session
         self.worker_is_held = threading.Event()
         self.release = threading.Event()
 
-    def run(self, outputs: list[str], inputs: dict[str, Uint8Array]) -> list[Float32Array]:
+    def run(
+        self, outputs: Sequence[str], inputs: Mapping[str, Uint8Array], _run_options: object = None, /
+    ) -> Sequence[Float32Array]:
         name = threading.current_thread().name
         if name.startswith("torchstone"):
             self.worker_is_held.set()
             assert self.release.wait(60)
         elif name == "first":
             assert self.worker_is_held.wait(60)
-        return self.session.run(outputs, inputs)  # type: ignore[no-any-return]
+        found: Sequence[Float32Array] = self.session.run(outputs, inputs)
+        return found
 
 
-def test_a_caller_does_not_wait_for_busy_workers(session: Any, images: Uint8Array, one_by_one: Float32Array) -> None:  # noqa: ANN401 - see session
+def test_a_caller_does_not_wait_for_busy_workers(
+    session: OrtSession, images: Uint8Array, one_by_one: Float32Array
+) -> None:
     """While the only worker is held by another caller's tile, a call is done by its own thread."""
     held = HeldSession(session)
     engine = Engine(held, num_classes=10, workers=2, tile=4)

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.errors import BundleError
-from torchstone_runtime.inference import classifier as classifier_module
 from torchstone_runtime.inference import providers
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.inference.engine import INPUT, OUTPUTS, Engine
+from torchstone_runtime.inference.engine import Engine
 from torchstone_runtime.inference.gpu_engine import BUCKETS, BoundSession, buckets_for, pieces
-from torchstone_runtime.inference.gpu_options import GpuChoices
+from torchstone_runtime.inference.load_options import ON_CPU, LoadOptions
 from torchstone_runtime.inference.providers import OpenedSession, open_session
+from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, OrtSession
 
 COUNT = 48
 SMALL = (1, 4, 16)
@@ -60,7 +60,7 @@ def test_large_pictures_have_smaller_batches() -> None:
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "graphs"])
-def bound(session: Any, request: pytest.FixtureRequest) -> BoundSession:  # noqa: ANN401 - see session
+def bound(session: OrtSession, request: pytest.FixtureRequest) -> BoundSession:
     """The session with bound memory; with the numbers of CUDA graphs, which the CPU takes and ignores, as well."""
     return BoundSession(session, device="cpu", buckets=SMALL, cuda_graphs=request.param)
 
@@ -87,7 +87,7 @@ def test_every_image_gets_its_own_row(
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
-def test_only_the_fixed_sizes_are_run(session: Any, images: Uint8Array) -> None:  # noqa: ANN401 - see session
+def test_only_the_fixed_sizes_are_run(session: OrtSession, images: Uint8Array) -> None:
     """The session never sees another batch size."""
     bound = BoundSession(session, device="cpu", buckets=SMALL)
     for count in range(1, COUNT + 1):
@@ -98,29 +98,29 @@ def test_only_the_fixed_sizes_are_run(session: Any, images: Uint8Array) -> None:
 class WatchedSession:
     """A session that writes down who runs it: images a call, thread and number of the graph, and how many at once."""
 
-    def __init__(self, session: Any, *, graphs: bool) -> None:  # noqa: ANN401 - see session
+    def __init__(self, session: OrtSession, *, graphs: bool) -> None:
         self.session = session
         self.graphs = graphs
         self.inside = self.most = 0
         self.calls: list[tuple[int, str, str]] = []
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - see session
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the session has
         return getattr(self.session, name)
 
-    def run_with_iobinding(self, binding: Any, options: Any) -> None:  # noqa: ANN401 - see session
+    def run_with_iobinding(self, iobinding: Any, run_options: Any = None) -> None:  # noqa: ANN401 - ONNX Runtime's
         self.inside += 1
         self.most = max(self.most, self.inside)
         time.sleep(0.002)  # lets the other threads come in between
-        self.session.run_with_iobinding(binding, options)
-        graph = options.get_run_config_entry("gpu_graph_id") if self.graphs else ""
-        size = binding.get_outputs()[0].shape()[0]
+        self.session.run_with_iobinding(iobinding, run_options)
+        graph = run_options.get_run_config_entry("gpu_graph_id") if self.graphs else ""
+        size = iobinding.get_outputs()[0].shape()[0]
         self.calls.append((size, graph, threading.current_thread().name))
         self.inside -= 1
 
 
 @pytest.mark.parametrize("graphs", [False, True])
 def test_several_threads_share_the_memory(
-    session: Any,  # noqa: ANN401 - see session
+    session: OrtSession,
     images: Uint8Array,
     one_by_one: Float32Array,
     *,
@@ -158,15 +158,16 @@ def test_images_of_another_shape_are_refused(engine: Engine, images: Uint8Array)
 def as_if_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the CPU pass for the provider `cuda`, with its memory."""
 
-    def opened(model: bytes, provider: str, gpu: GpuChoices) -> OpenedSession:
-        return OpenedSession(open_session(model, "cpu").session, provider, "asked for by name", gpu)
+    def opened(model: bytes, options: LoadOptions) -> OpenedSession:
+        session = open_session(model, ON_CPU).session
+        return OpenedSession(session, options.provider, "asked for by name", options.tf32, options.cuda_graphs)
 
     def bind(opened: OpenedSession) -> BoundSession:
-        return BoundSession(opened.session, device="cpu", buckets=BUCKETS, cuda_graphs=opened.gpu.cuda_graphs)
+        return BoundSession(opened.session, device="cpu", buckets=BUCKETS, cuda_graphs=opened.cuda_graphs)
 
     monkeypatch.setattr(providers, "open_session", opened)
     monkeypatch.setattr("torchstone_runtime.inference.variants.open_session", opened)
-    monkeypatch.setattr(classifier_module, "bind", bind)
+    monkeypatch.setattr("torchstone_runtime.inference.engine.bind", bind)
 
 
 @pytest.mark.usefixtures("as_if_on_cuda")
@@ -182,12 +183,13 @@ def test_a_classifier_on_cuda_runs_its_golden_samples_in_the_fixed_sizes(
         )
         assert str(plan) == said
         bound = classifier._engine._session
+        assert isinstance(bound, BoundSession)
         assert sorted(bound._bound) == [16]
         classifier.warm_up()
         assert tuple(sorted(bound._bound)) == BUCKETS
         np.testing.assert_allclose(classifier.predict(images).logits, one_by_one, atol=1e-4)
-        assert classifier.origin is not None
-        assert (classifier.origin.tf32, classifier.origin.cuda_graphs) == (True, True)
+        assert classifier.source is not None
+        assert (classifier.source.options.tf32, classifier.source.options.cuda_graphs) == (True, True)
 
 
 @pytest.mark.usefixtures("as_if_on_cuda")

@@ -10,7 +10,7 @@ import pytest
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import variant_golden
 from torchstone_runtime.errors import BundleError, OutputError, ProviderError
-from torchstone_runtime.inference.gpu_options import TF32_VARIABLE, GpuChoices, engine_cache, provider_options
+from torchstone_runtime.inference.gpu_options import TF32_VARIABLE, engine_cache, provider_options
 
 SHA256 = "ab" * 32
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], object]], None]
@@ -25,26 +25,26 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_tf32_is_off_unless_it_is_allowed() -> None:
     """ONNX Runtime's own default is on."""
-    assert provider_options("cuda", GpuChoices(), SHA256) == {"use_tf32": "0"}
-    assert provider_options("cuda", GpuChoices(tf32=True), SHA256) == {"use_tf32": "1"}
+    assert provider_options("cuda", SHA256) == {"use_tf32": "0"}
+    assert provider_options("cuda", SHA256, tf32=True) == {"use_tf32": "1"}
 
 
 def test_cuda_graphs_are_an_option() -> None:
     """Off unless asked for."""
-    graphs = provider_options("cuda", GpuChoices(cuda_graphs=True), SHA256)
+    graphs = provider_options("cuda", SHA256, cuda_graphs=True)
     assert graphs == {"use_tf32": "0", "enable_cuda_graph": "1"}
 
 
 def test_other_providers_get_no_options() -> None:
     """OpenVINO has its own defaults."""
-    assert provider_options("openvino", GpuChoices(), SHA256) == {}
+    assert provider_options("openvino", SHA256) == {}
 
 
 def test_tensorrt_keeps_its_engines_by_model_and_precision(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine built with TF32 must not serve where it isn't allowed."""
     monkeypatch.setenv(TF32_VARIABLE, "0")
-    plain = provider_options("tensorrt", GpuChoices(), SHA256)
-    loose = provider_options("tensorrt", GpuChoices(tf32=True), SHA256)
+    plain = provider_options("tensorrt", SHA256)
+    loose = provider_options("tensorrt", SHA256, tf32=True)
     assert plain["trt_engine_cache_path"] == str(cache / "torchstone" / "tensorrt" / SHA256)
     assert plain["trt_engine_cache_path"] != loose["trt_engine_cache_path"]
     assert plain["trt_engine_cache_enable"] == plain["trt_timing_cache_enable"] == "1"
@@ -59,7 +59,7 @@ def test_tensorrt_wants_tf32_ruled_out_or_allowed(monkeypatch: pytest.MonkeyPatc
     else:
         monkeypatch.setenv(TF32_VARIABLE, value)
     with pytest.raises(ProviderError, match=r"(?s)TF32, which was not allowed.*NVIDIA_TF32_OVERRIDE=0"):
-        provider_options("tensorrt", GpuChoices(), SHA256)
+        provider_options("tensorrt", SHA256)
 
 
 def test_only_the_owner_can_write_engines(cache: Path) -> None:

@@ -16,8 +16,10 @@ from helpers.support_polyglot import in_ort_format, polyglot
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.engine import Engine
+from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.inference.onnx_graph import check_graph
 from torchstone_runtime.inference.providers import accept_onnx_alone, open_session
+from torchstone_runtime.inference.session_io import OUTPUTS
 
 OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("local", 1)]
 WEIGHTS = numpy_helper.from_array(np.zeros((4, 2), np.float32), "w")
@@ -95,7 +97,7 @@ def test_a_plain_graph_passes(digits_bundle: Path) -> None:
     check_graph((digits_bundle / "model.onnx").read_bytes())
     for content in (model([choice]), model([call], functions=[function("F", "Abs", "Abs")])):
         check_graph(content)
-        assert open_session(content, "cpu").session.run(None, {"images": np.zeros((3, 1, 2, 2), np.uint8)})
+        assert open_session(content, ON_CPU).session.run(OUTPUTS, {"images": np.zeros((3, 1, 2, 2), np.uint8)})
 
 
 def test_a_loop_is_refused() -> None:
@@ -106,7 +108,7 @@ def test_a_loop_is_refused() -> None:
     call = helper.make_node("F", ["x", "yes"], ["logits"], domain="local")
     for content in (model([loop()]), model([choice]), model([call], functions=[hidden])):
         with pytest.raises(BundleError, match="has a loop"):
-            open_session(content, "cpu")
+            open_session(content, ON_CPU)
 
 
 @pytest.mark.parametrize("called", [("F",), ("G",)])
@@ -114,7 +116,7 @@ def test_functions_that_never_end_are_refused(called: tuple[str, ...]) -> None:
     """One that calls itself, and two that call each other."""
     call = helper.make_node("F", ["x"], ["logits"], domain="local")
     with pytest.raises(BundleError, match="call each other"):
-        open_session(model([call], functions=[function("F", *called), function("G", "F")]), "cpu")
+        open_session(model([call], functions=[function("F", *called), function("G", "F")]), ON_CPU)
 
 
 def test_functions_that_unfold_without_bound_are_refused() -> None:
@@ -123,7 +125,7 @@ def test_functions_that_unfold_without_bound_are_refused() -> None:
     chain += [function(f"F{index}", *[f"F{index - 1}"] * 3) for index in range(1, 20)]
     call = helper.make_node("F19", ["x"], ["logits"], domain="local")
     with pytest.raises(BundleError, match="unfolds to 1,162,261,4"):
-        open_session(model([call], functions=chain), "cpu")
+        open_session(model([call], functions=chain), ON_CPU)
 
 
 @pytest.mark.parametrize("location", ["/etc/passwd", "../../etc/passwd", "w.bin", "*/_ORT_MEM_ADDR_/*"])
@@ -139,7 +141,7 @@ def test_weights_outside_the_file_are_refused(location: str) -> None:
         model([choice], [WEIGHTS, YES]),
     ):
         with pytest.raises(BundleError, match="weights in another file"):
-            open_session(content, "cpu")
+            open_session(content, ON_CPU)
 
 
 @pytest.mark.parametrize("domain", ["com.example", "pyopadd", "ai.onnx.contrib"])
@@ -147,7 +149,7 @@ def test_operators_of_another_library_are_refused(domain: str) -> None:
     """Nothing is loaded to run them."""
     call = helper.make_node("Custom", ["x"], ["logits"], domain=domain)
     with pytest.raises(BundleError, match="cannot load the model"):
-        open_session(model([call]), "cpu")
+        open_session(model([call]), ON_CPU)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -159,7 +161,7 @@ def test_a_graph_that_asks_for_more_memory_than_there_is(workers: int) -> None:
         helper.make_node("ReduceSum", ["big"], ["sum"], keepdims=0),
         helper.make_node("Add", ["x", "sum"], ["logits"]),
     ]
-    session = open_session(model(nodes, [WEIGHTS, shape]), "cpu").session
+    session = open_session(model(nodes, [WEIGHTS, shape]), ON_CPU).session
     engine = Engine(session, num_classes=2, workers=workers, tile=2)
     with pytest.raises(BundleError, match="cannot run the model on"):
         engine.run(np.zeros((5, 1, 2, 2), np.uint8))
@@ -169,7 +171,7 @@ def test_a_graph_that_asks_for_more_memory_than_there_is(workers: int) -> None:
 def test_outputs_of_another_shape_than_stated_are_refused(count: int) -> None:
     """A graph that says [N, 2] and gives one row, whatever N is."""
     nodes = [helper.make_node("ReduceMax", ["x"], ["logits"], keepdims=1)]
-    engine = Engine(open_session(model(nodes), "cpu").session, num_classes=2, workers=1, tile=4)
+    engine = Engine(open_session(model(nodes), ON_CPU).session, num_classes=2, workers=1, tile=4)
     with pytest.raises(BundleError, match=r"gives \(1, 1\) for"):
         engine.run(np.zeros((count, 1, 2, 2), np.uint8))
 
@@ -200,9 +202,9 @@ def test_every_byte_changed_gives_a_session_or_a_bundle_error() -> None:
     for position in range(len(SMALL)):
         for value in (0, 0xFF, SMALL[position] ^ 1):
             with contextlib.suppress(BundleError):
-                open_session(SMALL[:position] + bytes([value]) + SMALL[position + 1 :], "cpu")
+                open_session(SMALL[:position] + bytes([value]) + SMALL[position + 1 :], ON_CPU)
         with contextlib.suppress(BundleError):
-            open_session(SMALL[:position], "cpu")
+            open_session(SMALL[:position], ON_CPU)
 
 
 @settings(deadline=None, max_examples=300)
@@ -219,13 +221,13 @@ HONEST = [helper.make_node("Identity", ["x"], ["logits"])]
 def test_ort_format_is_refused() -> None:
     """ONNX Runtime knows it by content, and the check of the graph can't read it."""
     with pytest.raises(BundleError, match="own format"):
-        open_session(in_ort_format(model(HONEST)), "cpu")
+        open_session(in_ort_format(model(HONEST)), ON_CPU)
 
 
 def test_a_file_of_two_formats_is_refused() -> None:
     """An honest ONNX file to a reader of protocol buffers, a loop without an end to ONNX Runtime."""
     with pytest.raises(BundleError, match="own format"):
-        open_session(polyglot(model([loop()]), model(HONEST)), "cpu")
+        open_session(polyglot(model([loop()]), model(HONEST)), ON_CPU)
 
 
 def test_a_session_takes_onnx_alone() -> None:

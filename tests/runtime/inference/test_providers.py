@@ -16,7 +16,7 @@ from helpers.support import assert_refused, run_torchstone
 from helpers.support_gpu import build_driver, build_provider, write_gpu_runtime, write_wheel
 from torchstone_runtime.errors import ProviderError, UsageError
 from torchstone_runtime.inference import providers
-from torchstone_runtime.inference.gpu_options import GpuChoices
+from torchstone_runtime.inference.load_options import ON_CPU, LoadOptions
 from torchstone_runtime.inference.providers import open_session
 
 pytestmark = pytest.mark.skipif(
@@ -59,7 +59,7 @@ def test_a_missing_wheel_and_driver_are_both_named(digits_bundle: Path) -> None:
 def test_a_wheel_of_another_kind_is_named(digits_bundle: Path) -> None:
     """OpenVINO has its own, and needs no NVIDIA driver."""
     with pytest.raises(ProviderError, match="the wheel onnxruntime-openvino") as caught:
-        open_session((digits_bundle / "model.onnx").read_bytes(), "openvino")
+        open_session((digits_bundle / "model.onnx").read_bytes(), LoadOptions(provider="openvino"))
     assert "NVIDIA" not in str(caught.value)
 
 
@@ -151,7 +151,7 @@ def test_nodes_left_to_the_cpu_are_an_error_that_names_them(model: bytes, monkey
     """On a session that was really made: by the provider of every node, not by the list of providers."""
     monkeypatch.setitem(providers.PROVIDERS, "openvino", AZURE)
     with pytest.raises(ProviderError, match=r"leaves to the CPU: .*3 Conv") as caught:
-        open_session(model, "openvino")
+        open_session(model, LoadOptions(provider="openvino"))
     assert "--provider cpu" in caught.value.remedy
 
 
@@ -167,25 +167,29 @@ def test_nodes_on_the_cpu_are_noticed_where_the_fallback_is_not_refused(
 
     monkeypatch.setattr(providers, "_on", lenient)
     with pytest.raises(ProviderError, match="leaves to the CPU"):
-        open_session(model, "openvino")
+        open_session(model, LoadOptions(provider="openvino"))
 
 
 def test_a_session_that_is_on_another_provider_is_refused(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """ONNX Runtime gives one on the CPU where a provider doesn't load, if it is let."""
     monkeypatch.setitem(providers.PROVIDERS, "openvino", AZURE)
-    monkeypatch.setattr(providers, "_on", lambda model, *_, strict: open_session(model, "cpu").session)  # noqa: ARG005
+    monkeypatch.setattr(providers, "_on", lambda model, *_, strict: open_session(model, ON_CPU).session)  # noqa: ARG005
     with pytest.raises(ProviderError, match=r"does not load; ONNX Runtime offers \['CPUExecutionProvider'\]"):
-        open_session(model, "openvino")
+        open_session(model, LoadOptions(provider="openvino"))
 
 
 @pytest.mark.parametrize(
-    ("provider", "choices"),
-    [("cpu", GpuChoices(tf32=True)), ("openvino", GpuChoices(tf32=True)), ("tensorrt", GpuChoices(cuda_graphs=True))],
+    "options",
+    [
+        LoadOptions(provider="cpu", tf32=True),
+        LoadOptions(provider="openvino", tf32=True),
+        LoadOptions(provider="tensorrt", cuda_graphs=True),
+    ],
 )
-def test_choices_without_effect_are_refused(provider: str, choices: GpuChoices) -> None:
+def test_choices_without_effect_are_refused(options: LoadOptions) -> None:
     """Who allows TF32 on a CPU believes something that isn't so."""
     with pytest.raises(UsageError, match="Leave"):
-        open_session(b"", provider, choices)
+        open_session(b"", options)
 
 
 def test_nothing_of_the_doctor_is_imported_where_all_is_well(digits_bundle: Path) -> None:
