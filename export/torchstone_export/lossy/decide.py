@@ -24,7 +24,7 @@ from torchstone_runtime.data.split import Split
 from torchstone_runtime.inference.engine import CPU_TILE, Outputs
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, confusion_difference, score_interval
-from torchstone_runtime.system.cpu_features import REPORTED, cpu_features
+from torchstone_runtime.system.cpu import REPORTED, cpu_features
 from torchstone_train.data.splits import TrainingData
 
 _GOLDEN_COUNT: Final = 16

@@ -20,7 +20,7 @@ from torchstone_export.formats.graph import after_logits, input_chain
 from torchstone_export.formats.onnx_file import strip_traces
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.bundle.manifest import METADATA_KEY, require_any
-from torchstone_runtime.system.cpu_features import INT8_FEATURES
+from torchstone_runtime.system.cpu import INT8_FEATURES
 
 CALIBRATIONS: Final[dict[str, tuple[CalibrationMethod, dict[str, Any]]]] = {
     "minmax": (CalibrationMethod.MinMax, {}),

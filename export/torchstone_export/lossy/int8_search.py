@@ -14,7 +14,7 @@ from torchstone_runtime.arrays import Float32Array, Int64Array, Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, mcnemar_exact, score_interval
-from torchstone_runtime.system.cpu_features import INT8_FEATURES
+from torchstone_runtime.system.cpu import INT8_FEATURES
 
 CALIBRATION_IMAGES: Final = 512
 _FEWEST_IMAGES: Final = 64

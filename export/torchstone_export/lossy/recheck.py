@@ -11,7 +11,7 @@ from torchstone_runtime.evaluation.evaluate import decisions_sha256
 from torchstone_runtime.inference.variants import FALLBACK, LOSSY
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import compare_decisions
-from torchstone_runtime.system.cpu_features import cpu_features, missing_features
+from torchstone_runtime.system.cpu import cpu_features, missing_features
 
 
 def recheck_lossy(bundle: Bundle, contents: Mapping[str, bytes], reference: Reference) -> list[str]:

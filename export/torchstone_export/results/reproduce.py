@@ -19,7 +19,7 @@ from torchstone_runtime.files import write_atomic
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.strict_json import strict_json
-from torchstone_runtime.system.cpu_features import processor_name
+from torchstone_runtime.system.cpu import processor_name
 from torchstone_train.recipes.catalog import get_recipe
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.run.run_dir import RunDirectory

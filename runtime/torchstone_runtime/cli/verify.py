@@ -109,7 +109,7 @@ def _check_variant(
 ) -> None:
     from torchstone_runtime.bundle.golden import golden_of  # noqa: PLC0415
     from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.system.cpu_features import cpu_features, missing_features  # noqa: PLC0415
+    from torchstone_runtime.system.cpu import cpu_features, missing_features  # noqa: PLC0415
 
     if variant not in contents:
         click.echo(f"{variant:<12} its hash is right; it is not run here (that takes PyTorch)")

@@ -9,15 +9,15 @@ from typing import Final
 
 from torchstone_runtime.doctor.finding import Finding
 from torchstone_runtime.system.container import cpu_quota, memory_limit
-from torchstone_runtime.system.cpu import affinity, usable_cpus
-from torchstone_runtime.system.cpu_features import cpuinfo_fields
+from torchstone_runtime.system.cpu import BF16_FEATURES, affinity, cpuinfo_fields, usable_cpus
+from torchstone_runtime.system.memory import MachineMemory
 
 _FEATURES: Final[dict[str, tuple[str, ...]]] = {
     "AVX2": ("avx2",),
     "AVX512": ("avx512f",),
     "VNNI": ("avx512_vnni", "avx_vnni"),
     "AMX": ("amx_int8", "amx_tile"),
-    "bf16": ("avx512_bf16", "amx_bf16", "bf16"),
+    "bf16": BF16_FEATURES,
     "NEON dot product": ("asimddp",),
     "i8mm": ("i8mm",),
     "SVE": ("sve",),
@@ -26,7 +26,6 @@ _FEATURES: Final[dict[str, tuple[str, ...]]] = {
 _ARM: Final = ("NEON dot product", "i8mm", "SVE", "bf16")
 _INT8: Final = ("VNNI", "AMX", "NEON dot product", "i8mm")
 _GIB: Final = 1 << 30
-_KIB: Final = 1 << 10
 
 
 def check_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> Finding:
@@ -58,14 +57,8 @@ def check_threads() -> Finding:
 
 def check_memory(meminfo: Path = Path("/proc/meminfo")) -> Finding:
     """Report the machine's memory and the container's limit."""
-    fields = {}
-    try:
-        for line in meminfo.read_text().splitlines():
-            name, _, value = line.partition(":")
-            fields[name] = int(value.split()[0]) * _KIB
-    except (OSError, ValueError, IndexError):  # not Linux
-        fields = {}
-    total, available, limit = fields.get("MemTotal"), fields.get("MemAvailable"), memory_limit()
+    machine, limit = MachineMemory.read(meminfo), memory_limit()
+    total, available = machine.total, machine.available
     known = [f"{total / _GIB:.1f} GiB" if total else "not known"]
     known += [f"{available / _GIB:.1f} GiB available"] if available else []
     known += [f"this container may use {limit / _GIB:.1f} GiB" if limit is not None else "no container limit"]

@@ -29,8 +29,7 @@ from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.inference.providers import OpenedSession, open_session
 from torchstone_runtime.inference.session_io import check_signature, read_metadata
 from torchstone_runtime.inference.variants import open_variant
-from torchstone_runtime.system.cpu import usable_cpus
-from torchstone_runtime.system.cpu_features import cpu_features, missing_features
+from torchstone_runtime.system.cpu import cpu_features, missing_features, usable_cpus
 from torchstone_runtime.system.load_deadline import load_deadline
 
 DECODE_BATCH: Final = 256

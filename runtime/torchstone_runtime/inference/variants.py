@@ -6,7 +6,7 @@ from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.errors import ProviderError
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.providers import OpenedSession, open_session
-from torchstone_runtime.system.cpu_features import cpu_features, missing_features
+from torchstone_runtime.system.cpu import cpu_features, missing_features
 
 FALLBACK: Final = "fp32"
 LOSSY: Final = ("int8", "fp16")

@@ -38,6 +38,19 @@ def memory_limit(process: Path = _PROCESS) -> int | None:
     return None if limit is None else int(limit)
 
 
+def memory_headroom(process: Path = _PROCESS) -> int | None:
+    """Return the memory that the process's groups have left, in bytes and at least 0, or None where there is no limit.
+
+    What a group uses is its working set, as Kubernetes counts it: usage without the page cache that the kernel gives
+    up first (`inactive_file` of `memory.stat`).
+
+    Args:
+        process: its folder below /proc.
+    """
+    left = _smallest(process, "memory", _headroom_of_group)
+    return None if left is None else max(0, int(left))
+
+
 def _smallest(process: Path, controller: str, read: Callable[[Path], float | None]) -> float | None:
     limits = []
     for group in _groups(process, controller):
@@ -66,6 +79,23 @@ def _memory_of_group(group: Path) -> float | None:
         return None if text == "max" else int(text)
     limit = int((group / "memory.limit_in_bytes").read_text())
     return None if limit >= _NO_MEMORY_LIMIT else limit
+
+
+def _headroom_of_group(group: Path) -> float | None:
+    limit = _memory_of_group(group)
+    if limit is None:
+        return None
+    version_2 = (group / "memory.max").exists()
+    usage = int((group / ("memory.current" if version_2 else "memory.usage_in_bytes")).read_text())
+    return limit - max(0, usage - _reclaimable(group, "inactive_file" if version_2 else "total_inactive_file"))
+
+
+def _reclaimable(group: Path, field: str) -> int:
+    try:
+        lines = (group / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [field]), 0)
 
 
 def _groups(process: Path, controller: str) -> Iterator[Path]:

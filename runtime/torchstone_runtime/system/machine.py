@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from torchstone_runtime.system.cpu import usable_cpus
-from torchstone_runtime.system.cpu_features import processor_name
+from torchstone_runtime.system.cpu import processor_name, usable_cpus
 from torchstone_runtime.version import __version__
 
 

@@ -16,7 +16,7 @@ from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.system.cpu_features import INT8_FEATURES, cpu_features
+from torchstone_runtime.system.cpu import INT8_FEATURES, cpu_features
 
 
 @pytest.fixture(scope="module")

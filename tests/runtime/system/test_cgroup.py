@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchstone_runtime.system import container as cgroup
+from torchstone_runtime.system import memory
 
 V1 = "33 32 0:30 {root} {mount} rw,relatime - cgroup cgroup rw,{controllers}\n"
 V2 = "41 31 0:38 {root} {mount} rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -175,3 +176,54 @@ def test_a_real_group_inside_a_limited_one(make_group: MakeGroup) -> None:
     finally:
         inner.rmdir()
     assert usable == "1"
+
+
+def test_memory_left_in_a_group_of_version_2(tmp_path: Path) -> None:
+    """Limit less working set: what the page cache holds is given up first."""
+    write(
+        tmp_path / "fs" / "pod", memory__max="1000", memory__current="700", memory__stat="anon 400\ninactive_file 250"
+    )
+    here = process(tmp_path, "0::/pod\n", V2.format(root="/", mount=tmp_path / "fs"))
+    assert cgroup.memory_headroom(here) == 550
+
+
+def test_memory_left_in_a_group_of_version_1(tmp_path: Path) -> None:
+    """Other files, the same sum."""
+    group = tmp_path / "fs" / "a"
+    write(group, memory__limit_in_bytes="1000", memory__usage_in_bytes="700", memory__stat="total_inactive_file 100")
+    here = process(tmp_path, "4:memory:/a\n", V1.format(root="/", mount=tmp_path / "fs", controllers="memory"))
+    assert cgroup.memory_headroom(here) == 400
+
+
+def test_the_fullest_of_nested_groups_decides(tmp_path: Path) -> None:
+    """A pod may be full while its container is far below its own limit."""
+    write(tmp_path / "fs" / "pod", memory__max="1000", memory__current="990")
+    write(tmp_path / "fs" / "pod" / "container", memory__max="800", memory__current="100")
+    here = process(tmp_path, "0::/pod/container\n", V2.format(root="/", mount=tmp_path / "fs"))
+    assert cgroup.memory_headroom(here) == 10
+
+
+def test_a_group_above_its_limit_has_nothing_left(tmp_path: Path) -> None:
+    """As after the limit was lowered; never a negative number."""
+    write(tmp_path / "fs" / "pod", memory__max="1000", memory__current="1200")
+    here = process(tmp_path, "0::/pod\n", V2.format(root="/", mount=tmp_path / "fs"))
+    assert cgroup.memory_headroom(here) == 0
+
+
+def test_without_a_limit_nothing_is_said_of_what_is_left(tmp_path: Path) -> None:
+    """The machine's own memory counts then."""
+    write(tmp_path / "fs" / "pod", memory__max="max", memory__current="1200")
+    here = process(tmp_path, "0::/pod\n", V2.format(root="/", mount=tmp_path / "fs"))
+    assert cgroup.memory_headroom(here) is None
+
+
+@pytest.mark.parametrize(
+    ("machine", "group", "available"), [(900, 500, 500), (400, 500, 400), (None, 7, 7), (3, None, 3)]
+)
+def test_the_nearer_of_machine_and_group_is_what_is_available(
+    monkeypatch: pytest.MonkeyPatch, machine: int | None, group: int | None, available: int
+) -> None:
+    """Training streams what would not fit into either."""
+    monkeypatch.setattr(memory.MachineMemory, "read", lambda: memory.MachineMemory(None, machine))
+    monkeypatch.setattr(memory, "memory_headroom", lambda: group)
+    assert memory.memory_available() == available

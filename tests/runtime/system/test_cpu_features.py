@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from torchstone_runtime.system.cpu_features import cpu_features, missing_features
+from torchstone_runtime.system.cpu import cpu_features, missing_features
 
 X86 = "processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: fpu avx2 avx512_vnni\n\nprocessor\t: 1\nflags\t\t: fpu\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd asimddp\n"

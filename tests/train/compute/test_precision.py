@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from helpers.support import run_torchstone
+from torchstone_runtime.system.cpu import cpu_features
 from torchstone_train.compute import precision
 from torchstone_train.compute.precision import choose_precision
 from torchstone_train.recipes.recipe import AmpName
 
 CPU = torch.device("cpu")
+ARM_WITH_BF16 = "Features\t: fp asimd asimddp i8mm bf16\n"
 WITH_BF16 = "flags\t\t: fpu avx2 avx512f avx512_bf16\n"
 WITHOUT_BF16 = "flags\t\t: fpu avx2 avx512f\n"
 
@@ -19,15 +21,15 @@ WITHOUT_BF16 = "flags\t\t: fpu avx2 avx512f\n"
 def processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file in the place of /proc/cpuinfo."""
     path = tmp_path / "cpuinfo"
-    honest = precision._cpu_has_bf16
-    monkeypatch.setattr(precision, "_cpu_has_bf16", lambda: honest(path))
+    monkeypatch.setattr(precision, "cpu_features", lambda: cpu_features(path))
     return path
 
 
 @pytest.mark.parametrize("wanted", ["auto", "bf16"])
-def test_a_processor_with_bfloat16_uses_it(processor: Path, wanted: AmpName) -> None:
-    """Both `auto` and `bf16` give bfloat16 where the hardware has it."""
-    processor.write_text(WITH_BF16)
+@pytest.mark.parametrize("cpuinfo", [WITH_BF16, ARM_WITH_BF16])
+def test_a_processor_with_bfloat16_uses_it(processor: Path, cpuinfo: str, wanted: AmpName) -> None:
+    """Both `auto` and `bf16` give bfloat16 where the hardware has it, by the same names that `doctor` knows."""
+    processor.write_text(cpuinfo)
 
     assert choose_precision(wanted, CPU).dtype is torch.bfloat16
 

@@ -2,16 +2,11 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 import torch
 
+from torchstone_runtime.system.cpu import BF16_FEATURES, cpu_features
 from torchstone_train.recipes.recipe import AmpName
-
-_CPUINFO: Final = Path("/proc/cpuinfo")
-_BF16_FLAGS: Final = frozenset({"avx512_bf16", "amx_bf16"})
-"""Flags of /proc/cpuinfo of x86 processors that multiply bfloat16 in hardware; without them it is slower than fp32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,7 @@ def choose_precision(wanted: AmpName, device: torch.device) -> Precision:
         return _choose_on_gpu(wanted)
     if wanted == "fp16":
         return Precision("cpu", None, "fp16 needs a GPU: float32 instead")
-    if not _cpu_has_bf16():
+    if cpu_features().isdisjoint(BF16_FEATURES):
         return Precision("cpu", None, "this processor has no bfloat16 instructions: float32 instead")
     return Precision("cpu", torch.bfloat16, "the processor has bfloat16 instructions")
 
@@ -65,12 +60,3 @@ def _choose_on_gpu(wanted: AmpName) -> Precision:
     if wanted == "fp16" or not bf16:
         return Precision("cuda", torch.float16, "with loss scaling")
     return Precision("cuda", torch.bfloat16, "the GPU has bfloat16")
-
-
-def _cpu_has_bf16(cpuinfo: Path = _CPUINFO) -> bool:
-    try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        return False
-    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
-    return not _BF16_FLAGS.isdisjoint(flags)

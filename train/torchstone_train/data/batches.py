@@ -6,15 +6,18 @@ Pushing images one by one through a DataLoader costs more than training a small 
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor
 
 from torchstone_runtime.data.split import Split
-from torchstone_train.compute.memory import resident_budget
+from torchstone_runtime.system.memory import memory_available
 
 Batch = tuple[Tensor, Tensor]
+
+_RESIDENT_SHARE: Final = 0.5
+_UNKNOWN: Final = 1 << 30
 
 
 class Batches(Protocol):
@@ -84,6 +87,12 @@ class StreamedBatches:
     def _read(self, chunk: Tensor) -> Batch:
         indices = chunk.numpy()
         return torch.from_numpy(self._split.store.read(indices)), torch.from_numpy(self._split.labels[indices])
+
+
+def resident_budget() -> int:
+    """Return how many bytes of images may be held: half of what this process can still get, 512 MiB if not known."""
+    available = memory_available()
+    return int((_UNKNOWN if available is None else available) * _RESIDENT_SHARE)
 
 
 def make_batches(split: Split, device: torch.device, budget: int | None = None) -> Batches:

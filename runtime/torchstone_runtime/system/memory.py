@@ -1,0 +1,44 @@
+"""The memory of the machine and of the container that this process runs in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from torchstone_runtime.system.container import memory_headroom
+
+_MEMINFO: Final = Path("/proc/meminfo")
+_KIB: Final = 1 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class MachineMemory:
+    """Memory of the machine in bytes, as Linux tells it; None where the system does not.
+
+    Attributes:
+        total: all of it.
+        available: what a program can get without swapping.
+    """
+
+    total: int | None
+    available: int | None
+
+    @classmethod
+    def read(cls, meminfo: Path = _MEMINFO) -> "MachineMemory":
+        """Read `/proc/meminfo`."""
+        fields = {}
+        try:
+            for line in meminfo.read_text().splitlines():
+                name, _, value = line.partition(":")
+                fields[name] = int(value.split()[0]) * _KIB
+        except (OSError, ValueError, IndexError):  # not Linux
+            return cls(None, None)
+        return cls(fields.get("MemTotal"), fields.get("MemAvailable"))
+
+
+def memory_available() -> int | None:
+    """Return the bytes that this process can still get: the machine's, or fewer where a container's limit is nearer.
+
+    Control groups of versions 1 and 2 and all levels of nested ones count. None where neither is known.
+    """
+    known = [left for left in (MachineMemory.read().available, memory_headroom()) if left is not None]
+    return min(known, default=None)
