@@ -1,6 +1,6 @@
 """Arrays as they come from callers: checked, and told apart from what they look like but are not."""
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +12,24 @@ from torchstone_runtime.images.input_spec import InputSpec
 _RULE = "Don't scale or normalise them: the model does that itself."
 _BRIGHTEST = 255
 
+Layout = Literal["NCHW", "NHWC"]
 
-def as_batch(images: npt.NDArray[Any], spec: InputSpec) -> Uint8Array:
+
+def as_batch(images: npt.NDArray[Any], spec: InputSpec, layout: Layout = "NCHW") -> Uint8Array:
     """Return images as the model takes them: uint8, contiguous, of shape (N, C, H, W).
 
     Args:
         images: uint8 of shape (N, C, H, W), (C, H, W), or with one channel (N, H, W) or (H, W).
         spec: what the model takes.
+        layout: `NHWC` where the channels come last, as in (N, H, W, C) or (H, W, C).
 
     Raises:
-        UsageError: another dtype or shape; the message says what the values look like.
+        UsageError: another dtype or shape, or a layout that there isn't; the message says what the values look like.
     """
+    if layout not in get_args(Layout):
+        raise UsageError(f"layout is '{layout}'.", f"Give one of {', '.join(get_args(Layout))}.")
+    if layout == "NHWC" and images.ndim >= len(spec.shape):
+        images = np.moveaxis(images, -1, -3)
     if images.dtype != np.uint8:
         raise _wrong_dtype(images)
     expected = spec.shape
@@ -71,7 +78,9 @@ def _wrong_shape(images: npt.NDArray[Any], expected: tuple[int, int, int]) -> Us
     channels, height, width = expected
     remedy = "Give paths or Pillow images to have them converted and resized."
     if images.shape[-3:] == (height, width, channels) and images.ndim in (3, 4):
-        remedy = "Their channels come last; put them first: numpy.moveaxis(images, -1, -3)."
+        remedy = (
+            "Their channels come last; say so with layout='NHWC', or put them first: numpy.moveaxis(images, -1, -3)."
+        )
     return UsageError(
         f"The images have the shape {images.shape}; expected (N, {channels}, {height}, {width}).",
         remedy,

@@ -32,7 +32,7 @@ class Picture:
 
 
 def find_pictures(
-    arguments: Iterable[str], stdin: BufferedReader, others: OtherFiles | None = None
+    arguments: Iterable[str], stdin: BufferedReader | None = None, others: OtherFiles | None = None
 ) -> Iterator[Picture]:
     """Yield the pictures that arguments name, in order, as they are found.
 
@@ -40,7 +40,7 @@ def find_pictures(
         arguments: a file; a folder, which is searched for image files, hidden ones left out, sorted;
             a pattern with `*`, `?`, `[...]` or `**`, unless there is a file of that name; or `-` for `stdin`.
         stdin: read where `-` is given: an image file, or paths of files and folders, one a line, in UTF-8 with
-            or without a byte order mark.
+            or without a byte order mark. If None, `-` is a file of that name.
         others: is told of files in folders that are no pictures.
 
     Raises:
@@ -48,7 +48,7 @@ def find_pictures(
     """
     others = OtherFiles() if others is None else others
     for argument in arguments:
-        if argument == STDIN:
+        if argument == STDIN and stdin is not None:
             yield from _from_stdin(stdin, others)
         elif glob.has_magic(argument) and not os.path.lexists(argument):
             # Without a match the pattern is taken for a name, as a shell does: it is then told as missing.

@@ -1,11 +1,10 @@
 """`Classifier`: a bundle, checked and ready to classify."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, cast
 
@@ -13,23 +12,19 @@ import numpy as np
 import onnxruntime as ort
 from PIL import Image
 
-from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.bundle.builtin import locate_bundle
+from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import GoldenSamples, variant_golden
-from torchstone_runtime.bundle.manifest import METADATA_KEY, parse_essentials, parse_requirements
-from torchstone_runtime.errors import BundleError, ProviderError, UsageError
-from torchstone_runtime.images.array_input import as_batch
+from torchstone_runtime.errors import BundleError, DataError, UsageError
+from torchstone_runtime.images.array_input import Layout, as_batch
 from torchstone_runtime.images.decode import ImageInput, decode_image
-from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.inference.engine import Engine, make_engine
+from torchstone_runtime.images.find import find_pictures
+from torchstone_runtime.inference.load_model import LoadedModel, load_model, model_of_bundle
 from torchstone_runtime.inference.load_options import LoadOptions, ModelSource
-from torchstone_runtime.inference.plan import Plan
-from torchstone_runtime.inference.predictions import Predictions
-from torchstone_runtime.inference.providers import OpenedSession, open_session
-from torchstone_runtime.inference.session_io import check_signature, read_metadata
-from torchstone_runtime.inference.variants import open_variant
-from torchstone_runtime.system.cpu import cpu_features, missing_features, usable_cpus
+from torchstone_runtime.inference.predictions import Prediction, Predictions
+from torchstone_runtime.inference.providers import open_session
+from torchstone_runtime.metrics.classification import Metrics
+from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.system.load_deadline import load_deadline
 
 DECODE_BATCH: Final = 256
@@ -54,24 +49,14 @@ class Classifier:
         source: path and options that load it again.
     """
 
-    def __init__(
-        self,
-        *,
-        name: str,
-        class_names: tuple[str, ...],
-        input_spec: InputSpec,
-        plan: Plan,
-        engine: Engine,
-        bundle: Bundle | None,
-        source: ModelSource | None,
-    ) -> None:
-        self.name = name
-        self.class_names = class_names
-        self.input_spec = input_spec
-        self.plan = plan
-        self.bundle = bundle
-        self.source = source
-        self._engine = engine
+    def __init__(self, model: LoadedModel) -> None:
+        self.name = model.name
+        self.class_names = model.class_names
+        self.input_spec = model.input_spec
+        self.plan = model.plan
+        self.bundle = model.bundle
+        self.source = model.source
+        self._engine = model.engine
 
     @classmethod
     def load(
@@ -136,24 +121,13 @@ class Classifier:
         Raises:
             As for `load`.
         """
-        options.check()
-        found = locate_bundle(path)
-        return cls._load_lone_file(found, options) if found.is_file() else cls._load_bundle(found, options)
-
-    @classmethod
-    def _load_bundle(cls, path: Path, options: LoadOptions) -> "Classifier":
-        bundle = Bundle.open(path)
-        if options.public_key is not None:
-            from torchstone_runtime.bundle.signature import verify_signature  # noqa: PLC0415 - only where asked for
-
-            verify_signature(bundle, Path(options.public_key))
-        variant, opened = open_variant(bundle, options)
-        classifier = cls._of_bundle(bundle, variant, opened, path, options)
-        if options.replay_golden:
+        classifier = cls(load_model(path, options))
+        if classifier.bundle is not None and options.replay_golden:
             plan, check_hash = classifier.plan, options.check_hashes
-            classifier.replay(
-                *variant_golden(bundle, variant, check_hash=check_hash, provider=plan.provider, tf32=plan.tf32)
+            golden = variant_golden(
+                classifier.bundle, plan.variant, check_hash=check_hash, provider=plan.provider, tf32=plan.tf32
             )
+            classifier.replay(*golden)
         return classifier
 
     @classmethod
@@ -164,75 +138,12 @@ class Classifier:
             BundleError: ONNX Runtime cannot read it.
             ProviderError: the provider asked for cannot be had.
         """
-        return cls._of_bundle(bundle, variant, open_session(content, options), bundle.path, options)
-
-    @classmethod
-    def _of_bundle(
-        cls, bundle: Bundle, variant: str, opened: OpenedSession, path: Path, options: LoadOptions
-    ) -> "Classifier":
-        manifest = bundle.manifest
-        source = ModelSource(_absolute(path), options.for_another_process(variant), manifest.variants[variant].sha256)
-        essentials = manifest.name, manifest.class_names, manifest.input_spec
-        return cls._assemble(opened, essentials, variant, source, bundle)
-
-    @classmethod
-    def _load_lone_file(cls, path: Path, options: LoadOptions) -> "Classifier":
-        if options.public_key is not None:
-            raise UsageError(f"{path} is one file: only a bundle can be signed.", "Give the bundle's directory.")
-        if options.variant is not None:
-            raise UsageError(f"{path} is one file, not a bundle with variants.", "Leave the variant out.")
-        content = path.read_bytes()
-        opened = open_session(content, options)
-        metadata = read_metadata(opened.session).get(METADATA_KEY)
-        if metadata is None:
-            raise BundleError(
-                f"{path} does not say what its input and classes are: Torchstone did not export it.",
-                "Give a bundle directory or an ONNX file out of one.",
-            )
-        here = cpu_features() if options.features is None else options.features
-        missing = missing_features(parse_requirements(metadata), here)
-        if missing and opened.provider == "cpu":
-            raise ProviderError(f"{path} would not compute rightly here: {missing}.", "Use the fp32 file.")
-        sha256 = hashlib.sha256(content).hexdigest()
-        source = ModelSource(_absolute(path), options.for_another_process(None), sha256)
-        return cls._assemble(opened, parse_essentials(metadata), path.name, source, None)
-
-    @classmethod
-    def _assemble(
-        cls,
-        opened: OpenedSession,
-        essentials: tuple[str, tuple[str, ...], InputSpec],
-        variant: str,
-        source: ModelSource,
-        bundle: Bundle | None,
-    ) -> "Classifier":
-        name, class_names, spec = essentials
-        check_signature(opened.session, spec, len(class_names))
-        engine = make_engine(opened, len(class_names), source.options.threads)
-        plan = Plan(
-            variant,
-            opened.provider,
-            opened.reason,
-            engine.workers,
-            engine.tile,
-            engine.buckets,
-            opened.tf32,
-            opened.cuda_graphs,
-        )
-        return cls(
-            name=name,
-            class_names=class_names,
-            input_spec=spec,
-            plan=plan,
-            engine=engine,
-            bundle=bundle,
-            source=source,
-        )
+        return cls(model_of_bundle(bundle, variant, open_session(content, options), options))
 
     @property
-    def sha256(self) -> str | None:
-        """SHA-256 of the model file; None where it was not loaded from one."""
-        return self.source.sha256 if self.source is not None else None
+    def sha256(self) -> str:
+        """SHA-256 of the model file, hexadecimal."""
+        return self.source.sha256
 
     @property
     def provenance(self) -> Mapping[str, Any]:
@@ -249,46 +160,81 @@ class Classifier:
             self._engine.run(np.zeros((count, *self.input_spec.shape), dtype=np.uint8))
 
     def predict(
-        self, images: Uint8Array | ImageInput | Sequence[ImageInput], *, unanswered: Unanswered = "raise"
+        self,
+        images: Uint8Array | ImageInput | Sequence[ImageInput],
+        *,
+        layout: Layout = "NCHW",
+        unanswered: Unanswered = "raise",
     ) -> Predictions:
         """Classify images.
 
         Args:
             images: uint8 pixels of shape (N, C, H, W), (C, H, W), or with one channel (N, H, W) or (H, W);
-                or a path, the bytes of an image file, a Pillow image, or a sequence of these.
+                or a path, a folder's path (every picture in it, sorted), the bytes of an image file, a Pillow image,
+                or a sequence of these but folders.
+            layout: order of an array's axes; with `NHWC` it has the shape (N, H, W, C) or (H, W, C).
             unanswered: what becomes of images whose outputs are no answer, see `Predictions`: `raise` an error that
                 names them, or `keep` their rows.
 
         Returns:
-            One row an image, in the given order; no rows for no images.
+            One row an image, in the given order, with the paths where the images were paths; no rows for no images.
 
         Raises:
             UsageError: an array of another dtype or shape than the model takes, or one too large for the memory.
+            DataError: a folder without pictures.
             ImageError: a picture cannot be decoded.
             NoAnswerError: the model gives no answer for an image.
         """
-        found = self._predict_given(images)
+        found = self._predict_given(images, layout)
         if _must_raise(unanswered):
             found.require_answers()
         return found
 
-    def _predict_given(self, images: Uint8Array | ImageInput | Sequence[ImageInput]) -> Predictions:
+    def _predict_given(self, images: Uint8Array | ImageInput | Sequence[ImageInput], layout: Layout) -> Predictions:
         if isinstance(images, np.ndarray):
             try:
-                return self._predict_array(as_batch(images, self.input_spec))
+                return self._predict_array(as_batch(images, self.input_spec, layout))
             except MemoryError as error:
                 raise UsageError(
                     f"{len(images):,} images in one call are more than fit into memory.",
                     "Give them in parts, or give pictures to Classifier.stream.",
                 ) from error
+        if isinstance(images, str | os.PathLike) and os.path.isdir(images):  # noqa: PTH112 - names stay as given
+            return self._predict_pictures([picture.source for picture in find_pictures([os.fspath(images)])])
         if isinstance(images, str | bytes | os.PathLike | Image.Image) or not hasattr(images, "__iter__"):
             # What is nothing of the kind is refused there by its type.
-            return self._predict_array(decode_image(cast("ImageInput", images), self.input_spec)[np.newaxis])
+            found = self._predict_array(decode_image(cast("ImageInput", images), self.input_spec)[np.newaxis])
+            return replace(found, paths=_paths_of([images]))
+        return self._predict_pictures(list(images))
+
+    def _predict_pictures(self, images: Sequence[ImageInput]) -> Predictions:
         parts = list(self.stream(images, unanswered="keep"))
         if not parts:
             return self._predict_array(np.empty((0, *self.input_spec.shape), dtype=np.uint8))
         logits = np.concatenate([part.logits for part in parts])
-        return Predictions(self.class_names, logits, np.concatenate([part.probabilities for part in parts]))
+        probabilities = np.concatenate([part.probabilities for part in parts])
+        return Predictions(self.class_names, logits, probabilities, _paths_of(images))
+
+    def predict_folder(
+        self, folder: str | os.PathLike[str], *, batch_size: int = DECODE_BATCH, unanswered: Unanswered = "raise"
+    ) -> Iterator[Prediction]:
+        """Classify every picture in a folder and its sub-folders, sorted, in bounded memory.
+
+        Args:
+            folder: path; hidden files and folders are left out, as are files that are no images.
+            batch_size: pictures decoded and held at once.
+            unanswered: as for `predict`.
+
+        Raises:
+            DataError: no such folder, or one without pictures.
+            ImageError: a picture cannot be decoded.
+            NoAnswerError: the model gives no answer for a picture.
+        """
+        if not os.path.isdir(folder):  # noqa: PTH112 - names stay as they were given
+            raise DataError(f"{os.fspath(folder)} is no folder.", "Give a folder of pictures, or paths to predict.")
+        found = (picture.source for picture in find_pictures([os.fspath(folder)]))
+        for part in self.stream(found, batch_size, unanswered=unanswered):
+            yield from part
 
     def stream(
         self,
@@ -316,11 +262,31 @@ class Classifier:
         with ThreadPoolExecutor(usable_cpus()) as pool:
             while chunk := list(islice(remaining, batch_size)):
                 decoded = pool.map(lambda source: decode_image(source, self.input_spec), chunk)
-                found = self._predict_array(np.stack(list(decoded)))
+                found = replace(self._predict_array(np.stack(list(decoded))), paths=_paths_of(chunk))
                 if checked:
                     found.require_answers(first)
                 first += len(found)
                 yield found
+
+    def evaluate(
+        self,
+        images: Uint8Array | ImageInput | Sequence[ImageInput],
+        labels: Sequence[int] | Sequence[str] | Int64Array,
+        *,
+        layout: Layout = "NCHW",
+    ) -> Metrics:
+        """Classify images and compare with their labels; an image without an answer counts as wrong.
+
+        Args:
+            images: as for `predict`.
+            labels: N class names, or N indices into `class_names`.
+            layout: as for `predict`.
+
+        Raises:
+            UsageError: another number of labels than images, or one that is no class of the model.
+            As for `predict`, but for `NoAnswerError`.
+        """
+        return self.predict(images, layout=layout, unanswered="keep").metrics(labels)
 
     def replay(self, samples: GoldenSamples, tolerance: float) -> float:
         """Run golden samples and return the largest logit difference; see `GoldenSamples.check`.
@@ -336,6 +302,14 @@ class Classifier:
             logits, probabilities = self._engine.run(samples.images, run_options=options)
         temperature = self.bundle.manifest.temperature if self.bundle is not None else 1.0
         return samples.check(logits, probabilities, tolerance, temperature)
+
+    def __repr__(self) -> str:
+        spec = self.input_spec
+        closed = ", closed" if self._engine.closed else ""
+        return (
+            f"Classifier({self.name!r}, {len(self.class_names)} classes, "
+            f"{spec.color} {spec.height} x {spec.width}, {self.plan.variant} on {self.plan.provider}{closed})"
+        )
 
     def close(self) -> None:
         """End the worker threads and free the session."""
@@ -355,8 +329,6 @@ class Classifier:
     def __reduce__(self) -> "tuple[Callable[[ModelSource], Classifier], tuple[ModelSource]]":
         if self._engine.closed:
             raise UsageError("This classifier is closed, so that it cannot be pickled.", "Pickle it before.")
-        if self.source is None:
-            raise UsageError("Only a classifier made by Classifier.load can be pickled.")
         return _load_again, (self.source,)
 
 
@@ -371,8 +343,10 @@ def _load_again(source: ModelSource) -> Classifier:
     return classifier
 
 
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - a link stays a link
+def _paths_of(images: Sequence[object]) -> tuple[str, ...] | None:
+    if not all(isinstance(image, str | os.PathLike) for image in images):
+        return None
+    return tuple(os.fspath(cast("os.PathLike[str]", image)) for image in images)
 
 
 def _must_raise(unanswered: Unanswered) -> bool:

@@ -1,17 +1,73 @@
 """What a classifier answers."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
+from typing import Any, Final, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from torchstone_runtime.arrays import Float32Array
-from torchstone_runtime.errors import NoAnswerError
-from torchstone_runtime.metrics.answered import NO_ANSWER, all_answered, answered, decide
+from torchstone_runtime.arrays import Float32Array, Int64Array
+from torchstone_runtime.errors import NoAnswerError, UsageError, suggestion
+from torchstone_runtime.frames import make_frame
+from torchstone_runtime.metrics.answered import NO_ANSWER, NO_ANSWER_TEXT, all_answered, answered, decide
+from torchstone_runtime.metrics.classification import Metrics, metrics_from_labels
+
+_ROWS_SHOWN: Final = 20
+_LABELS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Predictions:
+class Prediction:
+    """What the model says of one image.
+
+    Attributes:
+        class_names: the K classes in the order of the numbers below.
+        logits: float32 [K].
+        probabilities: float32 [K].
+        answered: whether the outputs are an answer; see `Predictions`.
+        path: path of the picture as it was given or found; None where the image came as an array or as bytes.
+    """
+
+    class_names: tuple[str, ...]
+    logits: Float32Array
+    probabilities: Float32Array
+    answered: bool = True
+    path: str | None = None
+
+    @property
+    def label(self) -> str | None:
+        """Most probable class by name; None where there is no answer."""
+        return self.class_names[int(np.argmax(self.logits))] if self.answered else None
+
+    @property
+    def probability(self) -> float:
+        """Probability of the most probable class, 0 to 1; NaN where there is no answer."""
+        return float(self.probabilities.max()) if self.answered else float("nan")
+
+    def top(self, count: int = 5) -> list[tuple[str, float]]:
+        """Return the `count` most probable classes with their probabilities, best first; none without an answer."""
+        if not self.answered:
+            return []
+        # By the logits, as `label` is: several probabilities may round to the same number.
+        order = np.argsort(-self.logits, kind="stable")[:count].tolist()
+        return [(self.class_names[index], float(self.probabilities[index])) for index in order]
+
+    def to_dict(self, count: int = 5) -> dict[str, Any]:
+        """Return path, label, probability and the `count` most probable classes as JSON data."""
+        best = [{"class": name, "probability": value} for name, value in self.top(count)]
+        probability = self.probability if self.answered else None
+        return {"path": self.path, "label": self.label, "probability": probability, "top": best}
+
+    def __repr__(self) -> str:
+        where = f"{self.path!r}, " if self.path is not None else ""
+        said = f"{self.label!r}, {self.probability:.4f}" if self.answered else "no answer"
+        return f"Prediction({where}{said})"
+
+
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
+class Predictions(Sequence[Prediction]):
     """What the model says of N images, in their order.
 
     An image has no answer where the model's outputs for it are not numbers (NaN, infinities) or no probabilities.
@@ -21,11 +77,13 @@ class Predictions:
         class_names: the K classes in the order of the columns below.
         logits: float32 [N, K].
         probabilities: float32 [N, K]; each row sums to 1 where there is an answer.
+        paths: N paths of the pictures as they were given or found; None where the images did not come as paths.
     """
 
     class_names: tuple[str, ...]
     logits: Float32Array
     probabilities: Float32Array
+    paths: tuple[str, ...] | None = None
 
     @property
     def answered(self) -> npt.NDArray[np.bool_]:
@@ -94,5 +152,81 @@ class Predictions:
         if not all_answered(self.logits, self.probabilities):
             raise NoAnswerError.at([first + int(index) for index in np.flatnonzero(~self.answered)], len(self))
 
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Predictions": ...
+
+    def __getitem__(self, index: int | slice) -> "Prediction | Predictions":
+        if isinstance(index, slice):
+            paths = self.paths[index] if self.paths is not None else None
+            return Predictions(self.class_names, self.logits[index], self.probabilities[index], paths)
+        logits, probabilities = self.logits[index], self.probabilities[index]
+        given = bool(answered(logits[np.newaxis], probabilities[np.newaxis])[0])
+        path = self.paths[index] if self.paths is not None else None
+        return Prediction(self.class_names, logits, probabilities, given, path)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return (self[index] for index in range(len(self)))
+
+    def metrics(self, labels: Sequence[int] | Sequence[str] | Int64Array) -> Metrics:
+        """Return accuracy, precision, recall, F1 and confusion matrix against the true classes.
+
+        Args:
+            labels: N class names, or N indices into `class_names`.
+
+        Raises:
+            UsageError: another number of labels than images, or one that is no class of the model.
+        """
+        if len(labels) != len(self):
+            raise UsageError(f"There are {len(labels):,} labels for {len(self):,} images.", "Give one per image.")
+        return metrics_from_labels(_as_indices(labels, self.class_names), self.indices_or_none, self.class_names)
+
+    def to_dict(self, count: int = 5) -> list[dict[str, Any]]:
+        """Return `Prediction.to_dict` of each image."""
+        return [prediction.to_dict(count) for prediction in self]
+
+    def to_pandas(self) -> Any:  # noqa: ANN401 - a pandas.DataFrame, where pandas is installed
+        """Return a pandas DataFrame: path (where known), label, probability, and the probability of each class.
+
+        Raises:
+            MissingComponentError: pandas is not installed.
+        """
+        columns: dict[str, Any] = {"path": list(self.paths)} if self.paths is not None else {}
+        columns |= {"label": self.labels_or_none, "probability": self.confidences}
+        columns |= {f"p({name})": self.probabilities[:, index] for index, name in enumerate(self.class_names)}
+        return make_frame(columns)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self.labels_or_none[:_LABELS_SHOWN]))
+        more = ", ..." if len(self) > _LABELS_SHOWN else ""
+        return f"Predictions({len(self)} images, {len(self.class_names)} classes: [{shown}{more}])"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            f"<tr><td>{escape(item.path or str(index))}</td><td>{escape(item.label or NO_ANSWER_TEXT)}</td>"
+            f"<td>{item.probability:.4f}</td></tr>"
+            for index, item in enumerate(self[:_ROWS_SHOWN])
+        ]
+        more = f"<p>and {len(self) - _ROWS_SHOWN:,} more</p>" if len(self) > _ROWS_SHOWN else ""
+        head = "<tr><th>image</th><th>label</th><th>probability</th></tr>"
+        return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>{more}"
+
     def __len__(self) -> int:
         return len(self.logits)
+
+
+def _as_indices(labels: Sequence[int] | Sequence[str] | Int64Array, class_names: tuple[str, ...]) -> Int64Array:
+    given = np.asarray(labels)
+    if given.dtype.kind == "U":
+        known = {name: index for index, name in enumerate(class_names)}
+        if strange := sorted(set(given.tolist()) - known.keys()):
+            raise UsageError(f"'{strange[0]}' is no class of the model.", suggestion(strange[0], class_names))
+        return np.array([known[name] for name in given.tolist()], dtype=np.int64)
+    if given.size and (given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= len(class_names)):
+        raise UsageError(
+            f"The labels are {given.dtype}, not indices of the model's {len(class_names)} classes.",
+            f"Give class names, or whole numbers from 0 to {len(class_names) - 1}.",
+        )
+    return given.astype(np.int64)
