@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchstone_runtime.cli.output import tell
-from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,14 +92,11 @@ def open_dataset(
         UsageError: no such dataset, or bits for one that is no folder.
     """
     from torchstone_runtime.data.catalog import Dataset, DatasetRef  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.data.class_map import ClassMap  # noqa: PLC0415
 
-    ref, place = DatasetRef.parse(dataset), data_dir or default_data_dir()
-    mapping = None
+    ref = DatasetRef.parse(dataset)
     if bits is not None and ref.kind != "folder":
         raise UsageError(f"--bits is for folders; the images of {ref} are taken as they are.", "Leave it out.")
     spec = classifier.input_spec if bits is None else replace(classifier.input_spec, bits=bits)
-    if class_map is not None:
-        from torchstone_runtime.data.class_map import ClassMap  # noqa: PLC0415 - --help must not load NumPy
-
-        mapping = ClassMap.read(class_map)
-    return Dataset(ref, place, spec, classifier.class_names, mapping)
+    mapping = ClassMap.read(class_map) if class_map is not None else None
+    return Dataset.for_model(ref, data_dir, spec, classifier.class_names, mapping)

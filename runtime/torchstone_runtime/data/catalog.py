@@ -8,6 +8,7 @@ from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.digits import load_digits
 from torchstone_runtime.data.folder import folder_parts, list_classes, load_folder
 from torchstone_runtime.data.holdout import TEST_FRACTION, TEST_SEED, stratified_holdout
+from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.data.mnist_family import FASHION_MNIST, MNIST, MnistLayout, load_mnist_part
 from torchstone_runtime.data.npz import load_npz
 from torchstone_runtime.data.split import Split
@@ -79,6 +80,26 @@ class Dataset:
     spec: InputSpec | None = None
     class_names: tuple[str, ...] | None = None
     class_map: ClassMap | None = None
+
+    @classmethod
+    def for_model(
+        cls,
+        ref: DatasetRef,
+        data_dir: Path | None,
+        spec: InputSpec,
+        class_names: tuple[str, ...],
+        class_map: ClassMap | None = None,
+    ) -> "Dataset":
+        """Return a dataset as a model takes it: pictures of its size and colour, and classes in its order, by their names.
+
+        Args:
+            ref: name of the dataset.
+            data_dir: where downloaded datasets lie; the default place if None.
+            spec: input of the model.
+            class_names: classes of the model.
+            class_map: names that the model has for the data's classes.
+        """
+        return cls(ref, data_dir or default_data_dir(), spec, class_names, class_map)
 
     @property
     def has_test_part(self) -> bool:

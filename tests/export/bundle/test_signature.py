@@ -275,7 +275,7 @@ def test_the_command_line_signs_verifies_and_refuses(digits_run: Path, digits_bu
     assert all((bundle / name).read_bytes() == (digits_bundle / name).read_bytes() for name in files)
     verified = run_torchstone("verify", bundle, "--public-key", public)
     assert verified.returncode == 0, verified.stderr
-    assert "signed all 6 files" in verified.stdout
+    assert "valid signature by" in verified.stdout
     assert "not checked without --public-key" in run_torchstone("verify", bundle).stdout
     for name, *rest in (("verify",), ("evaluate", "--data", "digits"), ("predict", "x.png")):
         unsigned = run_torchstone(name, digits_bundle, *rest, "--public-key", public)
