@@ -1,5 +1,6 @@
 """Output files that appear whole or not at all."""
 
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -55,6 +56,11 @@ def require_writable_parent(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
+
+
+def numbered_directory(parent: Path, name: str) -> Path:
+    """Return the first of `parent/name-1`, `parent/name-2`, ... that is not there yet; nothing is made."""
+    return next(path for number in itertools.count(1) if not os.path.lexists(path := parent / f"{name}-{number}"))
 
 
 def _target(path: Path) -> Path:

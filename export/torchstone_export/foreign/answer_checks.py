@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from torchstone_export.foreign.factory import first_line, users_line
 from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.two_classes import is_one_output
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.errors import DataError
+from torchstone_train.recipes.own_code import first_line, users_line
 
 PROBED: Final = 3
 """Images that a model is first asked for: few enough that its failures are quick, and more than one."""

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from torchstone_export.foreign.factory import first_line, users_line
 from torchstone_runtime.errors import DataError
+from torchstone_train.recipes.own_code import first_line, users_line
 
 _FREEZES: Final = re.compile(
     r"static shape of (\d+) for dimension inputs\[0\]\.shape\[0\]|Constraints violated \(batch\)"

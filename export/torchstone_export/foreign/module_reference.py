@@ -13,10 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from torchstone_export.certificate.reference import Reference, SplitReference, sums_in_a_row
-from torchstone_export.foreign.factory import first_line
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.arrays import Float32Array, Float64Array, Uint8Array
 from torchstone_runtime.data.split import Split
+from torchstone_train.recipes.own_code import first_line
 
 _BATCH_PIXELS: Final = 4 << 20
 """Values of all images of one call: bounds the memory of a float64 evaluation to some GiB with usual networks."""

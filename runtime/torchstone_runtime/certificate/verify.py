@@ -19,7 +19,7 @@ _TIES_SHOWN: Final = 10
 
 
 def verify_bundle(
-    path: Path, options: LoadOptions, dataset: DatasetRef | None = None, data_dir: Path | None = None
+    path: str | Path, options: LoadOptions, dataset: DatasetRef | None = None, data_dir: Path | None = None
 ) -> Iterator[str]:
     """Check sizes and SHA-256 of every file, the golden samples, and with data every certified decision.
 

@@ -90,7 +90,7 @@ class Dataset:
         class_names: tuple[str, ...],
         class_map: ClassMap | None = None,
     ) -> "Dataset":
-        """Return a dataset as a model takes it: pictures of its size and colour, and classes in its order, by their names.
+        """Return a dataset as a model takes it: pictures of its size and colour, classes in its order by their names.
 
         Args:
             ref: name of the dataset.

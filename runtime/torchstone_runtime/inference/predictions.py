@@ -181,7 +181,7 @@ class Predictions(Sequence[Prediction]):
         """
         if len(labels) != len(self):
             raise UsageError(f"There are {len(labels):,} labels for {len(self):,} images.", "Give one per image.")
-        return metrics_from_labels(_as_indices(labels, self.class_names), self.indices_or_none, self.class_names)
+        return metrics_from_labels(class_indices(labels, self.class_names), self.indices_or_none, self.class_names)
 
     def to_dict(self, count: int = 5) -> list[dict[str, Any]]:
         """Return `Prediction.to_dict` of each image."""
@@ -217,7 +217,12 @@ class Predictions(Sequence[Prediction]):
         return len(self.logits)
 
 
-def _as_indices(labels: Sequence[int] | Sequence[str] | Int64Array, class_names: tuple[str, ...]) -> Int64Array:
+def class_indices(labels: Sequence[int] | Sequence[str] | Int64Array, class_names: tuple[str, ...]) -> Int64Array:
+    """Return labels, names or indices, as int64 indices of classes.
+
+    Raises:
+        UsageError: one is no class.
+    """
     given = np.asarray(labels)
     if given.dtype.kind == "U":
         known = {name: index for index, name in enumerate(class_names)}

@@ -10,8 +10,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from torchstone_runtime.errors import UsageError, suggestion
+from torchstone_runtime.errors import DataError, UsageError, suggestion
 from torchstone_train.networks.residual import Stage, convolutions, residual_network
+from torchstone_train.recipes.own_code import first_line, is_reference, load_object, users_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +161,40 @@ ARCHITECTURES: Final[dict[str, Builder]] = {
 def build_network(architecture: str, shape: ModelShape) -> nn.Module:
     """Build a network with fresh weights.
 
+    Args:
+        architecture: a name of `ARCHITECTURES`, or `package.module:NAME` of the owner's own function, which is given
+            the shape and returns a network for normalised float images (N, C, H, W) that gives logits (N, K).
+        shape: images and number of classes that it is built for.
+
     Raises:
         UsageError: no architecture of that name, or the images are too small for it.
+        DataError: the owner's code failed, or gave something else.
     """
+    if is_reference(architecture):
+        return _own_network(architecture, shape)
     if architecture not in ARCHITECTURES:
         raise UsageError(f"There is no architecture '{architecture}'.", suggestion(architecture, ARCHITECTURES))
     return ARCHITECTURES[architecture](shape)
+
+
+def _own_network(reference: str, shape: ModelShape) -> nn.Module:
+    build = load_object(reference, "the architecture")
+    if not callable(build):
+        raise UsageError(f"{reference} is nothing that can be called.", "Name a function of a ModelShape.")
+    try:
+        network = build(shape)
+        with torch.no_grad():
+            found = network.eval()(torch.zeros(2, shape.channels, shape.height, shape.width))
+        network.train()
+    except (Exception, SystemExit) as error:
+        raise DataError(f"The network {reference} failed{users_line(error)}: {first_line(error)}.") from error
+    if not isinstance(network, nn.Module) or tuple(found.shape) != (2, shape.num_classes):
+        raise DataError(
+            f"The network {reference} gives {type(found).__name__} of shape {tuple(getattr(found, 'shape', ()))} for "
+            f"two images; expected logits of shape (2, {shape.num_classes}).",
+            "Build it for the ModelShape that it is given.",
+        )
+    return network
 
 
 def _conv_pool(channels: int, filters: int, *, kernel: int, padding: int) -> list[nn.Module]:

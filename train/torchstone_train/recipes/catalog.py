@@ -1,9 +1,12 @@
 """The recipes by name. A new one is an entry here."""
 
+import importlib.metadata
+from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Final
+from typing import Any, Final
 
 from torchstone_runtime.errors import UsageError, suggestion
+from torchstone_train.recipes.own_code import is_reference, load_object
 from torchstone_train.recipes.recipe import Recipe
 
 SGD_CNN: Final = Recipe(
@@ -126,12 +129,53 @@ RECIPES: Final[dict[str, Recipe]] = {
 OVERRIDABLE: Final = frozenset(field.name for field in fields(Recipe)) - {"name", "summary", "architecture", "teacher"}
 
 
+RECIPE_GROUP: Final = "torchstone.recipes"
+"""Entry points of other packages: a name, and the `Recipe` or the function of a `ModelShape` that it stands for."""
+
+
 def get_recipe(name: str) -> Recipe:
-    """Return the recipe called `name`.
+    """Return a recipe: one of `RECIPES`, of an installed package, or of the owner's own code.
+
+    Args:
+        name: name of the recipe; or `package.module:NAME`, a `Recipe`, or a function that builds a network of a
+            `ModelShape` and is trained with the defaults of `Recipe`.
 
     Raises:
         UsageError: there is none; the message suggests the nearest.
+        DataError: importing the owner's code failed.
     """
-    if name not in RECIPES:
-        raise UsageError(f"There is no recipe '{name}'.", suggestion(name, RECIPES))
-    return RECIPES[name]
+    if name in RECIPES:
+        return RECIPES[name]
+    if is_reference(name):
+        return _own_recipe(name)
+    installed = {entry.name: entry for entry in importlib.metadata.entry_points(group=RECIPE_GROUP)}
+    if name in installed:
+        return replace(_own_recipe(installed[name].value), name=name)
+    raise UsageError(f"There is no recipe '{name}'.", suggestion(name, (*RECIPES, *installed)))
+
+
+def resolve_recipe(recipe: str | Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """Return a recipe, by name or as it is, with some of its fields replaced.
+
+    Raises:
+        UsageError: no such recipe or field, with the nearest one, or a value that a field can't have.
+        DataError: importing the owner's code failed.
+    """
+    found = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    for name in overrides:
+        if name not in OVERRIDABLE:
+            raise UsageError(f"A recipe has no field '{name}'.", suggestion(name, OVERRIDABLE))
+    return found.with_overrides(overrides)
+
+
+def _own_recipe(reference: str) -> Recipe:
+    found = load_object(reference, "the recipe")
+    if isinstance(found, Recipe):
+        return found
+    if not callable(found):
+        raise UsageError(
+            f"{reference} is neither a Recipe nor a function that builds a network.",
+            "Give a torchstone_train.recipes.recipe.Recipe, or a function of a ModelShape.",
+        )
+    name = reference.partition(":")[2].replace(".", "-").replace("_", "-").lower()
+    return Recipe(name=name, summary=f"the network of {reference}", architecture=reference)

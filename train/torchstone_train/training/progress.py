@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TextIO
 
 from tqdm import tqdm
@@ -61,6 +61,23 @@ class Progress:
             self._bar.close()
         if not self._silent:
             print(message, file=self._stream, flush=True)
+
+
+class _Calls(Progress):
+    """Gives each line to a function; no bar."""
+
+    def __init__(self, epochs: int, tell: Callable[[str], None]) -> None:
+        super().__init__(epochs, silent=True)
+        self._tell = tell
+
+    def say(self, message: str) -> None:
+        super().say(message)
+        self._tell(message)
+
+
+def make_progress(epochs: int, wanted: bool | Callable[[str], None]) -> Progress:
+    """Return what reports a training: True for stderr, False for nothing, or a function that is given each line."""
+    return _Calls(epochs, wanted) if callable(wanted) else Progress(epochs, silent=not wanted)
 
 
 def epoch_lines(record: Mapping[str, Any], epochs: int) -> str:

@@ -1,0 +1,162 @@
+"""`torchstone.export`, and the bundle that it leaves."""
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchstone.tables import html_table
+from torchstone_runtime.bundle.bundle import Bundle
+from torchstone_runtime.components import require_component
+from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.data.location import default_data_dir
+from torchstone_runtime.files import numbered_directory
+
+if TYPE_CHECKING:
+    from torchstone.training import TrainingRun
+
+PACKAGES = ("torch", "torchvision", "safetensors", "onnx", "onnxscript", "tqdm")
+
+
+@dataclass(frozen=True)
+class ExportedBundle:
+    """A bundle on disk with what its export had to say.
+
+    Attributes:
+        path: directory of the bundle.
+        summary: lines of the certificate's summary.
+        warnings: lines that its owner should read: variants left out with the reason, classes without images.
+    """
+
+    path: Path
+    summary: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """Manifest and files, checked when they are read."""
+        return Bundle.open(self.path)
+
+    @cached_property
+    def certificate(self) -> dict[str, Any]:
+        """Content of `certificate.json`: what was measured of each exported file, and every limit."""
+        return dict(json.loads(self.bundle.read_file("certificate")))
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.bundle.manifest.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Classes in the order of the model's outputs."""
+        return self.bundle.manifest.class_names
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the model files that it holds."""
+        return tuple(self.bundle.manifest.variants)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return path, name, classes, variants, summary and warnings as JSON data."""
+        return {
+            "path": str(self.path),
+            "name": self.name,
+            "class_names": list(self.class_names),
+            "variants": {name: entry.size for name, entry in self.bundle.manifest.variants.items()},
+            "summary": list(self.summary),
+            "warnings": list(self.warnings),
+        }
+
+    def __repr__(self) -> str:
+        return f"ExportedBundle({str(self.path)!r}, {self.name!r}, variants {', '.join(self.variants)})"
+
+    def _repr_html_(self) -> str:
+        files = self.bundle.manifest.variants.items()
+        rows = [(name, f"{entry.size:,} bytes", entry.sha256[:16]) for name, entry in files]
+        lines = html_table(("certificate",), [(line,) for line in (*self.summary, *self.warnings)])
+        return html_table(("variant", "size", "SHA-256"), rows) + (lines if self.summary or self.warnings else "")
+
+
+def export(
+    run: "TrainingRun | str | os.PathLike[str]",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    data: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    torchscript: bool = True,
+    temperature: bool = True,
+    int8: bool = False,
+    fp16: bool = False,
+    max_accuracy_drop: float = 0.003,
+    min_speedup: float = 1.1,
+    require_variants: bool = False,
+    default_variant: str = "fp32",
+    provider: str = "cpu",
+    fast: "TrainingRun | str | os.PathLike[str] | None" = None,
+    threshold: float | None = None,
+    mirror: bool = False,
+    sign: str | os.PathLike[str] | None = None,
+) -> ExportedBundle:
+    """Export a run to ONNX and TorchScript, prove both over its validation and test splits, publish a bundle.
+
+    Args:
+        run: what `train` returned, or the path of a run.
+        out: bundle to write; `bundles/<name of the run's directory>` with a number that is free, if None.
+        data: where the run's data lies now, if it was moved.
+        data_dir: where downloaded datasets lie; `TORCHSTONE_DATA`, or `./data`, if None.
+        torchscript: whether a TorchScript file is written as well.
+        temperature: whether a temperature is fitted on validation and folded into the files.
+        int8: whether an 8-bit variant is added, if it is accurate enough and faster.
+        fp16: likewise a 16-bit variant, for GPUs.
+        max_accuracy_drop: largest accepted drop of the test accuracy of such a variant.
+        min_speedup: smallest accepted speed ratio of such a variant.
+        require_variants: whether one that is not accepted ends the export.
+        default_variant: variant that runs where none is named, if it is accepted.
+        provider: where int8 and fp16 are measured: `cpu` or `cuda`.
+        fast: run of a faster model that answers where it is confident: a cascade of both becomes one file.
+        threshold: confidence from which it answers alone; chosen on validation if None.
+        mirror: whether `run` answers with the mean over picture and mirror image, in a cascade.
+        sign: private key (PEM) that signs the bundle.
+
+    Raises:
+        CheckFailedError: an exported file does not do what the model does, or a required variant is not good enough;
+            an earlier bundle at `out` is as it was.
+        DataError: the run or its data is missing, damaged, or not what the run was trained on.
+        OutputError: the bundle can't be written.
+        UsageError: `out` holds something that is no bundle, or options contradict each other.
+        MissingComponentError: the extras `cpu` and `export` are not installed.
+    """
+    require_component("export", *PACKAGES)
+    require_component("cpu", "onnxruntime")
+    from torchstone_train.compute.openmp import wait_passively  # noqa: PLC0415 - before PyTorch
+
+    wait_passively()
+    from torchstone_export.lossy.decide import LossyLimits  # noqa: PLC0415 - loads PyTorch
+    from torchstone_export.pipeline import ExportRequest, export_run  # noqa: PLC0415
+
+    source = _run_path(run)
+    request = ExportRequest(
+        run=source,
+        fast=_run_path(fast) if fast is not None else None,
+        threshold=threshold,
+        mirror=mirror,
+        out=Path(out) if out is not None else numbered_directory(Path("bundles"), source.resolve().name),
+        data_dir=Path(data_dir) if data_dir is not None else default_data_dir(),
+        dataset=DatasetRef.parse(data) if data is not None else None,
+        torchscript=torchscript,
+        temperature=temperature,
+        sign=Path(sign) if sign is not None else None,
+        lossy=tuple(name for name, wanted in (("int8", int8), ("fp16", fp16)) if wanted),
+        limits=LossyLimits(max_accuracy_drop=max_accuracy_drop, min_speedup=min_speedup, provider=provider),
+        require_lossy=require_variants,
+        default_variant=default_variant,
+    )
+    exported = export_run(request)
+    return ExportedBundle(request.out, tuple(exported.summary), (*exported.warnings, *exported.rejected))
+
+
+def _run_path(run: "TrainingRun | str | os.PathLike[str]") -> Path:
+    return Path(run) if isinstance(run, str | os.PathLike) else run.path

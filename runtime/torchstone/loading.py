@@ -1,0 +1,60 @@
+"""`torchstone.load`, and what the other functions accept where they take a bundle."""
+
+import os
+from pathlib import Path
+
+from torchstone.exporting import ExportedBundle
+from torchstone_runtime.bundle.bundle import Bundle
+from torchstone_runtime.inference.classifier import Classifier
+from torchstone_runtime.inference.load_options import LoadOptions
+
+BundleLike = str | os.PathLike[str] | Bundle | ExportedBundle
+
+
+def bundle_path(bundle: BundleLike) -> str | Path:
+    """Return the path of a bundle: as text where it was text, which may name a built-in bundle."""
+    if isinstance(bundle, Bundle | ExportedBundle):
+        return bundle.path
+    return bundle if isinstance(bundle, str) else Path(bundle)
+
+
+def load(
+    bundle: BundleLike,
+    *,
+    variant: str | None = None,
+    provider: str = "auto",
+    threads: int | None = None,
+    tf32: bool = False,
+    cuda_graphs: bool = False,
+    replay_golden: bool = True,
+    check_hashes: bool = True,
+    public_key: str | os.PathLike[str] | None = None,
+) -> Classifier:
+    """Load a bundle, checked and ready to classify; close it, or use it as a context manager.
+
+    Args:
+        bundle: what `export` returned, the path of a bundle or of an ONNX file out of one, or the name of a built-in
+            bundle (`fashion`).
+        variant: model of the bundle, by name; its default one if None.
+        provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
+        threads: number of calls that run at once; the processors this process may use if None.
+        tf32: permission for a GPU to compute in TF32.
+        cuda_graphs: permission for `cuda` to record each batch size once and replay it.
+        replay_golden: whether the golden samples are replayed.
+        check_hashes: whether the SHA-256 of the files used is checked; their size always is.
+        public_key: PEM file of the key whose signature is required; None for none.
+
+    Raises:
+        As for `Classifier.load`.
+    """
+    options = LoadOptions(
+        variant=variant,
+        provider=provider,
+        threads=threads,
+        tf32=tf32,
+        cuda_graphs=cuda_graphs,
+        replay_golden=replay_golden,
+        check_hashes=check_hashes,
+        public_key=public_key,
+    )
+    return Classifier.load_with(bundle_path(bundle), options)

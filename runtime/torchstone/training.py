@@ -1,0 +1,177 @@
+"""`torchstone.train`, and the run that it leaves."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchstone.tables import html_table
+from torchstone_runtime.components import require_component
+from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.data.location import default_data_dir
+from torchstone_runtime.files import numbered_directory
+from torchstone_runtime.frames import make_frame
+
+if TYPE_CHECKING:
+    from torchstone_train.recipes.recipe import Recipe
+
+PACKAGES = ("torch", "torchvision", "safetensors", "tqdm")
+ProgressCallback = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """A training on disk.
+
+    Attributes:
+        path: the run directory.
+        info: content of its `run.json`: recipe, seed, data, device, versions and how it ended.
+        history: a record per epoch: training and validation figures, learning rate, images/s.
+    """
+
+    path: Path
+    info: dict[str, Any]
+    history: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> "TrainingRun":
+        """Read the run at `path`.
+
+        Raises:
+            DataError: there is none, or it is damaged.
+            MissingComponentError: the extra `train` is not installed.
+        """
+        require_component("train", *PACKAGES)
+        from torchstone_train.run.run_dir import RunDirectory  # noqa: PLC0415 - loads PyTorch
+
+        run = RunDirectory.open(Path(path))
+        return cls(run.path, run.read_info(), tuple(run.read_history()))
+
+    @property
+    def recipe(self) -> str:
+        """Name of the recipe."""
+        return str(self.info["recipe"]["name"])
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Classes in the order of the model's outputs."""
+        return tuple(self.info["class_names"])
+
+    @property
+    def best_epoch(self) -> int:
+        """Epoch whose weights are kept, counted from 1; 0 where none was completed."""
+        return int(self.info.get("best_epoch", 0))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Validation figures of the epoch whose weights are kept; empty where none was completed."""
+        return next((dict(epoch["validation"]) for epoch in self.history if epoch["epoch"] == self.best_epoch), {})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return path, `run.json`, metrics and history as JSON data."""
+        return {"path": str(self.path), "run": self.info, "metrics": self.metrics, "history": list(self.history)}
+
+    def to_pandas(self) -> Any:  # noqa: ANN401 - a pandas.DataFrame, where pandas is installed
+        """Return the history as a pandas DataFrame: a row per epoch, columns such as `validation_accuracy`.
+
+        Raises:
+            MissingComponentError: pandas is not installed.
+        """
+        return make_frame([_flat(epoch) for epoch in self.history])
+
+    def __repr__(self) -> str:
+        accuracy = self.metrics.get("accuracy")
+        said = "no epoch completed" if accuracy is None else f"validation accuracy {accuracy:.4f}"
+        return f"TrainingRun({str(self.path)!r}, {self.recipe!r}, {len(self.history)} epochs, {said})"
+
+    def _repr_html_(self) -> str:
+        names = ("loss", "accuracy", "f1_macro")
+        head = ["epoch", *(f"{part} {name}" for part in ("train", "validation") for name in names), ""]
+        rows = [
+            [
+                epoch["epoch"],
+                *(float(epoch[part][name]) for part in ("train", "validation") for name in names),
+                "kept" if epoch["epoch"] == self.best_epoch else "",
+            ]
+            for epoch in self.history
+        ]
+        return html_table(head, rows)
+
+
+def train(
+    recipe: "str | Recipe",
+    *,
+    data: str,
+    out: str | os.PathLike[str] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    image_size: tuple[int, int] | None = None,
+    color: str | None = None,
+    teachers: Sequence[str | os.PathLike[str]] = (),
+    deterministic: bool = True,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool | ProgressCallback = False,
+    **fields: Any,  # noqa: ANN401 - fields of the recipe, checked by it
+) -> TrainingRun:
+    """Train a recipe and return the run; nothing is printed unless asked for.
+
+    Args:
+        recipe: name of a recipe (`torchstone recipes` lists them), `package.module:NAME`, or a `Recipe`.
+        data: `digits`, `fashion-mnist`, `mnist`, `folder:PATH` or `npz:FILE`.
+        out: run directory to write; `runs/<recipe>-<number>`, the first that is free, if None.
+        data_dir: where downloaded datasets lie; `TORCHSTONE_DATA`, or `./data`, if None.
+        device: `auto`, `cpu` or `cuda`; `cuda` never falls back to the CPU.
+        seed: 0 to 2**32 - 1.
+        image_size: height and width that a folder's pictures are resized to; chosen from them if None.
+        color: `L` or `RGB`, for folders; `L` if all pictures are gray, if None.
+        teachers: bundles whose answers are learnt beside the labels.
+        deterministic: same seed, same machine, same weights; False may be faster on a GPU.
+        resume: whether the run at `out` is gone on with.
+        overwrite: whether a run at `out` is replaced.
+        progress: True for lines and a bar on stderr, or a function that is called with each line.
+        fields: fields of the recipe in place of its own values, such as `epochs=5` or `lr=0.01`.
+
+    Raises:
+        UsageError: no such recipe or field, or options that contradict each other or the run to be resumed.
+        DataError: the data is missing or unusable, or is not the data of the run to be resumed.
+        ProviderError: `cuda` was asked for and is not usable.
+        OutputError: the run can't be written.
+        CheckFailedError: the loss became NaN or infinite; the best epoch before that is kept.
+        MissingComponentError: the extra `train` is not installed.
+    """
+    require_component("train", *PACKAGES)
+    from torchstone_train.compute.openmp import wait_passively  # noqa: PLC0415 - before PyTorch
+
+    wait_passively()
+    from torchstone_train.recipes.catalog import resolve_recipe  # noqa: PLC0415 - likewise
+    from torchstone_train.session import TrainingRequest  # noqa: PLC0415 - loads PyTorch
+    from torchstone_train.session import train as run_training  # noqa: PLC0415
+    from torchstone_train.training.progress import make_progress  # noqa: PLC0415
+
+    resolved = resolve_recipe(recipe, fields)
+    target = Path(out) if out is not None else numbered_directory(Path("runs"), resolved.name)
+    request = TrainingRequest(
+        recipe=resolved,
+        dataset=DatasetRef.parse(data),
+        data_dir=Path(data_dir) if data_dir is not None else default_data_dir(),
+        out=target,
+        device=device,
+        seed=seed,
+        resume=resume,
+        overwrite=overwrite,
+        image_size=image_size,
+        color=color,  # type: ignore[arg-type]  # checked when the data is read
+        teachers=tuple(map(Path, teachers)),
+        deterministic=deterministic,
+        progress=make_progress(resolved.epochs, progress),
+    )
+    run_training(request)
+    return TrainingRun.open(target)
+
+
+def _flat(epoch: dict[str, Any]) -> dict[str, Any]:
+    parts = {f"{part}_{name}": value for part in ("train", "validation") for name, value in epoch[part].items()}
+    return {name: value for name, value in epoch.items() if name not in ("train", "validation")} | parts
