@@ -18,6 +18,7 @@ from torchstone_runtime.data.parts import (
     visible_folders,
 )
 from torchstone_runtime.data.split import Split
+from torchstone_runtime.data.windows_names import SEPARATOR, flat_files, flat_tree
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.bit_depth import SAMPLE_SIZE, narrow_warning
 from torchstone_runtime.images.decode import decode_image
@@ -130,8 +131,10 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
     paths = [file for file, _ in files]
     labels = np.array([label for _, label in files], dtype=np.int64)
     # An id is written to reports: a file name that is not valid UTF-8 shows its odd bytes as escapes.
-    ids = [path.encode("utf-8", "backslashreplace").decode() for path in paths]
-    return Split(part, FileStore(root, paths, spec, listing.others), labels, names, ids)
+    place, prefix = flat_tree(root)
+    tidy = [path.removeprefix(prefix).replace(SEPARATOR, "/") if "/" not in path else path for path in paths]
+    ids = [path.encode("utf-8", "backslashreplace").decode() for path in tidy]
+    return Split(part, FileStore(place, paths, spec, listing.others), labels, names, ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ class ClassFiles:
 
     Attributes:
         images: by class, in the order of the names (in Unicode's normal form NFC), the image files as sorted paths
-            relative to the tree.
+            relative to the tree (to `flat_tree` of it, where names stand for folders).
         others: the files in class folders that are no pictures.
     """
 
@@ -179,7 +182,21 @@ def list_files(root: Path) -> ClassFiles:
             )
         folders[normal] = name
     others = OtherFiles()
+    if not (root.is_dir() and all((root / folder).is_dir() for folder in folders.values())):
+        return ClassFiles(_flat_images(root, folders, others), others)
     return ClassFiles({name: _list_images(root, folders[name], others) for name in sorted(folders)}, others)
+
+
+def _flat_images(root: Path, folders: dict[str, str], others: OtherFiles) -> dict[str, list[str]]:
+    place, _ = flat_tree(root)
+    classes = {folder: normal for normal, folder in folders.items()}
+    images: dict[str, list[str]] = {normal: [] for normal in sorted(folders)}
+    for parts, name in flat_files(root):
+        if len(parts) > 1 and not (place / name).is_symlink() and is_picture(str(place / name)):
+            images[classes[parts[0]]].append(name)
+        elif len(parts) > 1:
+            others.add(parts[-1])
+    return images
 
 
 def _list_images(root: Path, class_folder: str, others: OtherFiles) -> list[str]:

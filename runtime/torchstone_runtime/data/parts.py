@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from torchstone_runtime.data.windows_names import SEPARATOR, flat_files, flat_folders, flat_tree, inner_tree, is_flat
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.image_formats import is_picture
 from torchstone_runtime.text import showable
@@ -60,18 +61,19 @@ def folder_layout(root: Path) -> FolderLayout:
     Raises:
         DataError: no such folder, one of train and test without the other, or several folders for one part.
     """
-    if not root.is_dir():
-        raise DataError(f"{root} is not a folder.", f"Give an existing folder: folder:PATH. {LAYOUT_HELP}")
+    if not flat_tree(root)[0].is_dir():
+        unpack = "If it is an archive, unpack it first. " if root.is_file() else ""
+        raise DataError(f"{root} is not a folder.", f"{unpack}Give an existing folder: folder:PATH. {LAYOUT_HELP}")
     folders = visible_folders(root)
     named = [found for folder in folders if (found := _recognise(root, folder))]
     chosen = _choose(root, named)
     if chosen is not None:
         unused = tuple(folder for folder in folders if folder not in chosen.values())
-        return FolderLayout({part: _innermost(root / folder) for part, folder in chosen.items()}, unused)
+        return FolderLayout({part: _innermost(subtree(root, folder)) for part, folder in chosen.items()}, unused)
     for one in named:
-        if one.part != "validation" and holds_class_folders(root / one.folder):
+        if one.part != "validation" and holds_class_folders(subtree(root, one.folder)):
             raise _lacking(root, one, [other.folder for other in named if other.part == "validation"])
-    if len(folders) == 1 and not (inner := root / folders[0]).is_symlink() and not holds_images(inner):
+    if len(folders) == 1 and not (inner := subtree(root, folders[0])).is_symlink() and not holds_images(inner):
         layout = folder_layout(inner)
         if "whole" not in layout.parts:
             return layout
@@ -79,20 +81,35 @@ def folder_layout(root: Path) -> FolderLayout:
 
 
 def visible_folders(root: Path) -> list[str]:
-    """Return the sub-folders' names, sorted, without hidden ones and those of other systems' archivers."""
-    with os.scandir(root) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if not entry.name.startswith(".") and entry.name not in _FOREIGN and entry.is_dir()
-        )
+    r"""Return the sub-folders' names, sorted, without hidden ones and those of other systems' archivers.
+
+    Where `root` has none, those in the names of its files (`cat\1.png`, see `windows_names`).
+    """
+    folders: list[str] = []
+    if root.is_dir():
+        with os.scandir(root) as entries:
+            folders = sorted(
+                entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and entry.name not in _FOREIGN and entry.is_dir()
+            )
+    return flat_folders(root) if is_flat(root, folders) else folders
+
+
+def subtree(root: Path, folder: str) -> Path:
+    """Return the tree of one of a tree's `visible_folders`."""
+    return root / folder if (root / folder).is_dir() else inner_tree(root, folder)
 
 
 def holds_images(folder: Path) -> bool:
     """Return whether a folder itself, not one inside of it, holds image files."""
+    if not folder.is_dir():
+        place, _ = flat_tree(folder)
+        return any(len(parts) == 1 and is_picture(str(place / name)) for parts, name in flat_files(folder))
     with os.scandir(folder) as entries:
         return any(
-            not entry.name.startswith(".") and not entry.is_dir() and is_picture(entry.path) for entry in entries
+            not entry.name.startswith(".") and SEPARATOR not in entry.name and is_picture(entry.path)
+            for entry in entries
         )
 
 
@@ -108,9 +125,9 @@ def require_no_hidden_parts(root: Path) -> None:
         DataError: they hold the same sub-folders and no images of their own, so that those are the classes.
     """
     classes = visible_folders(root)
-    if len(classes) < 2 or any(holds_images(root / name) for name in classes):  # noqa: PLR2004 - nothing to compare
+    if len(classes) < 2 or any(holds_images(subtree(root, name)) for name in classes):  # noqa: PLR2004 - nothing to compare
         return
-    inside = [set(visible_folders(root / name)) for name in classes]
+    inside = [set(visible_folders(subtree(root, name))) for name in classes]
     common, together = set.intersection(*inside), set.union(*inside)
     if len(common) < 2 or 2 * len(common) < len(together):  # noqa: PLR2004 - one alone would be no classes
         return
@@ -129,7 +146,7 @@ def _recognise(root: Path, folder: str) -> _Named | None:
         return None
     word, position = matches[0]
     rest = tuple(token for token in tokens[:position] + tokens[position + 1 :] if not _PLAIN.fullmatch(token))
-    if rest and not holds_class_folders(root / folder):
+    if rest and not holds_class_folders(subtree(root, folder)):
         return None  # "steam train" is a class
     return _Named(_PART_OF_WORD[word], rest, folder)
 
@@ -141,7 +158,7 @@ def _choose(root: Path, named: Sequence[_Named]) -> dict[str, str] | None:
     whole = [some for some in kinds.values() if {"train", "test"} <= {one.part for one in some}]
     group = next((some for some in whole if not some[0].rest), None) or (whole[0] if len(whole) == 1 else None)
     if group is None:
-        group = [one for one in named if whole or holds_class_folders(root / one.folder)]
+        group = [one for one in named if whole or holds_class_folders(subtree(root, one.folder))]
     if not {"train", "test"} <= {one.part for one in group}:
         return None
     if "validation" not in {one.part for one in group}:
@@ -160,15 +177,19 @@ def _choose(root: Path, named: Sequence[_Named]) -> dict[str, str] | None:
 
 def _innermost(folder: Path) -> Path:
     inside = visible_folders(folder)
-    if len(inside) != 1 or inside[0].lower() != folder.name.lower() or holds_images(folder):
+    own_name = folder.name.rstrip(SEPARATOR).rpartition(SEPARATOR)[2]
+    if len(inside) != 1 or inside[0].lower() != own_name.lower() or holds_images(folder):
         return folder
-    return folder if (folder / inside[0]).is_symlink() else _innermost(folder / inside[0])  # a link might lead back
+    inner = subtree(folder, inside[0])
+    return folder if inner.is_symlink() else _innermost(inner)  # a link might lead back
 
 
 def _lacking(root: Path, present: _Named, validation: Sequence[str]) -> DataError:
     lacking = {"train": "test", "test": "train"}[present.part]
-    tree = _innermost(root / present.folder)
+    tree = _innermost(subtree(root, present.folder))
     remedy = f"Add {lacking}/, or give the one tree that is meant: folder:{tree}"
+    if tree.name.endswith(SEPARATOR):
+        remedy = f"Add {lacking}/, or unpack the archive with a program that knows paths of Windows."
     if validation and lacking == "test":
         remedy += (
             f"\nA model is chosen by {showable(validation[0])}/, so that it can't be the test as well; rename it to "

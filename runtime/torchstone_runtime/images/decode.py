@@ -18,7 +18,7 @@ from torchstone_runtime.errors import ImageError, UsageError
 from torchstone_runtime.images.bit_depth import scale_to_eight_bits
 from torchstone_runtime.images.image_formats import FORMATS_HELP
 from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, InputSpec
-from torchstone_runtime.images.picture_file import TWELVE_BIT_MODE, PixelStorage, open_picture
+from torchstone_runtime.images.picture_file import PixelStorage, open_picture
 
 ImageInput = str | os.PathLike[str] | bytes | Image.Image
 
@@ -32,7 +32,6 @@ _FILTERS: Final = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 SIXTEEN_BIT_MODES: Final = ("I;16", "I;16L", "I;16B", "I;16N")
-_TWELVE_BITS: Final = 12
 
 _Result = TypeVar("_Result")
 
@@ -213,17 +212,9 @@ def _channels_first(image: Image.Image) -> Uint8Array:
 
 def _to_eight_bits(image: Image.Image, name: str, container: PixelStorage, bits: int) -> Image.Image:
     # Pillow's own conversion of these modes clips at 255 instead of scaling.
-    if image.mode in SIXTEEN_BIT_MODES or (image.mode == "I" and container.states_its_range):
+    if image.mode in SIXTEEN_BIT_MODES or (image.mode == "I" and container.stated_bits):
         try:
-            # Pillow scales what states its range to all of 16 bits, but for TIFF files of 12.
-            used = (
-                _TWELVE_BITS
-                if container.raw_mode == TWELVE_BIT_MODE
-                else MAX_BITS
-                if container.states_its_range
-                else bits
-            )
-            return Image.fromarray(scale_to_eight_bits(np.asarray(image), used))
+            return Image.fromarray(scale_to_eight_bits(np.asarray(image), container.stated_bits or bits))
         except ValueError as error:
             raise ImageError(f"{name} {error}.", "Give another number of bits (--bits).") from error
     if image.mode in ("I", "F"):

@@ -13,8 +13,9 @@ from PIL import Image
 
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.image_formats import START_BYTES, format_of, pillow_formats
+from torchstone_runtime.images.input_spec import MAX_BITS
 
-TWELVE_BIT_MODE: Final = "I;12"
+_TWELVE_BIT_MODE: Final = "I;12"
 """Raw mode of TIFF files of 12 bits, whose values Pillow leaves unscaled in 16."""
 
 
@@ -91,9 +92,11 @@ class PixelStorage:
         return cls(image.format, raw_mode if isinstance(raw_mode, str) else "")
 
     @property
-    def states_its_range(self) -> bool:
-        """Whether the file says what its white is: then nobody else has to."""
-        return self.name_of_format == "PPM" or self.raw_mode == TWELVE_BIT_MODE
+    def stated_bits(self) -> int | None:
+        """How many bits the values use where the file itself says what its white is, else None."""
+        if self.raw_mode == _TWELVE_BIT_MODE:
+            return 12
+        return MAX_BITS if self.name_of_format == "PPM" else None  # which Pillow scales to all of 16 bits
 
     @property
     def is_sixteen_bit_color(self) -> bool:

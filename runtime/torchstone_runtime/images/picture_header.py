@@ -65,7 +65,7 @@ def sixteen_bit_depth(source: str | os.PathLike[str] | bytes) -> Depth | None:
     def measure(image: Image.Image, name: str) -> Depth | None:
         check_size(image, name)
         container = PixelStorage.of(image)
-        if container.states_its_range:
+        if container.stated_bits:
             return None
         if image.mode in SIXTEEN_BIT_MODES:
             return Depth(int(np.asarray(image).max()), is_gray=True)

@@ -202,3 +202,15 @@ def test_bits_are_recorded_and_the_warning_goes(tmp_path: Path) -> None:
     assert not any("--bits" in line for line in describe_data(stated, bits_stated=True))
     assert stated.spec.to_json()["bits"] == 12
     assert stated.train.store.read(np.arange(1)).max() == 249
+
+
+def test_a_folder_from_an_archive_of_windows_is_learnt_from(tmp_path: Path) -> None:
+    """The folders stand in the names of its files; size and parts are found as in real folders."""
+    for part in ("train", "test"):
+        write_image_tree(tmp_path / "tree" / part, CLASSES)
+    (tmp_path / "flat").mkdir()
+    for path in (tmp_path / "tree").rglob("*.png"):
+        path.rename(tmp_path / "flat" / str(path.relative_to(tmp_path / "tree")).replace("/", "\\"))
+    data = load(tmp_path / "flat")
+    assert (data.spec.shape, len(data.train), len(data.test)) == ((1, 12, 12), 20, 25)
+    assert "parts    train is train/, test is test/" in list(describe_data(data))

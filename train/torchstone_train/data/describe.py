@@ -6,6 +6,7 @@ from typing import Final
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.folder import FileStore
 from torchstone_runtime.data.parts import folder_layout
+from torchstone_runtime.data.windows_names import SEPARATOR
 from torchstone_runtime.evaluation.occurring import missing_by_split
 from torchstone_runtime.text import showable
 from torchstone_train.data.splits import TrainingData
@@ -30,9 +31,8 @@ def describe_data(data: TrainingData, *, bits_stated: bool = False) -> Iterator[
     yield f"classes  {shortened(data.train.class_names)}"
     stores = [split.store for split in (data.train, data.validation, data.test)]
     # One tree that was split is told of once.
-    trees = {store.root: store for store in stores if isinstance(store, FileStore)}
-    for root, store in trees.items():
-        yield from store.others.lines(str(root))
+    trees = [store for store in stores if isinstance(store, FileStore)]
+    yield from dict.fromkeys(line for store in trees for line in store.others.lines(str(store.root)))
     if not bits_stated and isinstance(stores[0], FileStore) and (warning := stores[0].narrow_warning()):
         yield warning
     for line in missing_by_split({split.name: split for split in (data.train, data.validation, data.test)}):
@@ -58,7 +58,10 @@ def _parts(ref: DatasetRef) -> Iterator[str]:
     layout = folder_layout(ref.path)
     if "whole" in layout.parts:
         return
-    named = [f"{part} is {showable(str(tree.relative_to(ref.path)))}/" for part, tree in layout.parts.items()]
+    named = [
+        f"{part} is {showable(str(tree.relative_to(ref.path)).rstrip(SEPARATOR))}/"
+        for part, tree in layout.parts.items()
+    ]
     yield f"parts    {', '.join(named)}"
     if layout.unused:
         yield f"not used {', '.join(showable(folder) + '/' for folder in layout.unused[:5])}" + (

@@ -10,6 +10,7 @@ from torchstone_runtime.data.catalog import MNIST_FAMILY, Dataset, DatasetRef
 from torchstone_runtime.data.folder import folder_parts, list_classes
 from torchstone_runtime.data.holdout import stratified_holdout
 from torchstone_runtime.data.split import Split
+from torchstone_runtime.data.windows_names import flat_tree
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, InputSpec
 from torchstone_runtime.images.picture_header import picture_header
@@ -119,7 +120,7 @@ def _folder_spec(
     for root in folder_parts(ref.path).values():
         for files in list_classes(root).values():
             for file in files:
-                header = picture_header(root / file)
+                header = picture_header(flat_tree(root)[0] / file)
                 sizes[header.height, header.width] += 1
                 all_gray = all_gray and header.is_gray
     height, width = image_size or _native_size(sizes) or (DEFAULT_FOLDER_SIDE, DEFAULT_FOLDER_SIDE)
