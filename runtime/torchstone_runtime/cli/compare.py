@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.find_split import find_split, warn_of_data, warn_of_missing_classes
-from torchstone_runtime.cli.options import BUNDLE_PATH, CLASS_MAP_OPTION
+from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, CLASS_MAP_OPTION
 from torchstone_runtime.cli.output import is_stdout, require_writable, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, UsageError
@@ -37,6 +37,7 @@ _SPEED_IMAGES = 1024
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 @click.option("--split", type=click.Choice(["auto", "test", "train", "all"]), default="auto", show_default=True)
 @CLASS_MAP_OPTION
+@BITS_OPTION
 @click.option("--variant-a", help="Which model of bundle A [its default one].")
 @click.option("--variant-b", help="Likewise of B.")
 @click.option("--provider-a", default="auto", show_default=True, help="auto, cpu, cuda, tensorrt or openvino.")
@@ -65,7 +66,7 @@ def compare(a: Path, b: Path, max_drop: float | None, **options: Any) -> None:  
     require_writable((wanted.csv_file, wanted.report, wanted.json_target))
     found, split = _compare(a, b, wanted)
     if split is not None:
-        warn_of_data(split)
+        warn_of_data(split, bits_stated=wanted.bits is not None)
     else:
         warn_of_missing_classes(found.a.outcomes.labels, found.a.outcomes.class_names)
     _write(found, split, wanted)
@@ -88,6 +89,7 @@ class _Wanted:
     data_dir: Path | None
     split: str
     class_map: Path | None
+    bits: int | None
     variant_a: str | None
     variant_b: str | None
     provider_a: str
@@ -158,10 +160,10 @@ def _split(classifiers: "list[Classifier | None]", wanted: _Wanted) -> "Split | 
         return None
     if wanted.dataset is None:
         raise UsageError("A model needs --data to be measured on.", "Give it, such as --data fashion-mnist.")
-    split, _ = find_split(loaded[0], wanted.dataset, wanted.data_dir, wanted.split, wanted.class_map)
+    split, _ = find_split(loaded[0], wanted.dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
     if len(loaded) == 1 or loaded[0].input_spec == loaded[1].input_spec:
         return split
-    other, _ = find_split(loaded[1], wanted.dataset, wanted.data_dir, wanted.split, wanted.class_map)
+    other, _ = find_split(loaded[1], wanted.dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
     if other.ids != split.ids:
         raise UsageError(
             "A and B would be measured on different parts of the data.", "Name the part: --split test or --split all."

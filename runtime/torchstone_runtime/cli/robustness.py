@@ -11,7 +11,7 @@ import click
 
 from torchstone_runtime.cli.find_split import find_split, warn_of_data
 from torchstone_runtime.cli.gate_options import require_passed
-from torchstone_runtime.cli.options import BUNDLE_PATH, CLASS_MAP_OPTION, load_options
+from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, CLASS_MAP_OPTION, load_options
 from torchstone_runtime.cli.output import is_stdout, require_writable, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.inference.load_options import LoadOptions
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     help="Which part, as for evaluate.",
 )
 @CLASS_MAP_OPTION
+@BITS_OPTION
 @click.option("--corruption", "corruptions", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
 @click.option(
     "--severity",
@@ -78,6 +79,7 @@ class _Wanted:
     data_dir: Path | None
     split: str
     class_map: Path | None
+    bits: int | None
     corruptions: tuple[str, ...]
     severities: tuple[int, ...]
     seed: int
@@ -94,8 +96,8 @@ def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument
     from torchstone_runtime.report.robustness import RobustnessDocument  # noqa: PLC0415
 
     with Classifier.load_with(bundle, wanted.loading) as classifier:
-        split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split, wanted.class_map)
-        warn_of_data(split)
+        split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
+        warn_of_data(split, bits_stated=wanted.bits is not None)
         require_writable([None if is_stdout(wanted.json_file) else wanted.json_file])
         started = time.perf_counter()
         found = _run(classifier, split, wanted)
