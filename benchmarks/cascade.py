@@ -2,9 +2,10 @@
 
 Run: python benchmarks/cascade.py RUNS [--seed 0] [--rounds 40] [--data-dir DIR]
 
-RUNS is the --out of `torchstone reproduce stone-s stone-m stone-l stone-s+stone-l stone-m+stone-l-mirror --int8`. How
-long a cascade takes depends on the images, so the first 2,048 test images of Fashion-MNIST are timed, in tiles of 64
-on one thread, as ratios to an untrained `cnn3` in float32. Accuracies are those of docs/results.json.
+RUNS is the --out of `python -m benchmarks.recipe_results.reproduce` with --int8 for stone-s, stone-m, stone-l,
+stone-s+stone-l and stone-m+stone-l-mirror. How long a cascade takes depends on the images, so the first 2,048 test
+images of Fashion-MNIST are timed, in tiles of 64 on one thread, as ratios to an untrained `cnn3` in float32.
+Accuracies are those of docs/results.json.
 Writes benchmarks/results/cascade.json.
 """
 

@@ -32,7 +32,7 @@ def test_the_page_has_each_option_of_a_command(name: str) -> None:
 
 def test_the_help_lists_the_commands_along_the_pipeline() -> None:
     """In the order in which a newcomer meets them."""
-    making = ["quickstart", "train", "recipes", "reproduce", "download", "export", "adopt"]
+    making = ["quickstart", "train", "recipes", "download", "export", "adopt"]
     using = ["verify", "inspect", "evaluate", "robustness", "predict", "compare", "doctor", "bench", "diagnose"]
 
     assert [*making, *using] == COMMANDS

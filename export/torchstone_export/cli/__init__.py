@@ -1,1 +1,1 @@
-"""The commands `export`, `adopt`, `quickstart` and `reproduce`."""
+"""The commands `export`, `adopt` and `quickstart`."""

@@ -39,7 +39,6 @@ _ORDER: Final = (
     "quickstart",
     "train",
     "recipes",
-    "reproduce",
     "download",
     "export",
     "adopt",

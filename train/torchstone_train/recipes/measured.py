@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 MEASURED_FILE: Final = Path(__file__).with_name("measured.json")
-"""Written from docs/results.json by benchmarks/listed_results.py; a test compares the two."""
+"""Written from docs/results.json by benchmarks/recipe_results/listed_results.py; a test compares the two."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class Recipe:
         distill_weight: where there is a teacher: share of its loss (`distill.distillation_loss`), 0 to 1; the rest is
             the labels'. distill_temperature: by which both answers are softened.
         teacher: the recipe whose model, trained on the same data with the same seed, is to be the teacher
-            (`torchstone reproduce` trains it first; `torchstone train` takes bundles); empty: none.
+            (docs/results.md was made with it; `torchstone train` takes its bundle); empty: none.
         augment: `none`, or `flip`, `shift` (by up to 2 pixels) and `erase` (a rectangle of noise) in the combinations
             of `AugmentName`, at random for each image and epoch.
         flips: how `flip` chooses: `random` or `alternating` (`augment.Augmentation`).

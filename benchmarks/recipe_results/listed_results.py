@@ -1,8 +1,8 @@
-"""Write what `torchstone recipes` lists, train/torchstone_train/measured.json, from docs/results.json.
+"""Write what `torchstone recipes` lists, train/torchstone_train/recipes/measured.json, from docs/results.json.
 
-    python benchmarks/listed_results.py
+    python -m benchmarks.recipe_results.listed_results
 
-Run it after `torchstone reproduce`; a test holds the two together.
+Run it after `reproduce`; a test holds the two together.
 """
 
 import json
@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from torchstone_export.results.file import RecipeResult, read_results
-from torchstone_export.results.page import mean_interval
+from benchmarks.recipe_results.results_file import RecipeResult, read_results
+from benchmarks.recipe_results.results_page import mean_interval
 from torchstone_train.recipes.measured import MEASURED_FILE, Measured
 
-RESULTS: Final = Path(__file__).parents[1] / "docs" / "results.json"
+RESULTS: Final = Path(__file__).parents[2] / "docs" / "results.json"
 
 
 def listed(item: RecipeResult) -> Measured:

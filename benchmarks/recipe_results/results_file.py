@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from benchmarks.recipe_results.documents import DOCUMENTS
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.strict_json import strict_json
 from torchstone_train.recipes.catalog import RECIPES
-from torchstone_train.recipes.documents import DOCUMENTS
 
 FORMAT: Final = "torchstone-results"
 FORMAT_VERSION: Final = 1
@@ -147,7 +147,7 @@ def read_results(path: Path) -> list[RecipeResult]:
         return [RecipeResult.from_json(item) for item in data["results"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path} holds no results of 'torchstone reproduce': {error}.", "Move it away, or name another --results."
+            f"{path} holds no results of recipes: {error}.", "Move it away, or name another --results."
         ) from error
 
 

@@ -6,10 +6,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.recipe_results.entry import Entry
+from benchmarks.recipe_results.results_file import RecipeResult, SeedResult, ServedFile
 from torchstone_export.model import load_trained
 from torchstone_export.pipeline import ExportRequest, export_run
-from torchstone_export.results.entry import Entry
-from torchstone_export.results.file import RecipeResult, SeedResult, ServedFile
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.errors import BundleError, CheckFailedError, DataError
@@ -31,7 +31,7 @@ _RECORD_VERSION: Final = 1
 """Raised where a record holds other figures than before, so that finished runs are measured again."""
 
 
-def reproduce(
+def measure_recipes(
     recipes: Sequence[str],
     seeds: Sequence[int],
     out: Path,

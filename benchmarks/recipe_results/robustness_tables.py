@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, Final
 
+from benchmarks.recipe_results.results_file import RecipeResult, SeedResult
 from torchstone_export.bundle.markdown import table
-from torchstone_export.results.file import RecipeResult, SeedResult
 from torchstone_runtime.corruption import CORRUPTIONS, SEVERITIES
 from torchstone_runtime.metrics.summary import Behaviour
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from torchstone_train.recipes.documents import DOCUMENTS
+from benchmarks.recipe_results.documents import DOCUMENTS
 
 _OWN_DATASETS: Final = {
     "sprint": "fashion-mnist",

@@ -1,10 +1,10 @@
-"""What `torchstone reproduce` is asked for: a recipe by its name, or a cascade of two as `FAST+ACCURATE[-mirror]`."""
+"""What `reproduce` is asked for: a recipe by its name, or a cascade of two as `FAST+ACCURATE[-mirror]`."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from benchmarks.recipe_results.targets import natural_dataset
 from torchstone_train.recipes.catalog import RECIPES, get_recipe
-from torchstone_train.recipes.targets import natural_dataset
 
 _MIRROR: Final = "-mirror"
 

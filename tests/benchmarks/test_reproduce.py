@@ -1,9 +1,12 @@
-"""`torchstone reproduce`: reported beside measured, from trainings that are made once."""
+"""`reproduce`: reported beside measured, from trainings that are made once."""
 
 import json
 import math
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from helpers.support import assert_refused, run_torchstone
-from torchstone_export.results.entry import Entry
-from torchstone_export.results.file import (
+from benchmarks.recipe_results.documents import DOCUMENTS, Document
+from benchmarks.recipe_results.entry import Entry
+from benchmarks.recipe_results.measure import measure_recipes
+from benchmarks.recipe_results.results_file import (
     RecipeResult,
     SeedResult,
     ServedFile,
@@ -25,8 +29,9 @@ from torchstone_export.results.file import (
     read_results,
     write_results,
 )
-from torchstone_export.results.page import mean_interval, render_results
-from torchstone_export.results.reproduce import reproduce
+from benchmarks.recipe_results.results_page import mean_interval, render_results
+from benchmarks.recipe_results.targets import TARGETS, natural_dataset
+from helpers.support import assert_refused
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.corruption import CORRUPTIONS
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
@@ -35,13 +40,25 @@ from torchstone_runtime.evaluation.robustness import measure_robustness
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.metrics.summary import Behaviour
 from torchstone_train.recipes.catalog import RECIPES
-from torchstone_train.recipes.documents import DOCUMENTS, Document
 from torchstone_train.recipes.measured import load_measured
 from torchstone_train.recipes.recipe import Recipe
-from torchstone_train.recipes.targets import TARGETS, natural_dataset
 from torchstone_train.run.run_dir import RunDirectory
 
-DOCS = Path(__file__).parents[3] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+def run_reproduce(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run the command in a fresh interpreter, in a folder of one's own."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.recipe_results.reproduce", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+    )
 
 
 @pytest.fixture
@@ -58,9 +75,9 @@ def quick_document(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_every_seed_is_trained_exported_and_measured_once(quick_document: str, tmp_path: Path) -> None:
     """A second call finds everything and repeats nothing; the data and the page say the same."""
     said: list[str] = []
-    first = reproduce([quick_document], range(2), tmp_path / "out", tmp_path, said.append)
+    first = measure_recipes([quick_document], range(2), tmp_path / "out", tmp_path, said.append)
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
-    second = reproduce([quick_document], range(2), tmp_path / "out", tmp_path, said.append)
+    second = measure_recipes([quick_document], range(2), tmp_path / "out", tmp_path, said.append)
     write_results(tmp_path / "results.json", first)
     page = render_results(read_results(tmp_path / "results.json"))
     (group,) = first
@@ -76,8 +93,8 @@ def test_every_seed_is_trained_exported_and_measured_once(quick_document: str, t
 @pytest.mark.filterwarnings("ignore")
 def test_what_is_recorded_is_what_the_served_file_does(quick_document: str, tmp_path: Path) -> None:
     """Accuracy clean and corrupted, of the variant that the bundle serves; another export is measured again."""
-    ((group,), out) = (reproduce([quick_document], [0], tmp_path, tmp_path, print), tmp_path / "mlp")
-    ((again,), _) = (reproduce([quick_document], [0], tmp_path, tmp_path, print, int8=True), out)
+    ((group,), out) = (measure_recipes([quick_document], [0], tmp_path, tmp_path, print), tmp_path / "mlp")
+    ((again,), _) = (measure_recipes([quick_document], [0], tmp_path, tmp_path, print, int8=True), out)
     for result, tried in ((group.seeds[0], False), (again.seeds[0], True)):
         assert result.file is not None
         assert result.robustness is not None
@@ -102,13 +119,13 @@ def test_a_cascade_is_made_of_its_recipes_runs_and_measured_as_one(
     """Its row says what it is; a second call finds runs and bundle, also where a run lacks a newer field of recipes."""
     monkeypatch.setitem(RECIPES, quick_document, replace(RECIPES[quick_document], val_fraction=0.1))
     name = f"sprint-mnist+{quick_document}-mirror"
-    ((item,), folder) = (reproduce([name], [0], tmp_path, tmp_path, print), tmp_path / name)
+    ((item,), folder) = (measure_recipes([name], [0], tmp_path, tmp_path, print), tmp_path / name)
     run = tmp_path / quick_document / "seed-0" / "run.json"
     written = json.loads(run.read_text())
     written["recipe"].pop("teacher")
     run.write_text(json.dumps(written))
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    (again,) = reproduce([name], [0], tmp_path, tmp_path, print)
+    (again,) = measure_recipes([name], [0], tmp_path, tmp_path, print)
     cascade = Bundle.open(folder / "seed-0.bundle").manifest.provenance["cascade"]
     page = render_results([item])
 
@@ -130,7 +147,7 @@ def test_a_pupil_learns_from_its_recipes_teacher(
     """Which is trained and exported first, with the same seed; without it, the run is no result of the recipe."""
     taught = replace(RECIPES[quick_document], teacher="sprint-mnist", val_fraction=0.1)
     monkeypatch.setitem(RECIPES, quick_document, taught)
-    reproduce([quick_document], [1], tmp_path, tmp_path, print, dataset="digits")
+    measure_recipes([quick_document], [1], tmp_path, tmp_path, print, dataset="digits")
     run = RunDirectory.open(tmp_path / quick_document / "seed-1")
     (teacher,) = run.read_info()["teachers"]
     monkeypatch.setitem(RECIPES, quick_document, replace(taught, teacher="sprint"))
@@ -138,7 +155,7 @@ def test_a_pupil_learns_from_its_recipes_teacher(
     assert (teacher["name"], teacher["seed"]) == ("sprint-mnist", 1)
     assert (tmp_path / "sprint-mnist-on-digits" / "seed-1.bundle").is_dir()
     with pytest.raises(DataError, match="other settings of mlp"):
-        reproduce([quick_document], [1], tmp_path, tmp_path, print, dataset="digits")
+        measure_recipes([quick_document], [1], tmp_path, tmp_path, print, dataset="digits")
 
 
 def test_a_run_without_the_recipes_teacher_is_refused(
@@ -152,7 +169,7 @@ def test_a_run_without_the_recipes_teacher_is_refused(
     info = json.loads(path.read_text())
     path.write_text(json.dumps(info | {"recipe": RECIPES["cnn3"].to_json()}))
     with pytest.raises(DataError, match="other teachers than cnn3 has: none"):
-        reproduce(["cnn3"], [0], tmp_path, tmp_path, print, dataset="digits")
+        measure_recipes(["cnn3"], [0], tmp_path, tmp_path, print, dataset="digits")
 
 
 @pytest.mark.parametrize(
@@ -182,12 +199,12 @@ def test_another_dataset_has_a_folder_of_its_own_and_keeps_the_other_rows(tmp_pa
     results = tmp_path / "page" / "results.md"
     results.parent.mkdir()
     shutil.copy(DOCS / "results.json", results.with_suffix(".json"))
-    arguments = ("reproduce", "sprint-mnist", "--dataset", "digits", "--seeds", "1", "--out", tmp_path / "out")
-    done = run_torchstone(*arguments, "--results", results)
+    arguments = ("sprint-mnist", "--dataset", "digits", "--seeds", "1", "--out", tmp_path / "out")
+    done = run_reproduce(*arguments, "--results", results)
     assert done.returncode == 0, done.stderr
     stamp = (tmp_path / "out" / "sprint-mnist-on-digits" / "seed-0" / "run.json").stat().st_mtime_ns
     page = results.read_text()
-    assert run_torchstone(*arguments, "--results", results).returncode == 0
+    assert run_reproduce(*arguments, "--results", results).returncode == 0
 
     assert (tmp_path / "out" / "sprint-mnist-on-digits" / "seed-0" / "run.json").stat().st_mtime_ns == stamp
     assert results.read_text() == page
@@ -210,14 +227,14 @@ def test_what_cannot_be_measured_is_refused(
     arguments: tuple[str, ...], fragments: tuple[str, ...], tmp_path: Path
 ) -> None:
     """With one message, and nothing is written."""
-    assert_refused(run_torchstone("reproduce", *arguments, cwd=tmp_path), *fragments)
+    assert_refused(run_reproduce(*arguments, cwd=tmp_path), *fragments)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_data_file_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     """It is left as it is."""
     (tmp_path / "results.json").write_text('{"format": "else"}')
-    result = run_torchstone("reproduce", "mlp", "--results", "results.md", cwd=tmp_path)
+    result = run_reproduce("mlp", "--results", "results.md", cwd=tmp_path)
 
     assert_refused(result, "results.json holds no results")
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
@@ -227,7 +244,7 @@ def test_a_run_with_other_settings_is_refused(digits_run: Path, tmp_path: Path) 
     """Three epochs are not the recipe's ten: such a run is no result of the recipe."""
     shutil.copytree(digits_run, tmp_path / "cnn3-on-digits" / "seed-0")
     with pytest.raises(DataError, match="other settings of cnn3"):
-        reproduce(["cnn3"], [0], tmp_path, tmp_path, print, dataset="digits")
+        measure_recipes(["cnn3"], [0], tmp_path, tmp_path, print, dataset="digits")
 
 
 def test_every_document_has_a_recipe() -> None:
@@ -361,7 +378,7 @@ def test_committed_results_are_those_of_the_recipes_as_they_are() -> None:
 
 
 def test_the_listed_results_are_those_of_the_page() -> None:
-    """`torchstone recipes` shows what docs/results.md says: else run benchmarks/listed_results.py."""
+    """`torchstone recipes` shows what docs/results.md says: else run benchmarks/recipe_results/listed_results.py."""
     page = (DOCS / "results.md").read_text(encoding="utf-8")
     row = r"^\| `([a-z0-9+-]+)` \| (?:\d{3} \| )?(\S+) \|.*?\*\*([\d.]{6})\*\*(?: ± ([\d.]+))?"
     found = [

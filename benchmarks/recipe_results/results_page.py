@@ -1,15 +1,15 @@
-"""`docs/results.md`, written from the data of `torchstone reproduce` alone."""
+"""`docs/results.md`, written from its data alone."""
 
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from benchmarks.recipe_results.documents import DOCUMENTS, Document
+from benchmarks.recipe_results.results_file import RecipeResult, SeedResult
+from benchmarks.recipe_results.robustness_tables import robustness_section, served_cell
+from benchmarks.recipe_results.targets import TARGETS, natural_dataset
 from torchstone_export.bundle.markdown import escape_markdown, table
-from torchstone_export.results.file import RecipeResult, SeedResult
-from torchstone_export.results.robustness_tables import robustness_section, served_cell
-from torchstone_train.recipes.documents import DOCUMENTS, Document
-from torchstone_train.recipes.targets import TARGETS, natural_dataset
 
 _T_975: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145)
 """97.5% quantiles of Student's t distribution for 1 to 14 degrees of freedom (standard tables)."""
@@ -38,7 +38,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     Of one value the last two are NaN; beyond 15 values the normal quantile is used.
     """
     mean = statistics.fmean(values)
-    if len(values) < 2:  # noqa: PLR2004 - a deviation needs two
+    if len(values) < 2:
         return mean, math.nan, math.nan
     deviation = statistics.stdev(values)
     freedom = len(values) - 1
@@ -54,7 +54,7 @@ def render_results(results: Sequence[RecipeResult]) -> str:
         [
             "# Results",
             "",
-            "Written by `torchstone reproduce` from `results.json` beside this page.",
+            "Written by `python -m benchmarks.recipe_results.reproduce` from `results.json` beside this page.",
             "Test figures are those of the exported ONNX file, run by ONNX Runtime on the whole test split.",
             "The best epoch was chosen on validation data alone.",
             "Mean ± standard deviation over the seeds; in brackets the 95% interval of the mean (Student's t).",

@@ -1,1 +1,0 @@
-"""Measured results of the recipes, and the page that shows them."""
