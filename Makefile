@@ -45,7 +45,7 @@ format: install ## format the code and mend what the linter can
 
 bench: install ## measure speed and memory against PyTorch and OpenVINO, and write docs/benchmarks.md
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
-	$(BIN)/python benchmarks/run_all.py
+	$(BIN)/python -m benchmarks.runtime.run_all
 
 EXAMPLE := runtime/torchstone_runtime/bundle/builtin/fashion
 example: install ## replace the built-in bundle by that of a training: make example RUN=runs/stone-m

@@ -8,14 +8,14 @@ Run it after `reproduce`; a test holds the two together.
 import json
 import math
 from dataclasses import asdict
-from pathlib import Path
 from typing import Final
 
+from benchmarks.places import DOCS
 from benchmarks.recipe_results.results_file import RecipeResult, read_results
 from benchmarks.recipe_results.results_page import mean_interval
 from torchstone_train.recipes.measured import MEASURED_FILE, Measured
 
-RESULTS: Final = Path(__file__).parents[2] / "docs" / "results.json"
+RESULTS: Final = DOCS / "results.json"
 
 
 def listed(item: RecipeResult) -> Measured:

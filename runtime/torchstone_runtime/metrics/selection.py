@@ -22,7 +22,7 @@ _OF_COVERAGE: Final = 0.005
 _OF_CHOSEN: Final = 0.0125
 """The level of each end of the precision at a threshold chosen by the precisions seen. The precision seen is then close
 to the required one, and only within a factor of about e of the k chosen could another k have had it: that doubles the
-misses, no more (measured, benchmarks/interval_coverage.py)."""
+misses, no more (measured, benchmarks/intervals/coverage.py)."""
 
 _BISECTIONS: Final = 60
 

@@ -1,4 +1,4 @@
-"""Honest exports pass: a few of the hundreds that the study made (benchmarks/certificate_rates.py)."""
+"""Honest exports pass: a few of the hundreds that the study made (benchmarks/certificate_study/collect.py)."""
 
 import numpy as np
 import pytest

@@ -330,7 +330,7 @@ def test_averaged_weights_beside_raw_ones_are_asked_about(models: ModuleType, pl
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
 def test_torchvisions_networks_are_exported(name: str, tmp_path: Path) -> None:
-    """With random weights, both variants; benchmarks/other_models.py has more of them."""
+    """With random weights, both variants; benchmarks/probes/other_models.py has more of them."""
     import torchvision
 
     torch.manual_seed(0)

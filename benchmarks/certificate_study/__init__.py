@@ -1,0 +1,1 @@
+"""How often the certificate refuses an honest export, and how often it misses a fault."""

@@ -1,0 +1,1 @@
+"""The certificate beside other checks of exports, on the same faulty files."""

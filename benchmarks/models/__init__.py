@@ -1,0 +1,1 @@
+"""Speed of the recipes' exported files and of published networks, beside their accuracy."""

@@ -1,0 +1,1 @@
+"""Speed and memory of the runtime, against PyTorch and OpenVINO: docs/benchmarks.md."""

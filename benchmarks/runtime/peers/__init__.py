@@ -1,0 +1,1 @@
+"""The same tasks by PyTorch and OpenVINO, as their documentation advises."""
