@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -57,8 +57,8 @@ def by_rms(x: Tensor, dims: tuple[int, ...], epsilon: float = 1e-6) -> Tensor:
 def by_length(x: Tensor, dims: tuple[int, ...], epsilon: float = 1e-12) -> Tensor:
     """Divided by the Euclidean length, times the root of the count."""
     if 1 in dims:
-        return functional.normalize(x.flatten(1), dim=1, eps=epsilon).view_as(x) * x[0].numel() ** 0.5
-    return functional.normalize(x.flatten(2), dim=2, eps=epsilon).view_as(x) * x[0, 0].numel() ** 0.5
+        return cast("Tensor", functional.normalize(x.flatten(1), dim=1, eps=epsilon).view_as(x) * x[0].numel() ** 0.5)
+    return cast("Tensor", functional.normalize(x.flatten(2), dim=2, eps=epsilon).view_as(x) * x[0, 0].numel() ** 0.5)
 
 
 def by_absolute_sum(x: Tensor, dims: tuple[int, ...], epsilon: float = 1e-6) -> Tensor:
@@ -90,7 +90,7 @@ def by_response(x: Tensor, dims: tuple[int, ...], epsilon: float = 1e-6) -> Tens
     """Global response normalisation (ConvNeXt V2), without its learnt factors."""
     del dims
     lengths = x.norm(p=2, dim=(2, 3), keepdim=True)
-    return x * (lengths / (lengths.mean(1, keepdim=True) + epsilon)) + x
+    return cast("Tensor", x * (lengths / (lengths.mean(1, keepdim=True) + epsilon)) + x)
 
 
 NORMALISERS: Final[dict[str, Callable[..., Tensor]]] = {
@@ -148,7 +148,7 @@ class Attention(nn.Module):
         scores = query @ key.transpose(1, 2) / query.shape[-1] ** 0.5
         powers = (scores - scores.amax(-1, keepdim=True)).exp()
         mixed = (powers / powers.sum(-1, keepdim=True)) @ value
-        return x + mixed.transpose(1, 2).reshape(x.shape)
+        return cast("Tensor", x + mixed.transpose(1, 2).reshape(x.shape))
 
 
 class StandardisedConv(nn.Conv2d):
@@ -158,7 +158,7 @@ class StandardisedConv(nn.Conv2d):
         """Return a map."""
         centred = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
         weight = centred / (centred.flatten(1).std(dim=1).view(-1, 1, 1, 1) + 1e-5)
-        return self._conv_forward(x, weight, self.bias)
+        return cast("Tensor", self._conv_forward(x, weight, self.bias))
 
 
 class SumGate(nn.Module):
@@ -171,7 +171,7 @@ class SumGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape."""
         sums = x.abs().sum((2, 3))
-        return x * self.gate(sums / (sums.sum(1, keepdim=True) + 1e-6) * x.shape[1])[:, :, None, None]
+        return cast("Tensor", x * self.gate(sums / (sums.sum(1, keepdim=True) + 1e-6) * x.shape[1])[:, :, None, None])
 
 
 class CosineHead(nn.Module):

@@ -10,6 +10,7 @@ import torchvision.models as tv
 from torch import Tensor, nn
 
 from benchmarks.certificate_study.handmade_networks import LARGE, NETWORKS
+from torchstone_runtime.images.input_spec import ColorMode
 from torchstone_train.networks.architectures import ARCHITECTURES, ModelShape, build_network
 
 Builder = Callable[[ModelShape], nn.Module]
@@ -27,7 +28,7 @@ class Family:
     """
 
     build: Builder
-    color: str = "L"
+    color: ColorMode = "L"
     side: int = 28
     seeds: int = 2
     steps: int = 60
@@ -99,7 +100,8 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape."""
-        return x * self.gate(x)
+        result: Tensor = x * self.gate(x)
+        return result
 
 
 class NextBlock(nn.Module):
@@ -114,7 +116,8 @@ class NextBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a map of the same shape."""
-        return x + self.dense(self.depthwise(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        result: Tensor = x + self.dense(self.depthwise(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return result
 
 
 class SmallViT(nn.Module):

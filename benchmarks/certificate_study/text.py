@@ -5,8 +5,8 @@ from typing import Any
 
 def render(found: dict[str, Any]) -> str:
     """Return the page."""
-    parts = (_head(found), _honest(found), _candidates(found), _kinds(found), _faults(found), _weights(found))
-    parts += (_files(found),) if found["file_faults"] else ()
+    parts = [_head(found), _honest(found), _candidates(found), _kinds(found), _faults(found), _weights(found)]
+    parts += [_files(found)] if found["file_faults"] else []
     return "\n".join((*parts, _provisional(found)))
 
 
@@ -14,7 +14,8 @@ def _head(found: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     return f"""# False alarms and misses of the certificate
 
-Written by `benchmarks/certificate_study/collect.py report --into {found["page"]}`; the figures are in `{found["page"]}.json`.
+Written by `benchmarks/certificate_study/collect.py report --into {found["page"]}`; the figures are in
+`{found["page"]}.json`.
 {found["exports"]} honest exports of {found["families"]} kinds of network, each trained briefly (some not at all) on
 the digits or on Fashion-MNIST with a seed of its own. One processor ({found["machine"]}), {versions}.
 All errors are multiples of float32's own error against float64, on the same model and data: PyTorch's, or that of

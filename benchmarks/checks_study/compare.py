@@ -15,8 +15,9 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,15 +120,19 @@ def _silent() -> Iterator[None]:
 
 def collect_all(work: Path, *, honest: bool) -> None:
     """Collect what is not there yet, model by model."""
-    trained = [(make_subject, (name, seed), f"{name}--{seed}") for seed in range(SEEDS) for name in MODELS]
-    trained[3:3] = [(make_scaled_subject, (factor,), f"scaled--{factor:g}") for factor in SCALES]
-    zoo = [(make_zoo_subject, (family,), f"zoo--{family}") for family in zoo_families()]
-    zoo[8:8] = [(make_long_subject, (name,), f"long--{name}") for name in MODELS]
-    for make, arguments, key in zoo if honest else trained:
+    trained: list[tuple[Callable[[], Subject], str]] = [
+        (partial(make_subject, name, seed), f"{name}--{seed}") for seed in range(SEEDS) for name in MODELS
+    ]
+    trained[3:3] = [(partial(make_scaled_subject, factor), f"scaled--{factor:g}") for factor in SCALES]
+    zoo: list[tuple[Callable[[], Subject], str]] = [
+        (partial(make_zoo_subject, family), f"zoo--{family}") for family in zoo_families()
+    ]
+    zoo[8:8] = [(partial(make_long_subject, name), f"long--{name}") for name in MODELS]
+    for make, key in zoo if honest else trained:
         target = work / f"{key.replace(' ', '_').replace(',', '')}.jsonl"
         if target.with_suffix(".done").exists():
             continue
-        collect(make(*arguments), target)
+        collect(make(), target)
         target.with_suffix(".done").touch()
         print(f"{time.strftime('%H:%M:%S')} {key}", flush=True)
 

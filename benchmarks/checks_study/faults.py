@@ -60,19 +60,25 @@ def faulty_files(subject: Subject, given: Given, honest: bytes, verify: str) -> 
         for amount in AMOUNTS:
             change = partial(one_weight, amount=amount, seed=seed)
             name = f"one weight #{seed} changed by {amount:g}"
-            yield FaultyFile(name, "weight", lambda change=change: (change(honest), verify))
+            yield FaultyFile(name, "weight", partial(_put_into, change, honest, verify))
     for name, fault in FILE_FAULTS.items():
         if not name.startswith("one weight"):
-            yield FaultyFile(name, "file", lambda fault=fault: (fault(honest), verify))
+            yield FaultyFile(name, "file", partial(_put_into, fault, honest, verify))
     faults = {"an older checkpoint": lambda model: other_checkpoint(model, subject.earlier or {}), **MODEL_FAULTS}
     for name, wrong in faults.items():
         if name in _IN_THE_FILE_ANYWAY or not subject.earlier:
             continue
-        yield FaultyFile(name, "model", lambda wrong=wrong: _export(wrong(subject.model), given))
+        yield FaultyFile(name, "model", partial(_export_faulty, wrong, subject.model, given))
 
 
-def _export(model: ExportableClassifier, given: Given) -> tuple[bytes, str]:
-    content, _, complaints = export_verified(model, given.random_batch)
+def _put_into(fault: Callable[[bytes], bytes], honest: bytes, verify: str) -> tuple[bytes, str]:
+    return fault(honest), verify
+
+
+def _export_faulty(
+    fault: Callable[[ExportableClassifier], ExportableClassifier], model: ExportableClassifier, given: Given
+) -> tuple[bytes, str]:
+    content, _, complaints = export_verified(fault(model), given.random_batch)
     return content, complaints
 
 

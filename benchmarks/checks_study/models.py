@@ -15,7 +15,7 @@ from benchmarks.certificate_study.exports import make_model as make_zoo_model
 from benchmarks.certificate_study.networks import FAMILIES, Scaled
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.split import ArrayStore, Split
-from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.images.input_spec import ColorMode, InputSpec
 from torchstone_train.networks.architectures import ModelShape, build_network
 from torchstone_train.networks.classifier import ImageClassifier
 
@@ -85,7 +85,7 @@ def gelu_residual(shape: ModelShape) -> nn.Module:
     )
 
 
-MODELS: Final[dict[str, tuple[Callable[[ModelShape], nn.Module], str, str]]] = {
+MODELS: Final[dict[str, tuple[Callable[[ModelShape], nn.Module], str, ColorMode]]] = {
     "bn-cnn, digits": (small_bn_cnn, "digits", "L"),
     "cnn3, fashion": (partial(build_network, "cnn3"), "fashion", "L"),
     "residual gelu, fashion in color": (gelu_residual, "fashion", "RGB"),

@@ -130,7 +130,7 @@ def _torch_program(given: Given, content: bytes) -> Any:  # noqa: ANN401 - torch
     return torch.onnx.ONNXProgram(model, given.program.exported_program)
 
 
-class RandomImages(DummyInputGenerator):
+class RandomImages(DummyInputGenerator):  # type: ignore[misc]  # Optimum ships no types
     """Optimum's way to make a dummy input of a kind that it has none for."""
 
     SUPPORTED_INPUT_NAMES = ("images",)

@@ -96,7 +96,7 @@ def _draw_point(axis: Axes, point: dict[str, Any]) -> None:
     axis.plot(speeds, [point["accuracy"]] * 2, color=color, linewidth=0.8)
     axis.plot(speeds[0], point["accuracy"], marker, color=color, mfc="white")
     axis.plot(speeds[1], point["accuracy"], marker, color=color)
-    side = {"ha": "left", "xytext": (6, 0)} if ours else {"ha": "right", "xytext": (-6, 0)}
+    side: dict[str, Any] = {"ha": "left", "xytext": (6, 0)} if ours else {"ha": "right", "xytext": (-6, 0)}
     if point["name"] in BELOW:
         side = {"ha": "right", "xytext": (3, -10)}
     at = (max(speeds) if ours else min(speeds), point["accuracy"])

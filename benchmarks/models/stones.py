@@ -54,7 +54,7 @@ def files(network: nn.Module) -> dict[str, bytes]:
     for module in classifier.modules():
         if isinstance(module, nn.BatchNorm2d):  # as after a training: a scale of 0 could be folded away
             nn.init.normal_(module.weight, 1, 0.1)
-            nn.init.normal_(module.running_mean, 0, 0.1)
+            nn.init.normal_(module.get_buffer("running_mean"), 0, 0.1)
     file = export_onnx(ExportableClassifier(classifier, 1.0).eval(), "network", tuple("0123456789"), SPEC)
     calibration = np.random.default_rng(1).integers(0, 256, (TILE, *SPEC.shape), dtype=np.uint8)
     return {

@@ -59,7 +59,8 @@ def normalised(
     mean = spec.mean if mean is None else mean
     std = spec.std if std is None else std
     scaled = torch.from_numpy(np.ascontiguousarray(x)).float() / 255
-    return v2.functional.normalize(scaled, list(mean), list(std)).numpy()
+    result: Array = v2.functional.normalize(scaled, list(mean), list(std)).numpy()
+    return result
 
 
 PIXEL_MISTAKES: dict[str, Callable[[Array], Array]] = {
@@ -146,7 +147,8 @@ def cases_of(dataset: str, images: list[Array], specs: list[InputSpec]) -> Itera
 
 
 def to_tensor(image: Image.Image) -> Array:
-    return v2.functional.pil_to_tensor(image).numpy()
+    pixels: Array = v2.functional.pil_to_tensor(image).numpy()
+    return pixels
 
 
 def picture_mistakes(path: Path, spec: InputSpec) -> Iterator[tuple[str, Array, tuple[str, ...]]]:
@@ -209,7 +211,7 @@ def outcome(case: Case) -> str:
 def photos(part: str, count: int, side: tuple[int, int]) -> list[Array]:
     """Cut pieces out of real photographs: other photographs for `develop` than for `measure`."""
     china, flower = load_sample_images().images
-    hopper = np.asarray(Image.open(cbook.get_sample_data("grace_hopper.jpg")).convert("RGB"))
+    hopper = np.asarray(Image.open(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))).convert("RGB"))
     sources = [china] if part == "develop" else [flower, hopper]
     generator = np.random.default_rng(7 if part == "develop" else 21)
     pieces = []

@@ -57,13 +57,15 @@ def layer(node: onnx.NodeProto, operands: list[tuple[Array, Array, Array]], satu
 def evaluate(model: onnx.ModelProto, images: Array, saturate: bool) -> tuple[Array, int]:
     """Return the logits and the number of saturated pairs."""
     values: dict[str, Array] = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
-    values["images"], quantized, saturated = images, {}, 0
+    values["images"], saturated = images, 0
+    quantized: dict[str, tuple[Array, Array, Array]] = {}
     for node in model.graph.node:
-        first, target = values.get(node.input[0]), node.output[0]
+        target = node.output[0]
         if node.op_type == "DequantizeLinear":
-            quantized[target] = (first, values[node.input[1]], values[node.input[2]])
+            whole, scale, zero = (values[name] for name in node.input)
+            quantized[target] = (whole, scale, zero)
         elif node.op_type == "QuantizeLinear":
-            steps = np.rint(first.astype(np.float32) / values[node.input[1]]) + values[node.input[2]]
+            steps = np.rint(values[node.input[0]].astype(np.float32) / values[node.input[1]]) + values[node.input[2]]
             values[target] = np.clip(steps, 0, 255).astype(np.uint8)
         elif node.op_type in ("Conv", "Gemm"):
             values[target], count = layer(node, [quantized[name] for name in node.input], saturate)

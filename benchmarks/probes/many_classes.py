@@ -13,11 +13,11 @@ import os
 import platform
 import resource
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.places import RESULTS
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.evaluation.evaluate import Evaluation
 from torchstone_runtime.inference.plan import Plan
@@ -28,7 +28,7 @@ from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.strict_json import strict_json
 
 CLASSES = (10, 100, 1000, 5000)
-OUT = Path(__file__).parent / "results" / "many-classes.json"
+OUT = RESULTS / "many-classes.json"
 _PLAN = Plan("fp32", "cpu", "as asked for", 1, 64)
 _UNKNOWN = Measured(0.5, (0.4, 0.6))
 

@@ -84,7 +84,7 @@ def write_model(name: str, images: torch.Tensor, weights: Path, onnx_file: Path)
         head.bias.zero_()
         logits = network(images)
         head.weight /= logits.std()
-        head.bias -= (logits / logits.std()).mean(dim=0)
+        head.bias.sub_((logits / logits.std()).mean(dim=0))
     torch.save(network.state_dict(), weights)
     torch.onnx.export(
         network,

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from torchstone_runtime.images.decode import encode_png
 STREAM = """
 import sys
 from pathlib import Path
+from typing import Any
 from torchstone_runtime import Classifier
 with Classifier.load(sys.argv[1]) as classifier:
     files = (path for folder in Path(sys.argv[2]).iterdir() for path in folder.iterdir())
@@ -103,7 +105,7 @@ def main() -> None:
     command = [sys.executable, "-c", IDLE, str(BUNDLE), str(idle_for)]
     idle = float(subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout)
     print(f"idle: {idle * 1000:.2f} ms of processor time in {idle_for} s", flush=True)
-    more = {"idle_seconds": idle_for, "idle_cpu_seconds": idle}
+    more: dict[str, Any] = {"idle_seconds": idle_for, "idle_cpu_seconds": idle}
     record("folder_memory", rows=rows, targets=targets, rounds=rounds, quick=quick, **more)
 
 

@@ -114,7 +114,8 @@ def main() -> None:
     }
     operations = {"cnn3": multiply_adds(fp32_model()), "wide": multiply_adds(wide_model())}
     batches = (1, 64) if quick else BATCHES
-    cells, arms = [], []
+    cells: list[dict[str, Any]] = []
+    arms = []
     for (network, variant), path in models.items():
         for threads in sorted({1, usable_cpus()}):
             classifier = Classifier.load(path, threads=threads)

@@ -132,7 +132,7 @@ def quantize(source: Path, target: Path, calibration: Uint8Array) -> None:
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415
 
-    class Reader(CalibrationDataReader):
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
         def __init__(self) -> None:
             self.batches = iter(np.split(calibration, len(calibration) // 64))
 

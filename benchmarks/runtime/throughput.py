@@ -12,6 +12,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from benchmarks.runtime.peers.engines import (
+    Engine,
     OpenVino,
     best_batch,
     compiled,
@@ -47,7 +48,7 @@ def engines(pixels: Uint8Array) -> dict[str, tuple[Callable[[Uint8Array], object
     }
     model = pytorch_model(RUN)
     frozen, compiled_model = frozen_torchscript(model), compiled(model)
-    makers = {
+    makers: dict[str, tuple[Callable[[int], Engine], str, tuple[int, ...]]] = {
         "PyTorch eager": (lambda size: in_batches(model, size), "inference mode, channels last", (50, 250, 1000)),
         "TorchScript, frozen": (lambda size: in_batches(frozen, size), "optimize_for_inference", (50, 250, 1000)),
         "torch.compile": (lambda size: in_batches(compiled_model, size), "static shapes, frozen weights", (50, 250)),

@@ -39,7 +39,7 @@ def epochs(recipe: str, dataset: str, data_dir: Path, seed: int) -> Iterator[dic
         model.train()
         for images, labels in shuffled:
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(images), labels).backward()
+            nn.functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         held_out = accuracy(model, others[0])
         seconds, spent = time.perf_counter() - started, time.process_time() - spent
@@ -63,5 +63,5 @@ def read(dataset: str, data_dir: Path, *, train: bool, transform: transforms.Com
 @torch.no_grad()
 def accuracy(model: nn.Module, loader: "DataLoader[tuple[torch.Tensor, torch.Tensor]]") -> float:
     model.eval()
-    correct = [int((model(images).argmax(1) == labels).sum()) for images, labels in loader]
-    return sum(correct) / len(loader.dataset)
+    counts = [(int((model(images).argmax(1) == labels).sum()), len(labels)) for images, labels in loader]
+    return sum(correct for correct, _ in counts) / sum(total for _, total in counts)

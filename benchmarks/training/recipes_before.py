@@ -30,7 +30,7 @@ def epoch_seconds(checkout: Path, recipe: str) -> float:
         command += ["--epochs", str(EPOCHS), "--patience", "0", "--out", f"{folder}/run"]
         subprocess.run(command, env={**os.environ, "PYTHONPATH": parts}, check=True, capture_output=True, cwd=folder)
         lines = Path(folder, "run", "history.jsonl").read_text().splitlines()
-    return statistics.median(json.loads(line)["seconds"] for line in lines[1:])
+    return statistics.median(float(json.loads(line)["seconds"]) for line in lines[1:])
 
 
 def main() -> None:

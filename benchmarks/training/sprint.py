@@ -34,7 +34,7 @@ from torchstone_train.training.measure import measure
 from torchstone_train.training.progress import Progress
 
 OUT = RESULTS / "sprint.json"
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "fashion-mnist": {"recipe": "sprint", "document": "bn-cnn", "target": 0.916},
     "mnist": {"recipe": "sprint-mnist", "document": "mnist-cnn", "target": 0.99},
 }

@@ -79,7 +79,7 @@ def sprint(data_dir: Path, images: int) -> dict[str, float]:
             loss = nn.functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
         with watch.stage("backward"):
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
         with watch.stage("optimiser"):
             optimizer.step()
         with watch.stage("average of the weights"):
@@ -103,7 +103,7 @@ def document(data_dir: Path, images: int) -> dict[str, float]:
             loss = nn.functional.cross_entropy(model(pixels), labels)
         with watch.stage("backward"):
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
         with watch.stage("optimiser"):
             optimizer.step()
     return dict(watch.seconds)

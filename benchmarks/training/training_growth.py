@@ -96,7 +96,7 @@ def measure(rounds: int, data_dir: Path) -> dict[str, Any]:
 def series(
     seconds: dict[str, list[float]], kind: str, values: tuple[float, ...], base: str
 ) -> list[dict[str, float | list[float]]]:
-    found = []
+    found: list[dict[str, float | list[float]]] = []
     for value in values:
         pairs = zip(seconds[f"{kind} {value}"], seconds[base], strict=True)
         low, middle, high = statistics.quantiles([own / other for own, other in pairs], n=4)

@@ -34,7 +34,7 @@ def in_batches(call: Callable[[torch.Tensor], Any], size: int) -> Engine:
 
     def run(images: Uint8Array) -> Any:  # noqa: ANN401
         with torch.inference_mode():
-            return [call(part)[1] for part in torch.from_numpy(images).split(size)]
+            return [call(part)[1] for part in torch.split(torch.from_numpy(images), size)]
 
     return run
 
@@ -43,7 +43,7 @@ def frozen_torchscript(model: torch.nn.Module) -> torch.nn.Module:
     """Return the model traced, frozen and optimised for inference."""
     example = torch.zeros((50, 1, 28, 28), dtype=torch.uint8)
     with torch.inference_mode():
-        frozen = torch.jit.freeze(torch.jit.trace(model, example))
+        frozen = torch.jit.freeze(torch.jit.trace(model, example))  # type: ignore[no-untyped-call]
         optimised: torch.nn.Module = torch.jit.optimize_for_inference(frozen)
         for _ in range(3):
             optimised(example)

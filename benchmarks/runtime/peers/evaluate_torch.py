@@ -16,7 +16,7 @@ from torchvision import transforms
 from torchvision.datasets import FashionMNIST
 
 bundle, data_dir, out, way = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4]
-model = torch.jit.load(str(bundle / "model.torchscript.pt")).eval()
+model = torch.jit.load(str(bundle / "model.torchscript.pt")).eval()  # type: ignore[no-untyped-call]
 dataset = FashionMNIST(data_dir, train=False, transform=transforms.PILToTensor())
 if way == "loader":
     batches = (images for images, _ in torch.utils.data.DataLoader(dataset, batch_size=250))

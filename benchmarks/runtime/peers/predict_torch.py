@@ -13,7 +13,7 @@ from PIL import Image
 
 bundle = Path(sys.argv[1])
 names = json.loads((bundle / "manifest.json").read_text())["classes"]
-model = torch.jit.load(str(bundle / "model.torchscript.pt")).eval()
+model = torch.jit.load(str(bundle / "model.torchscript.pt")).eval()  # type: ignore[no-untyped-call]
 with Image.open(sys.argv[2]) as image:
     pixels = np.asarray(image.convert("L").resize((28, 28), Image.Resampling.BILINEAR))
 with torch.inference_mode():

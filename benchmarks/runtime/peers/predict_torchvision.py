@@ -13,7 +13,7 @@ from torchvision import transforms
 
 bundle = Path(sys.argv[1])
 names = json.loads((bundle / "manifest.json").read_text())["classes"]
-model = torch.jit.load(str(bundle / "model.torchscript.pt")).eval()
+model = torch.jit.load(str(bundle / "model.torchscript.pt")).eval()  # type: ignore[no-untyped-call]
 preprocess = transforms.Compose([transforms.Grayscale(), transforms.Resize((28, 28)), transforms.PILToTensor()])
 with Image.open(sys.argv[2]) as image:
     pixels = preprocess(image)
