@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.checks_study.faults import HONEST, FaultyFile, faulty_files, judge, outputs
+from benchmarks.checks_study.figures import figures, read
 from benchmarks.checks_study.models import (
     MODELS,
     SCALES,
@@ -145,7 +146,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     if arguments.what == "report":
-        write(arguments.work)
+        write(figures(read(arguments.work)))
     else:
         collect_all(arguments.work, honest=arguments.what == "honest")
 

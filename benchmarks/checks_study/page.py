@@ -1,139 +1,107 @@
 """The page of the comparison of checks: benchmarks/results/check-comparison.md and .json."""
 
 import json
-import platform
-import statistics
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.checks_study.models import is_scaled
-from benchmarks.checks_study.text import render
 from benchmarks.places import RESULTS
+from benchmarks.template import render, table_rows
 
-KINDS: Final = ("flips", "breaks", "changes")
-TOOLS: Final = (
-    "torch verify=True",
-    "torch, random",
-    "torch, real",
-    "torch assert, real",
-    "Optimum",
-    "Polygraphy",
-    "Polygraphy, 0-255",
-    "Polygraphy, real",
-    "certificate",
-)
-BINS: Final = (0.0, 0.5, 2.0, 8.0, 32.0, 128.0, 1e3, 1e4, 1e300)
-"""Largest change of a logit, in noise floors."""
-_PACKAGES: Final = (
-    "torch",
-    "onnxruntime",
-    "onnx",
-    "optimum-onnx",
-    "optimum",
-    "transformers",
-    "polygraphy",
-    "numpy",
-)
-
-Rows = list[dict[str, Any]]
+_TEMPLATE: Final = Path(__file__).with_name("page.md.in")
+_KINDS: Final = ("flips", "breaks", "changes")
+_SHORT: Final = {
+    "torch verify=True": "torch `verify=True`",
+    "torch, random": "torch comparison, random",
+    "torch, real": "torch comparison, real",
+    "torch assert, real": "`assert_onnx_program`, real",
+    "Optimum": "Optimum, random",
+    "Polygraphy": "Polygraphy, default",
+    "Polygraphy, 0-255": "Polygraphy, random 0-255",
+    "Polygraphy, real": "Polygraphy, real",
+    "certificate": "certificate",
+}
+_FINDING: Final = {
+    "torch verify=True": "a warning",
+    "torch, random": "figures",
+    "torch, real": "figures",
+    "torch assert, real": "raises",
+    "Optimum": "raises; its command line turns that into a warning",
+    "Polygraphy": "exit status 1",
+    "Polygraphy, 0-255": "exit status 1",
+    "Polygraphy, real": "exit status 1",
+    "certificate": "exit status 1, nothing is published",
+}
 
 
-def write(work: Path) -> None:
-    """Write both results."""
-    found = figures(
-        [json.loads(line) for file in sorted(work.glob("*.jsonl")) for line in file.read_text().splitlines()]
-    )
+def write(found: dict[str, Any]) -> None:
+    """Write the figures and the page."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "check-comparison.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-    (RESULTS / "check-comparison.md").write_text(render(found))
-    print(render(found))
+    (RESULTS / "check-comparison.md").write_text(page(found))
+    print(page(found))
 
 
-def _read(work: Path) -> Rows:
-    return [json.loads(line) for file in sorted(work.glob("*.jsonl")) for line in file.read_text().splitlines()]
+def page(found: dict[str, Any]) -> str:
+    """Return the page of the comparison's figures."""
+    return render(
+        _TEMPLATE,
+        {
+            **{name: str(found[name]) for name in ("faulty_files", "subjects", "honest_files", "machine")},
+            "models": "; ".join(found["models"]),
+            "versions": ", ".join(f"{name} {number}" for name, number in found["versions"].items()),
+            "checks": " | ".join(_SHORT.values()),
+            "checks_rule": "---|" * len(_SHORT),
+            "summary": table_rows(_summary_cells(found, tool) for tool in _SHORT),
+            "faults": table_rows((name, _kinds(item), *_cells(item)) for name, item in found["faults"].items()),
+            "one_weight": table_rows(
+                (f"{item['from']:g} to {_bound(item['to'])}", _kinds(item), *_cells(item))
+                for item in found["one_weight"]
+            ),
+            "other_scale": table_rows(_scaled_cells(found, model) for model in found["other_scale"]),
+            "alarms": "\n".join(_alarms(found)) or "- none",
+            "missed": "\n".join(f"- {text}" for text in found["missed_by_certificate"]) or "- none",
+        },
+    )
 
 
-def figures(rows: Rows) -> dict[str, Any]:
-    """Derive every figure from what was collected."""
-    rows = [row for row in rows if row["where"] != "none"]
-    honest = [row for row in rows if row["where"] == "honest" and not is_scaled(row["model"])]
-    scaled = [row for row in rows if row["where"] == "honest" and is_scaled(row["model"])]
-    faulty = [row for row in rows if row["where"] != "honest" and not is_scaled(row["model"])]
-    other_scale = [row for row in rows if row["where"] != "honest" and is_scaled(row["model"])]
-    real = [row for row in faulty if _is_real(row)]
-    subjects = {f"{row['model']}, seed {row['seed']}": round(row["accuracy"], 3) for row in faulty}
-    return {
-        "versions": {name: version(name) for name in _PACKAGES},
-        "machine": platform.machine(),
-        "models": sorted({row["model"] for row in faulty}),
-        "subjects": len(subjects),
-        "accuracy": subjects,
-        "honest_files": len(honest),
-        "honest_alarms": {tool: _named(honest, tool) for tool in TOOLS},
-        "scaled_files": len(scaled),
-        "scaled_alarms": {tool: _named(scaled, tool) for tool in TOOLS},
-        "faulty_files": len(faulty),
-        "real_faults": len(real),
-        "by_kind": {kind: _caught([row for row in real if row["truth"]["kind"] == kind]) for kind in KINDS},
-        "without_effect": _caught([row for row in faulty if row["truth"]["kind"] == "nothing"]),
-        "faults": _by_fault([row for row in faulty if row["where"] != "weight"]),
-        "one_weight": _by_size([row for row in faulty if row["where"] == "weight"]),
-        "other_scale": {model: _with_kinds(group) for model, group in _groups(other_scale, lambda row: row["model"])},
-        "missed_by_certificate": _missed([row for row in (*real, *other_scale) if _is_real(row)], "certificate"),
-        "flips_missed": {tool: _missed([r for r in real if r["truth"]["kind"] == "flips"], tool) for tool in TOOLS},
-        "seconds": {tool: statistics.median(row["seconds"][tool] for row in rows) for tool in TOOLS[1:]},
-    }
+def _summary_cells(found: dict[str, Any], tool: str) -> tuple[str, ...]:
+    kinds, nothing, seconds = found["by_kind"], found["without_effect"], found["seconds"]
+    return (
+        _SHORT[tool],
+        *(f"{kinds[kind]['caught'][tool]} of {kinds[kind]['files']}" for kind in _KINDS),
+        f"{len(found['honest_alarms'][tool])} of {found['honest_files']}",
+        f"{len(found['scaled_alarms'][tool])} of {found['scaled_files']}",
+        f"{nothing['caught'][tool]} of {nothing['files']}",
+        f"{seconds[tool] / seconds['certificate']:.2f}" if tool in seconds else "as the next",
+        _FINDING[tool],
+    )
 
 
-def _caught(rows: Rows) -> dict[str, Any]:
-    counts = {tool: sum(bool(row["complaints"][tool]) for row in rows) for tool in TOOLS}
-    return {"files": len(rows), "caught": counts}
+def _scaled_cells(found: dict[str, Any], model: str) -> tuple[str, ...]:
+    item = found["other_scale"][model]
+    alarmed = [any(key.startswith(f"{model}, seed") for key in found["scaled_alarms"][tool]) for tool in _SHORT]
+    cells = (f"{cell} *" if also else cell for cell, also in zip(_cells(item), alarmed, strict=True))
+    return (model, _kinds(item), *cells)
 
 
-def _is_real(row: dict[str, Any]) -> bool:
-    return row["truth"]["kind"] in KINDS
-
-
-def _by_fault(rows: Rows) -> dict[str, Any]:
-    return {
-        f"{where}: {fault}": _with_kinds(group)
-        for (where, fault), group in _groups(rows, lambda row: (row["where"], row["fault"]))
-    }
-
-
-def _by_size(rows: Rows) -> list[dict[str, Any]]:
-    found = []
-    for low, high in pairwise(BINS):
-        group = [row for row in rows if low <= row["truth"]["size"] < high]
-        found.append({"from": low, "to": None if high == BINS[-1] else high} | _with_kinds(group, every=True))
-    return found
-
-
-def _with_kinds(group: Rows, *, every: bool = False) -> dict[str, Any]:
-    real = [row for row in group if every or _is_real(row)]
-    kinds = Counter(row["truth"]["kind"] for row in group)
-    return {"put_in": len(group), "kinds": dict(kinds)} | _caught(real)
-
-
-def _groups(rows: Rows, key: Callable[[dict[str, Any]], Any]) -> Iterable[tuple[Any, Rows]]:
-    groups: dict[Any, Rows] = defaultdict(list)
-    for row in rows:
-        groups[key(row)].append(row)
-    return sorted(groups.items())
-
-
-def _named(rows: Rows, tool: str) -> dict[str, str]:
-    return {f"{row['model']}, seed {row['seed']}": row["complaints"][tool] for row in rows if row["complaints"][tool]}
-
-
-def _missed(rows: Rows, tool: str) -> list[str]:
+def _alarms(found: dict[str, Any]) -> list[str]:
     return [
-        f"{row['fault']} ({row['model']}, seed {row['seed']}): {row['truth']['kind']}, "
-        f"{row['truth']['size'] or float('nan'):.3g} floors, {row['truth']['flips']} flips"
-        for row in rows
-        if not row["complaints"][tool]
+        f"- {_SHORT[tool]}: " + "; ".join(f"{model} ({text[:90]})" for model, text in list(items.items())[:12])
+        for kind in ("honest_alarms", "scaled_alarms")
+        for tool, items in found[kind].items()
+        if items
     ]
+
+
+def _bound(value: float | None) -> str:
+    return "more" if value is None else f"{value:g}"
+
+
+def _kinds(item: dict[str, Any]) -> str:
+    counts = ", ".join(f"{kind} {count}" for kind, count in sorted(item["kinds"].items()))
+    return f"{item['put_in']}: {counts}" if counts else "0"
+
+
+def _cells(item: dict[str, Any]) -> list[str]:
+    total = item["files"]
+    return [f"{item['caught'][tool]} of {total}" if total else "-" for tool in _SHORT]
