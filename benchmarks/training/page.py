@@ -5,190 +5,139 @@ Run: python -m benchmarks.training.page
 
 import json
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.places import DOCS, RESULTS
+from benchmarks.template import render, table_rows
 
-HERE = Path(__file__).parent
-PAGE = DOCS / "training-speed.md"
-NOTES = HERE / "notes.md"
-
-
-def spread(values: list[float], digits: int = 1) -> str:
-    """Mean, and the range of the values."""
-    mean = statistics.mean(values)
-    return f"{mean:,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
-
-
-def comparison(dataset: str, case: dict[str, Any]) -> list[str]:
-    sprints, documents = case["sprint"], case["documents"]
-    lines = [
-        f"### {dataset}: {case['target']:.1%}",
-        "",
-        f"{case['threads']} thread(s), PyTorch {case['torch']}, mixed precision {sprints[0]['amp']}.",
-        "",
-        "| | seeds | seconds, mean (range) | CPU seconds, mean (range) | test accuracy, mean (range) | at the target |",
-        "|---|---|---|---|---|---|",
-        row(f"`train {case['recipe']}`", sprints, "cpu_seconds", [run["test"] for run in sprints], case),
-    ]
-    if not documents:
-        return [*lines, "", "The document's loop is not yet measured.", ""]
-    finals = [run["epochs"][-1]["test"] for run in documents]
-    lines.append(row(f"the document's loop (`{case['document']}`)", documents, "cpu_seconds", finals, case))
-    sprint_of = {run["seed"]: run for run in sprints}
-    pairs = [(run, sprint_of[run["seed"]]) for run in documents if run["seed"] in sprint_of]
-    wall = [slow["seconds"] / fast["seconds"] for slow, fast in pairs]
-    busy = [slow["cpu_seconds"] / fast["cpu_seconds"] for slow, fast in pairs]
-    lines += ["", f"Ratio of the times, seed by seed: {spread(wall)}; of the CPU times: **{spread(busy)}**."]
-    epochs = ", ".join(str(len(run["epochs"])) for run in documents)
-    lines.append(f"Epochs of the document's loop: {epochs}.")
-    if missed := [run["seed"] for run in documents if not run["reached"]]:
-        lines.append(f"It did not reach the target with seed {missed}: that ratio is a lower bound.")
-    return [*lines, ""]
-
-
-def row(name: str, runs: list[dict[str, Any]], cpu: str, tests: list[float], case: dict[str, Any]) -> str:
-    reached = sum(test >= case["target"] for test in tests)
-    times = f"{spread([run['seconds'] for run in runs])} | {spread([run[cpu] for run in runs])}"
-    return f"| {name} | {len(runs)} | {times} | {spread(tests, 4)} | {reached} of {len(runs)} |"
-
-
-def stages(profile: dict[str, Any]) -> list[str]:
-    lines = [
-        "## Where the time goes",
-        "",
-        "![CPU time by stage of sprint's training step and of the document's loop](images/training-profile.png)",
-        "",
-        (
-            f"{profile['threads']} thread(s), {profile['images']:,} images: "
-            "`python -m benchmarks.training.sprint_profile`."
-        ),
-        "",
-    ]
-    for name, parts in profile["loops"].items():
-        total = sum(parts.values())
-        lines += [f"### {name}", "", "| stage | µs an image | share |", "|---|---|---|"]
-        for stage, seconds in parts.items():
-            lines.append(f"| {stage} | {1e6 * seconds / profile['images']:.1f} | {seconds / total:.0%} |")
-        lines.append("")
-    return lines
-
-
-def stones(found: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        "## The stones",
-        "",
-        (
-            "Speed is that of the exported file in ONNX Runtime, one thread, tiles of 64, as a ratio to `cnn3` in "
-            "float32, in turns in one run (median, quartiles): `python -m benchmarks.models.stones`."
-        ),
-        "",
-        "| recipe | multiply-adds | parameters | float32 / `cnn3` | int8 / `cnn3` |",
-        "|---|---|---|---|---|",
-    ]
-    for stone in found:
-        ratios = [ratio(stone[kind]) for kind in ("fp32", "int8")]
-        size = f"{stone['macs'] / 1e6:.2f} M | {stone['parameters'] / 1e3:.0f} k"
-        lines.append(f"| `{stone['name']}` | {size} | {' | '.join(ratios)} |")
-    return [*lines, ""]
-
-
-def accuracy_speed(points: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        "## Accuracy against speed",
-        "",
-        "![Test accuracy over the speed of the exported file](images/accuracy-speed.png)",
-        "",
-        (
-            "Accuracies of recipes: means of [Results](results.md); of published networks: their authors'. Speeds: all "
-            "files in turns in one run, one thread, tiles of 64, as ratios to `cnn3` in float32 (median, quartiles): "
-            "`python -m benchmarks.models.accuracy_speed`. Published networks were rebuilt from their descriptions."
-        ),
-        "",
-        "| network | accuracy | source | float32 / `cnn3` | int8 / `cnn3` |",
-        "|---|---|---|---|---|",
-    ]
-    for point in sorted(points, key=lambda point: point["accuracy"]):
-        name = f"`{point['name']}`" if point["source"] == "docs/results.json" else point["name"]
-        source = "[Results](results.md)" if point["source"] == "docs/results.json" else point["source"]
-        ratios = " | ".join(ratio(point[kind]) for kind in ("fp32", "int8"))
-        lines.append(f"| {name} | {point['accuracy']:.4f} | {source} | {ratios} |")
-    return [*lines, ""]
-
-
-def ratio(measured: dict[str, Any]) -> str:
-    low, high = measured["quartiles"]
-    return f"{measured['ratio']:.2f} ({low:.2f} to {high:.2f})"
-
-
-def growth(found: dict[str, Any]) -> list[str]:
-    return [
-        "## How the time grows",
-        "",
-        "![Time of stone-s's training steps over images, width and cores](images/training-growth.png)",
-        "",
-        f"Medians and quartiles of {found['rounds']} rounds in turns: `python -m benchmarks.training.training_growth`.",
-        "",
-    ]
-
-
-def cascade(found: dict[str, Any]) -> list[str]:
-    return [
-        "## A confidence cascade",
-        "",
-        (
-            "Two models in one file ([Cascades](cascade.md)), on the first 2,048 test images, one thread, tiles of "
-            "64, all files in turns in one run, as ratios to `cnn3` in float32 (median, quartiles; files of seed "
-            f"{found['seed']}): `python -m benchmarks.models.cascade RUNS`. Accuracies: means of [Results](results.md)."
-        ),
-        "",
-        "| file | accuracy | seeds | images shown to `stone-l` | float32 / `cnn3` | int8 / `cnn3` |",
-        "|---|---|---|---|---|---|",
-        *map(cascade_row, found["entries"]),
-        "",
-    ]
-
-
-def cascade_row(entry: dict[str, Any]) -> str:
-    asked = f"{entry['asked']:.1%}" if "asked" in entry else ""
-    speeds = (ratio(entry[kind]) if kind in entry else "not accepted" for kind in ("fp32", "int8"))
-    cells = (f"`{entry['name']}`", f"{entry['accuracy']:.4f}", str(entry["seeds"]), asked, *speeds)
-    return f"| {' | '.join(cells)} |"
-
-
-def read(name: str) -> Any:  # noqa: ANN401 - JSON
-    file = RESULTS / name
-    return json.loads(file.read_text()) if file.exists() else None
+PAGE: Final = DOCS / "training-speed.md"
+_TEMPLATE: Final = Path(__file__).with_name("page.md.in")
 
 
 def main() -> None:
     """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+def page() -> str:
+    """Return the page; what has no file in benchmarks/results has no section."""
+    profile, stones, points = read("sprint_profile"), read("stones"), read("accuracy_speed")
+    cascade, growth = read("cascade"), read("training_growth")
+    return render(
+        _TEMPLATE,
+        {
+            "comparisons": _joined(comparison(dataset, case) for dataset, case in (read("sprint") or {}).items()),
+            "profile_threads": profile and str(profile["threads"]),
+            "profile_images": profile and f"{profile['images']:,}",
+            "stages": profile and _joined(stages(profile, name) for name in profile["loops"]),
+            "stones": stones and table_rows(map(stone_cells, stones["stones"])),
+            "accuracy_speed": points
+            and table_rows(map(point_cells, sorted(points["points"], key=lambda point: point["accuracy"]))),
+            "cascade_seed": cascade and str(cascade["seed"]),
+            "cascades": cascade and table_rows(map(cascade_cells, cascade["entries"])),
+            "growth_rounds": growth and str(growth["rounds"]),
+        },
+    )
+
+
+def read(name: str) -> Any:  # noqa: ANN401 - JSON
+    """Return what a benchmark wrote, None where it did not run."""
+    file = RESULTS / f"{name}.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def comparison(dataset: str, case: dict[str, Any]) -> str:
+    """Return the paragraph on a dataset: sprint beside the document's loop."""
+    sprints, documents = case["sprint"], case["documents"]
+    rows = [run_cells(f"`train {case['recipe']}`", sprints, [run["test"] for run in sprints], case)]
+    if documents:
+        finals = [run["epochs"][-1]["test"] for run in documents]
+        rows.append(run_cells(f"the document's loop (`{case['document']}`)", documents, finals, case))
+    return render(
+        _TEMPLATE.with_name("comparison.md.in"),
+        {
+            **{name: str(case[name]) for name in ("threads", "torch")},
+            "dataset": dataset,
+            "target": f"{case['target']:.1%}",
+            "amp": sprints[0]["amp"],
+            "rows": table_rows(rows),
+            "ratios": "\n".join(ratio_lines(sprints, documents)),
+        },
+    )
+
+
+def ratio_lines(sprints: list[dict[str, Any]], documents: list[dict[str, Any]]) -> list[str]:
+    """Return what follows the table: the ratios of the times, seed by seed."""
+    if not documents:
+        return ["The document's loop is not yet measured."]
+    sprint_of = {run["seed"]: run for run in sprints}
+    pairs = [(run, sprint_of[run["seed"]]) for run in documents if run["seed"] in sprint_of]
+    wall = [slow["seconds"] / fast["seconds"] for slow, fast in pairs]
+    busy = [slow["cpu_seconds"] / fast["cpu_seconds"] for slow, fast in pairs]
+    epochs = ", ".join(str(len(run["epochs"])) for run in documents)
     lines = [
-        "# Training speed",
-        "",
-        "Written by `python -m benchmarks.training.page` from `benchmarks/results/`.",
-        "",
+        f"Ratio of the times, seed by seed: {spread(wall)}; of the CPU times: **{spread(busy)}**.",
+        f"Epochs of the document's loop: {epochs}.",
     ]
-    lines += [
-        "## Time to an accuracy",
-        "",
-        "Measured by `python -m benchmarks.training.sprint`; its docstring says what the clocks count.",
-        "",
-    ]
-    for dataset, case in (read("sprint.json") or {}).items():
-        lines += comparison(dataset, case)
-    if profile := read("sprint_profile.json"):
-        lines += stages(profile)
-    if found := read("stones.json"):
-        lines += stones(found["stones"])
-    if found := read("accuracy_speed.json"):
-        lines += accuracy_speed(found["points"])
-    if found := read("cascade.json"):
-        lines += cascade(found)
-    if found := read("training_growth.json"):
-        lines += growth(found)
-    PAGE.write_text("\n".join(lines) + "\n" + NOTES.read_text())
+    if missed := [run["seed"] for run in documents if not run["reached"]]:
+        lines.append(f"It did not reach the target with seed {missed}: that ratio is a lower bound.")
+    return lines
+
+
+def run_cells(name: str, runs: list[dict[str, Any]], tests: list[float], case: dict[str, Any]) -> tuple[object, ...]:
+    """Return the row of one way of training."""
+    reached = sum(test >= case["target"] for test in tests)
+    times = (spread([run[clock] for run in runs]) for clock in ("seconds", "cpu_seconds"))
+    return name, len(runs), *times, spread(tests, 4), f"{reached} of {len(runs)}"
+
+
+def stages(profile: dict[str, Any], loop: str) -> str:
+    """Return the table of one loop's stages."""
+    parts = profile["loops"][loop]
+    total = sum(parts.values())
+    rows = (
+        (stage, f"{1e6 * seconds / profile['images']:.1f}", f"{seconds / total:.0%}")
+        for stage, seconds in parts.items()
+    )
+    return f"### {loop}\n\n| stage | µs an image | share |\n|---|---|---|\n{table_rows(rows)}"
+
+
+def stone_cells(stone: dict[str, Any]) -> tuple[str, ...]:
+    """Return the row of a stone."""
+    size = (f"{stone['macs'] / 1e6:.2f} M", f"{stone['parameters'] / 1e3:.0f} k")
+    return f"`{stone['name']}`", *size, *(ratio(stone[kind]) for kind in ("fp32", "int8"))
+
+
+def point_cells(point: dict[str, Any]) -> tuple[str, ...]:
+    """Return the row of a network in the comparison of accuracy and speed."""
+    ours = point["source"] == "docs/results.json"
+    name, source = (f"`{point['name']}`", "[Results](results.md)") if ours else (point["name"], point["source"])
+    return name, f"{point['accuracy']:.4f}", source, *(ratio(point[kind]) for kind in ("fp32", "int8"))
+
+
+def cascade_cells(entry: dict[str, Any]) -> tuple[str, ...]:
+    """Return the row of a cascade's file, or of a model's alone."""
+    asked = f"{entry['asked']:.1%}" if "asked" in entry else ""
+    speeds = (ratio(entry[kind]) if kind in entry else "not accepted" for kind in ("fp32", "int8"))
+    return f"`{entry['name']}`", f"{entry['accuracy']:.4f}", str(entry["seeds"]), asked, *speeds
+
+
+def ratio(measured: dict[str, Any]) -> str:
+    """Return a ratio with its quartiles."""
+    low, high = measured["quartiles"]
+    return f"{measured['ratio']:.2f} ({low:.2f} to {high:.2f})"
+
+
+def spread(values: list[float], digits: int = 1) -> str:
+    """Return the mean, and the range of the values."""
+    mean = statistics.mean(values)
+    return f"{mean:,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(part.rstrip("\n") for part in parts)
 
 
 if __name__ == "__main__":
