@@ -3,32 +3,20 @@
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import starmap
+from pathlib import Path
 from typing import Final
 
 from benchmarks.recipe_results.documents import DOCUMENTS, Document
 from benchmarks.recipe_results.results_file import RecipeResult, SeedResult
-from benchmarks.recipe_results.robustness_tables import robustness_section, served_cell
+from benchmarks.recipe_results.robustness_tables import robustness_tables, served_cell
 from benchmarks.recipe_results.targets import TARGETS, natural_dataset
-from torchstone_export.bundle.markdown import escape_markdown, table
+from benchmarks.template import render, table_rows
+from torchstone_export.bundle.markdown import escape_markdown
 
 _T_975: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145)
 """97.5% quantiles of Student's t distribution for 1 to 14 degrees of freedom (standard tables)."""
-_DOCUMENT_COLUMNS: Final = (
-    *("recipe", "document", "dataset", "accuracy reported", "accuracy measured", "weighted precision, recall, F1"),
-    *("seeds", "epochs run", "s an epoch"),
-)
-_OWN_COLUMNS: Final = (
-    *("recipe", "dataset", "test accuracy", "must", "aim", "seeds", "epochs run", "s an epoch"),
-    *("parameters", "file measured", "bytes"),
-)
-_SEED_COLUMNS: Final = (
-    *("recipe", "seed", "test accuracy", "validation", "train", "epochs", "best", "why it stopped"),
-)
-_CASCADES: Final = (
-    "`A+B` is a [cascade](cascade.md): A answers where it is sure, B the rest, with `-mirror` upright and mirrored;",
-    "epochs are those of B.",
-    "",
-)
+_TEMPLATE: Final = Path(__file__).with_name("page.md.in")
 _UNKNOWN: Final = "—"
 
 
@@ -48,32 +36,17 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 def render_results(results: Sequence[RecipeResult]) -> str:
     """Return the page: the documents' recipes, Torchstone's own, their robustness, and every training."""
-    documents = [item for item in results if item.is_documents]
+    documents = [(DOCUMENTS[item.recipe], item) for item in results if item.is_documents]
     own = [item for item in results if not item.is_documents]
-    return "\n".join(
-        [
-            "# Results",
-            "",
-            "Written by `python -m benchmarks.recipe_results.reproduce` from `results.json` beside this page.",
-            "Test figures are those of the exported ONNX file, run by ONNX Runtime on the whole test split.",
-            "The best epoch was chosen on validation data alone.",
-            "Mean ± standard deviation over the seeds; in brackets the 95% interval of the mean (Student's t).",
-            f"{_UNKNOWN}: not recorded.",
-            "",
-            *(_documents_section(documents) if documents else []),
-            *(_own_section(own) if own else []),
-            *robustness_section(results),
-            "## Every training",
-            "",
-            *table(_SEED_COLUMNS, (_seed_cells(item, result) for item in results for result in item.seeds)),
-            "",
-            "## Machines",
-            "",
-            *machine_lines(results),
-            "",
-            "Seconds were measured on shared machines: read them as orders of magnitude.",
-            "",
-        ]
+    return render(
+        _TEMPLATE,
+        {
+            "documents": table_rows(starmap(_document_cells, documents)) or None,
+            "own": table_rows(map(_own_cells, own)) or None,
+            **robustness_tables(results),
+            "trainings": table_rows(_seed_cells(item, result) for item in results for result in item.seeds),
+            "machines": "\n".join(machine_lines(results)),
+        },
     )
 
 
@@ -106,23 +79,6 @@ def _machines(item: RecipeResult) -> list[str]:
 def _machine(processor: str, devices: Sequence[str], versions: Mapping[str, str]) -> str:
     software = f"Python {versions['python']}, PyTorch {versions['torch']}"
     return escape_markdown(f"{processor}; trained on {', '.join(devices)}; {software}")
-
-
-def _documents_section(documents: Sequence[RecipeResult]) -> list[str]:
-    rows = (_document_cells(DOCUMENTS[item.recipe], item) for item in documents)
-    return ["## The starting documents", "", *table(_DOCUMENT_COLUMNS, rows), ""]
-
-
-def _own_section(own: Sequence[RecipeResult]) -> list[str]:
-    return [
-        "## Recipes of Torchstone's own",
-        "",
-        "Must and aim are set for the mean over the seeds; every choice was made on validation data.",
-        "",
-        *table(_OWN_COLUMNS, map(_own_cells, own)),
-        "",
-        *(_CASCADES if any("+" in item.recipe for item in own) else ()),
-    ]
 
 
 def _document_cells(document: Document, item: RecipeResult) -> list[str]:

@@ -5,41 +5,22 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from benchmarks.recipe_results.results_file import RecipeResult, SeedResult
-from torchstone_export.bundle.markdown import table
+from benchmarks.template import table_rows
 from torchstone_runtime.corruption import CORRUPTIONS, SEVERITIES
 from torchstone_runtime.metrics.summary import Behaviour
 
 _UNKNOWN: Final = "—"
 
 
-def robustness_section(results: Sequence[RecipeResult]) -> list[str]:
-    """Return the section, a row for each recipe all of whose seeds were measured; nothing where there is none."""
+def robustness_tables(results: Sequence[RecipeResult]) -> dict[str, str | None]:
+    """Return the section's tables, a row for each recipe all of whose seeds were measured; None where there is none."""
+    tables = {
+        "behaviour_table": _behaviour_table,
+        "corruption_table": _corruption_table,
+        "severity_table": _severity_table,
+    }
     measured = [item for item in results if all(result.robustness for result in item.seeds)]
-    if not measured:
-        return []
-    return [
-        "## Robustness, calibration, abstention",
-        "",
-        "Each cell: clean images, then the mean over [ten corruptions at five severities](robustness.md).",
-        "The calibration error is the expected one, over ten bins.",
-        "Accuracy at 95% coverage is that of the 95% of the images of which the model is surest;",
-        "coverage at 95% accuracy is the share of the images that can be answered with it.",
-        "",
-        *_behaviour_table(measured),
-        "",
-        "### Accuracy by corruption",
-        "",
-        "Mean over the five severities.",
-        "",
-        *_corruption_table(measured),
-        "",
-        "### Accuracy by severity",
-        "",
-        "Mean over the ten corruptions.",
-        "",
-        *_severity_table(measured),
-        "",
-    ]
+    return {name: make(measured) if measured else None for name, make in tables.items()}
 
 
 def served_cell(item: RecipeResult) -> str:
@@ -53,31 +34,31 @@ def served_cell(item: RecipeResult) -> str:
     return f"{variants} ({verdict}{'; int8 left out' if left_out else ''})"
 
 
-def _behaviour_table(measured: Sequence[RecipeResult]) -> list[str]:
+def _behaviour_table(measured: Sequence[RecipeResult]) -> str:
     rows = []
     for item in measured:
         clean, corrupted = (_mean_behaviour(item, kind).figures() for kind in ("clean", "corrupted"))
         rows.append([*_head(item), served_cell(item), *(f"{clean[name]:.4f}, {corrupted[name]:.4f}" for name in clean)])
     names = list(_mean_behaviour(measured[0], "clean").figures())
-    return table(["recipe", "dataset", "file measured", *names], rows)
+    return _table(["recipe", "dataset", "file measured", *names], rows)
 
 
-def _corruption_table(measured: Sequence[RecipeResult]) -> list[str]:
+def _corruption_table(measured: Sequence[RecipeResult]) -> str:
     rows = []
     for item in measured:
         accuracy = _mean_accuracy(item)
         rows.append([*_head(item), *_with_mean([statistics.fmean(accuracy[name]) for name in CORRUPTIONS])])
-    return table(["recipe", "dataset", *CORRUPTIONS, "mean"], rows)
+    return _table(["recipe", "dataset", *CORRUPTIONS, "mean"], rows)
 
 
-def _severity_table(measured: Sequence[RecipeResult]) -> list[str]:
+def _severity_table(measured: Sequence[RecipeResult]) -> str:
     rows = []
     for item in measured:
         accuracy = _mean_accuracy(item)
         rows.append(
             [*_head(item), *_with_mean([statistics.fmean(column) for column in zip(*accuracy.values(), strict=True)])]
         )
-    return table(["recipe", "dataset", *map(str, SEVERITIES), "mean"], rows)
+    return _table(["recipe", "dataset", *map(str, SEVERITIES), "mean"], rows)
 
 
 def _mean_behaviour(item: RecipeResult, kind: str) -> Behaviour:
@@ -103,3 +84,7 @@ def _head(item: RecipeResult) -> list[str]:
 
 def _with_mean(values: Sequence[float]) -> list[str]:
     return [f"{value:.4f}" for value in (*values, statistics.fmean(values))]
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return table_rows([columns, ["---"] * len(columns), *rows])
