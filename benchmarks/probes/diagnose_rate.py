@@ -27,6 +27,7 @@ from sklearn.datasets import load_sample_images
 from torchvision.transforms import v2
 
 from benchmarks.places import RESULTS
+from benchmarks.template import render, table_rows
 from torchstone_runtime.data.digits import load_digits
 from torchstone_runtime.data.mnist_family import FASHION_MNIST, load_mnist_part
 from torchstone_runtime.diagnosis import diagnose
@@ -37,6 +38,7 @@ Array = np.ndarray[Any, Any]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 GRAY_SPECS = [((0.5,), (0.5,)), ((0.2860406,), (0.3530242,)), ((0.0,), (1.0,))]
 PAGE = RESULTS / "diagnose-rate.md"
+TEMPLATE = Path(__file__).with_name("diagnose_rate.md.in")
 
 
 @dataclass(frozen=True)
@@ -260,13 +262,10 @@ def all_cases(part: str, count: int, folder: Path) -> Iterator[Case]:
     yield from picture_cases(folder, photos(part, max(3, count // 3), (180, 240)), 64)
 
 
-def rows(counts: dict[tuple[str, ...], list[str]]) -> list[str]:
-    lines = []
+def cells(counts: dict[tuple[str, ...], list[str]]) -> Iterator[tuple[object, ...]]:
     for key, outcomes in counts.items():
-        named, listed = outcomes.count("named"), outcomes.count("listed")
         wrong = sorted({one for one in outcomes if one.startswith("said")})
-        lines.append(f"| {' | '.join(key)} | {len(outcomes)} | {named} | {listed} | {', '.join(wrong)[:150]} |")
-    return lines
+        yield *key, len(outcomes), outcomes.count("named"), outcomes.count("listed"), ", ".join(wrong)[:150]
 
 
 def report(part: str, results: list[tuple[Case, str]], seconds: float) -> str:
@@ -281,32 +280,20 @@ def report(part: str, results: list[tuple[Case, str]], seconds: float) -> str:
     good = sum(not said.startswith("said") for _, said in wrongly)
     exact = sum(said == "named" for _, said in wrongly)
     accused = sum(said != "named" for said in rights)
-    head = "cases | named | listed | otherwise"
-    return "\n".join(
-        [
-            "# Mistakes that `torchstone diagnose` names",
-            "",
-            f"Written by `python -m benchmarks.probes.diagnose_rate --part {part}`:",
-            f"Python {platform.python_version()}, NumPy {np.__version__}, PyTorch {torch.__version__}.",
-            "Named: exactly the mistakes that were made, no others, in the first answer. Listed: among equally",
-            "simple answers, or as not visible on this image. One image in three went through JPEG (quality 90),",
-            "and one is float16. The images are others than those that the search was written with.",
-            "A first measurement, on other draws, gave 92.1% and accused 4 of 51: after JPEG a gamma curve",
-            "seemed to fit dark photographs better than none. Mended; this one took new draws of the same photographs.",
-            "",
-            f"**{good:,} of {len(wrongly):,} injected mistakes ({good / len(wrongly):.1%}) are named or listed.**",
-            f"**{exact / len(wrongly):.1%} are named; {accused} of {len(rights):,} right tensors are accused.**",
-            f"{seconds / len(results):.2f} s a case on average.",
-            "",
-            f"| dataset | kind | {head} |",
-            "|---|---|---|---|---|---|",
-            *rows(by_kind),
-            "",
-            f"| kind | mistake | {head} |",
-            "|---|---|---|---|---|---|",
-            *rows(by_mistake),
-            "",
-        ]
+    return render(
+        TEMPLATE,
+        {
+            "part": part,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+            "found": f"{good:,} of {len(wrongly):,} injected mistakes ({good / len(wrongly):.1%})",
+            "named": f"{exact / len(wrongly):.1%}",
+            "accused": f"{accused} of {len(rights):,}",
+            "seconds": f"{seconds / len(results):.2f}",
+            "by_kind": table_rows(cells(by_kind)),
+            "by_mistake": table_rows(cells(by_mistake)),
+        },
     )
 
 

@@ -23,6 +23,8 @@ import torchvision
 from PIL import Image, ImageDraw
 from torch import nn
 
+from benchmarks.places import RESULTS
+from benchmarks.template import render
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.images.decode import decode_image
 from torchstone_runtime.images.input_spec import InputSpec
@@ -38,6 +40,7 @@ resize_filter = "bilinear"
 classes = ["circle", "cross", "square", "stripes"]
 """
 COUNT = 30
+TEMPLATE = Path(__file__).with_name("other_models.md.in")
 
 
 def draw(kind: int, generator: np.random.Generator) -> Image.Image:
@@ -152,7 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--work", type=Path)
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/other-models.md"))
+    parser.add_argument("--results", type=Path, default=RESULTS / "other-models.md")
     options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp())
     if not (work / "images").is_dir():
@@ -165,29 +168,7 @@ def main() -> None:
     images = (pixels - torch.tensor(spec["mean"]).reshape(3, 1, 1)) / torch.tensor(spec["std"]).reshape(3, 1, 1)
     rows = [line for name in options.networks.split(",") for line in measure(name, work, images)]
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "torchvision", "onnx", "onnxruntime"))
-    write_atomic(options.results, PAGE.format(versions=versions, rows="\n".join(rows)))
-
-
-PAGE = """\
-# Other people's models
-
-Made by `python -m benchmarks.probes.other_models`: torchvision's networks with random weights (one seed), 4 classes, \
-120 drawn
-pictures of many sizes as 3x224x224, 20 for validation and 24 for test. {versions}, CPU.
-The machine was shared: the seconds are an order of magnitude.
-
-- Exported: `torchstone export --module torchvision.models:NAME --arg num_classes=4`, reference float64.
-- Adopted: `torchstone adopt` of a file that `torch.onnx.export` wrote from the bare module; the reference is that file.
-
-Error: the largest logit error over validation and test, as a multiple of the noise floor (9 are accepted).
-At batch sizes: the same, the largest over calls of 1, 2, 7 and 64.
-Classes: how many of the 4 the model chooses at all. Margin: the smallest one, in float64 (adopted: of the file).
-Seconds: of the whole command, both variants of an export together.
-
-| model, how | variant | noise floor | error | at batch sizes | decisions alike | classes | margin | MB | s |
-|---|---|---|---|---|---|---|---|---|---|
-{rows}
-"""
+    write_atomic(options.results, render(TEMPLATE, {"versions": versions, "rows": "\n".join(rows)}))
 
 
 if __name__ == "__main__":
