@@ -1,7 +1,7 @@
 """The part of `docs/results.md` on robustness, calibration and abstention: means over the seeds."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from benchmarks.recipe_results.results_file import RecipeResult, SeedResult

@@ -20,13 +20,18 @@ Document = dict[str, Any]
 
 def main() -> None:
     """Write the page and the plots."""
-    documents = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
-    # Other studies keep their results in the same folder and have pages of their own.
-    found = {name: document for name, document in documents.items() if "targets" in document}
+    found = read_documents()
     if "growth" in found:
         draw_plots(found["growth"])
     PAGE.write_text(page(found), encoding="utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}")
+
+
+def read_documents() -> dict[str, Document]:
+    """Return what the benchmarks of the runtime recorded, by their names."""
+    documents = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
+    # Other studies keep their results in the same folder and have pages of their own.
+    return {name: document for name, document in documents.items() if "targets" in document}
 
 
 def page(found: Mapping[str, Document]) -> str:

@@ -1,0 +1,44 @@
+"""Pages that are written from kept results are those of the results: not a character was written by hand."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from benchmarks.certificate_study import text as certificate
+from benchmarks.checks_study import page as checks
+from benchmarks.places import DOCS, RESULTS
+from benchmarks.runtime import page as runtime
+from benchmarks.training import page as training
+
+
+def test_the_committed_page_of_the_runtimes_benchmarks_is_that_of_its_results() -> None:
+    """Else run `python -m benchmarks.runtime.page`."""
+    assert (DOCS / "benchmarks.md").read_text(encoding="utf-8") == runtime.page(runtime.read_documents())
+
+
+def test_a_benchmark_that_did_not_run_has_no_section() -> None:
+    """The others are written as they are."""
+    found = runtime.read_documents()
+    del found["growth"], found["latency"]
+    page = runtime.page(found)
+
+    assert "## How cost grows" not in page
+    assert "## One image" not in page
+    assert "## Images a call" in page
+
+
+def test_the_committed_page_of_training_speed_is_that_of_its_results() -> None:
+    """Else run `python -m benchmarks.training.page`."""
+    assert (DOCS / "training-speed.md").read_text(encoding="utf-8") == training.page()
+
+
+@pytest.mark.parametrize(
+    ("write", "name"), [(certificate.render, "certificate-long-sums"), (checks.page, "check-comparison")]
+)
+def test_the_kept_page_of_a_study_is_that_of_its_figures(write: Callable[[dict[str, Any]], str], name: str) -> None:
+    """Else the template or the page was changed alone."""
+    figures = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+    assert (RESULTS / f"{name}.md").read_text(encoding="utf-8") == write(figures)
