@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.recipe_results.entry import Entry
+from benchmarks.recipe_results.benchmark_model import BenchmarkModel
 from benchmarks.recipe_results.results_file import RecipeResult, SeedResult, ServedFile
 from torchstone_export.model import load_trained
 from torchstone_export.pipeline import ExportRequest, export_run
@@ -44,7 +44,8 @@ def measure_recipes(
     """Train, export and measure every recipe with every seed; what is finished already under `out` is not repeated.
 
     Args:
-        recipes: names of recipes, and of cascades (`entry.Entry`), whose bundles are made of the recipes' runs.
+        recipes: names of recipes, and of cascades (`BenchmarkModel.parse`), whose bundles are made of the recipes'
+            runs.
         seeds: of the trainings.
         out: holds `NAME/seed-N` (the run), `NAME/seed-N.bundle` and `NAME/seed-N.json` (what was measured); on
             another dataset than its own, the folder is `NAME-on-DATASET`.
@@ -58,15 +59,15 @@ def measure_recipes(
         CheckFailedError: a training or an export failed, or was interrupted; what is finished stays.
     """
     results = []
-    for entry in map(Entry.parse, recipes):
-        chosen = dataset or entry.dataset
+    for wanted in map(BenchmarkModel.parse, recipes):
+        chosen = dataset or wanted.dataset
         of_seeds = []
         for seed in seeds:
-            say(f"{entry.name} on {chosen}, seed {seed}")
-            result = _reproduce_one(entry, chosen, seed, out, data_dir, int8=int8)
-            say(f"{entry.name} on {chosen}, seed {seed}: {_headline(result)}")
+            say(f"{wanted.name} on {chosen}, seed {seed}")
+            result = _reproduce_one(wanted, chosen, seed, out, data_dir, int8=int8)
+            say(f"{wanted.name} on {chosen}, seed {seed}: {_headline(result)}")
             of_seeds.append(result)
-        results.append(RecipeResult.of(entry.name, chosen, entry.settings(), of_seeds))
+        results.append(RecipeResult.of(wanted.name, chosen, wanted.settings(), of_seeds))
     return results
 
 
@@ -83,7 +84,7 @@ def robustness_record(found: Robustness) -> dict[str, Any]:
 
 
 def _place(out: Path, name: str, dataset: str, seed: int) -> Path:
-    folder = name if dataset == Entry.parse(name).dataset else f"{name}-on-{dataset}"
+    folder = name if dataset == BenchmarkModel.parse(name).dataset else f"{name}-on-{dataset}"
     return out / folder / f"seed-{seed}"
 
 
@@ -92,22 +93,24 @@ def _headline(result: SeedResult) -> str:
     return f"test accuracy {result.test['accuracy']:.4f}, on corrupted images {corrupted:.4f}"
 
 
-def _reproduce_one(entry: Entry, dataset: str, seed: int, out: Path, data_dir: Path, *, int8: bool) -> SeedResult:
-    bundle, runs = _finished_bundle(entry, dataset, seed, out, data_dir, int8=int8)
+def _reproduce_one(
+    wanted: BenchmarkModel, dataset: str, seed: int, out: Path, data_dir: Path, *, int8: bool
+) -> SeedResult:
+    bundle, runs = _finished_bundle(wanted, dataset, seed, out, data_dir, int8=int8)
     return _measured(bundle, Dataset(DatasetRef(dataset), data_dir), runs)
 
 
 def _finished_bundle(
-    entry: Entry, dataset: str, seed: int, out: Path, data_dir: Path, *, int8: bool
+    wanted: BenchmarkModel, dataset: str, seed: int, out: Path, data_dir: Path, *, int8: bool
 ) -> tuple[Path, list[Path]]:
-    runs = [_finished_run(recipe, dataset, seed, out, data_dir, int8=int8) for recipe in entry.recipes]
-    place = _place(out, entry.name, dataset, seed)
+    runs = [_finished_run(recipe, dataset, seed, out, data_dir, int8=int8) for recipe in wanted.recipes]
+    place = _place(out, wanted.name, dataset, seed)
     place.parent.mkdir(parents=True, exist_ok=True)
     bundle = place.with_name(f"{place.name}.bundle")
-    if not _belongs_to(bundle, runs, mirror=entry.mirror, int8=int8):
+    if not _belongs_to(bundle, runs, mirror=wanted.mirror, int8=int8):
         lossy, default = (("int8",), "int8") if int8 else ((), "fp32")
-        fast = runs[0] if entry.fast else None
-        request = ExportRequest(run=runs[-1], fast=fast, mirror=entry.mirror, out=bundle, data_dir=data_dir)
+        fast = runs[0] if wanted.fast else None
+        request = ExportRequest(run=runs[-1], fast=fast, mirror=wanted.mirror, out=bundle, data_dir=data_dir)
         export_run(replace(request, lossy=lossy, default_variant=default))
     return bundle, runs
 
@@ -117,7 +120,7 @@ def _finished_run(name: str, dataset: str, seed: int, out: Path, data_dir: Path,
     if not _is_finished(run):
         teachers: tuple[Path, ...] = ()
         if recipe.teacher:
-            teacher, _ = _finished_bundle(Entry(recipe.teacher), dataset, seed, out, data_dir, int8=int8)
+            teacher, _ = _finished_bundle(BenchmarkModel(recipe.teacher), dataset, seed, out, data_dir, int8=int8)
             teachers = (teacher,)
         request = TrainingRequest(
             recipe=recipe, dataset=DatasetRef(dataset), data_dir=data_dir, out=run, seed=seed, teachers=teachers

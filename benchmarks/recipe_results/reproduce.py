@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
+from benchmarks.recipe_results.benchmark_model import BenchmarkModel
 from benchmarks.recipe_results.documents import DOCUMENTS
-from benchmarks.recipe_results.entry import Entry
 from benchmarks.recipe_results.results_file import merge_results, read_results, write_results
 from benchmarks.recipe_results.results_page import render_results
 from torchstone_runtime.data.location import default_data_dir
@@ -67,7 +67,7 @@ def reproduce(
 
 def _require_recipes(recipes: tuple[str, ...], dataset: str | None, results: Path) -> None:
     for recipe in recipes:
-        Entry.parse(recipe)
+        BenchmarkModel.parse(recipe)
     if dataset is not None and not recipes:
         raise UsageError("--dataset without a recipe.", "Name the recipes that are to be trained on it.")
     if results.suffix == ".json":

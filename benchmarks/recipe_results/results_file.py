@@ -86,8 +86,8 @@ class RecipeResult:
     """The trainings of a recipe on a dataset.
 
     Attributes:
-        recipe, dataset: what was trained on what; of a cascade, its name (`entry.Entry`).
-        settings: as `Entry.settings` gives them, None where they were not recorded.
+        recipe, dataset: what was trained on what; of a cascade, its name (`BenchmarkModel`).
+        settings: as `BenchmarkModel.settings` gives them, None where they were not recorded.
         means: over the seeds of weighted precision, recall and F1 (0 to 1) and of the seconds an epoch.
         environment: `processor`, `devices`, `python` and `torch` of several recipes that were measured together, where
             the seeds have no record of their own.

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks.recipe_results.benchmark_model import BenchmarkModel
 from benchmarks.recipe_results.documents import DOCUMENTS, Document
-from benchmarks.recipe_results.entry import Entry
 from benchmarks.recipe_results.measure import measure_recipes
 from benchmarks.recipe_results.results_file import (
     RecipeResult,
@@ -173,24 +173,24 @@ def test_a_run_without_the_recipes_teacher_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "entry"),
+    ("name", "model"),
     [
-        ("stone-s", Entry("stone-s")),
-        ("stone-s+stone-l", Entry("stone-l", "stone-s")),
-        ("stone-s+stone-l-mirror", Entry("stone-l", "stone-s", mirror=True)),
+        ("stone-s", BenchmarkModel("stone-s")),
+        ("stone-s+stone-l", BenchmarkModel("stone-l", "stone-s")),
+        ("stone-s+stone-l-mirror", BenchmarkModel("stone-l", "stone-s", mirror=True)),
     ],
 )
-def test_names_of_entries_are_read_as_they_are_written(name: str, entry: Entry) -> None:
+def test_names_of_models_are_read_as_they_are_written(name: str, model: BenchmarkModel) -> None:
     """A recipe, or a cascade of two."""
-    assert Entry.parse(name) == entry
-    assert entry.name == name
+    assert BenchmarkModel.parse(name) == model
+    assert model.name == name
 
 
 @pytest.mark.parametrize("name", ["stone-x", "stone-s+", "+stone-s", "stone-s+stone-x", "a+b+c", "stone-s-mirror"])
 def test_a_name_without_a_recipe_is_refused(name: str) -> None:
     """Of a cascade, either part."""
     with pytest.raises(UsageError, match="There is no recipe"):
-        Entry.parse(name)
+        BenchmarkModel.parse(name)
 
 
 @pytest.mark.slow
@@ -374,7 +374,9 @@ def test_committed_results_are_those_of_the_recipes_as_they_are() -> None:
     """Where a recipe's settings were recorded: one that was changed since has to be measured again."""
     for item in COMMITTED:
         if item.settings is not None:
-            assert without_summary(item.settings) == without_summary(Entry.parse(item.recipe).settings()), item.key
+            assert without_summary(item.settings) == without_summary(BenchmarkModel.parse(item.recipe).settings()), (
+                item.key
+            )
 
 
 def test_the_listed_results_are_those_of_the_page() -> None:
@@ -399,4 +401,4 @@ def test_every_recipe_has_a_dataset_of_its_own_and_every_target_a_recipe() -> No
         "stone-m-mnist",
     }
     assert {recipe for recipe, _ in TARGETS if "+" not in recipe} == set(RECIPES) - set(DOCUMENTS)
-    assert all(natural_dataset(Entry.parse(name).recipe) == dataset for name, dataset in TARGETS)
+    assert all(natural_dataset(BenchmarkModel.parse(name).recipe) == dataset for name, dataset in TARGETS)

@@ -10,8 +10,8 @@ _MIRROR: Final = "-mirror"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A row of the results page.
+class BenchmarkModel:
+    """A model that a row of the results page is about: of one recipe, or a cascade of two.
 
     Attributes:
         recipe: whose model answers, of a cascade the accurate one's.
@@ -35,10 +35,10 @@ class Entry:
             get_recipe(name)
             return cls(name)
         mirror = accurate not in RECIPES and accurate.endswith(_MIRROR)
-        entry = cls(accurate.removesuffix(_MIRROR) if mirror else accurate, fast, mirror)
-        for recipe in entry.recipes:
+        model = cls(accurate.removesuffix(_MIRROR) if mirror else accurate, fast, mirror)
+        for recipe in model.recipes:
             get_recipe(recipe)
-        return entry
+        return model
 
     @property
     def name(self) -> str:
