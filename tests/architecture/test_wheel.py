@@ -17,7 +17,7 @@ from helpers.support import RUNTIME_HEAVY, run_torchstone
 from torchstone_runtime.bundle.builtin import locate_bundle
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = {"torchstone_runtime", "torchstone_train", "torchstone_export"}
+PACKAGES = {"torchstone", "torchstone_runtime", "torchstone_train", "torchstone_export"}
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Bare:
     return run
 
 
-def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
     """No test, document or generic name ends up in somebody's site-packages."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
