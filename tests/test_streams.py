@@ -35,9 +35,6 @@ LONG: Final = {
         *("BUNDLE/model.onnx", "--data", "digits", "--out", "bundle", "--input", "1x28x28", "--color", "L"),
         *("--dtype", "uint8", "--classes", "0,1,2,3,4,5,6,7,8,9", "--output-name", "logits"),
     ),
-    "reproduce": (
-        *("sprint-mnist", "--dataset", "digits", "--seeds", "1", "--out", "runs", "--results", "results.md"),
-    ),
     "quickstart": ("--out", "quickstart"),
 }
 LOST: Final = {"closed": ">&-", "full": ">/dev/full", "read-only": "1</dev/null"}

@@ -140,8 +140,8 @@ def test_a_module_that_cannot_be_exported_is_named(
 @pytest.mark.parametrize(
     ("reference", "fragment"),
     [
-        ("foreign_models", "expected package.module:factory"),
-        ("foreign_models:", "expected package.module:factory"),
+        ("foreign_models", "expected package.module:NAME"),
+        ("foreign_models:", "expected package.module:NAME"),
         ("foreign_modles:Net", "no module 'foreign_modles'"),
         ("foreign_models:Nett", "Did you mean 'Net'"),
         ("foreign_models:__name__", "nothing that can be called"),
