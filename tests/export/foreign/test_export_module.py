@@ -255,7 +255,7 @@ def test_the_command_exports_a_module_with_a_spec_file(place: Path, tmp_path: Pa
     assert verified.returncode == 0, verified.stderr
     assert "all 6 test decisions" in verified.stdout
     assert evaluated.returncode == 0, evaluated.stderr
-    assert "Origin: the PyTorch module my_models:Net" in (tmp_path / "bundle" / "README.md").read_text()
+    assert r"Origin: the PyTorch module my\_models&#58;Net" in (tmp_path / "bundle" / "README.md").read_text()
     assert str(tmp_path).encode() not in contents
 
 
