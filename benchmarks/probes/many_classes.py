@@ -21,7 +21,6 @@ from benchmarks.places import RESULTS
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.evaluation.evaluate import Evaluation
 from torchstone_runtime.inference.plan import Plan
-from torchstone_runtime.metrics.classification import metrics_from_labels
 from torchstone_runtime.metrics.probability_scores import Measured, ProbabilityScores
 from torchstone_runtime.report import csv_files, html, terminal
 from torchstone_runtime.report.document import EvaluationDocument
@@ -47,8 +46,8 @@ def document(classes: int, samples: int) -> EvaluationDocument:
     pixels = generator.integers(0, 256, (samples, 1, 8, 8), dtype=np.uint8)
     split = Split("test", ArrayStore(pixels), true, names, list(map(str, range(samples))))
     sure = generator.random(samples, dtype=np.float32)
-    metrics = metrics_from_labels(true, predicted, names)
-    evaluation = Evaluation(split, metrics, predicted, sure, ProbabilityScores(_UNKNOWN, _UNKNOWN, {}), 1.0)
+    found, scores = (split.ids, names, true, predicted, sure), ProbabilityScores(_UNKNOWN, _UNKNOWN, {})
+    evaluation = Evaluation(*found, split=split, scores=scores, seconds=1.0)
     return EvaluationDocument(
         *("random", "random", None, _PLAN, "random", "every image", False, evaluation),
     )

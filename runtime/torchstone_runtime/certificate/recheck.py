@@ -74,7 +74,7 @@ def recheck_test(classifier: Classifier, split: Split, certified: CertifiedTest)
         sketch.add(predictions.logits)
 
     found = evaluate(classifier, split, take_in)
-    require_answers([split.ids[index] for index in found.unanswered], len(split), f"{classifier.plan.variant}: ")
+    require_answers(found.unanswered_ids, len(split), f"{classifier.plan.variant}: ")
     accuracy = found.metrics.accuracy
     if certified.repeat is None:
         if found.decisions_sha256 != certified.decisions_sha256:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torchstone_runtime.benchmark.timing import Estimate
     from torchstone_runtime.data.split import Split
     from torchstone_runtime.evaluation.comparison import Comparison
-    from torchstone_runtime.evaluation.predictions_file import Outcomes
+    from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
     from torchstone_runtime.inference.classifier import Classifier
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -68,7 +68,7 @@ def compare(a: Path, b: Path, max_drop: float | None, **options: Any) -> None:  
     if split is not None:
         warn_of_data(split, bits_stated=wanted.bits is not None)
     else:
-        warn_of_missing_classes(found.a.outcomes.labels, found.a.outcomes.class_names)
+        warn_of_missing_classes(found.a.predictions.labels, found.a.predictions.class_names)
     _write(found, split, wanted)
     low = found.paired.interval_95[0]
     if max_drop is not None and low < -max_drop:
@@ -78,7 +78,7 @@ def compare(a: Path, b: Path, max_drop: float | None, **options: Any) -> None:  
             "Give more data, or a better B.",
         )
     for side in (found.a, found.b):
-        require_answers(side.outcomes.unanswered, len(side.outcomes), f"{side.name}: ")
+        require_answers(side.predictions.unanswered_ids, len(side.predictions), f"{side.name}: ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +112,7 @@ class _Wanted:
 
 def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | None]":
     from torchstone_runtime.evaluation.comparison import Comparison, Side  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.evaluation.predictions_file import with_shared_classes  # noqa: PLC0415
+    from torchstone_runtime.evaluation.labelled_predictions import with_shared_classes  # noqa: PLC0415
 
     with ExitStack() as stack:
         classifiers = [
@@ -124,7 +124,7 @@ def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | No
         ]
         split = _split(classifiers, wanted)
         first, second = (
-            _outcomes(path, classifier, split) for path, classifier in zip((a, b), classifiers, strict=True)
+            _predictions(path, classifier, split) for path, classifier in zip((a, b), classifiers, strict=True)
         )
         first, second = with_shared_classes(first, second)
         # In the order of the split where there is one, so that pictures can be found.
@@ -134,8 +134,8 @@ def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | No
             second = second.in_order_of(first, "B", "A")
         speed = _speed(classifiers, split) if wanted.speed else None
         sides = [
-            Side(name, _what(path, classifier), outcomes)
-            for name, path, classifier, outcomes in zip("AB", (a, b), classifiers, (first, second), strict=True)
+            Side(name, _what(path, classifier), predictions)
+            for name, path, classifier, predictions in zip("AB", (a, b), classifiers, (first, second), strict=True)
         ]
     return Comparison(sides[0], sides[1], speed), split
 
@@ -171,14 +171,11 @@ def _split(classifiers: "list[Classifier | None]", wanted: _Wanted) -> "Split | 
     return split
 
 
-def _outcomes(path: Path, classifier: "Classifier | None", split: "Split | None") -> "Outcomes":
+def _predictions(path: Path, classifier: "Classifier | None", split: "Split | None") -> "LabelledPredictions":
     from torchstone_runtime.evaluation.evaluate import evaluate  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.evaluation.predictions_file import Outcomes  # noqa: PLC0415
+    from torchstone_runtime.evaluation.predictions_file import read_predictions  # noqa: PLC0415
 
-    if classifier is None or split is None:
-        return Outcomes.read(path)
-    measured = evaluate(classifier, split)
-    return Outcomes.of(split, measured.predicted, measured.confidence.astype(float))
+    return read_predictions(path) if classifier is None or split is None else evaluate(classifier, split)
 
 
 def _speed(classifiers: "list[Classifier | None]", split: "Split | None") -> "Estimate | None":

@@ -8,7 +8,7 @@ import numpy as np
 
 from torchstone_runtime.arrays import Int64Array
 from torchstone_runtime.benchmark.timing import Estimate
-from torchstone_runtime.evaluation.predictions_file import Outcomes
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.answered import NO_ANSWER
 from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, confusion_difference
@@ -23,12 +23,12 @@ class Side:
     Attributes:
         name: `A` or `B`.
         what: the path with variant and provider, or the predictions file.
-        outcomes: in the same order of samples as the other side's.
+        predictions: in the same order of samples as the other side's.
     """
 
     name: str
     what: str
-    outcomes: Outcomes
+    predictions: LabelledPredictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +46,17 @@ class Comparison:
     @cached_property
     def paired(self) -> PairedComparison:
         """Accuracy of B minus that of A, with its interval and McNemar's test."""
-        return compare_decisions(self.a.outcomes.labels, self.a.outcomes.predicted, self.b.outcomes.predicted)
+        return compare_decisions(self.a.predictions.labels, self.a.predictions.predicted, self.b.predictions.predicted)
 
     @cached_property
     def metrics(self) -> tuple[Metrics, Metrics]:
         """Of A and of B."""
-        return self.a.outcomes.metrics, self.b.outcomes.metrics
+        return self.a.predictions.metrics, self.b.predictions.metrics
 
     @cached_property
     def counts(self) -> dict[str, int]:
         """How many samples both get right, one alone, or neither, the latter in the same way or in two."""
-        labels, first, second = self.a.outcomes.labels, self.a.outcomes.predicted, self.b.outcomes.predicted
+        labels, first, second = self.a.predictions.labels, self.a.predictions.predicted, self.b.predictions.predicted
         neither = (first != labels) & (second != labels)
         return {
             "both_right": int(((first == labels) & (second == labels)).sum()),
@@ -72,12 +72,12 @@ class Comparison:
 
         Among each of these, the one of which A was surest comes first.
         """
-        outcomes, other = self.a.outcomes, self.b.outcomes
-        found = np.flatnonzero(outcomes.predicted != other.predicted)
-        lost = outcomes.predicted[found] == outcomes.labels[found]
-        gained = other.predicted[found] == outcomes.labels[found]
+        predictions, other = self.a.predictions, self.b.predictions
+        found = np.flatnonzero(predictions.predicted != other.predicted)
+        lost = predictions.predicted[found] == predictions.labels[found]
+        gained = other.predicted[found] == predictions.labels[found]
         kind = np.where(lost, 0, np.where(gained, 1, 2))
-        return found[np.lexsort((-outcomes.confidence[found], kind))]
+        return found[np.lexsort((-predictions.confidence[found], kind))]
 
     @property
     def verdict(self) -> str:
@@ -96,9 +96,13 @@ class Comparison:
 
     def changes(self) -> list[dict[str, Any]]:
         """Return how B's confusion matrix differs from A's; see `paired.confusion_difference`."""
-        outcomes = self.a.outcomes
+        predictions = self.a.predictions
         return confusion_difference(
-            outcomes.labels, outcomes.predicted, self.b.outcomes.predicted, outcomes.class_names, outcomes.ids
+            predictions.labels,
+            predictions.predicted,
+            self.b.predictions.predicted,
+            predictions.class_names,
+            predictions.ids,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -111,25 +115,25 @@ class Comparison:
             "paired": self.paired.to_json(),
             "counts": self.counts,
             "confusion_difference": self.changes(),
-            "unanswered": {"a": self.a.outcomes.unanswered, "b": self.b.outcomes.unanswered},
+            "unanswered": {"a": self.a.predictions.unanswered_ids, "b": self.b.predictions.unanswered_ids},
             "speed_ratio": self.speed.to_json() if self.speed else None,
             "differing": [self.sample(int(index)) for index in self.differing],
         }
 
     def sample(self, index: int) -> dict[str, Any]:
         """Return what both make of one sample; class and probability are None where there is no answer."""
-        outcomes, other = self.a.outcomes, self.b.outcomes
-        names = outcomes.class_names
+        predictions, other = self.a.predictions, self.b.predictions
+        names = predictions.class_names
         return {
-            "id": outcomes.ids[index],
-            "true": names[outcomes.labels[index]],
-            **_decision("a", outcomes, index),
+            "id": predictions.ids[index],
+            "true": names[predictions.labels[index]],
+            **_decision("a", predictions, index),
             **_decision("b", other, index),
         }
 
 
-def _decision(side: str, outcomes: Outcomes, index: int) -> dict[str, Any]:
-    predicted = int(outcomes.predicted[index])
+def _decision(side: str, predictions: LabelledPredictions, index: int) -> dict[str, Any]:
+    predicted = int(predictions.predicted[index])
     if predicted == NO_ANSWER:
         return {side: None, f"{side}_probability": None}
-    return {side: outcomes.class_names[predicted], f"{side}_probability": float(outcomes.confidence[index])}
+    return {side: predictions.class_names[predicted], f"{side}_probability": float(predictions.confidence[index])}

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_runtime.evaluation.decisions import Decisions
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 EXPLAINED: Final = "Box: middle half of the images; line: 5% to 95% of them; mark: median; number: mean"
@@ -33,11 +33,11 @@ class Sureness:
         return f"{self.name}: mean {self.mean:.1%}, median {median:.1%}, 5% to 95% of images {low:.1%} to {high:.1%}"
 
 
-def by_class(seen: Decisions) -> list[Sureness]:
+def by_class(seen: LabelledPredictions) -> list[Sureness]:
     """Return the classes that have images, the one the model is least sure of (by the mean) first."""
     classes = []
-    for label, name in enumerate(seen.split.class_names):
-        values = seen.confidence[seen.split.labels == label].astype(np.float64)
+    for label, name in enumerate(seen.class_names):
+        values = seen.confidence[seen.labels == label].astype(np.float64)
         if len(values):
             quantiles = tuple(float(value) for value in np.quantile(values, QUANTILES))
             classes.append(Sureness(name, len(values), float(values.mean()), quantiles))

@@ -14,11 +14,10 @@ from torchstone_runtime.data.catalog import Dataset
 from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.split import READ_BATCH, Split
 from torchstone_runtime.errors import DataError, NoAnswerError, UsageError
-from torchstone_runtime.evaluation.decisions import Decisions
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.metrics.answered import NO_ANSWER
-from torchstone_runtime.metrics.classification import metrics_from_labels
 from torchstone_runtime.metrics.probability_scores import ProbabilityScores, ScoreTally
 from torchstone_runtime.text import shortlist
 
@@ -26,13 +25,17 @@ _BATCH: Final = 8 * READ_BATCH
 _IDS_SHOWN: Final = 10
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Evaluation(Decisions):
-    """A classifier measured on a split: decisions, scores of its probabilities, and the seconds that it took.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluation(LabelledPredictions):
+    """A classifier measured on a split.
 
-    The seconds are those of reading, decoding and inference.
+    Attributes:
+        split: the images.
+        scores: scores of its probabilities.
+        seconds: duration of reading, decoding and inference.
     """
 
+    split: Split
     scores: ProbabilityScores
     seconds: float
 
@@ -55,7 +58,7 @@ def evaluate(
 ) -> Evaluation:
     """Classify every sample of a split and compare with its labels, in bounded memory.
 
-    A sample for which the model gives no answer counts as wrong, see `Evaluation.unanswered` and `require_answers`.
+    A sample for which the model gives no answer counts as wrong, see `Evaluation.unanswered_ids` and `require_answers`.
 
     Args:
         classifier: the model.
@@ -88,8 +91,8 @@ def evaluate(
             on_batch(split, start, predictions)
         start += len(images)
     seconds = time.perf_counter() - started
-    metrics = metrics_from_labels(split.labels, predicted, classifier.class_names)
-    return Evaluation(split, metrics, predicted, confidence, tally.scores(), seconds)
+    found = (split.ids, split.class_names, split.labels, predicted, confidence)
+    return Evaluation(*found, split=split, scores=tally.scores(), seconds=seconds)
 
 
 def decisions_sha256(predicted: Int64Array) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from torchstone_runtime.arrays import Int64Array, Uint8Array
-from torchstone_runtime.evaluation.decisions import Decisions
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 
 _SAMPLES: Final = 28
 _MISTAKES: Final = 21
@@ -33,9 +33,9 @@ class ConfusedPair:
     indices: Int64Array
 
 
-def samples_of_each_class(seen: Decisions) -> Int64Array:
+def samples_of_each_class(seen: LabelledPredictions) -> Int64Array:
     """Return the indices of the first images of each class."""
-    return evenly_by_class(seen.split.labels, _SAMPLES)
+    return evenly_by_class(seen.labels, _SAMPLES)
 
 
 def evenly_by_class(labels: Int64Array, count: int) -> Int64Array:
@@ -47,18 +47,18 @@ def evenly_by_class(labels: Int64Array, count: int) -> Int64Array:
     return np.lexsort((labels, rank))[:count]
 
 
-def confident_mistakes(seen: Decisions) -> Int64Array:
+def confident_mistakes(seen: LabelledPredictions) -> Int64Array:
     """Return the indices of the wrong ones of which the model is surest, the surest first."""
     return seen.wrong()[:_MISTAKES]
 
 
-def confused_pairs(seen: Decisions) -> list[ConfusedPair]:
+def confused_pairs(seen: LabelledPredictions) -> list[ConfusedPair]:
     """Return the pairs of classes that are most often confused, the most frequent first."""
-    metrics, names = seen.metrics, seen.split.class_names
+    metrics, names = seen.metrics, seen.class_names
     wrong = seen.wrong()
     pairs = []
     for true, predicted, count in metrics.most_confused(_PAIRS):
-        of_pair = (seen.split.labels[wrong] == names.index(true)) & (seen.predicted[wrong] == names.index(predicted))
+        of_pair = (seen.labels[wrong] == names.index(true)) & (seen.predicted[wrong] == names.index(predicted))
         support = metrics.per_class[names.index(true)].support
         pairs.append(ConfusedPair(true, predicted, count, support, wrong[of_pair][:SAMPLES_OF_A_PAIR]))
     return pairs

@@ -1,20 +1,16 @@
-"""What a model decided of labelled samples, by id: measured now, or read from an `evaluate --predictions` file."""
+"""The files that `evaluate --predictions` writes: their columns, and how they are read back."""
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
-from torchstone_runtime.arrays import Float64Array, Int64Array
-from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.answered import NO_ANSWER
-from torchstone_runtime.metrics.classification import Metrics, metrics_from_labels
-from torchstone_runtime.text import shortlist
 
 FIXED_COLUMNS: Final = ["id", "true", "predicted", "correct", "margin"]
 RUNNERS_UP: Final = 4
@@ -27,121 +23,32 @@ COMPACT_COLUMNS: Final = [
 _REMEDY: Final = "Give a file that 'torchstone evaluate --predictions FILE.csv' wrote."
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Outcomes:
-    """The decisions on N samples.
+def read_predictions(path: Path) -> LabelledPredictions:
+    """Read a predictions file.
 
-    Attributes:
-        class_names: the K classes.
-        ids: of the samples, all different.
-        labels: int64 [N], true classes.
-        predicted: int64 [N]; `NO_ANSWER` for a sample that has none.
-        confidence: float64 [N], probability (0 to 1) of the predicted class; 0 without one.
-        complete: whether `class_names` are the model's, in its order; else they are those that occur, by name.
+    Raises:
+        DataError: not readable, of another layout, or contradicting itself.
     """
-
-    class_names: tuple[str, ...]
-    ids: Sequence[str]
-    labels: Int64Array
-    predicted: Int64Array
-    confidence: Float64Array
-    complete: bool = True
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def metrics(self) -> Metrics:
-        """Everything that the confusion matrix says."""
-        return metrics_from_labels(self.labels, self.predicted, self.class_names)
-
-    @property
-    def unanswered(self) -> list[str]:
-        """Ids of the samples for which the model gives no answer."""
-        return [self.ids[index] for index in np.flatnonzero(self.predicted == NO_ANSWER).tolist()]
-
-    @classmethod
-    def of(cls, split: Split, predicted: Int64Array, confidence: Float64Array) -> Self:
-        """Return the decisions on a split whose classes are named as the model's are."""
-        return cls(split.class_names, split.ids, split.labels, predicted, confidence)
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a predictions file.
-
-        Raises:
-            DataError: not readable, of another layout, or contradicting itself.
-        """
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                reader = csv.reader(file, strict=True)
-                header = next(reader, [])
-                numbered = [(number, row) for number, row in enumerate(reader, start=2) if row]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{path} cannot be read as CSV: {error}.", _REMEDY) from error
-        complete = header != FIXED_COLUMNS + COMPACT_COLUMNS
-        class_names = _class_names(path, header) if complete else _occurring(row for _, row in numbered)
-        position = {name: index for index, name in enumerate(class_names)}
-        width = len(class_names) if complete else len(COMPACT_COLUMNS)
-        rows = [_parse(path, number, row, position, width, complete=complete) for number, row in numbered]
-        ids = [row[0] for row in rows]
-        if not rows:
-            raise DataError(f"{path} holds no predictions.", _REMEDY)
-        if len(set(ids)) != len(ids):
-            raise DataError(f"{path}: an id occurs twice.", _REMEDY)
-        labels, predicted = (np.array([row[column] for row in rows], dtype=np.int64) for column in (1, 2))
-        return cls(class_names, ids, labels, predicted, np.array([row[3] for row in rows]), complete)
-
-    def with_classes(self, class_names: tuple[str, ...]) -> "Outcomes":
-        """Return the same decisions with other indices: of names that hold all of these."""
-        position = {name: index for index, name in enumerate(class_names)}
-        # The last place is that of no answer, -1.
-        places = np.array([*(position[name] for name in self.class_names), NO_ANSWER], dtype=np.int64)
-        return replace(self, class_names=class_names, labels=places[self.labels], predicted=places[self.predicted])
-
-    def in_order_of(self, other: "Outcomes", name: str, other_name: str) -> "Outcomes":
-        """Return these decisions in the order of another's samples.
-
-        Raises:
-            DataError: other classes, samples, or true classes.
-        """
-        if self.class_names != other.class_names:
-            raise DataError(
-                f"{name} and {other_name} don't have the same classes.",
-                f"{name}: {shortlist(self.class_names)}.\n{other_name}: {shortlist(other.class_names)}.",
-            )
-        if list(self.ids) == list(other.ids):
-            order = np.arange(len(self), dtype=np.int64)
-        else:
-            position = {sample: index for index, sample in enumerate(self.ids)}
-            missing = [sample for sample in other.ids if sample not in position]
-            if missing or len(position) != len(other):
-                raise DataError(
-                    f"{name} and {other_name} don't hold the same samples: {len(self):,} and {len(other):,}"
-                    + (f"; {missing[0]} is only in {other_name}." if missing else "."),
-                    "Measure both on the same split of the same data.",
-                )
-            order = np.array([position[sample] for sample in other.ids], dtype=np.int64)
-        if not np.array_equal(self.labels[order], other.labels):
-            raise DataError(
-                f"{name} and {other_name} state different true classes for the same samples.",
-                "Measure both on the same labels.",
-            )
-        return replace(
-            self, ids=other.ids, labels=other.labels, predicted=self.predicted[order], confidence=self.confidence[order]
-        )
-
-
-def with_shared_classes(first: Outcomes, second: Outcomes) -> tuple[Outcomes, Outcomes]:
-    """Return both with the same classes where a file that holds only those that occur allows it; else as they are."""
-    if first.complete and second.complete:
-        return first, second
-    names = first.class_names if first.complete else second.class_names
-    if not (first.complete or second.complete):
-        names = tuple(sorted({*first.class_names, *second.class_names}))
-    if not {*first.class_names, *second.class_names} <= set(names):
-        return first, second
-    return first.with_classes(names), second.with_classes(names)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            numbered = [(number, row) for number, row in enumerate(reader, start=2) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}.", _REMEDY) from error
+    complete = header != FIXED_COLUMNS + COMPACT_COLUMNS
+    class_names = _class_names(path, header) if complete else _occurring(row for _, row in numbered)
+    position = {name: index for index, name in enumerate(class_names)}
+    width = len(class_names) if complete else len(COMPACT_COLUMNS)
+    rows = [_parse(path, number, row, position, width, complete=complete) for number, row in numbered]
+    ids = [row[0] for row in rows]
+    if not rows:
+        raise DataError(f"{path} holds no predictions.", _REMEDY)
+    if len(set(ids)) != len(ids):
+        raise DataError(f"{path}: an id occurs twice.", _REMEDY)
+    labels, predicted = (np.array([row[column] for row in rows], dtype=np.int64) for column in (1, 2))
+    confidence = np.array([row[3] for row in rows])
+    return LabelledPredictions(ids, class_names, labels, predicted, confidence, complete=complete)
 
 
 def _class_names(path: Path, header: list[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_runtime.evaluation.decisions import Decisions
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.classification import Average, ClassMetrics, Metrics, figure_text
 from torchstone_runtime.report.page import escape
 
@@ -27,7 +27,7 @@ tr.average td { color: var(--soft); } tr.average .bar { opacity: .55; }
 """
 
 
-def by_class_html(seen: Decisions) -> str:
+def by_class_html(seen: LabelledPredictions) -> str:
     """Return a row a class, in the order of the labels, and the averages; of many classes the worst ones first."""
     metrics = seen.metrics
     confidence = _mean_confidence(seen)
@@ -70,9 +70,9 @@ def _plain_row(item: ClassMetrics, confidence: float) -> str:
     return f"<tr><td>{escape(item.name)}</td>{''.join(f'<td>{figure}</td>' for figure in figures)}</tr>"
 
 
-def _mean_confidence(seen: Decisions) -> list[float]:
+def _mean_confidence(seen: LabelledPredictions) -> list[float]:
     """Return the mean confidence over the images of each class; NaN for a class without any."""
-    labels, count = seen.split.labels, len(seen.metrics.per_class)
+    labels, count = seen.labels, len(seen.metrics.per_class)
     sums = np.bincount(labels, weights=seen.confidence, minlength=count)
     images = np.bincount(labels, minlength=count)
     means: list[float] = np.divide(sums, images, out=np.full(count, np.nan), where=images > 0).tolist()

@@ -3,7 +3,7 @@
 from typing import Final
 
 from torchstone_runtime.evaluation.confidence_by_class import EXPLAINED, Sureness, by_class, lowest_shown
-from torchstone_runtime.evaluation.decisions import Decisions, reliability_of
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.calibration import BINS, FORMULA, SOURCE, Reliability
 from torchstone_runtime.report.page import escape
 
@@ -40,9 +40,9 @@ STYLE: Final = """
 """
 
 
-def confidence_html(seen: Decisions) -> str:
+def confidence_html(seen: LabelledPredictions) -> str:
     """Return the reliability diagram beside the confidence by class, each with words that say the same."""
-    return f'<div class="charts">{_reliability(reliability_of(seen))}{_sureness(by_class(seen))}</div>'
+    return f'<div class="charts">{_reliability(seen.reliability)}{_sureness(by_class(seen))}</div>'
 
 
 def _reliability(found: Reliability) -> str:

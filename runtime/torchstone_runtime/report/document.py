@@ -10,7 +10,6 @@ import numpy as np
 import onnxruntime as ort
 
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.evaluation.decisions import reliability_of
 from torchstone_runtime.evaluation.evaluate import Evaluation
 from torchstone_runtime.evaluation.occurring import f1_intervals_of
 from torchstone_runtime.evaluation.slices import Slice
@@ -61,7 +60,7 @@ class EvaluationDocument:
     @property
     def reliability(self) -> Reliability:
         """How well the model's confidence agrees with its accuracy."""
-        return reliability_of(self.evaluation)
+        return self.evaluation.reliability
 
     @cached_property
     def selective(self) -> SelectiveCurve:
@@ -95,7 +94,7 @@ class EvaluationDocument:
     @property
     def unanswered_ids(self) -> list[str]:
         """Ids of the samples for which the model gives no answer, which count as wrong."""
-        return [self.split.ids[index] for index in self.evaluation.unanswered]
+        return self.evaluation.unanswered_ids
 
     @property
     def images_per_second(self) -> float:

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 
 from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.evaluation.decisions import Decisions
 from torchstone_runtime.evaluation.examples import confused_pairs, reduced
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.report.page import escape, picture
 
 _LARGEST_SIDE: Final = 160
@@ -36,15 +36,15 @@ figcaption { overflow-wrap: anywhere; }
 """
 
 
-def gallery_html(seen: Decisions, indices: Iterable[int]) -> str:
+def gallery_html(seen: LabelledPredictions, indices: Iterable[int]) -> str:
     """Return the images at `indices` of the split with true class, predicted class and probability."""
     chosen = np.array(list(indices), dtype=np.int64)
-    images = seen.split.store.read(chosen)
+    images = seen.pictures(chosen)
     tiles = (_tile(seen, int(index), pixels) for index, pixels in zip(chosen, images, strict=True))
     return f'<div class="gallery">{"".join(tiles)}</div>'
 
 
-def confused_html(seen: Decisions) -> str:
+def confused_html(seen: LabelledPredictions) -> str:
     """Return the pairs of classes that are most often confused, each with its most confident samples."""
     return "".join(
         f'<div class="pair"><p><strong>{escape(pair.true)}</strong> taken for <strong>{escape(pair.predicted)}</strong>'
@@ -60,9 +60,9 @@ def thumbnail(pixels: Uint8Array, alt: str) -> str:
     return picture(small, alt, exact=small.shape == pixels.shape)
 
 
-def _tile(seen: Decisions, index: int, pixels: Uint8Array) -> str:
-    names, sample = seen.split.class_names, seen.split.ids[index]
-    true, predicted = names[seen.split.labels[index]], seen.predicted_name(index)
+def _tile(seen: LabelledPredictions, index: int, pixels: Uint8Array) -> str:
+    names, sample = seen.class_names, seen.ids[index]
+    true, predicted = names[seen.labels[index]], seen.predicted_name(index)
     share = f"{seen.confidence[index]:.1%}"
     right = true == predicted
     alt = f"sample {sample}: {true}, predicted {predicted} ({share})"

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from torchstone_runtime.evaluation.decisions import Decisions
 from torchstone_runtime.evaluation.examples import confident_mistakes, samples_of_each_class
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.report import by_class, confidence, gallery, matrix
 from torchstone_runtime.report.page import section
 
@@ -15,12 +15,12 @@ _FRAMES: Final = (
 _NO_MISTAKES: Final = "<p>No image was taken for another class.</p>"
 
 
-def _confused(seen: Decisions) -> str:
+def _confused(seen: LabelledPredictions) -> str:
     shown = gallery.confused_html(seen)
     return shown + matrix.pairs_html(seen.metrics) if shown else _NO_MISTAKES
 
 
-def decision_sections(seen: Decisions) -> str:
+def decision_sections(seen: LabelledPredictions) -> str:
     """Return confusion matrix, figures by class, confidence, samples, mistakes and confused pairs.
 
     Raises:

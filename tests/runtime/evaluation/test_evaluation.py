@@ -88,7 +88,7 @@ def test_an_image_without_an_answer_counts_as_wrong(classifier: Classifier, digi
     model: Any = NotANumber(classifier)
     zeros = digits.select(np.flatnonzero(digits.labels == 0)[:10], "x")
     found = evaluate(model, zeros)
-    assert found.unanswered.tolist() == [2]
+    assert found.unanswered_ids == [found.ids[2]]
     assert (found.predicted[2], found.confidence[2]) == (NO_ANSWER, 0)
     assert (found.metrics.accuracy, found.metrics.total, found.scores.top_k[2].value) == (0.9, 10, 0.9)
     assert found.scores.log_loss.value == pytest.approx(0.9 * math.log(10) + 0.1 * -math.log(2**-23), abs=1e-6)

@@ -20,7 +20,7 @@ from helpers.support_silent import Fault, write_silent_model
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.errors import NoAnswerError, UsageError
-from torchstone_runtime.evaluation.predictions_file import Outcomes
+from torchstone_runtime.evaluation.predictions_file import read_predictions
 from torchstone_runtime.evaluation.robustness import measure_robustness
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.predictions import Predictions
@@ -177,8 +177,8 @@ def test_evaluate_counts_names_and_fails(model: Path, folder: Path, tmp_path: Pa
     assert document["figures"]["macro F1"]["value"] == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert (result.returncode, "ant/1.png, bee/1.png" in result.stderr) == (1, True)
     assert "(no answer)" in report.read_text()
-    read = Outcomes.read(predictions)
-    assert (read.predicted.tolist(), read.unanswered) == ([0, -1, 1, -1, 1], ["ant/1.png", "bee/1.png"])
+    read = read_predictions(predictions)
+    assert (read.predicted.tolist(), read.unanswered_ids) == ([0, -1, 1, -1, 1], ["ant/1.png", "bee/1.png"])
 
 
 def test_a_gate_that_fails_is_told_before_images_without_an_answer(model: Path, folder: Path) -> None:

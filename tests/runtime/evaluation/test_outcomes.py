@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.evaluation.predictions_file import Outcomes
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
+from torchstone_runtime.evaluation.predictions_file import read_predictions
 
 HEADER = "id,true,predicted,correct,margin,p(cat),p(dog)\n"
 TWO = HEADER + "1,cat,dog,0,0.4,0.3,0.7\n2,dog,dog,1,0.8,0.1,0.9\n"
 
 
-def read(tmp_path: Path, text: str, name: str = "p.csv") -> Outcomes:
+def read(tmp_path: Path, text: str, name: str = "p.csv") -> LabelledPredictions:
     """Read a predictions file of that content."""
     path = tmp_path / name
     path.write_text(text)
-    return Outcomes.read(path)
+    return read_predictions(path)
 
 
 def test_a_predictions_file_gives_back_labels_decisions_and_confidence(tmp_path: Path) -> None:

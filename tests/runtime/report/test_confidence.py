@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.evaluation.confidence_by_class import by_class, lowest_shown
-from torchstone_runtime.evaluation.decisions import Decisions, reliability_of
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.calibration import Reliability, reliability
-from torchstone_runtime.metrics.classification import confusion_matrix, metrics_from_confusion
 from torchstone_runtime.report.confidence import confidence_html
 
 DECISIONS = st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=60)
 
 
-def decisions(labels: list[int], predicted: list[int], confidence: list[float], names: str = "abc") -> Decisions:
+def decisions(
+    labels: list[int], predicted: list[int], confidence: list[float], names: str = "abc"
+) -> LabelledPredictions:
     """Return decisions on black images, with a letter of `names` for each class."""
     truly, decided = np.array(labels, dtype=np.int64), np.array(predicted, dtype=np.int64)
     images = ArrayStore(np.zeros((len(labels), 1, 4, 4), dtype=np.uint8))
     split = Split("validation", images, truly, tuple(names), [str(index) for index in range(len(labels))])
-    metrics = metrics_from_confusion(confusion_matrix(truly, decided, len(names)), tuple(names))
-    return Decisions(split, metrics, decided, np.array(confidence, dtype=np.float32))
+    return LabelledPredictions.of(split, decided, np.array(confidence, dtype=np.float32))
 
 
 def found(pairs: list[tuple[float, bool]]) -> Reliability:
@@ -32,7 +32,7 @@ def found(pairs: list[tuple[float, bool]]) -> Reliability:
     return reliability(np.array(sure, dtype=np.float64), np.array(right, dtype=np.bool_))
 
 
-def drawings(seen: Decisions) -> list[ET.Element]:
+def drawings(seen: LabelledPredictions) -> list[ET.Element]:
     """Return the two diagrams of a report."""
     page = ET.fromstring(confidence_html(seen))  # noqa: S314 - our own text
     return [svg for svg in page.iter("svg") if svg.get("role") == "img"]
@@ -77,7 +77,7 @@ def test_probability_above_one_by_rounding_is_in_the_last_bin() -> None:
 
 def test_a_sample_is_right_where_its_predicted_class_is_the_true_one() -> None:
     """Reliability is taken of decisions."""
-    assert reliability_of(decisions([0, 1, 2], [0, 1, 0], [0.95, 0.95, 0.95])).accuracy[9] == pytest.approx(2 / 3)
+    assert decisions([0, 1, 2], [0, 1, 0], [0.95, 0.95, 0.95]).reliability.accuracy[9] == pytest.approx(2 / 3)
 
 
 def test_quantiles_are_of_the_true_class() -> None:

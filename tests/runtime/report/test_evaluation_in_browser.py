@@ -6,8 +6,7 @@ import pytest
 from helpers.browser import DESK, NEEDS_BROWSER, PHONE, look_at, paper_and_ink
 from helpers.support import run_torchstone
 from torchstone_runtime.data.split import ArrayStore, Split
-from torchstone_runtime.evaluation.decisions import Decisions
-from torchstone_runtime.metrics.classification import confusion_matrix, metrics_from_confusion
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.report.page import render_page
 from torchstone_runtime.report.sections import STYLE, decision_sections
 
@@ -39,8 +38,7 @@ def test_long_names_widen_no_page(width: int, tmp_path: Path) -> None:
     names, labels = ("x" * 300, "y" * 300), np.array([0, 0, 1, 1])
     split = Split("x", ArrayStore(np.zeros((4, 1, 4, 4), np.uint8)), labels, names, ["z" * 300] * 4)
     predicted = np.array([0, 1, 0, 1])
-    metrics = metrics_from_confusion(confusion_matrix(labels, predicted, 2), names)
-    seen = Decisions(split, metrics, predicted, np.full(4, 0.7, dtype=np.float32))
+    seen = LabelledPredictions.of(split, predicted, np.full(4, 0.7, dtype=np.float32))
     page = tmp_path / "page.html"
     page.write_text(render_page("long", decision_sections(seen), STYLE))
     look = look_at(page, tmp_path, width)

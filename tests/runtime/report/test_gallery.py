@@ -8,22 +8,20 @@ from helpers.support import write_image_tree
 from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.data.folder import load_folder
 from torchstone_runtime.data.split import ArrayStore, Split
-from torchstone_runtime.evaluation.decisions import Decisions
 from torchstone_runtime.evaluation.examples import confused_pairs, evenly_by_class
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.metrics.classification import confusion_matrix, metrics_from_confusion
 from torchstone_runtime.report.gallery import confused_html, gallery_html
 from torchstone_runtime.report.sections import decision_sections
 
 
-def decide(split: Split, predicted: list[int], confidence: list[float]) -> Decisions:
+def decide(split: Split, predicted: list[int], confidence: list[float]) -> LabelledPredictions:
     """Return decisions on the images of a split."""
-    decided, count = np.array(predicted, dtype=np.int64), len(split.class_names)
-    metrics = metrics_from_confusion(confusion_matrix(split.labels, decided, count), split.class_names)
-    return Decisions(split, metrics, decided, np.array(confidence, dtype=np.float32))
+    decided = np.array(predicted, dtype=np.int64)
+    return LabelledPredictions.of(split, decided, np.array(confidence, dtype=np.float32))
 
 
-def seen(predicted: list[int], confidence: list[float]) -> Decisions:
+def seen(predicted: list[int], confidence: list[float]) -> LabelledPredictions:
     """Return decisions on images of which the i-th is truly of class i modulo 2."""
     labels = np.arange(len(predicted), dtype=np.int64) % 2
     images = ArrayStore(np.zeros((len(labels), 1, 4, 4), dtype=np.uint8))

@@ -16,7 +16,7 @@ from torchstone_runtime.errors import suggestion
 from torchstone_runtime.evaluation.evaluate import Evaluation
 from torchstone_runtime.evaluation.slices import Slice
 from torchstone_runtime.inference.plan import Plan
-from torchstone_runtime.metrics.classification import metrics_from_confusion, metrics_from_labels
+from torchstone_runtime.metrics.classification import metrics_from_confusion
 from torchstone_runtime.metrics.confusion import ConfusionCells
 from torchstone_runtime.metrics.probability_scores import Measured, ProbabilityScores
 from torchstone_runtime.report.csv_files import confusion_csv, metrics_csv
@@ -36,10 +36,10 @@ def document(classes: int, *, images: int = 10, perfect: bool = False) -> Evalua
         predicted = true
     pixels = np.random.default_rng(1).integers(0, 256, (len(true), 3, 28, 28), dtype=np.uint8)
     split = Split("test", ArrayStore(pixels), true, names, list(map(str, range(len(true)))))
-    metrics = metrics_from_labels(true, predicted, names)
     sure = np.full(len(true), 0.9, dtype=np.float32)
     half = Measured(0.5, (0.4, 0.6))
-    evaluation = Evaluation(split, metrics, predicted, sure, ProbabilityScores(half, half, {5: half}), 3.0)
+    found, scores = (split.ids, names, true, predicted, sure), ProbabilityScores(half, half, {5: half})
+    evaluation = Evaluation(*found, split=split, scores=scores, seconds=3.0)
     return EvaluationDocument(
         model="m",
         bundle="bundles/m",

@@ -8,7 +8,8 @@ import pytest
 
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.evaluation.predictions_file import Outcomes, with_shared_classes
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions, with_shared_classes
+from torchstone_runtime.evaluation.predictions_file import read_predictions
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.metrics.answered import NO_ANSWER
 from torchstone_runtime.metrics.classification import metrics_from_labels
@@ -57,7 +58,7 @@ def test_a_row_has_the_most_probable_classes(tmp_path: Path) -> None:
 def test_it_reads_back_to_the_same_decisions(tmp_path: Path) -> None:
     """Classes that don't occur are no part of an average: the metrics are the same."""
     split, predictions = written(tmp_path / "p.csv", 1)
-    found = Outcomes.read(tmp_path / "p.csv")
+    found = read_predictions(tmp_path / "p.csv")
     decided = [None if index == NO_ANSWER else found.class_names[index] for index in found.predicted.tolist()]
     assert decided == predictions.labels_or_none
     expected = metrics_from_labels(split.labels, predictions.indices_or_none, NAMES)
@@ -72,7 +73,7 @@ def test_two_files_compare_though_other_classes_occur_in_them(tmp_path: Path) ->
     read = []
     for seed in (1, 2):
         written(tmp_path / "p.csv", seed)
-        read.append(Outcomes.read(tmp_path / "p.csv"))
+        read.append(read_predictions(tmp_path / "p.csv"))
     assert read[0].class_names != read[1].class_names
     first, second = with_shared_classes(*read)
     aligned = second.in_order_of(first, "B", "A")
@@ -80,15 +81,15 @@ def test_two_files_compare_though_other_classes_occur_in_them(tmp_path: Path) ->
     for before, after in zip(read, (first, aligned), strict=True):
         assert [before.class_names[k] for k in before.labels] == [after.class_names[k] for k in after.labels]
         assert after.metrics.accuracy == before.metrics.accuracy
-        assert after.unanswered == ["2.png"]
+        assert after.unanswered_ids == ["2.png"]
 
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_file_compares_with_a_model(tmp_path: Path, *, turned: bool) -> None:
     """It takes the model's classes."""
     split, predictions = written(tmp_path / "p.csv", 1)
-    model = Outcomes.of(split, predictions.indices_or_none, np.zeros(len(split)))
-    file = Outcomes.read(tmp_path / "p.csv")
+    model = LabelledPredictions.of(split, predictions.indices_or_none, np.zeros(len(split)))
+    file = read_predictions(tmp_path / "p.csv")
     pair = with_shared_classes(model, file) if turned else with_shared_classes(file, model)
     assert [item.class_names for item in pair] == [NAMES, NAMES]
     np.testing.assert_array_equal(pair[0].predicted, pair[1].predicted)
@@ -99,8 +100,8 @@ def test_a_file_of_classes_that_a_model_has_not_is_refused(tmp_path: Path) -> No
     """As any two with other classes are; the message names some of them."""
     split, predictions = written(tmp_path / "p.csv", 1)
     other = Split("test", split.store, split.labels, tuple(f"kind {k}" for k in range(CLASSES)), split.ids)
-    model = Outcomes.of(other, predictions.indices_or_none, np.zeros(len(split)))
-    first, second = with_shared_classes(Outcomes.read(tmp_path / "p.csv"), model)
+    model = LabelledPredictions.of(other, predictions.indices_or_none, np.zeros(len(split)))
+    first, second = with_shared_classes(read_predictions(tmp_path / "p.csv"), model)
     with pytest.raises(DataError, match="don't have the same classes") as refused:
         first.in_order_of(second, "A", "B")
     assert len(str(refused.value)) < 1000

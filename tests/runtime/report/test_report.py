@@ -38,7 +38,7 @@ DOCUMENT = EvaluationDocument(
     dataset="npz:<y>.npz",
     split_reason="its own <test> part",
     certified=True,
-    evaluation=Evaluation(SPLIT, METRICS, PREDICTED, CONFIDENCE, SCORES, 3.0),
+    evaluation=Evaluation(SPLIT.ids, NAMES, TRUE, PREDICTED, CONFIDENCE, split=SPLIT, scores=SCORES, seconds=3.0),
 )
 VOID = {"meta", "link", "img", "br"}
 
@@ -204,10 +204,10 @@ def test_mean_confidence_is_averaged_as_the_other_figures_are() -> None:
 
 def test_html_of_a_perfect_result_says_so() -> None:
     """No mistakes, no confusions."""
-    perfect = metrics_from_confusion(confusion_matrix(TRUE, TRUE, 3), NAMES)
+    perfect = replace(DOCUMENT.evaluation, predicted=TRUE, seconds=1.0)
     document = EvaluationDocument(
         model="m", bundle="b", sha256=None, plan=DOCUMENT.plan, dataset="digits", split_reason="r",
-        certified=False, evaluation=Evaluation(SPLIT, perfect, TRUE, CONFIDENCE, SCORES, 1.0),
+        certified=False, evaluation=perfect,
     )  # fmt: skip
     text = " ".join(Page(render_html(document)).words)
     for expected in ("100.00%", "No image was taken for another class.", "not known: a lone file"):

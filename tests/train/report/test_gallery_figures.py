@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from torchstone_runtime.data.split import ArrayStore, Split
-from torchstone_runtime.metrics.classification import confusion_matrix, metrics_from_confusion
 from torchstone_train.report.drawing import STYLE, encode
 from torchstone_train.report.figures import save_figures
 from torchstone_train.report.gallery_figures import confused_figure, gallery_figure, mistakes_figure
@@ -25,8 +24,8 @@ def noise(count: int, shape: tuple[int, int, int], *, wrong: bool) -> Validation
     images = ArrayStore(generator.integers(0, 256, (count, *shape), dtype=np.uint8))
     split = Split("validation", images, labels, ("cat", "dog"), [str(index) for index in range(count)])
     decided = 1 - labels if wrong else labels
-    metrics = metrics_from_confusion(confusion_matrix(labels, decided, 2), ("cat", "dog"))
-    return ValidationPass(split, metrics, decided, np.full(count, 0.75, dtype=np.float32), 0.5)
+    found = (split.ids, split.class_names, labels, decided, np.full(count, 0.75, dtype=np.float32))
+    return ValidationPass(*found, split=split, loss=0.5)
 
 
 def texts(figure: Figure) -> list[str]:

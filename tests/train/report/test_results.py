@@ -10,7 +10,6 @@ from PIL import Image
 
 from helpers.support import run_torchstone
 from torchstone_runtime.data.split import ArrayStore, Split
-from torchstone_runtime.metrics.classification import confusion_matrix, metrics_from_confusion
 from torchstone_train.report.figures import save_figures
 from torchstone_train.report.page import RunReport, render_report
 from torchstone_train.training.validation_pass import ValidationPass
@@ -78,8 +77,8 @@ def seen(names: tuple[str, ...], predicted: list[int], confidence: list[float]) 
     images = np.zeros((len(labels), 1, 4, 4), dtype=np.uint8)
     split = Split("validation", ArrayStore(images), labels, names, [f"id<{i}>" for i in range(len(labels))])
     decided = np.array(predicted, dtype=np.int64)
-    metrics = metrics_from_confusion(confusion_matrix(labels, decided, len(names)), names)
-    return ValidationPass(split, metrics, decided, np.array(confidence, dtype=np.float32), 0.5)
+    found = (split.ids, split.class_names, labels, decided, np.array(confidence, dtype=np.float32))
+    return ValidationPass(*found, split=split, loss=0.5)
 
 
 @pytest.mark.parametrize("name", FIGURES)

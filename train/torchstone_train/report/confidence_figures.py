@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from torchstone_runtime.evaluation.confidence_by_class import EXPLAINED, Sureness, by_class, lowest_shown
-from torchstone_runtime.evaluation.decisions import Decisions, reliability_of
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.calibration import BINS, SOURCE, Reliability
 from torchstone_train.report.drawing import BLUE, INK, MOST_NAMES, ORANGE, SOFT, plain_bars, set_titles
 
@@ -17,9 +17,9 @@ _MIDDLES: Final = (np.arange(BINS) + 0.5) / BINS
 _MARK: Final[dict[str, Any]] = {"marker": "D", "s": 28, "color": ORANGE, "edgecolor": "white", "zorder": 4}
 
 
-def reliability_figure(seen: Decisions, title: str) -> Figure:
+def reliability_figure(seen: LabelledPredictions, title: str) -> Figure:
     """Draw accuracy and mean confidence in each bin, and below it how many images the bin holds."""
-    found = reliability_of(seen)
+    found = seen.reliability
     figure = Figure(figsize=(7.2, 7.4), layout="constrained")
     set_titles(figure, title, f"Reliability: expected calibration error {found.error:.4f}")
     upper, lower = figure.subplots(2, 1, height_ratios=(3.2, 1), sharex=True)
@@ -58,7 +58,7 @@ def _draw_counts(axis: Axes, found: Reliability) -> None:
     axis.set_ylabel("images")
 
 
-def sureness_figure(seen: Decisions, title: str) -> Figure:
+def sureness_figure(seen: LabelledPredictions, title: str) -> Figure:
     """Draw quantiles of the confidence for each true class; of very many classes, the least sure ones."""
     classes = by_class(seen)
     shown = classes[:MOST_NAMES]

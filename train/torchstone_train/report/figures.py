@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from torchstone_runtime.arrays import Float64Array
-from torchstone_runtime.evaluation.decisions import Decisions
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.files import reported_as_output_error, write_atomic
 from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.report.matrix import row_shares
@@ -60,7 +60,7 @@ _DARK: Final = 0.6
 _HALF_PERCENT: Final = 0.005
 
 
-def save_figures(folder: Path, history: Sequence[Record], seen: Decisions, title: str) -> None:
+def save_figures(folder: Path, history: Sequence[Record], seen: LabelledPredictions, title: str) -> None:
     """Write a PNG and an SVG file of each figure.
 
     They are `curves`, `confusion`, `confusion_normalized`, `f1_by_class`, `reliability`, `confidence_by_class`,
@@ -83,7 +83,7 @@ def save_figures(folder: Path, history: Sequence[Record], seen: Decisions, title
                 write_atomic(folder / f"{name}.{suffix}", content)
 
 
-def _figures(history: Sequence[Record], seen: Decisions, title: str) -> Iterator[tuple[str, Figure]]:
+def _figures(history: Sequence[Record], seen: LabelledPredictions, title: str) -> Iterator[tuple[str, Figure]]:
     metrics = seen.metrics
     if history:
         yield "curves", curves_figure(history, title)

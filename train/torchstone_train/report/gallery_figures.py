@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from torchstone_runtime.arrays import Int64Array, Uint8Array
-from torchstone_runtime.evaluation.decisions import Decisions
 from torchstone_runtime.evaluation.examples import (
     SAMPLES_OF_A_PAIR,
     ConfusedPair,
@@ -20,6 +19,7 @@ from torchstone_runtime.evaluation.examples import (
     reduced,
     samples_of_each_class,
 )
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_train.report.drawing import SOFT, set_titles, shorten
 
 _COLUMNS: Final = 7
@@ -44,17 +44,17 @@ _CAPTION: Final = "predicted class, true class, and probability of the predicted
 _NO_MISTAKES: Final = "No image was taken for another class."
 
 
-def gallery_figure(seen: Decisions, title: str) -> Figure:
+def gallery_figure(seen: LabelledPredictions, title: str) -> Figure:
     """Draw the first images of each class."""
     return _tiled(seen, samples_of_each_class(seen), title, f"Samples: {_CAPTION}")
 
 
-def mistakes_figure(seen: Decisions, title: str) -> Figure:
+def mistakes_figure(seen: LabelledPredictions, title: str) -> Figure:
     """Draw the wrong ones of which the model is surest."""
     return _tiled(seen, confident_mistakes(seen), title, f"Most confident mistakes: {_CAPTION}")
 
 
-def confused_figure(seen: Decisions, title: str) -> Figure:
+def confused_figure(seen: LabelledPredictions, title: str) -> Figure:
     """Draw a row of images for each of the pairs of classes that are most often confused."""
     pairs = confused_pairs(seen)
     figure, axis = _canvas(
@@ -66,7 +66,7 @@ def confused_figure(seen: Decisions, title: str) -> Figure:
     return figure
 
 
-def _tiled(seen: Decisions, indices: Int64Array, title: str, subtitle: str) -> Figure:
+def _tiled(seen: LabelledPredictions, indices: Int64Array, title: str, subtitle: str) -> Figure:
     rows = [indices[start : start + _COLUMNS] for start in range(0, len(indices), _COLUMNS)]
     figure, axis = _canvas(_COLUMNS * (1 + _GAP) - _GAP, len(rows), title, subtitle)
     for row, members in enumerate(rows):
@@ -96,16 +96,16 @@ def _describe(axis: Axes, pair: ConfusedPair, top: float) -> None:
     axis.text(0, top + 0.76, share, va="top", color=SOFT, fontsize=8)
 
 
-def _tile(axis: Axes, seen: Decisions, indices: Int64Array, row: int, left: float = 0) -> None:
-    images = seen.split.store.read(indices)
+def _tile(axis: Axes, seen: LabelledPredictions, indices: Int64Array, row: int, left: float = 0) -> None:
+    images = seen.pictures(indices)
     for column, (index, pixels) in enumerate(zip(indices, images, strict=True)):
         _draw(axis, seen, int(index), pixels, (left + column * (1 + _GAP), row * _ROW_HEIGHT + _GAP / 2))
 
 
-def _draw(axis: Axes, seen: Decisions, index: int, pixels: Uint8Array, corner: tuple[float, float]) -> None:
+def _draw(axis: Axes, seen: LabelledPredictions, index: int, pixels: Uint8Array, corner: tuple[float, float]) -> None:
     x, y = corner
-    names = seen.split.class_names
-    true, predicted = names[seen.split.labels[index]], seen.predicted_name(index)
+    names = seen.class_names
+    true, predicted = names[seen.labels[index]], seen.predicted_name(index)
     sign, color, line = _RIGHT if true == predicted else _WRONG
     _show(axis, pixels, corner)
     frame = (x - _FRAME, y - _FRAME), 1 + 2 * _FRAME, 1 + 2 * _FRAME

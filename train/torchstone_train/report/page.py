@@ -53,7 +53,7 @@ def render_report(report: RunReport) -> str:
 
 def _subtitle(report: RunReport) -> str:
     return (
-        f"{len(report.seen.split):,} validation images, by which the best epoch was chosen. "
+        f"{len(report.seen):,} validation images, by which the best epoch was chosen. "
         "The test split was not looked at: export measures it."
     )
 

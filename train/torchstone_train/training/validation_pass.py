@@ -7,15 +7,15 @@ import torch
 from torch import nn
 
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.evaluation.decisions import Decisions
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_train.data.batches import Batches
 from torchstone_train.training.measure import Measured, Tally
 
 _BATCH = 512
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class ValidationPass(Decisions):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ValidationPass(LabelledPredictions):
     """The decisions of a trained network on a labelled split, and their mean cross-entropy."""
 
     loss: float
@@ -37,5 +37,5 @@ def pass_over(model: nn.Module, batches: Batches, split: Split, device: torch.de
         best = torch.softmax(logits, dim=1).max(dim=1)
         predicted.append(best.indices.cpu().numpy())
         confidence.append(best.values.cpu().numpy())
-    found = tally.result()
-    return ValidationPass(split, found.metrics, np.concatenate(predicted), np.concatenate(confidence), found.loss)
+    found = (split.ids, split.class_names, split.labels, np.concatenate(predicted), np.concatenate(confidence))
+    return ValidationPass(*found, split=split, loss=tally.result().loss)
