@@ -15,7 +15,7 @@ from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.evaluation.evaluate import certified_fingerprint, choose_split
+from torchstone_runtime.evaluation.choose_split import certified_fingerprint, choose_split
 from torchstone_runtime.evaluation.evaluate import evaluate as measure
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.frames import make_frame

@@ -7,7 +7,7 @@ from torchstone_runtime.data.catalog import MNIST_FAMILY, Dataset, DatasetRef
 from torchstone_runtime.data.holdout import stratified_holdout
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.evaluation.evaluate import align_classes
+from torchstone_runtime.evaluation.choose_split import align_classes
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.data.download import ensure_downloaded
 from torchstone_train.data.splits import TrainingData

@@ -10,7 +10,7 @@ from torchstone_runtime.bundle.signature import SIGNATURE_FILE, verify_signature
 from torchstone_runtime.certificate.recheck import Recheck, read_certified_test, recheck_test
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.errors import BundleError, UsageError
-from torchstone_runtime.evaluation.evaluate import certified_test_split
+from torchstone_runtime.evaluation.choose_split import certified_test_split
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.system.cpu import cpu_features, missing_features

@@ -108,7 +108,7 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
 def _document(
     classifier: "Classifier", bundle: str, dataset: str, reason: str, evaluation: "Evaluation"
 ) -> "EvaluationDocument":
-    from torchstone_runtime.evaluation.evaluate import certified_fingerprint  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.evaluation.choose_split import certified_fingerprint  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.report.document import EvaluationDocument  # noqa: PLC0415
 
     return EvaluationDocument(

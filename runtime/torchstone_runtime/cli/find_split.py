@@ -40,7 +40,7 @@ def find_split(
         UsageError: no such dataset or part.
         DataError: the data or the map is missing or damaged, or its classes are not the model's.
     """
-    from torchstone_runtime.evaluation.evaluate import align_classes, choose_split  # noqa: PLC0415 - see open_dataset
+    from torchstone_runtime.evaluation.choose_split import align_classes, choose_split  # noqa: PLC0415 - see open_dataset
 
     source = open_dataset(classifier, dataset, data_dir, class_map, bits)
     chosen, reason = choose_split(source, wanted, classifier.provenance)

@@ -91,7 +91,7 @@ class _Wanted:
 def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument":
     import time  # noqa: PLC0415 - --help needs none
 
-    from torchstone_runtime.evaluation.evaluate import certified_fingerprint  # noqa: PLC0415
+    from torchstone_runtime.evaluation.choose_split import certified_fingerprint  # noqa: PLC0415
     from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.report.robustness import RobustnessDocument  # noqa: PLC0415
 

@@ -11,7 +11,8 @@ import numpy as np
 from torchstone_runtime.corruption import CORRUPTIONS, SEVERITIES, corrupt
 from torchstone_runtime.corruption.catalog import check_severity, find_corruption
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.evaluation.evaluate import align_classes, check_shape
+from torchstone_runtime.evaluation.choose_split import align_classes
+from torchstone_runtime.evaluation.evaluate import check_shape
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.metrics.answered import NO_ANSWER
 from torchstone_runtime.metrics.summary import Behaviour

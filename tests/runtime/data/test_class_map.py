@@ -14,7 +14,8 @@ from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.evaluation.evaluate import choose_split, evaluate
+from torchstone_runtime.evaluation.choose_split import choose_split
+from torchstone_runtime.evaluation.evaluate import evaluate
 from torchstone_runtime.images.decode import encode_png
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.classifier import Classifier

@@ -12,16 +12,13 @@ from torchstone_runtime.certificate.recheck import CertifiedTest, recheck_test
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import DataError, NoAnswerError, UsageError
-from torchstone_runtime.evaluation.evaluate import (
-    Evaluation,
+from torchstone_runtime.evaluation.choose_split import (
     align_classes,
     certified_fingerprint,
     certified_test_split,
     choose_split,
-    decisions_sha256,
-    evaluate,
-    require_answers,
 )
+from torchstone_runtime.evaluation.evaluate import Evaluation, decisions_sha256, evaluate, require_answers
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.predictions import Predictions
