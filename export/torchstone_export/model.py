@@ -19,7 +19,7 @@ class ExportableClassifier(nn.Module):
 
     Args:
         classifier: uint8 images (N, C, H, W) to logits (N, K).
-        temperature: that the logits are divided by before the softmax; the logits are given out as they are.
+        temperature: temperature that divides the logits before the softmax; the logits are given out as they are.
     """
 
     def __init__(self, classifier: ImageClassifier, temperature: float = 1.0) -> None:
@@ -39,11 +39,11 @@ class TrainedModel:
     """A model with what is needed to export it.
 
     Attributes:
-        name: of the model.
-        spec: what it takes.
+        name: name of the model.
+        spec: input specification of the model.
         class_names: in the order of the outputs.
         module: in evaluation mode, float32 on the CPU.
-        dataset_kind: what it was trained on, in a word.
+        dataset_kind: kind of its training data, in a word.
         provenance: for the manifest: recipe, seed, dataset fingerprints, training; no paths.
     """
 

@@ -25,9 +25,9 @@ def recertify_bundle(
     """Certify every variant of a bundle against the PyTorch model of a run.
 
     Args:
-        bundle: that exists.
-        run: of its model; of a cascade, of the accurate one.
-        fast: of a cascade, the run of the fast model; of any other bundle None.
+        bundle: bundle that exists.
+        run: run of its model; of a cascade, the run of the accurate one.
+        fast: run of the fast model where the bundle is a cascade; else None.
         dataset: where the data lies now; where it lay when the run was trained if None.
         data_dir: where downloaded datasets lie.
 

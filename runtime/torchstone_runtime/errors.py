@@ -25,8 +25,8 @@ class TorchstoneError(Exception):
     """A mistake or a failed check, told to a person: what happened and what to do.
 
     Args:
-        problem: what happened and what was expected instead.
-        remedy: what to do about it; printed on a line of its own.
+        problem: sentence that says what happened and what was expected instead.
+        remedy: sentence that says what to do about it; printed on a line of its own.
         details: lines on the problem, printed below it and indented.
     """
 
@@ -90,7 +90,7 @@ class NoAnswerError(CheckFailedError):
     """A model's outputs are not numbers (NaN, infinities), or no probabilities, for some images.
 
     Attributes:
-        indices: which images, counted from 0 in the order in which they were given, ascending.
+        indices: indices of the images, counted from 0 in the order in which they were given, ascending.
     """
 
     def __init__(self, problem: str, remedy: str = "", indices: Sequence[int] = ()) -> None:

@@ -25,7 +25,7 @@ def json_text(
     scalars, or of arrays of up to three, fills its lines; of others each item begins a line.
 
     Args:
-        data: of dictionaries, lists, tuples, strings, finite numbers, booleans and None.
+        data: data made of dictionaries, lists, tuples, strings, finite numbers, booleans and None.
         indent: spaces by which each level is indented.
         sort_keys: whether the keys of objects are written in alphabetical order.
         ensure_ascii: whether characters beyond ASCII are escaped.

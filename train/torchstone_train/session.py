@@ -41,13 +41,13 @@ class TrainingRequest:
 
     Attributes:
         recipe: with all overrides applied.
-        dataset: which data; `data_dir`: where downloaded datasets lie.
+        dataset: name of the data; `data_dir`: folder that holds downloaded datasets.
         out: the run directory.
         device: `auto`, `cpu` or `cuda`.
         seed: 0 to 2**32 - 1.
         resume: go on with the run at `out`; overwrite: replace it.
         image_size, color: how the pictures of a folder are converted; chosen from them if None.
-        bits: that the 16-bit pictures of a folder use; all if None.
+        bits: number of bits that the 16-bit pictures of a folder use; all if None.
         resident_budget: bytes of images held in memory before they are streamed; half of what is free if None.
         teachers: bundles whose answers are learnt beside the labels (`distill.Teacher`).
         deterministic: same seed, same machine, same weights; False may be faster on a GPU.

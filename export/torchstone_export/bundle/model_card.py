@@ -26,11 +26,11 @@ def render_model_card(
 
     Args:
         model: the trained model.
-        metrics: of each split, as in the manifest.
-        summary: of the certificate, a line a variant.
+        metrics: metrics of each split, as in the manifest.
+        summary: summary of the certificate, a line per variant.
         variants: file name by variant.
-        calibration: of the probabilities, where it was measured.
-        edges: of the golden images.
+        calibration: figures on the calibration of the probabilities, where it was measured.
+        edges: range of the edges of the golden images.
     """
     test = metrics["test"]
     low, high = test["accuracy_interval_95"]

@@ -45,10 +45,10 @@ def write_descriptions(
     Args:
         folder: holds the model files of `variants` already.
         variants: names of `FILE_NAMES`.
-        model: that was exported.
+        model: model that was exported.
         reference: its outputs.
-        certificates: by variant; all passed.
-        calibration: of the model's probabilities, where it was measured.
+        certificates: certificates by variant; all passed.
+        calibration: figures on the calibration of the model's probabilities, where it was measured.
         lossy: variants that were asked for; the files of the accepted ones lie in `folder` already.
         default_variant: the bundle's, if it is there.
     """

@@ -79,8 +79,8 @@ def cascade_of(
     Args:
         first: the fast model.
         second: the accurate one.
-        routing: who answers what.
-        splits: of which the share that `second` is asked about is counted and recorded.
+        routing: rule that says which model answers which image.
+        splits: splits of which the share that `second` is asked about is counted and recorded.
     """
     classifier = CascadeClassifier(_plain(first), _plain(second).network, second.spec, routing)
     origin: dict[str, Any] = {"fast": first.provenance, "routing": routing.to_json()}
@@ -98,7 +98,7 @@ def export_cascade(model: TrainedModel, cascade: CascadeClassifier) -> bytes:
     """Return a cascade as one ONNX file.
 
     Args:
-        model: that it is part of.
+        model: model that the cascade is the classifier of.
         cascade: its two classifiers; the normalisation of pixels is each one's own.
     """
     fast, accurate = (

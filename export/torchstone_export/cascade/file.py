@@ -26,8 +26,8 @@ def join(fast: bytes, accurate: bytes, routing: Routing, temperature: float, ess
     Args:
         fast: a file with input `images` and output `logits`; what follows its logits is left out.
         accurate: the same, of the same classes and images.
-        routing: who answers what.
-        temperature: that the logits are divided by before the softmax.
+        routing: rule that says which model answers which image.
+        temperature: temperature that the logits are divided by before the softmax.
         essentials: the file's metadata.
     """
     constants = _constants(routing, temperature, _classes(onnx.load_from_string(fast).graph))

@@ -58,9 +58,9 @@ class CascadeClassifier(ImageClassifier):
 
     Args:
         fast: looks at every picture.
-        network: of the accurate classifier, which looks at those of which `fast` is not sure.
-        spec: what the accurate classifier takes.
-        routing: who answers what.
+        network: network of the accurate classifier, which looks at those of which `fast` is not sure.
+        spec: input specification of the accurate classifier.
+        routing: rule that says which model answers which image.
     """
 
     def __init__(self, fast: ImageClassifier, network: nn.Module, spec: InputSpec, routing: Routing) -> None:
@@ -105,7 +105,7 @@ def choose_threshold(fast: Float32Array, accurate: Float32Array, labels: Int64Ar
         fast: logits [N, K] of the fast model for validation images.
         accurate: those of the accurate one, with `mirror` the means already.
         labels: int64 [N].
-        mirror: of the routing.
+        mirror: whether the accurate model also looks at mirror images.
     """
     slack = 0 if mirror else int(SLACK * len(labels))
     target = int((accurate.argmax(axis=1) == labels).sum()) - slack

@@ -30,7 +30,7 @@ class CalibrationFigures:
     """How well probabilities agree with what came true.
 
     Attributes:
-        expected_calibration_error: of the predicted class, 0 (best) to 1; in the bins of the training's report.
+        expected_calibration_error: ECE of the predicted class, 0 (best) to 1; in the bins of the training's report.
         negative_log_likelihood: mean over the samples, in nats.
         brier_score: mean over the samples of the squared differences summed over the classes, 0 (best) to 2
             (Brier 1950).
@@ -50,9 +50,9 @@ class Calibration:
     """The temperature of a model, and what it does to the probabilities of each split.
 
     Attributes:
-        temperature: that is folded into the graph; 1 where the probabilities stay as they are.
+        temperature: temperature that is folded into the graph; 1 where the probabilities stay as they are.
         reason: why it is this one.
-        splits: by split, the figures without (`before`) and with (`after`) the temperature.
+        splits: figures without (`before`) and with (`after`) the temperature, by split.
     """
 
     temperature: float

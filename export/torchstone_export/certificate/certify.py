@@ -26,8 +26,8 @@ class VariantCertificate:
 
     Attributes:
         splits: figures by split.
-        batches: how far an image's outputs depend on its batch, see `check_batches`.
-        failures: what is wrong, with the numbers; empty where everything is right.
+        batches: dependence of an image's outputs on its batch, see `check_batches`.
+        failures: sentences on what is wrong, with the numbers; empty where everything is right.
         outputs: the logits by split, for comparison with other variants; not part of the file.
     """
 
@@ -54,7 +54,7 @@ def certify_variant(reference: Reference, run: Runner, limits: Limits | None = N
     Args:
         reference: the PyTorch model's outputs.
         run: the variant, as it will be used.
-        limits: what is accepted; what exact variants are held to if None.
+        limits: largest differences that are accepted; those for exact variants if None.
     """
     limits = limits or EXPORT_LIMITS
     certificate = VariantCertificate()

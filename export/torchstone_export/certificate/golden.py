@@ -22,7 +22,7 @@ def choose_golden(model: ExportableClassifier, part: SplitReference, tolerance: 
     """Pick samples spread over a split whose class no error within the tolerance could change.
 
     Args:
-        model: whose outputs are expected.
+        model: model whose outputs are expected.
         part: the split and its reference outputs.
         tolerance: accepted when the samples are replayed.
     """

@@ -10,8 +10,8 @@ class Limits:
     """Accepted errors of a way of computing, as multiples of float32's own.
 
     Attributes:
-        max_multiple: of the largest absolute logit error over all splits.
-        rms_multiple: of the root mean square of the logit errors of a split. It finds a small error in every logit,
+        max_multiple: limit of the largest absolute logit error over all splits, as a multiple of float32's own.
+        rms_multiple: limit of the root mean square of a split's logit errors. It finds a small error in every logit,
             which the largest one hides.
     """
 
@@ -32,7 +32,7 @@ class Elsewhere:
     """How much more is accepted where other kernels compute than at the export.
 
     Attributes:
-        factor: that the limits of the export are multiplied by.
+        factor: factor by which the limits of the export are multiplied.
         measured: whether it comes from measurements; else it is a cautious guess.
     """
 

@@ -35,7 +35,7 @@ class SumsInARow(TorchDispatchMode):
     written by hand are computed alike.
 
     Attributes:
-        longest: of the sums so far, in values; 0 where none was long.
+        longest: length of the longest sum so far, in values; 0 where none was long.
     """
 
     def __init__(self) -> None:

@@ -67,12 +67,12 @@ class Reference:
     """The PyTorch model's outputs over several splits, by name.
 
     Attributes:
-        splits: by name.
-        temperature: that the exported files divide the logits by before the softmax.
+        splits: outputs of each split, by its name.
+        temperature: temperature that the exported files divide the logits by before the softmax.
         longest_sum: values of the longest sum that was added in a row too; 0 where none is long.
         origin: one sentence on what the errors refer to.
-        owner: whose decisions they are, in the genitive.
-        caveat: what this reference does not prove, where it is weaker than float64 arithmetic; else empty.
+        owner: name of the model whose decisions they are, in the genitive.
+        caveat: limits of what this reference proves, where it is weaker than float64 arithmetic; else empty.
     """
 
     splits: Mapping[str, SplitReference]
@@ -144,9 +144,9 @@ def sums_in_a_row(
     """Run a model with its long sums added in a row.
 
     Args:
-        model: in float32.
-        splits: by name.
-        run: what computes the logits of a split, float32 [N, K].
+        model: model in float32.
+        splits: splits by name.
+        run: function that computes the logits of a split, float32 [N, K].
 
     Returns:
         Logits by split, and the values of the longest sum; nothing and 0 where the first image meets no long sum.

@@ -25,7 +25,7 @@ def split_figures(part: SplitReference, logits: Float32Array, reference: Referen
     Args:
         part: the split with PyTorch's outputs.
         logits: the variant's, float32 [N, K], finite.
-        reference: whose noise floors the errors are divided by.
+        reference: reference whose noise floors the errors are divided by.
     """
     errors = np.abs(logits - part.exact)
     error, rms = float(errors.max()), root_mean_square(logits - part.exact)

@@ -26,10 +26,10 @@ def export_onnx(model: ExportableClassifier, name: str, class_names: tuple[str, 
     The same weights give the same bytes. The file's metadata holds what a lone file needs to be used.
 
     Args:
-        model: in evaluation mode on the CPU.
-        name: of the model.
-        class_names: in the order of the outputs.
-        spec: what the model takes.
+        model: model in evaluation mode on the CPU.
+        name: name of the model.
+        class_names: names of the classes, in the order of the outputs.
+        spec: input specification of the model.
     """
     example = torch.zeros((2, *spec.shape), dtype=torch.uint8)
     with _quiet():

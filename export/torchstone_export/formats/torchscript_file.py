@@ -24,8 +24,8 @@ def export_torchscript(model: ExportableClassifier, spec: InputSpec) -> bytes:
     """Return the model as a TorchScript archive that takes uint8 images and gives (logits, probabilities).
 
     Args:
-        model: in evaluation mode on the CPU.
-        spec: what the model takes.
+        model: model in evaluation mode on the CPU.
+        spec: input specification of the model.
     """
     example = torch.zeros((2, *spec.shape), dtype=torch.uint8)
     buffer = io.BytesIO()

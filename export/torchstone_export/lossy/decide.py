@@ -93,11 +93,11 @@ def make_lossy(
     """Build the lossy variants asked for and decide on each whether it is shipped.
 
     Args:
-        names: of `int8` and `fp16`.
+        names: names of the variants, `int8` and `fp16`.
         fp32: the certified float file.
         data: train is calibrated on, validation chosen by, test decides: once, on what was chosen.
         reference: the PyTorch model's outputs over validation and test.
-        limits: what they must keep to.
+        limits: limits that they must keep to.
     """
     return [_make(name, fp32, data, reference, limits) for name in names]
 

@@ -42,7 +42,7 @@ class Int8Config:
     """How a file is quantised.
 
     Attributes:
-        calibration: how the ranges of activations are found, a key of `CALIBRATIONS`.
+        calibration: method that finds the ranges of activations, a key of `CALIBRATIONS`.
         activations: 8-bit type of the activations; weights are always signed.
         form: `qdq`: float operators between Quantize and Dequantize, which ONNX Runtime fuses as it loads them;
             `qoperator`: integer operators.
@@ -84,7 +84,7 @@ def quantize(content: bytes, images: Uint8Array, config: Int8Config) -> bytes:
     Args:
         content: a file of `export_onnx`.
         images: uint8 (N, C, H, W), for calibration.
-        config: how.
+        config: settings of the quantisation.
 
     Raises:
         ValueError: `folded_input` for a model whose normalisation differs between channels.

@@ -52,7 +52,7 @@ class Int8Choice:
     """The chosen file and the way to it.
 
     Attributes:
-        config: of the file; content: the file.
+        config: configuration of the file; content: the file.
         plain: the same in the form `qdq`, whose nodes can be compared with the float file's.
         layers: errors of its layers; tried: every candidate, in order; speeds: of the forms, ratio to fp32.
     """
@@ -70,7 +70,7 @@ def calibration_sample(train: Split, seed: int = 0) -> Uint8Array:
 
     Args:
         train: the training split; no other is used for this.
-        seed: of the choice.
+        seed: seed of the choice.
 
     Returns:
         uint8 (n, C, H, W), n at most `CALIBRATION_IMAGES`; classes alternate.
@@ -103,7 +103,7 @@ def choose_int8(
         images: for calibration, uint8 (N, C, H, W).
         validation: labelled.
         max_drop: largest accepted drop of the accuracy, 0 to 1.
-        features: of the processor.
+        features: features of the processor, by the Linux kernel's names.
     """
     num_classes = len(validation.class_names)
     logits, _ = run_split(content, validation, num_classes)

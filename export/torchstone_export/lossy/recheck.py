@@ -18,9 +18,9 @@ def recheck_lossy(bundle: Bundle, contents: Mapping[str, bytes], reference: Refe
     """Compare every decision of the lossy variants over the test split with those certified at the export.
 
     Args:
-        bundle: that holds them.
+        bundle: bundle that holds them.
         contents: its files by variant, checked against the manifest.
-        reference: of the test split.
+        reference: reference outputs over the test split.
 
     Returns:
         One line a lossy variant, with its accuracy against `fp32`. The speed is not measured again.

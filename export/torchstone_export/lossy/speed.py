@@ -33,7 +33,7 @@ class SpeedComparison:
         workers: calls at once; tile: images a call.
         base_rate, variant_rate: images a second, medians over the rounds.
         ratio: median over the rounds of the base's time by the variant's: above 1 the variant is faster.
-        interval_95: of that median, from order statistics (no assumption on the noise but that rounds are alike).
+        interval_95: 95% interval of that median, from order statistics (it assumes only that rounds are alike).
         self_ratio, self_interval_95: the same for the base against itself: what the machine's noise alone gives.
     """
 

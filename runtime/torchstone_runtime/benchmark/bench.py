@@ -47,7 +47,7 @@ class Request:
 
     Attributes:
         bundle: path of the bundle's directory.
-        options: how the bundle is loaded; `threads` is set from below.
+        options: options that the bundle is loaded with; `threads` is set from below.
         batches: images a call.
         threads: calls that run at once; every batch is measured with each.
         rounds: interleaved rounds of the steady state.
@@ -65,7 +65,7 @@ class Startup:
     """A fresh process, `PROCESSES` times.
 
     Attributes:
-        seconds: of `import`, `session`, `first_run` and the whole `process`, medians with 95% intervals.
+        seconds: time of `import`, `session`, `first_run` and the whole `process`, medians with 95% intervals.
         memory: median peak in bytes after the first run and after each batch.
     """
 
@@ -85,7 +85,7 @@ class SteadyState:
     Attributes:
         batch: images a call.
         threads: calls that run at once inside.
-        calls: that were timed.
+        calls: number of calls that were timed.
         same: ratio of two interleaved measurements of this very call (A/A), with its 99% interval.
         seconds: `p50`, `p90` and `p99` of a call with 95% intervals; meaningless where `too_noisy`.
     """
@@ -161,7 +161,7 @@ def run_benchmark(request: Request, progress: Callable[[str], None]) -> Benchmar
     """Measure a bundle.
 
     Args:
-        request: what to measure.
+        request: settings of the measurement.
         progress: told what is being measured.
 
     Raises:

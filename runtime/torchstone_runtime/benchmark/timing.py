@@ -76,11 +76,11 @@ def compare(
     """Measure two callables in interleaved rounds.
 
     Args:
-        first: what is measured.
-        second: what it is compared with.
-        rounds: how many; 6 or more give a bounded interval at 95%.
+        first: call that is measured.
+        second: call that it is compared with.
+        rounds: number of rounds; 6 or more give a bounded interval at 95%.
         seconds: about how long each side runs in each round; at least one call.
-        confidence: of the ratio's interval.
+        confidence: confidence of the ratio's interval, 0 to 1.
     """
     one, other = interleave([first, second], rounds=rounds, seconds=seconds)
     return Comparison(one, other, paired_ratio(one, other, confidence))
@@ -123,7 +123,7 @@ def paired_ratio(first: Float64Array, second: Float64Array, confidence: float = 
     Args:
         first: seconds, float64 [rounds, calls].
         second: seconds, float64 [rounds, calls], of the same rounds.
-        confidence: of the interval.
+        confidence: confidence of the interval, 0 to 1.
     """
     ratios = np.median(first, axis=1) / np.median(second, axis=1)
     return quantile(ratios, 0.5, confidence)
@@ -133,7 +133,7 @@ def is_too_noisy(same: Estimate) -> bool:
     """Whether the ratio of two measurements of the same thing says that the machine is too busy to measure on.
 
     Args:
-        same: from `paired_ratio` at `NOISE_CONFIDENCE`.
+        same: ratio of the two measurements, from `paired_ratio` at `NOISE_CONFIDENCE`.
     """
     if same.low is None or same.high is None:
         return True
@@ -166,7 +166,7 @@ def quantile_over_rounds(times: Float64Array, share: float, confidence: float = 
     Args:
         times: seconds of each call, float64 [rounds, calls].
         share: 0.5 for the median, 0.99 for p99.
-        confidence: of the interval.
+        confidence: confidence of the interval, 0 to 1.
     """
     over_calls = quantile(times, share, confidence)
     low, high = np.quantile(_resampled(times, share), [(1 - confidence) / 2, (1 + confidence) / 2])

@@ -56,7 +56,7 @@ class Bundle:
         """Return a file's bytes.
 
         Args:
-            entry: of the manifest.
+            entry: the file's entry in the manifest.
             check_hash: False leaves the SHA-256 out; the size is always checked.
 
         Raises:

@@ -34,7 +34,7 @@ class GoldenSamples:
         """Return an npz file with the three arrays.
 
         Args:
-            lossy: by variant, samples of lossy variants, whose outputs are not the PyTorch model's; their arrays are
+            lossy: samples of lossy variants, by variant, whose outputs are not the PyTorch model's; their arrays are
                 called `images.VARIANT` and so on.
         """
         arrays = {"images": self.images, "logits": self.logits, "probabilities": self.probabilities}
@@ -82,7 +82,7 @@ class GoldenSamples:
             logits: float32 [n, K], what the session gave.
             probabilities: float32 [n, K], likewise.
             tolerance: largest accepted absolute difference of a logit.
-            temperature: that the model divides its logits by before the softmax.
+            temperature: temperature that the model divides its logits by before the softmax.
 
         Returns:
             The largest absolute difference of a logit.

@@ -28,9 +28,9 @@ class FileEntry:
     """A file of a bundle: a plain name, SHA-256 (hex) and size in bytes.
 
     Attributes:
-        requires_any: of a lossy variant: processor features one of which it needs on the CPU; none if empty.
-        golden_tolerance: of a lossy variant: replaces the manifest's, see `golden.variant_golden`.
-        golden_tolerances: by provider (`cuda`), or provider with TF32 (`cuda+tf32`): replace both there.
+        requires_any: processor features one of which a lossy variant needs on the CPU; empty if it needs none.
+        golden_tolerance: tolerance of a lossy variant, in place of the manifest's, see `golden.variant_golden`.
+        golden_tolerances: tolerances by provider (`cuda`), or provider with TF32 (`cuda+tf32`), in place of both there.
     """
 
     name: str
@@ -77,15 +77,15 @@ class Manifest:
     """What a bundle holds.
 
     Attributes:
-        name: of the model (the recipe it was trained with).
-        class_names: in the order of the model's outputs.
-        input_spec: what the model takes.
-        temperature: that the logits are divided by, inside the graph, before the softmax.
+        name: name of the model (the recipe it was trained with).
+        class_names: names of the classes, in the order of the model's outputs.
+        input_spec: input specification of the model.
+        temperature: temperature that the logits are divided by, inside the graph, before the softmax.
         default_variant: the variant used where none is asked for.
         variants: model files by variant name.
         files: the other files by purpose: `golden`, `certificate`, `model_card`.
         golden_tolerance: largest accepted difference of a logit when the golden samples are replayed.
-        provenance: where the model comes from; metrics: what was measured at export; certificate: its summary.
+        provenance: origin of the model; metrics: figures measured at export; certificate: its summary.
     """
 
     name: str

@@ -10,7 +10,7 @@ def describe_origin(provenance: Mapping[str, Any]) -> str:
     """Return one line on a model that Torchstone did not train; an empty text for one that it did.
 
     Args:
-        provenance: of a manifest; free-form, so that nothing in it is relied on.
+        provenance: a manifest's `provenance`; free-form, so that nothing in it is relied on.
     """
     origin = provenance.get("origin")
     if not isinstance(origin, Mapping):
@@ -40,7 +40,7 @@ def describe_cascade(provenance: Mapping[str, Any]) -> str:
     """Return one line on who answers which picture; an empty text for a model that is no cascade.
 
     Args:
-        provenance: of a manifest; free-form, so that nothing in it is relied on.
+        provenance: a manifest's `provenance`; free-form, so that nothing in it is relied on.
     """
     cascade = provenance.get("cascade")
     if not isinstance(cascade, Mapping):

@@ -80,7 +80,7 @@ def hashing_of(name: str, digests: dict[str, str]) -> "HashingConfig":
     """Return what tells `model-signing` the digests of a model, in place of reading its directory.
 
     Args:
-        name: of the model, written into a signature.
+        name: name of the model, written into a signature.
         digests: SHA-256, hexadecimal, by file name.
     """
     from model_signing import hashing, manifest  # noqa: PLC0415 - optional

@@ -21,10 +21,10 @@ class Corruption:
     """One kind of corruption.
 
     Attributes:
-        name: by which it is chosen.
+        name: name by which it is chosen.
         apply: takes uint8 [n, C, H, W], a constant and the images' random numbers; gives a new array of that shape.
         constants: for the severities 1 to 5.
-        meaning: of a constant.
+        meaning: meaning of a constant, for people.
         family: `noise`, `blur`, `geometry` or `light`.
     """
 
@@ -88,7 +88,7 @@ def corrupt(images: Uint8Array, name: str, severity: int, *, seed: int = 0, firs
         images: uint8 [N, C, H, W], with any number of channels; left as they are.
         name: a key of `CORRUPTIONS`.
         severity: 1 (mild) to 5 (strong).
-        seed: of all that is random.
+        seed: seed of all random numbers.
         first: index of the first image in its dataset.
 
     Returns:

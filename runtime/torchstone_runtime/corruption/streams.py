@@ -25,8 +25,8 @@ class ImageStreams:
     """The random numbers of images `first` to `first + count - 1`.
 
     Args:
-        seed: of everything; its lowest 64 bits count.
-        purpose: what they are for; other purposes give other numbers.
+        seed: seed of all random numbers; its lowest 64 bits count.
+        purpose: use of the numbers; another purpose gives other numbers.
         first: index of the first image.
         count: n, number of images.
     """

@@ -67,12 +67,12 @@ class Dataset:
     """A labelled source of images whose parts are read when they are asked for.
 
     Attributes:
-        ref: how it is named.
-        data_dir: where downloaded datasets lie.
-        spec: how pictures are decoded; needed for `folder` only.
+        ref: reference that names the dataset.
+        data_dir: folder that holds downloaded datasets.
+        spec: input specification that pictures are decoded by; needed for `folder` only.
         class_names: the classes a `folder` is read with; without them its sub-folders' names. Another source that
             names just these is put into their order.
-        class_map: from the data's names to `class_names`, which are then needed whatever the source is.
+        class_map: map from the data's class names to `class_names`, which are then needed whatever the source is.
     """
 
     ref: DatasetRef
@@ -94,7 +94,7 @@ class Dataset:
 
         Args:
             ref: name of the dataset.
-            data_dir: where downloaded datasets lie; the default place if None.
+            data_dir: folder that holds downloaded datasets; the default place if None.
             spec: input of the model.
             class_names: classes of the model.
             class_map: names that the model has for the data's classes.

@@ -30,9 +30,9 @@ class Mapped:
     """What became of the classes of a split.
 
     Attributes:
-        source: of the map, as it was named.
-        names: by the data's name of a class, the model's; None for a class that is left out.
-        left_out: by the data's name, the images of the split that were left out with their class.
+        source: source of the map, as the user named it.
+        names: the model's name of a class by the data's name; None for a class that is left out.
+        left_out: number of the split's images that were left out, by the data's name of their class.
         unused: names of the map that the data doesn't have.
     """
 
@@ -75,8 +75,8 @@ class ClassMap:
     knows by the same name, is that class.
 
     Attributes:
-        names: by the data's name, the model's; None where the class is left out. Several may have the same.
-        source: what it is called in messages.
+        names: the model's name of a class by the data's; None where it is left out. Several may have the same.
+        source: name of the map in messages.
     """
 
     names: Mapping[str, str | None]

@@ -35,8 +35,8 @@ class FileStore:
 
     Attributes:
         root: the folder that the names are relative to.
-        names: of the files.
-        spec: how they are decoded.
+        names: names of the files.
+        spec: input specification that they are decoded by.
         others: the files of the folder that are no pictures.
     """
 
@@ -98,7 +98,7 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
     Args:
         root: the folder whose sub-folders are the classes.
         part: the name that the split gets.
-        spec: how the pictures are decoded.
+        spec: input specification that the pictures are decoded by.
         class_names: the classes, in the order of the labels; a folder may then lack some of them. Without it they
             are the names of the sub-folders, sorted, and each must hold an image.
 
@@ -142,7 +142,7 @@ class ClassFiles:
     """What one tree of class folders holds.
 
     Attributes:
-        images: by class, in the order of the names (in Unicode's normal form NFC), the image files as sorted paths
+        images: image files by class, in the order of the names (in Unicode's normal form NFC), as sorted paths
             relative to the tree (to `flat_tree` of it, where names stand for folders).
         others: the files in class folders that are no pictures.
     """

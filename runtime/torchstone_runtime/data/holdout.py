@@ -20,7 +20,7 @@ def stratified_holdout(
     Args:
         labels: int64 [N].
         fraction: share held out, between 0 and 1. Each class gives the nearest whole number, at least 1.
-        seed: of the shuffle, 0 to 2**32 - 1.
+        seed: seed of the shuffle, 0 to 2**32 - 1.
         class_names: for messages.
 
     Returns:

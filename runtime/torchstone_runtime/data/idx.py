@@ -31,7 +31,7 @@ def read_idx(path: Path, dimensions: int) -> Uint8Array:
 
     Args:
         path: the file; a name that ends in `.gz` is decompressed.
-        dimensions: how many the array must have (1 for labels, 3 for images).
+        dimensions: number of dimensions that the array must have (1 for labels, 3 for images).
 
     Returns:
         uint8 array with the shape that the header states.

@@ -47,9 +47,9 @@ def diagnose(tensor: npt.NDArray[Any], golden: Uint8Array, spec: InputSpec, pict
     """Name what a preprocessing did wrong.
 
     Args:
-        tensor: what it made of one image: numbers of any dtype, layout and stage.
+        tensor: tensor that the other program made of one image: numbers of any dtype, layout and stage.
         golden: uint8 [C, H, W], the right pixels of the same image.
-        spec: what the model takes.
+        spec: input specification of the model.
         picture: the file that both started from; needed to tell other resize filters, crops and decodings.
 
     Raises:

@@ -26,13 +26,13 @@ class Diagnosis:
     Attributes:
         explained: False where no combination of known mistakes gives this tensor.
         mistakes: the simplest combination that gives it; empty where it is right.
-        stage: how far the values are prepared. The graph takes raw pixels.
+        stage: stage to which the values are prepared. The graph takes raw pixels.
         alternatives: other combinations, as simple and fitting as well.
         invisible: codes of mistakes that would leave this very tensor unchanged, so that they can't be told here.
-        residual: what is left unexplained, root mean square in gray levels (of 255).
+        residual: difference left unexplained, root mean square in gray levels (of 255).
         estimated_mean, estimated_std: per channel, those that the values were normalised with; empty where they were
             not normalised or are the right ones.
-        note: what those values are known from, or what to do; may be empty.
+        note: evidence for those values, or the advice what to do; may be empty.
     """
 
     explained: bool

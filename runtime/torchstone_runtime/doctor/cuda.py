@@ -12,8 +12,8 @@ def check_cuda(packages: dict[str, Installed], probed: dict[str, Any], *, works:
     """Compare the CUDA major versions.
 
     Args:
-        packages: what is installed, by name.
-        probed: what the probe found: `import` and `driver`.
+        packages: installed packages by normalised name.
+        probed: findings of the probe: `import` and `driver`.
         works: whether a session on CUDA computes, whatever the versions say.
     """
     runtime = (probed.get("import") or {}).get("cuda")

@@ -14,8 +14,8 @@ class Finding:
         check: its name.
         status: `ok`; `note`, where something is not there that need not be; or `broken`, where what is installed
             does not work.
-        summary: what was found, in a sentence.
-        remedy: what to do; empty where nothing is to be done.
+        summary: finding in one sentence.
+        remedy: steps that fix it; empty where nothing is to be done.
         details: the same for programs.
     """
 

@@ -20,7 +20,7 @@ def tiny_model(*, ir_version: int, opset: int) -> bytes:
     A convolution, because cuDNN is loaded for one and not before.
 
     Args:
-        ir_version: of the file.
+        ir_version: ONNX IR version of the file.
         opset: version of ONNX's default operator set, 7 or later.
     """
     weights = b"".join(_number(1, 1) for _ in _SHAPE) + _number(2, _FLOAT)

@@ -10,7 +10,7 @@ def check_wheels(packages: dict[str, Installed], *, driver: bool) -> Finding:
     """Check that one ONNX Runtime is installed and that its files are its own.
 
     Args:
-        packages: what is installed, by name.
+        packages: installed packages by normalised name.
         driver: whether an NVIDIA driver answers, so that of two wheels the GPU's is to be kept.
     """
     wheels = runtime_wheels(packages)

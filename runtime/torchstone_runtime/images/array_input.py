@@ -20,7 +20,7 @@ def as_batch(images: npt.NDArray[Any], spec: InputSpec, layout: Layout = "NCHW")
 
     Args:
         images: uint8 of shape (N, C, H, W), (C, H, W), or with one channel (N, H, W) or (H, W).
-        spec: what the model takes.
+        spec: input specification of the model.
         layout: `NHWC` where the channels come last, as in (N, H, W, C) or (H, W, C).
 
     Raises:

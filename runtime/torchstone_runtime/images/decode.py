@@ -45,7 +45,7 @@ def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
 
     Args:
         source: a path, the bytes of an image file, or a Pillow image (which is not altered).
-        spec: what the model expects.
+        spec: input specification of the model.
 
     Returns:
         uint8 array of shape (C, H, W).
@@ -73,7 +73,7 @@ def decode_original(
         upright: whether the EXIF rotation is applied.
         background: gray level that a transparent picture is laid upon; None drops the alpha channel, as
             `decode_image` does.
-        bits: that a 16-bit picture uses.
+        bits: number of bits that the values of a 16-bit picture use, 8 to 16.
 
     Returns:
         uint8 array of shape (C, h, w), h and w as the picture has them.
@@ -158,8 +158,8 @@ def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int, bits: in
 
     Args:
         source: a path or the bytes of an image file; one that `decode_image` takes, which knows the limits.
-        side: in pixels.
-        bits: that a 16-bit picture uses.
+        side: largest height and width, in pixels.
+        bits: number of bits that the values of a 16-bit picture use, 8 to 16.
 
     Raises:
         ImageError: it cannot be decoded.

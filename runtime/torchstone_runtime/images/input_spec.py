@@ -29,7 +29,7 @@ class InputSpec:
         resample: Pillow filter used where a picture has another size; the picture is stretched to fit.
         mean: per channel, in units of the full range (0 to 1).
         std: per channel, in units of the full range, greater than 0.
-        bits: how many bits the values of a 16-bit picture use, 8 to 16: 12 where the white of one is 4095.
+        bits: number of bits that the values of a 16-bit picture use, 8 to 16: 12 where the white of one is 4095.
     """
 
     color: ColorMode

@@ -25,7 +25,7 @@ def open_picture(source: str | os.PathLike[str] | bytes, name: str) -> Iterator[
 
     Args:
         source: a path or the bytes of an image file.
-        name: of the picture, for messages.
+        name: name of the picture, for messages.
 
     Raises:
         ImageError: a HEIC or AVIF picture that this installation can't read; for anything else, what Pillow raises.
@@ -77,7 +77,7 @@ class PixelStorage:
 
     Attributes:
         name_of_format: as Pillow calls it; None for a picture from no file.
-        raw_mode: of the file's pixels, as Pillow's decoders call it; empty where it is not known.
+        raw_mode: mode of the file's pixels, as Pillow's decoders call it; empty where it is not known.
     """
 
     name_of_format: str | None

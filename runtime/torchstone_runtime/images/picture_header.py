@@ -25,7 +25,7 @@ class PictureHeader:
     """What a picture file says of itself.
 
     Attributes:
-        height: in pixels, upright: after the EXIF rotation.
+        height: height in pixels, upright: after the EXIF rotation.
         width: likewise.
         is_gray: whether it has one channel, not counting a palette's indices.
     """

@@ -80,7 +80,7 @@ class Classifier:
 
         Args:
             path: the bundle's directory, the `.onnx` file, or the name of a built-in bundle (`fashion`).
-            variant: which model of the bundle; its default one if None.
+            variant: name of the bundle's variant; its default one if None.
             provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
             threads: calls that run at once; the processors this process may use if None.
             tf32: whether a GPU may compute float32 products in TF32, with 10 bits of mantissa.
@@ -88,7 +88,7 @@ class Classifier:
             replay_golden: whether the golden samples are replayed.
             check_hashes: whether the SHA-256 of the files used is checked; their size always is.
             public_key: a PEM file; a signature of this key is then required (`torchstone[sign]`).
-            features: of the processor, by the Linux kernel's names; those of this one if None.
+            features: features of the processor, by the Linux kernel's names; those of this one if None.
 
         A lossy variant may need a processor feature. Where the default variant does and the CPU that would run it
         lacks it, `fp32` is loaded and `plan.reason` says so; one that was asked for by name is then an error.
@@ -173,7 +173,7 @@ class Classifier:
                 or a path, a folder's path (every picture in it, sorted), the bytes of an image file, a Pillow image,
                 or a sequence of these but folders.
             layout: order of an array's axes; with `NHWC` it has the shape (N, H, W, C) or (H, W, C).
-            unanswered: what becomes of images whose outputs are no answer, see `Predictions`: `raise` an error that
+            unanswered: treatment of images whose outputs are no answer, see `Predictions`: `raise` an error that
                 names them, or `keep` their rows.
 
         Returns:

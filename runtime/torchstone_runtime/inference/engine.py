@@ -38,7 +38,7 @@ def cpu_tile(image_bytes: int) -> int:
     """Return how many images a call takes at most on the CPU, so that what it works on stays in the cache.
 
     Args:
-        image_bytes: of one image as the model takes it.
+        image_bytes: size of one image in bytes, as the model takes it.
     """
     return max(1, min(CPU_TILE, _CPU_TILE_BYTES // image_bytes))
 
@@ -50,7 +50,7 @@ class Engine:
         session: an ONNX Runtime session with input `images` and outputs `logits` and `probabilities`, or a
             `gpu_engine.BoundSession` of one.
         num_classes: K.
-        workers: how many calls run at once for one caller, whose own thread is one of them.
+        workers: number of calls that run at once for one caller, whose own thread is one of them.
         tile: most images a call.
         buckets: batch sizes of a GPU, ascending; none where any size is run as it is.
         survives_fork: whether the session works in a process forked from this one; one on a GPU doesn't.

@@ -71,7 +71,7 @@ class BoundSession:
 
     Args:
         session: an ONNX Runtime session with input `images` and outputs `logits` and `probabilities`.
-        device: where the memory is: `cuda`, or `cpu` for a session on the CPU.
+        device: device of the memory: `cuda`, or `cpu` for a session on the CPU.
         buckets: batch sizes, ascending, the first one 1.
         cuda_graphs: whether the session was made with `enable_cuda_graph`.
     """

@@ -28,7 +28,7 @@ class LoadedModel:
         class_names: K class names in the order of the outputs.
         input_spec: size, colour and normalisation of the images that the model takes.
         plan: variant, provider, threads and tile, with the reason.
-        engine: what runs it.
+        engine: engine that runs the model.
         bundle: bundle that it was loaded from; None for a lone file.
         source: path and options that load it again.
     """

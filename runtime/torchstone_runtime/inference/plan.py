@@ -10,7 +10,7 @@ class Plan:
     """How a classifier runs, and why.
 
     Attributes:
-        variant, provider, reason: which model runs where, and why there.
+        variant, provider, reason: name of the model's variant, the provider that runs it, and why it runs there.
         threads: calls that run at once.
         tile: most images a call.
         buckets: batch sizes of a GPU, ascending: a batch is cut into these; none on the CPU, which takes any size.

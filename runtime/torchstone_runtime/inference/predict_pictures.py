@@ -21,10 +21,10 @@ class Answer:
     """What the model says of a picture.
 
     Attributes:
-        name: of the picture.
+        name: name of the picture.
         top: its most probable classes with their probabilities, best first; empty where the model gives no answer.
         thumbnail: the picture made small, as an image file; None where none was asked for.
-        edge_level: of the pixels that the model was given, see `edge_levels`.
+        edge_level: gray level of the edges of the pixels that the model was given, see `edge_levels`.
     """
 
     name: str
@@ -57,12 +57,12 @@ def classify(
     """Classify pictures in their order, `DECODE_BATCH` at a time, the next batch being decoded meanwhile.
 
     Args:
-        classifier: what classifies them.
+        classifier: classifier of the pictures.
         pictures: any number; at most two batches are held.
         top: classes an answer.
         thumbnail_side: longest side of the thumbnails, in pixels; 0 for none.
         invert: whether the model is given the pictures inverted, bright where they are dark.
-        bits: that 16-bit pictures use; the model's if None.
+        bits: number of bits that 16-bit pictures use; the model's if None.
     """
     remaining = iter(pictures)
     spec = classifier.input_spec if bits is None else replace(classifier.input_spec, bits=bits)

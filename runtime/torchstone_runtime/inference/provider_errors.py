@@ -76,7 +76,7 @@ def does_not_work(provider: str, said: str) -> ProviderError:
 
     Args:
         provider: a name of Torchstone's.
-        said: by ONNX Runtime.
+        said: message of ONNX Runtime.
     """
     found = _find_causes(provider)
     if not found:
@@ -106,8 +106,8 @@ def causes(provider: str, packages: dict[str, Installed], probed: dict[str, Any]
 
     Args:
         provider: a name of Torchstone's.
-        packages: what is installed, by name.
-        probed: what the doctor's probe found.
+        packages: installed packages by normalised name.
+        probed: findings of the doctor's probe.
     """
     driver = probed.get("driver") or {"devices": 0, "error": "it was not asked"}
     found = []

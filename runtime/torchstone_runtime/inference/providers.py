@@ -50,7 +50,7 @@ class _NotOpenedError(Exception):
     """A provider that is built in made no session that runs every node on it.
 
     Attributes:
-        said: what happened, by ONNX Runtime.
+        said: message of ONNX Runtime about what happened.
         operators: types of the nodes that would be left to the CPU, where that is the fault.
     """
 
@@ -65,7 +65,7 @@ def open_session(model: bytes, options: LoadOptions) -> OpenedSession:
 
     Args:
         model: the bytes of an ONNX file.
-        options: of which the provider, `tf32` and `cuda_graphs` are looked at. The provider is `auto`, or a key of
+        options: options, of which the provider, `tf32` and `cuda_graphs` are read. The provider is `auto`, or a key of
             `PROVIDERS`; `auto` takes CUDA where it works, else the CPU.
 
     Raises:

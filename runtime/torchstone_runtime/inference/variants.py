@@ -18,7 +18,7 @@ def open_variant(bundle: Bundle, options: LoadOptions) -> tuple[str, OpenedSessi
 
     Args:
         bundle: the bundle that holds the variant.
-        options: of which the variant, what `open_session` looks at, `check_hashes` and `features` are used.
+        options: options, of which the variant, `check_hashes`, `features` and what `open_session` reads are used.
 
     Returns:
         The variant and its session; the session's reason names a fallback.

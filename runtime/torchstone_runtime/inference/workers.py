@@ -14,8 +14,8 @@ class WorkerPool:
     threads that are not there. This one starts new threads in the child when they are first needed.
 
     Args:
-        threads: how many; none if 0.
-        name: what the threads' names begin with.
+        threads: number of threads; none if 0.
+        name: beginning of the threads' names.
     """
 
     def __init__(self, threads: int, name: str) -> None:

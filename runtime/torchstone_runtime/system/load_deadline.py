@@ -53,7 +53,7 @@ def load_deadline(what: str, run_options: Any = None) -> Iterator[None]:  # noqa
     """Bound the time of what is done inside.
 
     Args:
-        what: what the model would be doing, for the message: "to open", "to answer its golden samples".
+        what: phrase for the message that says what the model would be doing: "to open", "to answer its golden samples".
         run_options: the `RunOptions` of the calls inside, by which they are told to stop; or None.
 
     Raises:

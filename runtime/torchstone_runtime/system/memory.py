@@ -16,7 +16,7 @@ class MachineMemory:
 
     Attributes:
         total: all of it.
-        available: what a program can get without swapping.
+        available: bytes that a program can get without swapping.
     """
 
     total: int | None

@@ -25,7 +25,7 @@ class World:
     """This process among those that train together.
 
     Attributes:
-        rank: of this process, from 0; size: how many there are.
+        rank: rank of this process, from 0; size: number of processes.
         local_rank: among the processes on this machine; local_size: how many there are.
     """
 

@@ -24,8 +24,8 @@ class Augmentation:
         name: see `augment`.
         flips: `random`: by chance in each epoch; `alternating`: in every second epoch, each image beginning by chance,
             so that two epochs show every image both ways (K. Jordan, arXiv 2404.00498).
-        num_images: of the training split.
-        seed: of the training.
+        num_images: number of images in the training split.
+        seed: seed of the training.
     """
 
     def __init__(self, name: AugmentName, flips: FlipName, num_images: int, seed: int) -> None:
@@ -41,7 +41,7 @@ class Augmentation:
         Args:
             images: uint8 (n, C, H, W), on any device.
             indices: int64 (n), on the CPU: which images of the training split they are.
-            epoch: from 1.
+            epoch: number of the epoch, from 1.
             generator: see `augment`.
         """
         if self._first is None:

@@ -19,7 +19,7 @@ def plan_batches(count: int, size: int, model: nn.Module, image: Tensor, process
         size: images a step, of this process.
         model: as it will be trained; it is left as it is.
         image: one of its images, uint8 (1, C, H, W), on its device.
-        processes: that train together, for the messages.
+        processes: number of processes that train together, for the messages.
 
     Raises:
         UsageError: the model cannot be trained on one image, and every batch would be one.

@@ -38,7 +38,7 @@ class ResidentBatches:
 
     Args:
         split: is read whole.
-        device: where the tensors are held.
+        device: device that holds the tensors.
     """
 
     def __init__(self, split: Split, device: torch.device) -> None:
@@ -61,8 +61,8 @@ class StreamedBatches:
     """Images read from their files as they are needed, the next batch while the current one is in use.
 
     Args:
-        split: whose store is read.
-        device: where batches are moved to.
+        split: split whose store is read.
+        device: device that batches are moved to.
     """
 
     def __init__(self, split: Split, device: torch.device) -> None:
@@ -100,7 +100,7 @@ def make_batches(split: Split, device: torch.device, budget: int | None = None) 
 
     Args:
         split: the images.
-        device: of the training.
+        device: device of the training.
         budget: bytes that the images may take; half of the available memory if None.
     """
     size = len(split) * math.prod(split.image_shape)

@@ -19,7 +19,7 @@ def describe_data(data: TrainingData, *, bits_stated: bool = False) -> Iterator[
     """Yield lines on the parts, sizes and classes of a training's data, and warnings of what is odd about it.
 
     Args:
-        data: of the training.
+        data: data of the training.
         bits_stated: whether a person said how many bits 16-bit pictures use.
     """
     yield (

@@ -29,7 +29,7 @@ def ensure_downloaded(name: str, data_dir: Path, dataset_class: Any = None) -> l
 
     Args:
         name: `fashion-mnist` or `mnist`.
-        data_dir: that holds, or will hold, `FashionMNIST/raw` or `MNIST/raw`.
+        data_dir: folder that holds, or will hold, `FashionMNIST/raw` or `MNIST/raw`.
         dataset_class: the torchvision dataset whose mirrors and checksums count; the one of `name` if None.
 
     Returns:

@@ -29,7 +29,7 @@ class TrainingData:
 
     Attributes:
         ref: the dataset as it was named.
-        spec: what the trained model will take.
+        spec: input specification of the trained model.
         train: fitted on; validation: chosen by; test: never looked at in training.
     """
 
@@ -67,12 +67,12 @@ def load_training_data(
 
     Args:
         ref: the dataset.
-        data_dir: where downloaded datasets lie.
+        data_dir: folder that holds downloaded datasets.
         recipe: its normalisation and its validation fraction.
-        seed: of the validation split.
+        seed: seed of the validation split.
         image_size: height and width for a folder; chosen from its pictures if None.
         color: for a folder, likewise.
-        bits: that a folder's 16-bit pictures use; all if None.
+        bits: number of bits that a folder's 16-bit pictures use; all if None.
         spec: the input specification of a run that exists already; image_size, color and bits are then ignored.
 
     Raises:

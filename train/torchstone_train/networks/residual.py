@@ -18,9 +18,9 @@ class Stage:
     """A part of a network that works at one size.
 
     Attributes:
-        filters: of all its convolutions; a multiple of 16 to be fast.
+        filters: number of filters of all its convolutions; a multiple of 16 to be fast.
         blocks: residual blocks after the convolution that leads into it.
-        stride: of that convolution; kernel: its size.
+        stride: stride of that convolution; kernel: its size.
         plain: 3x3 convolutions without a shortcut after the blocks.
         pool: the size that its last maps' largest values are taken of; 1 leaves them as they are.
     """
@@ -55,9 +55,9 @@ def residual_network(channels: int, num_classes: int, stages: Sequence[Stage]) -
     """Build a network for images of any size: stages, the mean over each feature map, and a linear layer.
 
     Args:
-        channels: of the images.
+        channels: number of channels of the images.
         num_classes: K.
-        stages: from the image on.
+        stages: stages in order, from the image on.
     """
     features = convolutions(channels, stages)
     return nn.Sequential(*features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(stages[-1].filters, num_classes))

@@ -14,9 +14,9 @@ class Measured:
     """Test accuracy of a recipe's exported file over several seeds; docs/results.md says how it was measured.
 
     Attributes:
-        recipe: the recipe; dataset: it was trained and tested on.
-        mean, deviation: of the accuracy, 0 to 1; the deviation is the standard one with n - 1, None of one seed.
-        seeds: how many trainings.
+        recipe: name of the recipe; dataset: name of the one that it was trained and tested on.
+        mean, deviation: mean accuracy, 0 to 1, and its standard deviation with n - 1, None of one seed.
+        seeds: number of trainings, each with its own seed.
     """
 
     recipe: str

@@ -30,37 +30,37 @@ class Recipe:
     """Everything that decides how a model is trained, but for the data and the seed.
 
     Attributes:
-        name: by which it is chosen.
+        name: name by which it is chosen.
         summary: one line for people.
         architecture: a name of `torchstone_train.networks.architectures`.
         optimizer: `adam`, `adamw` or `sgd`.
         lr: learning rate, the largest of the training.
-        schedule: of the learning rate: `constant`, `cosine` or `one-cycle` (`optimization.schedule_factor`).
-        momentum: of `sgd`; the others ignore it. nesterov: whether it is Nesterov's.
+        schedule: schedule of the learning rate: `constant`, `cosine` or `one-cycle` (`optimization.schedule_factor`).
+        momentum: momentum of `sgd`; the others ignore it. nesterov: whether it is Nesterov's.
         weight_decay: L2 penalty (`adamw`: decoupled).
-        decay_biases: whether it also draws biases, and scale and shift of normalisation, towards 0.
+        decay_biases: whether weight decay also applies to biases, and to scale and shift of normalisation.
         ema: decay of the moving average of the weights that is validated, kept and exported (`ema.WeightAverage`);
             0: the weights themselves.
         fused: whether the optimiser updates all weights in one kernel, where PyTorch has one for the device; the last
             bits of the weights differ from those of separate updates.
         label_smoothing: share of the target spread evenly over all classes, 0 to 1.
-        distill_weight: where there is a teacher: share of its loss (`distill.distillation_loss`), 0 to 1; the rest is
-            the labels'. distill_temperature: by which both answers are softened.
+        distill_weight: share of the teacher's loss (`distill.distillation_loss`) where there is a teacher, 0 to 1;
+            the rest is the labels'. distill_temperature: temperature by which both outputs are softened.
         teacher: the recipe whose model, trained on the same data with the same seed, is to be the teacher
             (docs/results.md was made with it; `torchstone train` takes its bundle); empty: none.
         augment: `none`, or `flip`, `shift` (by up to 2 pixels) and `erase` (a rectangle of noise) in the combinations
             of `AugmentName`, at random for each image and epoch.
-        flips: how `flip` chooses: `random` or `alternating` (`augment.Augmentation`).
+        flips: choice of the images that `flip` mirrors: `random` or `alternating` (`augment.Augmentation`).
         amp: mixed precision: `off` (float32), `auto`, `bf16` or `fp16` (`precision.choose_precision`).
-        batch_size: images a step; the last batch of an epoch may differ (`batch_plan.plan_batches`).
+        batch_size: images per step; the last batch of an epoch may differ (`batch_plan.plan_batches`).
         monitor: validation figure by which the best epoch is chosen and patience is counted.
-        epochs: at most.
-        target_accuracy: on the validation data, at which training stops at once; 0: never.
+        epochs: largest number of epochs.
+        target_accuracy: accuracy on the validation data at which training stops at once; 0: never.
         patience: epochs without improvement after which training stops; 0 never stops early.
         min_delta: smallest gain of the monitored figure (of `loss`: smallest fall) that counts as improvement.
         val_fraction: share of the training data, of each class, that is held out for validation.
-        mean: subtracted from pixels scaled to 0..1, the same for each channel.
-        std: what the difference is divided by.
+        mean: value subtracted from pixels scaled to 0..1, the same for each channel.
+        std: divisor of that difference.
     """
 
     name: str

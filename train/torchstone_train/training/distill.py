@@ -46,9 +46,9 @@ class Teacher:
         """Load bundles; they run where the training does.
 
         Args:
-            paths: of the bundles.
-            data: of the training, whose images and classes must be the bundles'.
-            device: of the training.
+            paths: paths of the bundles.
+            data: data of the training, whose images and classes must be the bundles'.
+            device: device of the training.
             threads: calls that run at once.
 
         Raises:

@@ -15,7 +15,7 @@ class WeightAverage:
     averaged likewise; integers (its count of batches) are taken as they are.
 
     Args:
-        network: that is trained.
+        network: network that is trained.
         decay: 0 to 1; 0.999 looks back on about 1,000 steps.
     """
 

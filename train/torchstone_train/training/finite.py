@@ -10,8 +10,8 @@ class NonFiniteLossError(ArithmeticError):
     """A loss is NaN or infinite.
 
     Attributes:
-        epoch: from 1.
-        step: of the epoch, from 1; None where it is the loss over the validation split.
+        epoch: number of the epoch, from 1.
+        step: number of the step in the epoch, from 1; None where it is the loss over the validation split.
     """
 
     def __init__(self, epoch: int, step: int | None, value: float) -> None:
@@ -25,7 +25,7 @@ class FiniteCheck:
     """Finds the first step whose loss is no number, looking only now and then.
 
     Args:
-        epoch: that the steps belong to.
+        epoch: number of the epoch that the steps belong to.
         every: steps between two looks; on a GPU each look waits for it.
     """
 

@@ -42,10 +42,10 @@ class TrainingLoop:
     """Fits a task and writes its run directory.
 
     Args:
-        task: what to fit.
-        run: where the first process writes.
+        task: task to fit.
+        run: run directory that the first process writes to.
         info: the fields of `run.json` that are known beforehand.
-        progress: where to report.
+        progress: display that is told of the progress.
         observers: are told of each epoch once its files are written.
 
     Raises:

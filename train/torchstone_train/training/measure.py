@@ -42,7 +42,7 @@ class Tally:
 
     Args:
         class_names: K names, in the order of the labels.
-        device: of the tensors that are added.
+        device: device of the tensors that are added.
         world: the processes whose samples are counted together.
     """
 

@@ -23,7 +23,7 @@ class Shielded:
     """Keeps a training going when an observer fails: says so once, and leaves the observer out from then on.
 
     Args:
-        observer: that may fail.
+        observer: observer that may fail.
         what: it writes, for the message.
         say: prints a line.
     """

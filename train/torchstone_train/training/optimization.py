@@ -22,8 +22,8 @@ class Optimization:
     Args:
         recipe: says which, and how.
         model: uint8 images (N, C, H, W) to logits (N, K).
-        precision: of the forward pass.
-        num_steps: of the whole training, if no epoch is left out.
+        precision: precision of the forward pass.
+        num_steps: number of steps of the whole training, if no epoch is left out.
     """
 
     def __init__(self, recipe: Recipe, model: nn.Module, precision: Precision, num_steps: int) -> None:

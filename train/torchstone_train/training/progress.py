@@ -15,7 +15,7 @@ class Progress:
 
     Args:
         epochs: at most this many.
-        stream: where to write; a bar is drawn only on a terminal.
+        stream: stream to write to; a bar is drawn only on a terminal.
         silent: whether nothing is written at all.
     """
 

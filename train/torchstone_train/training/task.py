@@ -23,10 +23,10 @@ class TrainingTask:
     Attributes:
         recipe: the resolved recipe.
         seed: decides initial weights, shuffling, augmentation and dropout.
-        class_names: in the order of the labels.
+        class_names: names of the classes, in the order of the labels.
         model: on `device`, with its initial weights.
         train, validation: the batches, on `device`.
-        precision: of the forward pass in training; validation runs in float32, as the exported model will.
+        precision: precision of the forward pass in training; validation runs in float32, as the exported model will.
         world: the processes that train together.
         teacher: uint8 images (N, C, H, W) to logits (N, K) that are learnt beside the labels.
     """
@@ -49,7 +49,7 @@ class Outcome:
 
     Attributes:
         stop_reason: why.
-        best_epoch: whose weights are in `best.safetensors`; 0 where no epoch was completed.
+        best_epoch: number of the epoch whose weights are in `best.safetensors`; 0 where no epoch was completed.
         best: its validation figures, or those of the weights kept.
         history: a record an epoch.
         detail: for a person, where there is something to add.
