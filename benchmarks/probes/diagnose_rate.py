@@ -30,7 +30,7 @@ from benchmarks.places import RESULTS
 from benchmarks.template import render, table_rows
 from torchstone_runtime.data.digits import load_digits
 from torchstone_runtime.data.mnist_family import FASHION_MNIST, load_mnist_part
-from torchstone_runtime.diagnosis import diagnose
+from torchstone_runtime.diagnosis import diagnose_preprocessing
 from torchstone_runtime.images.decode import decode_image
 from torchstone_runtime.images.input_spec import InputSpec
 
@@ -197,7 +197,7 @@ def picture_cases(folder: Path, crops: list[Array], side: int) -> Iterator[Case]
 
 def outcome(case: Case) -> str:
     """Return `named`, `listed` (among equals or as invisible), or what was said instead."""
-    found = diagnose(case.tensor, case.golden, case.spec, case.picture)
+    found = diagnose_preprocessing(case.tensor, case.golden, case.spec, case.picture)
     if case.codes == ("?",):
         asks = "--image" in found.note and not found.mistakes
         return "named" if asks else f"said {'+'.join(found.codes) or 'right'}"

@@ -39,7 +39,7 @@ def obvious(model: Path) -> Callable[[Uint8Array], object]:
 def engines(pixels: Uint8Array) -> dict[str, tuple[Callable[[Uint8Array], object], str]]:
     """Return every way of calling by name, with how it is called."""
     fp32, int8 = Classifier.load(fp32_model()), Classifier.load(int8_model())
-    plan = f"{fp32.plan.threads} calls at once, tiles of {fp32.plan.tile}"
+    plan = f"{fp32.plan.threads} calls at once, tiles of {fp32.plan.micro_batch}"
     found: dict[str, tuple[Callable[[Uint8Array], object], str]] = {
         "obvious call, fp32": (obvious(fp32_model()), "one call, one thread"),
         "torchstone fp32": (fp32.predict, plan),

@@ -19,7 +19,7 @@ from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.inference.engine import cpu_tile
+from torchstone_runtime.inference.engine import cpu_micro_batch
 from torchstone_train.networks.classifier import ImageClassifier
 
 TILES = (1, 2, 5, 10, 21, 32, 64, 128)
@@ -69,7 +69,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name, (model, pixels) in cases.items():
         speeds = images_per_cpu_second(model, pixels, 3 if quick else rounds)
-        chosen = cpu_tile(pixels[0].nbytes)
+        chosen = cpu_micro_batch(pixels[0].nbytes)
         print(f"{name} (at most {chosen}): {', '.join(f'{tile}: {speed:,.0f}' for tile, speed in speeds.items())}")
         rows.append({"name": name, "chosen": chosen, "images_per_cpu_second": speeds})
     record("tiles", rows=rows, targets=[], rounds=rounds, quick=quick)

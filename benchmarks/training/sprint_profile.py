@@ -34,8 +34,8 @@ from torchstone_train.networks.architectures import ModelShape, build_network
 from torchstone_train.networks.classifier import build_classifier
 from torchstone_train.recipes.catalog import get_recipe
 from torchstone_train.report.drawing import BLUE, ORANGE, STYLE, encode
-from torchstone_train.training.ema import WeightAverage
-from torchstone_train.training.measure import Tally
+from torchstone_train.training.ema import EMA
+from torchstone_train.training.measure import RunningMetrics
 from torchstone_train.training.optimization import make_optimizer
 
 OUT = RESULTS / "sprint_profile.json"
@@ -62,9 +62,9 @@ def sprint(data_dir: Path, images: int) -> dict[str, float]:
     data = load_training_data(DatasetRef.parse("fashion-mnist"), data_dir, recipe, 0)
     batches = make_batches(data.train, CPU)
     model = build_classifier(recipe.architecture, data.spec, 10).to(memory_format=torch.channels_last)
-    optimizer, average = make_optimizer(recipe, model), WeightAverage(model.network, recipe.ema)
+    optimizer, ema = make_optimizer(recipe, model), EMA(model.network, recipe.ema)
     augmentation = Augmentation(recipe.augment, recipe.flips, len(data.train), 0)
-    precision, tally = choose_precision(recipe.amp, CPU), Tally(data.train.class_names, CPU)
+    precision, running = choose_precision(recipe.amp, CPU), RunningMetrics(data.train.class_names, CPU)
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(len(data.train), generator=generator)[:images]
     walk = batches.walk(order, recipe.batch_size)
@@ -83,9 +83,9 @@ def sprint(data_dir: Path, images: int) -> dict[str, float]:
         with watch.stage("optimiser"):
             optimizer.step()
         with watch.stage("average of the weights"):
-            average.update()
+            ema.update()
         with watch.stage("running metrics"):
-            tally.add(logits, labels, loss)
+            running.add(logits, labels, loss)
     return dict(watch.seconds)
 
 

@@ -32,7 +32,7 @@ from torchstone_train.networks.classifier import ImageClassifier
 from torchstone_train.networks.residual import Stage, residual_network
 from torchstone_train.recipes.catalog import get_recipe
 from torchstone_train.report.drawing import BLUE, ORANGE, STYLE, encode
-from torchstone_train.training.ema import WeightAverage
+from torchstone_train.training.ema import EMA
 from torchstone_train.training.optimization import Optimization
 
 OUT = ROOT / "benchmarks" / "results" / "training_growth.json"
@@ -57,7 +57,7 @@ def arm(data: TrainingData, batches: Batches, width: float, images: int, threads
     recipe = RECIPE
     model = ImageClassifier(network(width), data.spec).to(memory_format=torch.channels_last)
     optimization = Optimization(recipe, model, choose_precision(recipe.amp, CPU), 1_000_000)
-    average = WeightAverage(model.network, recipe.ema)
+    ema = EMA(model.network, recipe.ema)
     augmentation = Augmentation(recipe.augment, recipe.flips, len(batches), 0)
     generator = torch.Generator().manual_seed(0)
 
@@ -67,7 +67,7 @@ def arm(data: TrainingData, batches: Batches, width: float, images: int, threads
         walk = zip(torch.split(order, recipe.batch_size), batches.walk(order, recipe.batch_size), strict=True)
         for indices, (pixels, labels) in walk:
             optimization.step(augmentation(pixels, indices, 1, generator), labels)
-            average.update()
+            ema.update()
 
     return run
 

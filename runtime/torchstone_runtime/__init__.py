@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torchstone_runtime.errors import NoAnswerError, TorchstoneError
     from torchstone_runtime.images.input_spec import InputSpec
     from torchstone_runtime.inference.classifier import Classifier
-    from torchstone_runtime.inference.plan import Plan
+    from torchstone_runtime.inference.plan import ExecutionPlan, Plan
     from torchstone_runtime.inference.predictions import Predictions
     from torchstone_runtime.metrics.classification import Metrics
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bundle",
     "Classifier",
+    "ExecutionPlan",
     "InputSpec",
     "Metrics",
     "NoAnswerError",
@@ -36,6 +37,7 @@ __all__ = [
 _HOME = {
     "Bundle": "bundle.bundle",
     "Classifier": "inference.classifier",
+    "ExecutionPlan": "inference.plan",
     "InputSpec": "images.input_spec",
     "Metrics": "metrics.classification",
     "NoAnswerError": "errors",

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from torchstone_runtime import Bundle, Classifier, InputSpec, Plan, Predictions, TorchstoneError, __version__
+from torchstone_runtime import Bundle, Classifier, ExecutionPlan, InputSpec, Predictions, TorchstoneError, __version__
 
 
 def use(images: npt.NDArray[np.uint8], picture: Image.Image) -> list[str]:
@@ -31,7 +31,7 @@ def use(images: npt.NDArray[np.uint8], picture: Image.Image) -> list[str]:
         assert_type(predictions.top(3), list[list[tuple[str, float]]])
         assert_type(predictions.probabilities, npt.NDArray[np.float32])
         assert_type(predictions.indices, npt.NDArray[np.int64])
-        assert_type(classifier.plan, Plan)
+        assert_type(classifier.plan, ExecutionPlan)
         assert_type(classifier.input_spec, InputSpec)
         assert_type(classifier.input_spec.shape, tuple[int, int, int])
         assert_type(classifier.bundle, Bundle | None)

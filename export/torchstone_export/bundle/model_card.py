@@ -7,7 +7,7 @@ from torchstone_export.bundle.markdown import escape_markdown, table, yaml_strin
 from torchstone_export.certificate.calibration import Calibration
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.provenance import describe_cascade, describe_origin
-from torchstone_runtime.images.background import KnownEdges
+from torchstone_runtime.images.background import BackgroundRange
 from torchstone_runtime.metrics.confusion import MOST_DENSE
 from torchstone_runtime.text import shortlist
 
@@ -20,7 +20,7 @@ def render_model_card(
     summary: list[str],
     variants: dict[str, str],
     calibration: Calibration | None = None,
-    edges: KnownEdges | None = None,
+    background: BackgroundRange | None = None,
 ) -> str:
     """Return the card.
 
@@ -30,7 +30,7 @@ def render_model_card(
         summary: summary of the certificate, a line per variant.
         variants: file name by variant.
         calibration: figures on the calibration of the probabilities, where it was measured.
-        edges: range of the edges of the golden images.
+        background: range of the background of the golden images, in gray levels.
     """
     test = metrics["test"]
     low, high = test["accuracy_interval_95"]
@@ -65,7 +65,7 @@ print(predictions.labels, predictions.confidences)
 
 A picture is converted to {spec.color} and stretched to {spec.height} x {spec.width} ({spec.resample}), whatever its \
 size and shape.
-{_edges_section(edges)}
+{_background_section(background)}
 ## Results
 
 Accuracy on the test split ({test["samples"]:,} images): **{test["accuracy"]:.4f}**
@@ -107,12 +107,12 @@ Pictures that are harder than those of the test split take longer, as the second
 """
 
 
-def _edges_section(edges: KnownEdges | None) -> str:
-    if edges is None or edges.tone is None:
+def _background_section(background: BackgroundRange | None) -> str:
+    if background is None or background.tone is None:
         return ""
-    other = "white" if edges.tone == "dark" else "black"
-    return f"""The golden images, taken from the test split, have {edges.tone} edges (mean level {edges.low:.0f} to \
-{edges.high:.0f} of 255).
+    other = "white" if background.tone == "dark" else "black"
+    levels = f"{background.low:.0f} to {background.high:.0f} of 255"
+    return f"""The golden images, taken from the test split, have {background.tone} edges (mean level {levels}).
 A photo of something on {other} is not what the model was measured on: invert it first (`torchstone predict --invert`).
 Nothing inverts it unasked.
 """

@@ -17,7 +17,7 @@ from torchstone_export.certificate.summary import summarize
 from torchstone_export.lossy.decide import LossyVariant
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE, FileEntry, Manifest
-from torchstone_runtime.images.background import KnownEdges
+from torchstone_runtime.images.background import BackgroundRange
 from torchstone_runtime.strict_json import strict_json
 
 FILE_NAMES: Final = {
@@ -68,7 +68,7 @@ def write_descriptions(
     files = {name: FILE_NAMES[name] for name in variants}
     golden = choose_golden(model.module, reference.splits["test"], tolerance)
     own_golden = {name: item.golden for name, item in accepted.items() if item.golden is not None}
-    card = render_model_card(model, metrics, summary, files, calibration, KnownEdges.of(golden.images))
+    card = render_model_card(model, metrics, summary, files, calibration, BackgroundRange.of(golden.images))
     others = {
         "golden": ("golden.npz", golden.to_bytes(own_golden)),
         "certificate": ("certificate.json", _json_bytes(certificate)),

@@ -13,7 +13,7 @@ from torchstone_export.certificate.split_figures import examples, pairwise_agree
 from torchstone_runtime.arrays import Float32Array, Float64Array
 from torchstone_runtime.data.split import READ_BATCH
 from torchstone_runtime.evaluation.evaluate import decisions_sha256
-from torchstone_runtime.inference.engine import CPU_TILE, Outputs
+from torchstone_runtime.inference.engine import CPU_MICRO_BATCH, Outputs
 
 _PROBABILITY_TOLERANCE: Final = 1e-5
 _IDS_SHOWN: Final = 3
@@ -143,7 +143,7 @@ def _agreement(name: str, part: SplitReference, variants: Mapping[str, VariantCe
 
 def run_split(part: SplitReference, run: Runner) -> Outputs:
     """Run a variant over a whole split; logits and probabilities, each (N, K)."""
-    outputs = [run(np.ascontiguousarray(images), CPU_TILE) for images in part.split.batches(16 * READ_BATCH)]
+    outputs = [run(np.ascontiguousarray(images), CPU_MICRO_BATCH) for images in part.split.batches(16 * READ_BATCH)]
     return np.concatenate([logits for logits, _ in outputs]), np.concatenate([rows for _, rows in outputs])
 
 

@@ -51,4 +51,4 @@ def _run_torchscript(runner: TorchScriptRunner, images: Uint8Array, batch_size: 
 
 def run_in_batches(engine: Engine, images: Uint8Array, batch_size: int) -> Outputs:
     """Return logits and probabilities, float32 [N, K], from calls of at most `batch_size` images."""
-    return engine.run(images, tile=batch_size)
+    return engine.run(images, micro_batch=batch_size)

@@ -21,7 +21,7 @@ from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.certificate.record import CertifiedSplit
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.inference.engine import CPU_TILE, Outputs
+from torchstone_runtime.inference.engine import CPU_MICRO_BATCH, Outputs
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, confusion_difference, score_interval
 from torchstone_runtime.system.cpu import REPORTED, cpu_features
@@ -193,7 +193,9 @@ def _faults(variant: LossyVariant, test: Split, outputs: Outputs, limits: LossyL
         faults.append("its probabilities do not sum to 1")
     for size in _BATCH_SIZES:
         with serving(variant.content, logits.shape[1], limits.provider) as engine:
-            error = float(np.abs(engine.run(images[:CPU_TILE], tile=size)[0] - logits[:CPU_TILE]).max())
+            error = float(
+                np.abs(engine.run(images[:CPU_MICRO_BATCH], micro_batch=size)[0] - logits[:CPU_MICRO_BATCH]).max()
+            )
         if not error <= variant.golden_tolerance:
             faults.append(f"in batches of {size} its logits differ by {error:.3g}")
     return faults

@@ -1,4 +1,4 @@
-"""Model files run as production runs them: all usable processors, tiles of the production size."""
+"""Model files run as production runs them: all usable processors, micro-batches of the production size."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

@@ -16,7 +16,7 @@ ROUNDS: Final = 31
 _SECONDS_A_CALL: Final = 0.025
 """Long against a scheduler's time slice, short against other people's bursts of work."""
 _CALLS_A_TURN: Final = 2
-_FEWEST_TILES: Final = 4
+_FEWEST_MICRO_BATCHES: Final = 4
 """A worker: with one, the slower of two would be all that is seen."""
 _QUIET: Final = 0.05
 _EXTENSIONS: Final = 3
@@ -84,7 +84,7 @@ def compare_speed(
         rounds=len(seconds),
         images=len(batch),
         workers=base.workers,
-        tile=base.tile,
+        tile=base.micro_batch,
         base_rate=float(rates[0]),
         variant_rate=float(rates[1]),
         ratio=float(np.median(ratios)),
@@ -107,14 +107,14 @@ def median_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _fitting(engine: Engine, images: Uint8Array) -> Uint8Array:
-    # As many images as take about _SECONDS_A_CALL, in whole tiles that share out evenly among the workers.
-    step = engine.tile * engine.workers
+    # As many images as take about _SECONDS_A_CALL, in whole micro-batches that share out evenly among the workers.
+    step = engine.micro_batch * engine.workers
     batch = _repeated(images, 2 * step)
     engine.run(batch)
     started = time.perf_counter()
     engine.run(batch)
     rate = len(batch) / (time.perf_counter() - started)
-    return _repeated(images, step * max(_FEWEST_TILES, round(rate * _SECONDS_A_CALL / step)))
+    return _repeated(images, step * max(_FEWEST_MICRO_BATCHES, round(rate * _SECONDS_A_CALL / step)))
 
 
 def _repeated(images: Uint8Array, count: int) -> Uint8Array:

@@ -30,7 +30,7 @@ from torchstone_runtime.bundle.golden import golden_images
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.load_options import LoadOptions
-from torchstone_runtime.inference.plan import Plan
+from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.system.machine import describe_machine
 
 PROCESSES: Final = 7
@@ -126,7 +126,7 @@ class Benchmark:
 
     model: str
     bundle: str
-    plan: Plan
+    plan: ExecutionPlan
     machine: dict[str, Any]
     startup: Startup
     steady: tuple[SteadyState, ...]
@@ -145,7 +145,7 @@ class Benchmark:
             "variant": self.plan.variant,
             "provider": self.plan.provider,
             "provider_reason": self.plan.reason,
-            "tile": self.plan.tile,
+            "tile": self.plan.micro_batch,
             "tf32": self.plan.tf32,
             "cuda_graphs": self.plan.cuda_graphs,
             "machine": self.machine,

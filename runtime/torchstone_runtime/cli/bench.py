@@ -77,7 +77,7 @@ def _as_text(result: "Benchmark") -> str:
     gpu = f"{', TF32 allowed' if plan.tf32 else ''}{', CUDA graphs' if plan.cuda_graphs else ''}"
     versions = machine["versions"]
     lines = [
-        f"model    {result.model}: {plan.variant} on {plan.provider} ({plan.reason}), tiles of {plan.tile}{gpu}",
+        f"model    {result.model}: {plan.variant} on {plan.provider} ({plan.reason}), tiles of {plan.micro_batch}{gpu}",
         f"machine  {machine['processor']}, {machine['processors']} usable, load {machine['load_average']}",
         f"         Python {versions['python']}, ONNX Runtime {versions['onnxruntime']}",
         "",

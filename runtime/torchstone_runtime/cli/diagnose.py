@@ -45,15 +45,14 @@ def diagnose(
     """
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.bundle.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.diagnosis import diagnose as find_mistakes  # noqa: PLC0415
-    from torchstone_runtime.diagnosis import read_tensor  # noqa: PLC0415
+    from torchstone_runtime.diagnosis import diagnose_preprocessing, read_tensor  # noqa: PLC0415
     from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415
 
     golden = _golden_image(Bundle.open(bundle), index)
     array = read_tensor(tensor)
     with Classifier.load(bundle) as classifier:
         spec = classifier.input_spec
-        found = find_mistakes(array, golden, spec, picture)
+        found = diagnose_preprocessing(array, golden, spec, picture)
         classes = _classes(classifier, golden, array, found)
     if as_json:
         click.echo(strict_json({"golden": index, **found.to_json(), **_right_constants(spec), **classes}, indent=2))

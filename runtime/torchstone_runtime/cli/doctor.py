@@ -30,10 +30,10 @@ def doctor(json_file: Path | None) -> None:
     Exit code 1 where something is broken, with what to do. What is merely not there, such as a GPU beside the CPU
     runtime, is a note.
     """
-    from torchstone_runtime.doctor import diagnose  # noqa: PLC0415 - --help needs none of it
+    from torchstone_runtime.doctor import check_installation  # noqa: PLC0415 - --help needs none of it
     from torchstone_runtime.files import write_atomic  # noqa: PLC0415
 
-    findings = diagnose()
+    findings = check_installation()
     broken = [finding for finding in findings if finding.status == "broken"]
     document = {
         "torchstone": __version__,

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-    from torchstone_runtime.images.background import KnownEdges
+    from torchstone_runtime.images.background import BackgroundRange
     from torchstone_runtime.images.image_formats import OtherFiles
     from torchstone_runtime.inference.classifier import Classifier
-    from torchstone_runtime.inference.predict_pictures import Answer, Failure
+    from torchstone_runtime.inference.predict_pictures import FailedImage, PicturePrediction
     from torchstone_runtime.report.prediction_gallery import PredictionGallery
 
 CLEAR_LINE: Final = "\r\x1b[K"
@@ -126,14 +126,14 @@ def _require_all_answered(counts: _Counts) -> None:
         raise CheckFailedError(" ".join(problems), "The lines above say which, and why.")
 
 
-def _known_edges(classifier: "Classifier") -> "KnownEdges | None":
+def _known_edges(classifier: "Classifier") -> "BackgroundRange | None":
     from torchstone_runtime.bundle.golden import golden_images  # noqa: PLC0415
-    from torchstone_runtime.images.background import KnownEdges  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.images.background import BackgroundRange  # noqa: PLC0415 - --help must not load NumPy
 
-    return KnownEdges.of(golden_images(classifier.bundle)) if classifier.bundle is not None else None
+    return BackgroundRange.of(golden_images(classifier.bundle)) if classifier.bundle is not None else None
 
 
-def _warn_of_edges(counts: _Counts, known: "KnownEdges | None", asked: _Wishes) -> None:
+def _warn_of_edges(counts: _Counts, known: "BackgroundRange | None", asked: _Wishes) -> None:
     if known is None or not counts.foreign:
         return
     theirs = "bright" if known.tone == "dark" else "dark"
@@ -147,8 +147,8 @@ def _warn_of_edges(counts: _Counts, known: "KnownEdges | None", asked: _Wishes) 
     )
 
 
-def _predict_all(classifier: "Classifier", asked: _Wishes, known: "KnownEdges | None") -> _Counts:
-    from torchstone_runtime.inference.predict_pictures import Failure  # noqa: PLC0415 - --help must not load NumPy
+def _predict_all(classifier: "Classifier", asked: _Wishes, known: "BackgroundRange | None") -> _Counts:
+    from torchstone_runtime.inference.predict_pictures import FailedImage  # noqa: PLC0415 - --help must not load NumPy
 
     counts = _Counts()
     alone = len(asked.paths) == 1 and not os.path.isdir(asked.paths[0])  # noqa: PTH112 - it may be a pattern
@@ -161,7 +161,7 @@ def _predict_all(classifier: "Classifier", asked: _Wishes, known: "KnownEdges | 
         for item in _with_progress(stack, classifier, asked):
             if stdout_is_lost() and gallery is None:  # nobody learns of what follows
                 raise click.exceptions.Exit(0)
-            if not isinstance(item, Failure):
+            if not isinstance(item, FailedImage):
                 unsure = bool(item.top) and item.top[0][1] < asked.min_confidence
                 _echo_row(row(item.name, item.top, unsure))
                 _count(counts, item, known, unsure=unsure)
@@ -186,14 +186,14 @@ def _echo_row(row: str) -> None:
     click.echo(row, color=not sys.stdout.isatty())
 
 
-def _count(counts: _Counts, answer: "Answer", known: "KnownEdges | None", *, unsure: bool) -> None:
+def _count(counts: _Counts, answer: "PicturePrediction", known: "BackgroundRange | None", *, unsure: bool) -> None:
     counts.done += 1
     counts.unsure += unsure
     if not answer.top:
         counts.unanswered += 1
         name = showable(click.format_filename(answer.name))
         _complain(f"no answer: {name}: the model's outputs are not finite numbers, or no probabilities.")
-    if known and known.is_foreign(answer.edge_level):
+    if known and known.differs(answer.border_level):
         counts.foreign += 1
         counts.first_foreign = counts.first_foreign or answer.name
 
@@ -218,14 +218,16 @@ def _open_gallery(stack: ExitStack, classifier: "Classifier", path: Path | None)
     return PredictionGallery(file, model=classifier.name, plan=str(classifier.plan))
 
 
-def _with_progress(stack: ExitStack, classifier: "Classifier", asked: _Wishes) -> "Iterator[Answer | Failure]":
+def _with_progress(
+    stack: ExitStack, classifier: "Classifier", asked: _Wishes
+) -> "Iterator[PicturePrediction | FailedImage]":
     """Yield the answers, with a bar on a terminal that doesn't show the answers themselves."""
     from torchstone_runtime.images.bit_depth import SAMPLE_SIZE, narrow_warning  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.images.find import STDIN, find_pictures  # noqa: PLC0415
     from torchstone_runtime.images.image_formats import OtherFiles  # noqa: PLC0415
     from torchstone_runtime.images.input_spec import MAX_BITS  # noqa: PLC0415
     from torchstone_runtime.images.picture_header import sampled_depths  # noqa: PLC0415
-    from torchstone_runtime.inference.predict_pictures import classify  # noqa: PLC0415
+    from torchstone_runtime.inference.predict_pictures import predict_pictures  # noqa: PLC0415
     from torchstone_runtime.report.prediction_gallery import THUMBNAIL_SIDE  # noqa: PLC0415
 
     stdin = cast("BufferedReader", sys.stdin.buffer)
@@ -241,7 +243,9 @@ def _with_progress(stack: ExitStack, classifier: "Classifier", asked: _Wishes) -
     # Closed whatever happens: an interrupted command doesn't wait for pictures that nobody asks for any more.
     answers = stack.enter_context(
         closing(
-            classify(classifier, pictures, top=asked.top, thumbnail_side=side, invert=asked.invert, bits=asked.bits)
+            predict_pictures(
+                classifier, pictures, top=asked.top, thumbnail_side=side, invert=asked.invert, bits=asked.bits
+            )
         )
     )
     if not sys.stderr.isatty() or sys.stdout.isatty():

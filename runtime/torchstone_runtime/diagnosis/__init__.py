@@ -4,8 +4,8 @@ Every known mistake is a transform of the right pixels. Their combinations are t
 each channel, is fitted by least squares; the simplest combination that leaves nothing over is the answer.
 """
 
-from torchstone_runtime.diagnosis.diagnose import diagnose
+from torchstone_runtime.diagnosis.diagnose import diagnose_preprocessing
 from torchstone_runtime.diagnosis.result import Diagnosis, Mistake
 from torchstone_runtime.diagnosis.tensor_file import read_tensor
 
-__all__ = ["Diagnosis", "Mistake", "diagnose", "read_tensor"]
+__all__ = ["Diagnosis", "Mistake", "diagnose_preprocessing", "read_tensor"]

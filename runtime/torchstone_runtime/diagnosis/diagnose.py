@@ -43,7 +43,9 @@ class Candidate:
     turn: int
 
 
-def diagnose(tensor: npt.NDArray[Any], golden: Uint8Array, spec: InputSpec, picture: Path | None = None) -> Diagnosis:
+def diagnose_preprocessing(
+    tensor: npt.NDArray[Any], golden: Uint8Array, spec: InputSpec, picture: Path | None = None
+) -> Diagnosis:
     """Name what a preprocessing did wrong.
 
     Args:

@@ -19,10 +19,10 @@ from torchstone_runtime.doctor.sessions import (
 )
 from torchstone_runtime.doctor.wheels import check_wheels
 
-__all__ = ["Finding", "diagnose"]
+__all__ = ["Finding", "check_installation"]
 
 
-def diagnose() -> list[Finding]:
+def check_installation() -> list[Finding]:
     """Run every check and return what each found."""
     packages = installed_packages()
     probed = run_probe()

@@ -1,8 +1,8 @@
-"""The edges of pictures: do they look like those of the images that a model was measured on?
+"""The background of pictures: is it as light or dark as in the images that a model was measured on?
 
 A model that learned bright objects on black takes a product photo on white for something else, and says so to nobody.
 The outermost pixels tell the two apart. Against 16 images drawn from the same split, 200 times, none of the 70,000
-images of Fashion-MNIST is foreign in this sense, nor of MNIST; of the same images inverted 99.99% and 100% are.
+images of Fashion-MNIST differs in this sense, nor of MNIST; of the same images inverted 99.99% and 100% do.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _FAR: Final = 128
 Tone = Literal["dark", "bright"]
 
 
-def edge_levels(images: Uint8Array) -> npt.NDArray[np.float64]:
+def border_levels(images: Uint8Array) -> npt.NDArray[np.float64]:
     """Return the mean level of each image's outermost pixels, 0 to 255.
 
     Args:
@@ -36,8 +36,13 @@ def edge_levels(images: Uint8Array) -> npt.NDArray[np.float64]:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownEdges:
-    """The mean level of the edges of images that a model knows, lowest and highest of them, 0 to 255."""
+class BackgroundRange:
+    """The darkest and the lightest background of the images that a model knows, by their outermost pixels.
+
+    Attributes:
+        low: lowest mean level of an image's outermost pixels, in gray levels, 0 to 255.
+        high: highest one.
+    """
 
     low: float
     high: float
@@ -45,16 +50,16 @@ class KnownEdges:
     @classmethod
     def of(cls, images: Uint8Array) -> Self:
         """Measure some images, uint8 [N, C, H, W], N at least 1."""
-        levels = edge_levels(images)
+        levels = border_levels(images)
         return cls(float(levels.min()), float(levels.max()))
 
     @property
     def tone(self) -> Tone | None:
-        """What all of them are; None where some are dark and some bright."""
+        """Tone of all backgrounds; None where some are dark and some bright."""
         if self.high < _FAR:
             return "dark"
         return "bright" if self.low >= _FAR else None
 
-    def is_foreign(self, level: float) -> bool:
-        """Whether a picture's edges are far from those of all known images: more than half of the range."""
+    def differs(self, level: float) -> bool:
+        """Whether a picture's background is far from that of all known images: by more than half of the range."""
         return level > self.high + _FAR or level < self.low - _FAR

@@ -44,7 +44,7 @@ class Classifier:
         name: name of the model.
         class_names: K class names in the order of the outputs.
         input_spec: size, colour and normalisation of the images that the model takes.
-        plan: variant, provider, threads and tile, with the reason.
+        plan: variant, provider, threads and micro-batch, with the reason.
         bundle: bundle that it was loaded from; None for a lone file.
         source: path and options that load it again.
     """
@@ -156,7 +156,7 @@ class Classifier:
         On a GPU that is a search for algorithms, an engine that TensorRT builds, or a CUDA graph that is recorded.
         """
         # The largest and the smallest first: TensorRT then knows the range, and builds no engine twice.
-        for count in dict.fromkeys((self.plan.tile, *self.plan.buckets)):
+        for count in dict.fromkeys((self.plan.micro_batch, *self.plan.buckets)):
             self._engine.run(np.zeros((count, *self.input_spec.shape), dtype=np.uint8))
 
     def predict(

@@ -1,8 +1,8 @@
 """The hot path: uint8 images in, logits and probabilities out.
 
-Large inputs are cut into tiles that stay in the processor's cache, and tiles run on several single-threaded calls
-at once. Against one call over everything on one thread this measured about twice as fast, with two processors
-(docs/design.md has the figures).
+Large inputs are cut into micro-batches that stay in the processor's cache, and several of them run at once, each in a
+single-threaded call. Against one call over everything on one thread this measured about twice as fast, with two
+processors (docs/design.md has the figures).
 """
 
 import math
@@ -26,21 +26,21 @@ from torchstone_runtime.system.cpu import usable_cpus
 
 Outputs = tuple[Float32Array, Float32Array]
 
-CPU_TILE: Final = 64
+CPU_MICRO_BATCH: Final = 64
 """Most images in a call on the CPU; from 8 to 64 the speed of `cnn3` is the same (docs/benchmarks.md)."""
-_CPU_TILE_BYTES: Final = 64 << 10
+_CPU_MICRO_BATCH_BYTES: Final = 64 << 10
 _SMALLEST_SHARE: Final = 8
 """Fewer images than this are not worth handing to a second worker, which takes some 50 microseconds."""
-GPU_TILE: Final = 1024
+GPU_MICRO_BATCH: Final = 1024
 
 
-def cpu_tile(image_bytes: int) -> int:
+def cpu_micro_batch(image_bytes: int) -> int:
     """Return how many images a call takes at most on the CPU, so that what it works on stays in the cache.
 
     Args:
         image_bytes: size of one image in bytes, as the model takes it.
     """
-    return max(1, min(CPU_TILE, _CPU_TILE_BYTES // image_bytes))
+    return max(1, min(CPU_MICRO_BATCH, _CPU_MICRO_BATCH_BYTES // image_bytes))
 
 
 class Engine:
@@ -51,7 +51,7 @@ class Engine:
             `gpu_engine.BoundSession` of one.
         num_classes: K.
         workers: number of calls that run at once for one caller, whose own thread is one of them.
-        tile: most images a call.
+        micro_batch: largest number of images in a call.
         buckets: batch sizes of a GPU, ascending; none where any size is run as it is.
         survives_fork: whether the session works in a process forked from this one; one on a GPU doesn't.
     """
@@ -62,24 +62,26 @@ class Engine:
         *,
         num_classes: int,
         workers: int,
-        tile: int,
+        micro_batch: int,
         buckets: tuple[int, ...] = (),
         survives_fork: bool = True,
     ) -> None:
         self._session: ModelRunner | None = session
         self.num_classes = num_classes
         self.workers = workers
-        self.tile = tile
+        self.micro_batch = micro_batch
         self.buckets = buckets
         self._bound_to = None if survives_fork else os.getpid()
         self._pool = WorkerPool(workers - 1, "torchstone")
 
-    def run(self, images: Uint8Array, *, tile: int | None = None, run_options: RunOptions | None = None) -> Outputs:
+    def run(
+        self, images: Uint8Array, *, micro_batch: int | None = None, run_options: RunOptions | None = None
+    ) -> Outputs:
         """Run the model.
 
         Args:
             images: uint8, contiguous, of shape (N, C, H, W) as the model takes them; not checked here.
-            tile: most images a call, in place of the engine's own number.
+            micro_batch: largest number of images in a call, in place of the engine's own number.
             run_options: ONNX Runtime's `RunOptions`, by which another thread can stop the run; on the CPU alone.
 
         Returns:
@@ -98,12 +100,12 @@ class Engine:
                 "Load the classifier in that process, or make it by 'spawn'.",
             )
         count = len(images)
-        tile = self._share_of(count, tile or self.tile)
-        if 0 < count <= tile:
+        micro_batch = self._share_of(count, micro_batch or self.micro_batch)
+        if 0 < count <= micro_batch:
             return self._call(session, images, run_options)
         logits = np.empty((count, self.num_classes), dtype=np.float32)
         probabilities = np.empty_like(logits)
-        pending = deque(slice(start, start + tile) for start in range(0, count, tile))
+        pending = deque(slice(start, start + micro_batch) for start in range(0, count, micro_batch))
 
         def work() -> None:
             while (part := _take(pending)) is not None:
@@ -122,11 +124,11 @@ class Engine:
         """Whether it has been closed."""
         return self._session is None
 
-    def _share_of(self, count: int, tile: int) -> int:
-        """Return at most `tile` images a call, so that every worker gets as many calls as the others."""
-        if self.workers == 1 or count < self.workers * min(_SMALLEST_SHARE, tile):
-            return tile
-        calls = math.ceil(math.ceil(count / tile) / self.workers) * self.workers
+    def _share_of(self, count: int, micro_batch: int) -> int:
+        """Return at most `micro_batch` images per call, so that every worker gets as many calls as the others."""
+        if self.workers == 1 or count < self.workers * min(_SMALLEST_SHARE, micro_batch):
+            return micro_batch
+        calls = math.ceil(math.ceil(count / micro_batch) / self.workers) * self.workers
         return math.ceil(count / calls)
 
     def _share(self, work: Callable[[], None], workers: int, pending: deque[slice]) -> None:
@@ -139,7 +141,7 @@ class Engine:
         try:
             work()
         finally:
-            pending.clear()  # after an error nobody starts another tile
+            pending.clear()  # after an error nobody starts another micro-batch
             begun = [helper for helper in helpers if not helper.cancel()]
             wait(begun)
         for helper in begun:
@@ -171,14 +173,16 @@ def make_engine(opened: OpenedSession, num_classes: int, threads: int | None = N
             one call at a time: more threads would only wait for each other.
     """
     if opened.provider == "cpu":
-        tile = cpu_tile(math.prod(row_shape(opened.session.get_inputs()[0])))
+        micro_batch = cpu_micro_batch(math.prod(row_shape(opened.session.get_inputs()[0])))
         workers = threads or usable_cpus()
-        return Engine(opened.session, num_classes=num_classes, workers=workers, tile=tile)
+        return Engine(opened.session, num_classes=num_classes, workers=workers, micro_batch=micro_batch)
     if opened.provider in ON_NVIDIA:
         bound = bind(opened)
         largest, sizes = bound.buckets[-1], bound.buckets
-        return Engine(bound, num_classes=num_classes, workers=1, tile=largest, buckets=sizes, survives_fork=False)
-    return Engine(opened.session, num_classes=num_classes, workers=1, tile=GPU_TILE, survives_fork=False)
+        return Engine(
+            bound, num_classes=num_classes, workers=1, micro_batch=largest, buckets=sizes, survives_fork=False
+        )
+    return Engine(opened.session, num_classes=num_classes, workers=1, micro_batch=GPU_MICRO_BATCH, survives_fork=False)
 
 
 def _take(pending: deque[slice]) -> slice | None:

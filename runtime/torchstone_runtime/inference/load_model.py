@@ -12,7 +12,7 @@ from torchstone_runtime.errors import BundleError, ProviderError, UsageError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.engine import Engine, make_engine
 from torchstone_runtime.inference.load_options import LoadOptions, ModelSource
-from torchstone_runtime.inference.plan import Plan
+from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.inference.providers import OpenedSession, open_session
 from torchstone_runtime.inference.session_io import check_signature, read_metadata
 from torchstone_runtime.inference.variants import open_variant
@@ -27,7 +27,7 @@ class LoadedModel:
         name: name of the model.
         class_names: K class names in the order of the outputs.
         input_spec: size, colour and normalisation of the images that the model takes.
-        plan: variant, provider, threads and tile, with the reason.
+        plan: variant, provider, threads and micro-batch, with the reason.
         engine: engine that runs the model.
         bundle: bundle that it was loaded from; None for a lone file.
         source: path and options that load it again.
@@ -36,7 +36,7 @@ class LoadedModel:
     name: str
     class_names: tuple[str, ...]
     input_spec: InputSpec
-    plan: Plan
+    plan: ExecutionPlan
     engine: Engine
     bundle: Bundle | None
     source: ModelSource
@@ -106,12 +106,12 @@ def _assemble(
     name, class_names, spec = essentials
     check_signature(opened.session, spec, len(class_names))
     engine = make_engine(opened, len(class_names), source.options.threads)
-    plan = Plan(
+    plan = ExecutionPlan(
         variant=variant,
         provider=opened.provider,
         reason=opened.reason,
         threads=engine.workers,
-        tile=engine.tile,
+        micro_batch=engine.micro_batch,
         buckets=engine.buckets,
         tf32=opened.tf32,
         cuda_graphs=opened.cuda_graphs,

@@ -6,13 +6,13 @@ from torchstone_runtime.inference.gpu_options import ON_NVIDIA
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ExecutionPlan:
     """How a classifier runs, and why.
 
     Attributes:
         variant, provider, reason: name of the model's variant, the provider that runs it, and why it runs there.
         threads: calls that run at once.
-        tile: most images a call.
+        micro_batch: largest number of images in a call.
         buckets: batch sizes of a GPU, ascending: a batch is cut into these; none on the CPU, which takes any size.
         tf32: whether float32 products may be computed in TF32; only on a GPU.
         cuda_graphs: whether each batch size is recorded once and replayed.
@@ -22,15 +22,24 @@ class Plan:
     provider: str
     reason: str
     threads: int
-    tile: int
+    micro_batch: int
     buckets: tuple[int, ...] = ()
     tf32: bool = False
     cuda_graphs: bool = False
 
+    @property
+    def tile(self) -> int:
+        """The same as `micro_batch`, by its older name."""
+        return self.micro_batch
+
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        sizes = f"batches of {', '.join(map(str, self.buckets))}" if self.buckets else f"tiles of {self.tile}"
+        sizes = f"batches of {', '.join(map(str, self.buckets))}" if self.buckets else f"tiles of {self.micro_batch}"
         words = [f"{self.variant} on {self.provider} ({self.reason})", threads, sizes]
         if self.provider in ON_NVIDIA:
             words.append("TF32 allowed" if self.tf32 else "no TF32")
         return ", ".join(words + (["CUDA graphs"] if self.cuda_graphs else []))
+
+
+Plan = ExecutionPlan
+"""The older name of the class."""

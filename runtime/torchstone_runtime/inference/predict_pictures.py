@@ -9,7 +9,7 @@ import numpy as np
 
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import ImageError
-from torchstone_runtime.images.background import edge_levels
+from torchstone_runtime.images.background import border_levels
 from torchstone_runtime.images.decode import decode_image, encode_thumbnail
 from torchstone_runtime.images.find import Picture
 from torchstone_runtime.inference.classifier import DECODE_BATCH, Classifier
@@ -17,24 +17,24 @@ from torchstone_runtime.system.cpu import usable_cpus
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the model says of a picture.
+class PicturePrediction:
+    """A picture's most probable classes: what commands show of a `predictions.Prediction`, with its picture.
 
     Attributes:
         name: name of the picture.
-        top: its most probable classes with their probabilities, best first; empty where the model gives no answer.
+        top: most probable classes with their probabilities, best first; empty where the model gives no answer.
         thumbnail: the picture made small, as an image file; None where none was asked for.
-        edge_level: gray level of the edges of the pixels that the model was given, see `edge_levels`.
+        border_level: mean gray level of the outermost pixels that the model was given, 0 to 255, see `border_levels`.
     """
 
     name: str
     top: list[tuple[str, float]]
     thumbnail: bytes | None = None
-    edge_level: float = 0.0
+    border_level: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedImage:
     """A picture that cannot be classified, and why."""
 
     name: str
@@ -45,7 +45,7 @@ Decoded = tuple[Uint8Array, bytes | None] | ImageError
 Batch = list[tuple[Picture, "Future[Decoded]"]]
 
 
-def classify(
+def predict_pictures(
     classifier: Classifier,
     pictures: Iterable[Picture],
     *,
@@ -53,13 +53,13 @@ def classify(
     thumbnail_side: int = 0,
     invert: bool = False,
     bits: int | None = None,
-) -> Generator[Answer | Failure, None, None]:
+) -> Generator[PicturePrediction | FailedImage, None, None]:
     """Classify pictures in their order, `DECODE_BATCH` at a time, the next batch being decoded meanwhile.
 
     Args:
         classifier: classifier of the pictures.
-        pictures: any number; at most two batches are held.
-        top: classes an answer.
+        pictures: pictures, any number of them; at most two batches are held.
+        top: largest number of classes in a prediction.
         thumbnail_side: longest side of the thumbnails, in pixels; 0 for none.
         invert: whether the model is given the pictures inverted, bright where they are dark.
         bits: number of bits that 16-bit pictures use; the model's if None.
@@ -84,19 +84,19 @@ def classify(
         following = start_batch()
         while following:
             batch, following = following, start_batch()
-            yield from _answers(classifier, batch, top)
+            yield from _predict_batch(classifier, batch, top)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _answers(classifier: Classifier, batch: Batch, top: int) -> Iterator[Answer | Failure]:
+def _predict_batch(classifier: Classifier, batch: Batch, top: int) -> Iterator[PicturePrediction | FailedImage]:
     decoded = [(picture.name, future.result()) for picture, future in batch]
     pixels = [item[0] for _, item in decoded if not isinstance(item, ImageError)]
     stacked = np.stack(pixels) if pixels else np.empty((0, *classifier.input_spec.shape), np.uint8)
     rankings = iter(classifier.predict(stacked, unanswered="keep").top(top))
-    levels = iter(edge_levels(stacked).tolist())
+    levels = iter(border_levels(stacked).tolist())
     for name, item in decoded:
         if isinstance(item, ImageError):
-            yield Failure(name, item)
+            yield FailedImage(name, item)
         else:
-            yield Answer(name, next(rankings), item[1], next(levels))
+            yield PicturePrediction(name, next(rankings), item[1], next(levels))

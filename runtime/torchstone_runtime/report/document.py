@@ -13,7 +13,7 @@ from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation.evaluate import Evaluation
 from torchstone_runtime.evaluation.occurring import f1_intervals_of
 from torchstone_runtime.evaluation.slices import Slice
-from torchstone_runtime.inference.plan import Plan
+from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.metrics.calibration import Reliability
 from torchstone_runtime.metrics.f1_intervals import F1Intervals
 from torchstone_runtime.metrics.gates import COVERAGE, Gate, Judgement
@@ -44,7 +44,7 @@ class EvaluationDocument:
     model: str
     bundle: str
     sha256: str | None
-    plan: Plan
+    plan: ExecutionPlan
     dataset: str
     split_reason: str
     certified: bool

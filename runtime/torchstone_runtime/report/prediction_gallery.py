@@ -6,7 +6,7 @@ from typing import IO, Final
 
 import click
 
-from torchstone_runtime.inference.predict_pictures import Answer, Failure
+from torchstone_runtime.inference.predict_pictures import FailedImage, PicturePrediction
 from torchstone_runtime.metrics.answered import NO_ANSWER_TEXT
 from torchstone_runtime.report.gallery import STYLE
 from torchstone_runtime.report.page import card, escape, page_frame, section
@@ -34,7 +34,7 @@ class PredictionGallery:
         self._plan = plan
         self._shown = 0
         self._classes: Counter[str | None] = Counter()
-        self._failures: list[Failure] = []
+        self._failures: list[FailedImage] = []
         self._failed = 0
         self._unanswered = 0
         start, self._end = page_frame(f"Predictions of {model}", STYLE)
@@ -42,7 +42,7 @@ class PredictionGallery:
         self._write(f'{start}<main style="display:flex;flex-direction:column">\n')
         self._write(f'<h1 style="order:-2">Predictions of {escape(model)}</h1>\n<div class="gallery">\n')
 
-    def add(self, answer: Answer, *, unsure: bool) -> None:
+    def add(self, answer: PicturePrediction, *, unsure: bool) -> None:
         """Append a picture; `unsure` where no class is given because the best one is not probable enough."""
         if answer.top:
             self._classes[None if unsure else answer.top[0][0]] += 1
@@ -52,7 +52,7 @@ class PredictionGallery:
             self._shown += 1
             self._write(_figure(answer, unsure=unsure))
 
-    def add_failure(self, failure: Failure) -> None:
+    def add_failure(self, failure: FailedImage) -> None:
         """Append a file that could not be classified."""
         self._failed += 1
         if len(self._failures) < _MAX_FAILURES:
@@ -87,7 +87,7 @@ class PredictionGallery:
         self._file.write(text.encode())
 
 
-def _figure(answer: Answer, *, unsure: bool) -> str:
+def _figure(answer: PicturePrediction, *, unsure: bool) -> str:
     name = escape(click.format_filename(answer.name))
     # Blue: whether the class is right is not known here.
     frame = "dashed rgb(var(--miss))" if unsure or not answer.top else "solid rgb(var(--hit))"
@@ -98,7 +98,7 @@ def _figure(answer: Answer, *, unsure: bool) -> str:
     )
 
 
-def _caption(answer: Answer, *, unsure: bool) -> str:
+def _caption(answer: PicturePrediction, *, unsure: bool) -> str:
     if not answer.top:
         return f"<b>{NO_ANSWER_TEXT}</b>"
     (label, probability), *others = answer.top

@@ -10,7 +10,7 @@ import onnxruntime as ort
 
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation.robustness import Robustness
-from torchstone_runtime.inference.plan import Plan
+from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.metrics.gates import Gate, Judgement, judge
 from torchstone_runtime.metrics.probability_scores import Measured
 from torchstone_runtime.report.terminal import mapping_lines
@@ -38,7 +38,7 @@ class RobustnessDocument:
     model: str
     bundle: str
     sha256: str | None
-    plan: Plan
+    plan: ExecutionPlan
     dataset: str
     split: Split
     split_reason: str

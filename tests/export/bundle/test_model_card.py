@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from helpers.support_markdown import HOSTILE, read_back, read_table
-from torchstone_export.bundle.model_card import _edges_section, render_model_card
+from torchstone_export.bundle.model_card import _background_section, render_model_card
 from torchstone_export.model import load_trained
 from torchstone_runtime.bundle.builtin import locate_bundle
-from torchstone_runtime.images.background import KnownEdges
+from torchstone_runtime.images.background import BackgroundRange
 from torchstone_runtime.text import showable
 from torchstone_train.run.run_dir import RunDirectory
 
@@ -29,9 +29,9 @@ def test_the_card_says_what_a_picture_should_look_like(digits_bundle: Path) -> N
 
 def test_images_on_either_ground_are_no_rule() -> None:
     """Nothing is said of edges then; of bright ones the opposite is said."""
-    assert _edges_section(KnownEdges(3, 250)) == ""
-    assert _edges_section(None) == ""
-    assert "on black is not" in _edges_section(KnownEdges(200, 250))
+    assert _background_section(BackgroundRange(3, 250)) == ""
+    assert _background_section(None) == ""
+    assert "on black is not" in _background_section(BackgroundRange(200, 250))
 
 
 def test_hostile_names_are_shown_and_nothing_else(digits_run: Path, digits_bundle: Path) -> None:

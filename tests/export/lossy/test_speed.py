@@ -63,7 +63,7 @@ class _Waiting:
 def test_a_file_that_waits_half_as_long_is_twice_as_fast() -> None:
     """The ratio is the base's time by the variant's, and the base against itself is at 1."""
     base, again, variant = (
-        Engine(_Waiting(seconds), num_classes=2, workers=1, tile=4) for seconds in (0.01, 0.01, 0.005)
+        Engine(_Waiting(seconds), num_classes=2, workers=1, micro_batch=4) for seconds in (0.01, 0.01, 0.005)
     )
     speed = compare_speed(base, again, variant, np.zeros((3, 1, 2, 2), np.uint8), rounds=7)
 

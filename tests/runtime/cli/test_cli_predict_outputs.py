@@ -15,7 +15,7 @@ from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.images.decode import encode_png
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.inference.predict_pictures import Answer
+from torchstone_runtime.inference.predict_pictures import PicturePrediction
 from torchstone_runtime.report import prediction_gallery
 from torchstone_runtime.report.prediction_gallery import MAX_SHOWN, PredictionGallery
 
@@ -137,7 +137,9 @@ def test_the_gallery_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.BytesIO()
     gallery = PredictionGallery(file, model="m", plan="p")
     for index in range(10):
-        gallery.add(Answer(f"{index}.png", [("cat", 0.9)], encode_png(np.zeros((1, 2, 2), np.uint8))), unsure=False)
+        gallery.add(
+            PicturePrediction(f"{index}.png", [("cat", 0.9)], encode_png(np.zeros((1, 2, 2), np.uint8))), unsure=False
+        )
     gallery.finish()
     text = file.getvalue().decode()
     assert Page(text).pictures == ["0.png", "1.png", "2.png"]

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.digits import load_digits
-from torchstone_runtime.diagnosis import Diagnosis, diagnose, read_tensor
+from torchstone_runtime.diagnosis import Diagnosis, diagnose_preprocessing, read_tensor
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.images.decode import decode_image
 from torchstone_runtime.images.input_spec import InputSpec
@@ -88,7 +88,7 @@ IN_COLOR: dict[str, Callable[[Array], Array]] = {
 
 def found(tensor: Array, golden: Uint8Array, spec: InputSpec) -> Diagnosis:
     """Diagnose without a picture."""
-    return diagnose(np.asarray(tensor), golden, spec)
+    return diagnose_preprocessing(np.asarray(tensor), golden, spec)
 
 
 @pytest.mark.parametrize(("golden", "spec"), [(DIGIT, GRAY), (PICTURE, COLOR)], ids=["gray", "colour"])
@@ -193,7 +193,7 @@ def test_mistakes_before_the_models_size_need_the_picture(
     golden = decode_image(photo, COLOR)
     changed = np.moveaxis(np.asarray(change(ImageOps.exif_transpose(Image.open(photo)))), -1, 0)
     tensor = normalised(changed, COLOR)
-    assert diagnose(tensor, golden, COLOR, photo).codes == (code,)
+    assert diagnose_preprocessing(tensor, golden, COLOR, photo).codes == (code,)
     without = found(tensor, golden, COLOR)
     assert without.mistakes == ()
     assert "--image" in without.note
@@ -203,13 +203,13 @@ def test_an_ignored_rotation_is_named(photo: Path) -> None:
     """It is more than a rotation of the small picture: the stretching differs."""
     golden = decode_image(photo, COLOR)
     sideways = np.moveaxis(np.asarray(Image.open(photo).resize((32, 32), Image.Resampling.BILINEAR)), -1, 0)
-    assert "exif-ignored" in diagnose(normalised(sideways, COLOR), golden, COLOR, photo).codes
+    assert "exif-ignored" in diagnose_preprocessing(normalised(sideways, COLOR), golden, COLOR, photo).codes
 
 
 def test_another_picture_than_the_golden_one_is_refused(photo: Path) -> None:
     """Given by mistake."""
     with pytest.raises(UsageError, match="not the picture of this golden image"):
-        diagnose(PICTURE, PICTURE, COLOR, photo)
+        diagnose_preprocessing(PICTURE, PICTURE, COLOR, photo)
 
 
 @pytest.mark.parametrize("array", [np.array(["a"]), np.array([object()]), np.zeros((0, 3)), np.zeros(3, complex)])

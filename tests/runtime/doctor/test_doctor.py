@@ -186,7 +186,7 @@ def test_an_installation_without_onnx_runtime(tmp_path: Path) -> None:
 def test_it_imports_nothing_that_it_judges() -> None:
     """Neither PyTorch nor NumPy nor ONNX Runtime is loaded by the process that reports."""
     program = (
-        "import sys; from torchstone_runtime.doctor import diagnose; diagnose(); "
+        "import sys; from torchstone_runtime.doctor import check_installation; check_installation(); "
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

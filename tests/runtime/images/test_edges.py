@@ -8,7 +8,7 @@ from helpers.support import run_torchstone
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.data.mnist_family import FASHION_MNIST, MNIST, MnistLayout, load_mnist_part
-from torchstone_runtime.images.background import KnownEdges, edge_levels
+from torchstone_runtime.images.background import BackgroundRange, border_levels
 from torchstone_runtime.images.decode import encode_png
 
 
@@ -22,8 +22,8 @@ def framed(edge: int, centre: int, *, shape: tuple[int, int, int] = (1, 6, 4)) -
 def test_the_level_is_that_of_the_outermost_pixels() -> None:
     """Whatever is inside, in every channel; an image of one pixel has edges too."""
     images = np.stack([framed(200, 0), framed(10, 255)])
-    assert edge_levels(images).tolist() == [200, 10]
-    assert edge_levels(np.full((2, 3, 1, 1), 7, np.uint8)).tolist() == [7, 7]
+    assert border_levels(images).tolist() == [200, 10]
+    assert border_levels(np.full((2, 3, 1, 1), 7, np.uint8)).tolist() == [7, 7]
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_the_level_is_that_of_the_outermost_pixels() -> None:
 )
 def test_foreign_is_more_than_half_of_the_range_away(known: tuple[int, int], tone: str | None, foreign: range) -> None:
     """To a model whose images have edges of both kinds nothing is."""
-    edges = KnownEdges.of(np.stack([framed(level, 128) for level in known]))
+    edges = BackgroundRange.of(np.stack([framed(level, 128) for level in known]))
     assert edges.tone == tone
-    assert [level for level in range(256) if edges.is_foreign(level)] == list(foreign)
+    assert [level for level in range(256) if edges.differs(level)] == list(foreign)
 
 
 @pytest.mark.data
@@ -49,14 +49,14 @@ def test_inverted_images_are_told_from_the_others(data_dir: Path, layout: MnistL
     """The figures of docs/cli.md: with 16 images known, drawn 200 times, none is foreign; inverted 99.99% are."""
     split = load_mnist_part(layout, data_dir, part)
     images = split.store.read(np.arange(len(split)))
-    levels, inverted = edge_levels(images), edge_levels(np.invert(images))
+    levels, inverted = border_levels(images), border_levels(np.invert(images))
     generator = np.random.default_rng(0)
     found = []
     for _ in range(200):
         drawn = levels[generator.choice(len(levels), 16, replace=False)]
-        known = KnownEdges(float(drawn.min()), float(drawn.max()))
-        assert not known.is_foreign(float(levels.max()))
-        assert not known.is_foreign(float(levels.min()))
+        known = BackgroundRange(float(drawn.min()), float(drawn.max()))
+        assert not known.differs(float(levels.max()))
+        assert not known.differs(float(levels.min()))
         found.append(np.mean(inverted > known.high + 128))
 
     assert np.mean(found) >= 0.9999

@@ -16,7 +16,7 @@ from torchstone_runtime.inference.predictions import Predictions
 
 @pytest.fixture(scope="module")
 def images(digits: Split) -> Uint8Array:
-    """200 digits, (N, 1, 28, 28): three whole tiles and a ragged one."""
+    """200 digits, (N, 1, 28, 28): three whole micro-batches and a ragged one."""
     return digits.store.read(np.arange(200))
 
 
@@ -147,7 +147,7 @@ def test_a_lone_model_file_works(digits_bundle: Path, images: Uint8Array, expect
 
 
 def test_the_plan_says_what_runs_and_why(digits_bundle: Path) -> None:
-    """Variant, provider, reason, threads and tile."""
+    """Variant, provider, reason, threads and micro-batch."""
     with Classifier.load(digits_bundle, provider="cpu", threads=1) as named:
         assert str(named.plan) == "fp32 on cpu (asked for by name), 1 thread, tiles of 64"
     with Classifier.load(digits_bundle) as chosen:

@@ -25,7 +25,7 @@ COUNT = 300
 
 @pytest.fixture(scope="module")
 def images(digits: Split) -> Uint8Array:
-    """Enough digits for several tiles."""
+    """Enough digits for several micro-batches."""
     return digits.store.read(np.arange(COUNT))
 
 
@@ -230,7 +230,7 @@ from torchstone_runtime.inference.engine import Engine
 from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.inference.providers import open_session
 session = open_session(open(sys.argv[1] + "/model.onnx", "rb").read(), ON_CPU).session
-engine = Engine(session, num_classes=10, workers=1, tile=8, survives_fork=False)
+engine = Engine(session, num_classes=10, workers=1, micro_batch=8, survives_fork=False)
 def child(queue):
     try:
         queue.put(engine.run(np.load("images.npy")))

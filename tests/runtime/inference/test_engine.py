@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.inference.engine import Engine, cpu_tile
+from torchstone_runtime.inference.engine import Engine, cpu_micro_batch
 from torchstone_runtime.inference.session_io import OrtSession
 
 COUNT = 48
@@ -17,25 +17,25 @@ COUNT = 48
 @pytest.fixture(scope="module")
 def engines(session: OrtSession) -> Iterator[dict[int, Engine]]:
     """An engine for one worker and one for three."""
-    made = {workers: Engine(session, num_classes=10, workers=workers, tile=64) for workers in (1, 3)}
+    made = {workers: Engine(session, num_classes=10, workers=workers, micro_batch=64) for workers in (1, 3)}
     yield made
     for engine in made.values():
         engine.close()
 
 
 @settings(deadline=None, max_examples=60)
-@given(count=st.integers(0, COUNT), tile=st.integers(1, COUNT + 2), workers=st.sampled_from([1, 3]))
-def test_every_image_gets_its_own_row_wherever_tiles_end(
+@given(count=st.integers(0, COUNT), micro_batch=st.integers(1, COUNT + 2), workers=st.sampled_from([1, 3]))
+def test_every_image_gets_its_own_row_wherever_micro_batches_end(
     engines: dict[int, Engine],
     images: Uint8Array,
     one_by_one: Float32Array,
     count: int,
-    tile: int,
+    micro_batch: int,
     workers: int,
 ) -> None:
-    """Any number of images in tiles of any size: row i is what image i gives alone, and no row is left unset."""
+    """Any number of images in micro-batches of any size: row i is what image i gives alone; no row is left unset."""
     engine = engines[workers]
-    engine.tile = tile
+    engine.micro_batch = micro_batch
     logits, probabilities = engine.run(images[:count])
     assert logits.shape == probabilities.shape == (count, 10)
     assert logits.dtype == probabilities.dtype == np.float32
@@ -44,10 +44,10 @@ def test_every_image_gets_its_own_row_wherever_tiles_end(
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_error_in_a_tile_is_raised(engines: dict[int, Engine], images: Uint8Array, workers: int) -> None:
+def test_an_error_in_a_micro_batch_is_raised(engines: dict[int, Engine], images: Uint8Array, workers: int) -> None:
     """Images that the model cannot take are no silent gap in the outputs."""
     engine = engines[workers]
-    engine.tile = 5
+    engine.micro_batch = 5
     with pytest.raises(Exception, match=r"(?i)invalid dimensions"):
         engine.run(images[:, :, :20])
     engine.run(images)
@@ -56,7 +56,7 @@ def test_an_error_in_a_tile_is_raised(engines: dict[int, Engine], images: Uint8A
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_closed_engine_says_so(session: OrtSession, images: Uint8Array, workers: int) -> None:
     """Running it afterwards is an error with a message."""
-    engine = Engine(session, num_classes=10, workers=workers, tile=5)
+    engine = Engine(session, num_classes=10, workers=workers, micro_batch=5)
     engine.close()
     with pytest.raises(UsageError, match="is closed"):
         engine.run(images)
@@ -90,7 +90,7 @@ def test_a_middle_sized_batch_is_shared_evenly(
 ) -> None:
     """From 8 images a worker on, all workers get the same; fewer are one call in the caller's thread."""
     counting = CountingSession(session)
-    engine = Engine(counting, num_classes=10, workers=workers, tile=64)
+    engine = Engine(counting, num_classes=10, workers=workers, micro_batch=64)
     engine.run(images[:count])
     engine.close()
 
@@ -121,9 +121,9 @@ class HeldSession:
 def test_a_caller_does_not_wait_for_busy_workers(
     session: OrtSession, images: Uint8Array, one_by_one: Float32Array
 ) -> None:
-    """While the only worker is held by another caller's tile, a call is done by its own thread."""
+    """While the only worker is held by another caller's micro-batch, a call is done by its own thread."""
     held = HeldSession(session)
-    engine = Engine(held, num_classes=10, workers=2, tile=4)
+    engine = Engine(held, num_classes=10, workers=2, micro_batch=4)
     first = threading.Thread(target=engine.run, args=(images,), name="first")
     first.start()
     try:
@@ -137,19 +137,19 @@ def test_a_caller_does_not_wait_for_busy_workers(
     np.testing.assert_allclose(logits, one_by_one, atol=1e-4)
 
 
-def test_tiles_do_not_change_a_single_bit(engines: dict[int, Engine], images: Uint8Array) -> None:
-    """For this model: in tiles of 8 on three workers, of 5, or all at once, the outputs are the same bytes."""
+def test_micro_batches_do_not_change_a_single_bit(engines: dict[int, Engine], images: Uint8Array) -> None:
+    """For this model: in micro-batches of 8 on three workers, of 5, or all at once, the outputs are the same bytes."""
     outputs = []
-    for workers, tile in ((1, 64), (1, 5), (3, 8)):
-        engines[workers].tile = tile
+    for workers, micro_batch in ((1, 64), (1, 5), (3, 8)):
+        engines[workers].micro_batch = micro_batch
         outputs.append(engines[workers].run(images)[0].tobytes())
 
     assert len(set(outputs)) == 1
 
 
 @pytest.mark.parametrize(
-    ("image_bytes", "tile"), [(1, 64), (784, 64), (3 * 32 * 32, 21), (3 * 64 * 64, 5), (3 * 224 * 224, 1)]
+    ("image_bytes", "micro_batch"), [(1, 64), (784, 64), (3 * 32 * 32, 21), (3 * 64 * 64, 5), (3 * 224 * 224, 1)]
 )
-def test_larger_pictures_come_in_smaller_tiles(image_bytes: int, tile: int) -> None:
+def test_larger_pictures_come_in_smaller_micro_batches(image_bytes: int, micro_batch: int) -> None:
     """At most 64 images and 64 KiB of pixels a call, but always one image."""
-    assert cpu_tile(image_bytes) == tile
+    assert cpu_micro_batch(image_bytes) == micro_batch

@@ -67,8 +67,8 @@ def bound(session: OrtSession, request: pytest.FixtureRequest) -> BoundSession:
 
 @pytest.fixture(scope="module")
 def engine(bound: BoundSession) -> Iterator[Engine]:
-    """An engine as for a GPU: one worker, tiles of the largest size."""
-    made = Engine(bound, num_classes=10, workers=1, tile=SMALL[-1])
+    """An engine as for a GPU: one worker, micro-batches of the largest size."""
+    made = Engine(bound, num_classes=10, workers=1, micro_batch=SMALL[-1])
     yield made
     made.close()
 
@@ -177,7 +177,7 @@ def test_a_classifier_on_cuda_runs_its_golden_samples_in_the_fixed_sizes(
     """The plan names sizes and choices; warming up has run each size; answers are those of the CPU."""
     with Classifier.load(digits_bundle, provider="cuda", tf32=True, cuda_graphs=True) as classifier:
         plan = classifier.plan
-        assert (plan.buckets, plan.tile, plan.threads, plan.tf32) == (BUCKETS, 1024, 1, True)
+        assert (plan.buckets, plan.micro_batch, plan.threads, plan.tf32) == (BUCKETS, 1024, 1, True)
         said = (
             "fp32 on cuda (asked for by name), 1 thread, batches of 1, 4, 16, 64, 256, 1024, TF32 allowed, CUDA graphs"
         )

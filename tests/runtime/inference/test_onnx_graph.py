@@ -162,7 +162,7 @@ def test_a_graph_that_asks_for_more_memory_than_there_is(workers: int) -> None:
         helper.make_node("Add", ["x", "sum"], ["logits"]),
     ]
     session = open_session(model(nodes, [WEIGHTS, shape]), ON_CPU).session
-    engine = Engine(session, num_classes=2, workers=workers, tile=2)
+    engine = Engine(session, num_classes=2, workers=workers, micro_batch=2)
     with pytest.raises(BundleError, match="cannot run the model on"):
         engine.run(np.zeros((5, 1, 2, 2), np.uint8))
 
@@ -171,7 +171,7 @@ def test_a_graph_that_asks_for_more_memory_than_there_is(workers: int) -> None:
 def test_outputs_of_another_shape_than_stated_are_refused(count: int) -> None:
     """A graph that says [N, 2] and gives one row, whatever N is."""
     nodes = [helper.make_node("ReduceMax", ["x"], ["logits"], keepdims=1)]
-    engine = Engine(open_session(model(nodes), ON_CPU).session, num_classes=2, workers=1, tile=4)
+    engine = Engine(open_session(model(nodes), ON_CPU).session, num_classes=2, workers=1, micro_batch=4)
     with pytest.raises(BundleError, match=r"gives \(1, 1\) for"):
         engine.run(np.zeros((count, 1, 2, 2), np.uint8))
 

@@ -15,7 +15,7 @@ from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import suggestion
 from torchstone_runtime.evaluation.evaluate import Evaluation
 from torchstone_runtime.evaluation.slices import Slice
-from torchstone_runtime.inference.plan import Plan
+from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.metrics.classification import metrics_from_confusion
 from torchstone_runtime.metrics.confusion import ConfusionCells
 from torchstone_runtime.metrics.probability_scores import Measured, ProbabilityScores
@@ -44,7 +44,7 @@ def document(classes: int, *, images: int = 10, perfect: bool = False) -> Evalua
         model="m",
         bundle="bundles/m",
         sha256="5" * 64,
-        plan=Plan("fp32", "cpu", "asked for", 2, 64),
+        plan=ExecutionPlan("fp32", "cpu", "asked for", 2, 64),
         dataset="npz:y.npz",
         split_reason="its own test part",
         certified=True,

@@ -10,7 +10,7 @@ import pytest
 
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.evaluation.evaluate import Evaluation
-from torchstone_runtime.inference.plan import Plan
+from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.metrics.classification import confusion_matrix, metrics_from_confusion
 from torchstone_runtime.metrics.probability_scores import Measured, ProbabilityScores
@@ -34,7 +34,7 @@ DOCUMENT = EvaluationDocument(
     model="<script>alert(1)</script>",
     bundle="bundles/<x>",
     sha256="5" * 64,
-    plan=Plan("fp32", "cpu", "asked & for", 2, 64),
+    plan=ExecutionPlan("fp32", "cpu", "asked & for", 2, 64),
     dataset="npz:<y>.npz",
     split_reason="its own <test> part",
     certified=True,

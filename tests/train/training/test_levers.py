@@ -16,7 +16,7 @@ from torchstone_train.networks.architectures import ModelShape, build_network
 from torchstone_train.recipes.catalog import CNN3, RECIPES
 from torchstone_train.recipes.recipe import OptimizerName, Recipe
 from torchstone_train.run.run_dir import RunDirectory
-from torchstone_train.training.ema import WeightAverage
+from torchstone_train.training.ema import EMA
 from torchstone_train.training.loop import seed_epoch
 from torchstone_train.training.optimization import make_optimizer
 from torchstone_train.training.stopping import StopReason
@@ -94,7 +94,7 @@ def test_average_is_the_weighted_mean_of_the_weights_seen() -> None:
     """With decay 0.5 and weights 10, 20 after a start at 0: 0.9 of the way, then half of the rest."""
     network = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(network.weight)
-    average = WeightAverage(network, 0.5)
+    average = EMA(network, 0.5)
     expected = 0.0
     for step, value in enumerate((10.0, 20.0), start=1):
         nn.init.constant_(network.weight, value)
@@ -110,7 +110,7 @@ def test_average_is_the_weighted_mean_of_the_weights_seen() -> None:
 def test_average_takes_batch_norm_statistics_too() -> None:
     """Averaged weights with the last batches' statistics would not fit together."""
     network = nn.BatchNorm1d(1)
-    average = WeightAverage(network, 0.5)
+    average = EMA(network, 0.5)
     network(torch.full((4, 1), 8.0))
     average.update()
 
@@ -138,14 +138,14 @@ def test_a_killed_training_with_all_levers_goes_on_to_the_same_bits(tiny_npz: Pa
 import os, sys
 from torchstone_train.training import ema
 from torchstone_runtime.cli.main import main
-update, steps = ema.WeightAverage.update, []
+update, steps = ema.EMA.update, []
 def die(self):
     steps.append(1)
     if len(steps) == 20:  # of 8 an epoch: amid the third
         os._exit(9)
     update(self)
 if sys.argv.pop(1) == "die":
-    ema.WeightAverage.update = die
+    ema.EMA.update = die
 main(sys.argv[1:])
 """
     valued = {name: value for name, value in ALL_LEVERS.items() if not isinstance(value, bool)}

@@ -39,7 +39,7 @@ class Recipe:
         momentum: momentum of `sgd`; the others ignore it. nesterov: whether it is Nesterov's.
         weight_decay: L2 penalty (`adamw`: decoupled).
         decay_biases: whether weight decay also applies to biases, and to scale and shift of normalisation.
-        ema: decay of the moving average of the weights that is validated, kept and exported (`ema.WeightAverage`);
+        ema: decay of the moving average of the weights that is validated, kept and exported (`ema.EMA`);
             0: the weights themselves.
         fused: whether the optimiser updates all weights in one kernel, where PyTorch has one for the device; the last
             bits of the weights differ from those of separate updates.

@@ -93,7 +93,7 @@ class Teacher:
         self.close()
 
 
-def distillation_loss(logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
+def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
     """Return how far answers are from a teacher's: the mean over a batch of the Kullback-Leibler divergence.
 
     Both sides are softened by the temperature, and the divergence is multiplied by its square, so that the gradients
@@ -101,10 +101,10 @@ def distillation_loss(logits: Tensor, taught: Tensor, temperature: float) -> Ten
 
     Args:
         logits: float32 (N, K), of the model in training.
-        taught: float32 (N, K), of the teacher.
+        teacher_logits: logits of the teacher, float32 (N, K).
         temperature: greater than 0.
     """
-    own, theirs = (values.div(temperature).log_softmax(dim=1) for values in (logits, taught))
+    own, theirs = (values.div(temperature).log_softmax(dim=1) for values in (logits, teacher_logits))
     return nn.functional.kl_div(own, theirs, log_target=True, reduction="batchmean") * temperature**2
 
 

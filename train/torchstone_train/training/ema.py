@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 
-class WeightAverage:
+class EMA:
     """Averages a network's parameters and buffers over the steps of a training.
 
     After step t (from 1) the average moves towards the weights by 1 - d, where d is the smaller of `decay` and
@@ -54,7 +54,7 @@ class WeightAverage:
         """Go on from what `state_dict` returned."""
         steps, average = state["steps"], state["average"]
         if not isinstance(steps, int) or not isinstance(average, dict):
-            raise TypeError("not the state of a WeightAverage")
+            raise TypeError("not the state of an EMA")
         self._steps = steps
         for name, tensor in average.items():
             target: Tensor = self._average[name]

@@ -20,10 +20,10 @@ from torchstone_runtime.errors import DataError
 from torchstone_train.data.augment import Augmentation
 from torchstone_train.data.batch_plan import plan_batches
 from torchstone_train.run.run_dir import RunDirectory, Weights
-from torchstone_train.training.ema import WeightAverage
+from torchstone_train.training.ema import EMA
 from torchstone_train.training.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.training.interrupt import GracefulInterrupt
-from torchstone_train.training.measure import Measured, Tally, measure
+from torchstone_train.training.measure import Measured, RunningMetrics, measure
 from torchstone_train.training.observer import Record, TrainingObserver
 from torchstone_train.training.optimization import Optimization
 from torchstone_train.training.progress import Progress
@@ -68,7 +68,7 @@ class TrainingLoop:
         self._batch_sizes = _plan(task)
         steps = len(self._batch_sizes) * task.recipe.epochs
         self._optimization = Optimization(task.recipe, task.world.wrap(task.model), task.precision, steps)
-        self._average = WeightAverage(task.model.network, task.recipe.ema) if task.recipe.ema else None
+        self._ema = EMA(task.model.network, task.recipe.ema) if task.recipe.ema else None
         self._augmentation = Augmentation(task.recipe.augment, task.recipe.flips, len(task.train), task.seed)
         self._stopping = EarlyStopping(task.recipe.patience, task.recipe.min_delta)
         self._history: list[Record] = []
@@ -97,8 +97,8 @@ class TrainingLoop:
     def _restore(self, state: Mapping[str, Any]) -> int:
         self._task.model.load_state_dict(state["model"])
         self._optimization.load_state_dict(state["optimization"])
-        if self._average is not None:
-            self._average.load_state_dict(state["average"])
+        if self._ema is not None:
+            self._ema.load_state_dict(state["average"])
         self._stopping.best = float(state["stopping"]["best"])
         self._stopping.best_epoch = int(state["stopping"]["best_epoch"])
         self._stopping.since_best = int(state["stopping"]["since_best"])
@@ -168,7 +168,7 @@ class TrainingLoop:
         task, world = self._task, self._task.world
         generator = seed_epoch(task.seed, epoch, world.rank)
         order = world.share(torch.randperm(len(task.train), generator=generator), even=True)
-        tally = Tally(task.class_names, task.device, world)
+        running = RunningMetrics(task.class_names, task.device, world)
         check = FiniteCheck(epoch, 1 if task.device.type == "cpu" else _GPU_CHECK_EVERY)
         task.model.train()
         sizes = self._batch_sizes
@@ -177,16 +177,16 @@ class TrainingLoop:
             if self._interrupted(interrupt, step):
                 raise _InterruptedError
             changed = self._augmentation(images, indices, epoch, generator)
-            taught = None if task.teacher is None else task.teacher(changed)
-            logits, loss = self._optimization.step(changed, labels, taught)
-            if self._average is not None:
-                self._average.update()
+            teacher_logits = None if task.teacher is None else task.teacher(changed)
+            logits, loss = self._optimization.step(changed, labels, teacher_logits)
+            if self._ema is not None:
+                self._ema.update()
             if world.size == 1:  # a process that stopped alone would leave the others waiting
                 check.add(loss)
-            tally.add(logits, labels, loss)
+            running.add(logits, labels, loss)
             self._progress.step(len(labels) * world.size, loss.item() if self._progress.wants_loss else None)
         check.look()
-        return tally.result()
+        return running.result()
 
     def _validate(self) -> Measured:
         task = self._task
@@ -194,7 +194,7 @@ class TrainingLoop:
             return measure(task.model, task.validation, task.class_names, task.device, task.world)
 
     def _averaged(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._average is None else self._average.in_place()
+        return nullcontext() if self._ema is None else self._ema.in_place()
 
     def _monitored(self, validated: Measured) -> float:
         name = self._task.recipe.monitor
@@ -218,7 +218,7 @@ class TrainingLoop:
                 "optimization": self._optimization.state_dict(),
                 "stopping": asdict(self._stopping),
                 "best_weights": self._best_weights,
-                **({} if self._average is None else {"average": self._average.state_dict()}),
+                **({} if self._ema is None else {"average": self._ema.state_dict()}),
             }
         )
 

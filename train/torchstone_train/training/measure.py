@@ -37,8 +37,8 @@ class Measured:
         }
 
 
-class Tally:
-    """Sums losses and decisions on the device, so that no step waits for the GPU.
+class RunningMetrics:
+    """Accumulates losses and decisions on the device, so that no step waits for the GPU.
 
     Args:
         class_names: K names, in the order of the labels.
@@ -73,9 +73,9 @@ def measure(
 ) -> Measured:
     """Return cross-entropy (without label smoothing) and metrics of a model over all samples, shared by the world."""
     model.eval()
-    tally = Tally(class_names, device, world)
+    running = RunningMetrics(class_names, device, world)
     share = world.share(torch.arange(len(batches)), even=False)
     for images, labels in batches.walk(share, _BATCH) if len(share) else ():  # an empty batch has no mean loss
         logits = model(images).float()
-        tally.add(logits, labels, nn.functional.cross_entropy(logits, labels))
-    return tally.result()
+        running.add(logits, labels, nn.functional.cross_entropy(logits, labels))
+    return running.result()

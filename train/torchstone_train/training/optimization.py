@@ -40,13 +40,13 @@ class Optimization:
         """The rate of the last step."""
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def step(self, images: Tensor, labels: Tensor, taught: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def step(self, images: Tensor, labels: Tensor, teacher_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Train on a batch.
 
         Args:
             images: uint8 (n, C, H, W), on the model's device.
             labels: int64 (n).
-            taught: a teacher's logits, float32 (n, K), if there is one.
+            teacher_logits: logits of a teacher, float32 (n, K); None without one.
 
         Returns:
             The logits (n, K), float32, and the mean loss; neither carries gradients.
@@ -56,7 +56,7 @@ class Optimization:
             group["lr"] = rate
         with self._precision.autocast():
             logits = self._model(images).float()
-        loss = self._loss(logits, labels, taught)
+        loss = self._loss(logits, labels, teacher_logits)
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._scaler.step(self._optimizer)
@@ -64,12 +64,12 @@ class Optimization:
         self._steps_done += 1
         return logits.detach(), loss.detach()
 
-    def _loss(self, logits: Tensor, labels: Tensor, taught: Tensor | None) -> Tensor:
+    def _loss(self, logits: Tensor, labels: Tensor, teacher_logits: Tensor | None) -> Tensor:
         recipe = self._recipe
         loss = nn.functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-        if taught is None:
+        if teacher_logits is None:
             return loss
-        distilled = distillation_loss(logits, taught, recipe.distill_temperature)
+        distilled = distillation_loss(logits, teacher_logits, recipe.distill_temperature)
         return recipe.distill_weight * distilled + (1 - recipe.distill_weight) * loss
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from torch import nn
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_train.data.batches import Batches
-from torchstone_train.training.measure import Measured, Tally
+from torchstone_train.training.measure import Measured, RunningMetrics
 
 _BATCH = 512
 
@@ -29,13 +29,13 @@ class ValidationPass(LabelledPredictions):
 def pass_over(model: nn.Module, batches: Batches, split: Split, device: torch.device) -> ValidationPass:
     """Let a network decide every image of `batches`, which hold the images of `split` in its order."""
     model.eval()
-    tally = Tally(split.class_names, device)
+    running = RunningMetrics(split.class_names, device)
     predicted, confidence = [], []
     for images, labels in batches.walk(torch.arange(len(batches)), _BATCH):
         logits = model(images).float()
-        tally.add(logits, labels, nn.functional.cross_entropy(logits, labels))
+        running.add(logits, labels, nn.functional.cross_entropy(logits, labels))
         best = torch.softmax(logits, dim=1).max(dim=1)
         predicted.append(best.indices.cpu().numpy())
         confidence.append(best.values.cpu().numpy())
     found = (split.ids, split.class_names, split.labels, np.concatenate(predicted), np.concatenate(confidence))
-    return ValidationPass(*found, split=split, loss=tally.result().loss)
+    return ValidationPass(*found, split=split, loss=running.result().loss)
