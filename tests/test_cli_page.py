@@ -1,4 +1,4 @@
-"""docs/cli.md knows every command and every option, and no others."""
+"""docs/cli.md knows every command and every option, long and short, and no others."""
 
 import re
 from pathlib import Path
@@ -14,25 +14,45 @@ CONTEXT = click.Context(torchstone)
 COMMANDS = torchstone.list_commands(CONTEXT)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_page_has_each_option_of_a_command(name: str) -> None:
-    """Its section's tables name the options of the command, all of them and only them."""
+COMMON = {"-q", "--quiet", "-v", "--verbose", "-V", "--version"}
+
+
+def documented(section: str) -> set[str]:
+    """Return the options in the first column of a section's tables."""
+    rows = re.findall(r"^\| (`--?[a-zA-Z].*?) \|", section.replace("\\|", "/"), re.MULTILINE)
+    return set(re.findall(r"`(--?[a-zA-Z0-9][a-z0-9-]*)", "\n".join(rows)))
+
+
+def options_of(name: str) -> set[str]:
+    """Return every spelling of every option of a command, hidden ones included."""
     command = torchstone.get_command(CONTEXT, name)
     assert command is not None
-    options = {
+    return {
         text
         for parameter in command.params
         if isinstance(parameter, click.Option)
         for text in (*parameter.opts, *parameter.secondary_opts)
     }
-    rows = re.findall(r"^\| (`--.*?) \|", SECTIONS[name].replace("\\|", "/"), re.MULTILINE)
-
-    assert set(re.findall(r"`(--[a-z0-9-]+)", "\n".join(rows))) == options
 
 
-def test_the_help_lists_the_commands_along_the_pipeline() -> None:
-    """In the order in which a newcomer meets them."""
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_page_has_each_option_of_a_command(name: str) -> None:
+    """Its section's tables name the options of the command, all of them and only them."""
+    assert documented(SECTIONS[name]) == options_of(name) - COMMON
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_the_common_options(name: str) -> None:
+    """Those of the page's first table."""
+    introduction = PAGE.partition("\n## ")[0]
+
+    assert options_of(name) >= COMMON
+    assert documented(introduction) == COMMON | {"-h", "--help"}
+
+
+def test_the_help_lists_the_commands_by_what_they_are_for() -> None:
+    """Making a model, using one, and help; each in the order in which a newcomer meets them."""
     making = ["quickstart", "train", "recipes", "download", "export", "adopt"]
-    using = ["verify", "inspect", "evaluate", "robustness", "predict", "compare", "doctor", "bench", "diagnose"]
+    using = ["predict", "evaluate", "compare", "robustness", "bench", "verify", "inspect"]
 
-    assert [*making, *using] == COMMANDS
+    assert [*making, *using, "doctor", "diagnose"] == COMMANDS

@@ -6,9 +6,12 @@ from typing import Any, Final
 
 import click
 
-from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH
+from torchstone_runtime.cli.command import command
+from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, DATA_DIR_OPTION, data_option, out_option
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
+from torchstone_runtime.errors import UsageError
+from torchstone_runtime.files import numbered_directory
 from torchstone_runtime.text import showable_lines
 from torchstone_train.compute.openmp import wait_passively
 from torchstone_train.recipes.catalog import OVERRIDABLE, RECIPES, get_recipe
@@ -30,11 +33,11 @@ class _ImageSize(click.ParamType[tuple[int, int]]):
         return int(parts[0]), int(parts[-1])
 
 
-@click.command()
+@command()
 @click.argument("recipe")
-@click.option("--dataset", required=True, help="digits, fashion-mnist, mnist, folder:PATH or npz:FILE.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run directory to write.")
+@data_option(required=True)
+@DATA_DIR_OPTION
+@out_option("runs/RECIPE-1, the first number that is free", what="Run directory to write.")
 @click.option(
     "--device", default="auto", show_default=True, help="auto, cpu or cuda; cuda never falls back to the CPU."
 )
@@ -108,13 +111,14 @@ def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> i
 
     ref = DatasetRef.parse(dataset)
     budget = 0 if options.pop("stream") else None
-    out = options["out"]
+    out = options.pop("out") or _default_out(resolved.name, resume=options["resume"])
     outcome = run_training(
         TrainingRequest(
             recipe=resolved,
             dataset=ref,
             data_dir=data_dir or default_data_dir(),
             resident_budget=budget,
+            out=out,
             **options,
         )
     )
@@ -122,11 +126,19 @@ def train(recipe: str, dataset: str, data_dir: Path | None, **options: Any) -> i
         return EXIT_INTERRUPTED
     if os.environ.get("RANK", "0") != "0":  # of several processes the first one speaks
         return 0
-    click.echo(showable_lines([f"run: {out}", f"next: torchstone export {out} --out BUNDLE"]))
+    click.echo(showable_lines([f"run: {out}", f"next: torchstone export {out}"]))
     return 0
 
 
-@click.command()
+def _default_out(recipe: str, *, resume: bool) -> Path:
+    if resume:
+        raise UsageError("--resume goes on with a run; none was named.", "Name it with --out.")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("Several processes must agree on the run directory.", "Name it with --out.")
+    return numbered_directory(Path("runs"), recipe)
+
+
+@command()
 def recipes() -> None:
     """List the recipes, and cascades of two, with their measured results (docs/results.md has the whole of them)."""
     measured = load_measured()
@@ -140,9 +152,9 @@ def recipes() -> None:
                 click.echo(f"{'':<{width}}  {item}")
 
 
-@click.command()
+@command(examples=("torchstone download fashion-mnist --data-dir data",))
 @click.argument("dataset")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where to put it [TORCHSTONE_DATA, or ./data].")
+@DATA_DIR_OPTION
 def download(dataset: str, data_dir: Path | None) -> None:
     """Fetch DATASET (fashion-mnist or mnist) with torchvision, which checks its checksums."""
     require_component("train", "torch", "torchvision")

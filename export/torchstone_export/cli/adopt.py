@@ -5,45 +5,57 @@ from typing import Any, get_args
 
 import click
 
-from torchstone_export.cli.bundle_options import DATA_DIR_OPTION, OUT_OPTION, PACKAGES, SIGN_OPTION
+from torchstone_export.cli.bundle_options import OUT_OPTION, PACKAGES, SIGN_OPTION, default_bundle, report_bundle
 from torchstone_export.cli.spec_options import spec_from_options, spec_options
 from torchstone_export.foreign.model_spec import Dtype, Layout
-from torchstone_runtime.cli.output import tell
+from torchstone_runtime.cli.command import command, option
+from torchstone_runtime.cli.options import DATA_DIR_OPTION, DATA_HELP, data_option, json_option
+from torchstone_runtime.cli.output import require_writable
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
-from torchstone_runtime.text import showable_lines
 from torchstone_train.compute.openmp import wait_passively
 
 
-@click.command()
+@command(examples=("torchstone adopt server.onnx --spec spec.toml --data folder:photos",))
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--data", required=True, help="Labelled data: the proof is made over its validation and test splits.")
+@data_option(required=True, text=f"{DATA_HELP} The certificate is computed on its validation and test splits.")
 @OUT_OPTION
 @DATA_DIR_OPTION
-@click.option(
+@option(
     "--temperature/--no-temperature",
+    group="Model",
     default=False,
     show_default=True,
-    help="Fit a temperature on the validation split: the probabilities are then no longer MODEL's.",
+    help="Fit a temperature on the validation split; the probabilities are then no longer MODEL's.",
 )
 @SIGN_OPTION
+@json_option
 @spec_options
-@click.option("--layout", type=click.Choice(get_args(Layout)), help="Of the file's input [from its shape].")
-@click.option("--dtype", type=click.Choice(get_args(Dtype)), help="Of the file's input [the file's own].")
+@option(
+    "--layout",
+    group="Model",
+    type=click.Choice(get_args(Layout)),
+    help="Layout of the file's input  [default: from its shape]",
+)
+@option(
+    "--dtype", group="Model", type=click.Choice(get_args(Dtype)), help="Type of the file's input  [default: the file's]"
+)
 def adopt(
     model: Path,
-    data: str,
-    out: Path,
+    dataset: str,
+    out: Path | None,
     data_dir: Path | None,
     temperature: bool,
     sign: Path | None,
+    json_file: Path | None,
     **spec: Any,  # noqa: ANN401 - the options of `spec_options`
 ) -> None:
     """Wrap MODEL, an ONNX file made elsewhere, into a bundle with preprocessing, golden samples and certificate.
 
-    Proven is that the bundle decides as MODEL does on pixels prepared as the spec says. Whether MODEL decides as the
-    model that it was made from can't be: there is no PyTorch reference, and the certificate says so.
+    The certificate shows that the bundle predicts the same classes as MODEL on pixels prepared as the spec says. There
+    is no PyTorch reference, so it can't show that MODEL agrees with the model it was made from.
     """
+    require_writable([json_file])
     stated = spec_from_options(spec)
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
@@ -53,14 +65,11 @@ def adopt(
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
 
     request = ExportRequest(
-        out=out,
+        out=out or default_bundle(model.stem),
         data_dir=data_dir or default_data_dir(),
-        dataset=DatasetRef.parse(data),
+        dataset=DatasetRef.parse(dataset),
         temperature=temperature,
         sign=sign,
     )
     exported = adopt_onnx(model, stated, request)
-    click.echo(showable_lines(exported.summary))
-    for line in exported.warnings:
-        tell(f"Warning: {line}")
-    click.echo(showable_lines([f"bundle: {out}", f"next: torchstone evaluate {out} --data DATASET"]))
+    report_bundle(exported, request.out, json_file)

@@ -1,20 +1,51 @@
 """The options of every command that writes a bundle, and the packages that it needs."""
 
+import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from torchstone_runtime.cli.command import option
+from torchstone_runtime.cli.options import out_option
+from torchstone_runtime.cli.output import print_result, warn
+from torchstone_runtime.files import numbered_directory
+from torchstone_runtime.text import showable_lines
+
+if TYPE_CHECKING:
+    from torchstone_export.pipeline import Exported
+
 PACKAGES: Final = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm")
 
-OUT_OPTION = click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The bundle directory to write."
-)
-DATA_DIR_OPTION = click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data]."
-)
-SIGN_OPTION = click.option(
+OUT_OPTION = out_option("bundles/NAME-1, the first number that is free", what="Bundle directory to write.")
+SIGN_OPTION = option(
     "--sign",
+    group="Output",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Sign the bundle with this private key (PEM, P-256, P-384 or P-521); needs torchstone[sign].",
 )
+
+
+def default_bundle(source: str) -> Path:
+    """Return where a bundle goes where no place was given: `runs/cnn3-4` becomes `bundles/cnn3-1`.
+
+    Args:
+        source: name of the run, file or factory that it is made from.
+    """
+    name = re.sub(r"[^\w.-]+", "-", source).strip("-.")
+    return numbered_directory(Path("bundles"), re.sub(r"(?<=.)-\d+$", "", name) or "model")
+
+
+def report_bundle(exported: "Exported", out: Path, json_file: Path | None) -> None:
+    """Print what was exported, and warn of what its owner should know."""
+    for line in (*exported.warnings, *exported.rejected):
+        warn(f"Warning: {line}")
+    document: dict[str, Any] = {
+        "bundle": str(out),
+        "summary": exported.summary,
+        "warnings": exported.warnings,
+        "rejected": exported.rejected,
+        "manifest": exported.bundle.manifest.to_json(),
+    }
+    ending = [f"bundle: {out}", f"next: torchstone evaluate {out} --data DATASET"]
+    print_result(json_file, lambda: document, lambda: showable_lines([*exported.summary, *ending]))

@@ -7,25 +7,55 @@ from typing import Any, Final, TypeVar, get_args
 import click
 
 from torchstone_export.foreign.model_spec import ChannelOrder, ModelSpec, OutputKind, PixelRange, read_spec
+from torchstone_runtime.cli.command import option
 from torchstone_runtime.images.input_spec import ResampleFilter
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS: Final = (
-    click.option("--spec", type=click.Path(path_type=Path), help="A TOML file with the fields below."),
-    click.option("--input", "spec_input", metavar="CxHxW", help="Shape of one image, such as 3x224x224."),
-    click.option("--color", type=click.Choice(get_args(ChannelOrder)), help="Channels, as the model takes them."),
-    click.option("--mean", metavar="N,...", help="Subtracted from the pixels, one number a channel."),
-    click.option("--std", metavar="N,...", help="What the difference is divided by, one number a channel."),
-    click.option("--pixel-range", type=click.Choice(get_args(PixelRange)), help="Pixels before mean and std [0-1]."),
-    click.option("--resize-filter", type=click.Choice(get_args(ResampleFilter)), help="For other sizes [bilinear]."),
-    click.option("--classes", metavar="A,B,...", help="In the order of the outputs; or @FILE, one name a line."),
-    click.option("--output", type=click.Choice(get_args(OutputKind)), help="What the model gives [logits]."),
-    click.option(
-        "--positive-threshold", type=float, metavar="P", help="Of one output: above it, the second class [0.5]."
+    option("--spec", group="Model", type=click.Path(path_type=Path), help="TOML file with the fields below."),
+    option("--input", "spec_input", group="Model", metavar="CxHxW", help="Shape of one image, such as 3x224x224."),
+    option(
+        "--color",
+        group="Model",
+        type=click.Choice(get_args(ChannelOrder)),
+        help="Channel order that the model takes  [default: RGB, or L with 1 channel]",
     ),
-    click.option("--output-name", metavar="NAME", help="Which output, where there are several."),
-    click.option("--name", metavar="NAME", help="What the model is called."),
+    option("--mean", group="Model", metavar="N,...", help="Mean subtracted from the pixels, one number per channel."),
+    option("--std", group="Model", metavar="N,...", help="Standard deviation to divide by, one number per channel."),
+    option(
+        "--pixel-range",
+        group="Model",
+        type=click.Choice(get_args(PixelRange)),
+        help="Range of the pixels before mean and std  [default: 0-1]",
+    ),
+    option(
+        "--resize-filter",
+        group="Model",
+        type=click.Choice(get_args(ResampleFilter)),
+        help="Filter that resizes pictures of another size  [default: bilinear]",
+    ),
+    option(
+        "--classes",
+        group="Model",
+        metavar="A,B,...",
+        help="Class names in the order of the outputs, or @FILE with one name per line  [default: the data's]",
+    ),
+    option(
+        "--output",
+        group="Model",
+        type=click.Choice(get_args(OutputKind)),
+        help="What the model returns  [default: logits]",
+    ),
+    option(
+        "--positive-threshold",
+        group="Model",
+        type=float,
+        metavar="P",
+        help="Threshold of a single output: the second class is answered above it  [default: 0.5]",
+    ),
+    option("--output-name", group="Model", metavar="NAME", help="Name of the output to use, if there are several."),
+    option("--name", group="Model", metavar="NAME", help="Name of the model."),
 )
 _FIELDS: Final = (
     *("color", "mean", "std", "pixel_range", "resize_filter"),
@@ -35,8 +65,8 @@ _FIELDS: Final = (
 
 def spec_options(command: _Command) -> _Command:
     """Add the options to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
+    for add in reversed(_OPTIONS):
+        command = add(command)
     return command
 
 

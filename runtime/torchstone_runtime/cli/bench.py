@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, TF32_OPTION, VARIANT_OPTION
-from torchstone_runtime.cli.output import tell
+from torchstone_runtime.cli.command import command, option
+from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, TF32_OPTION, VARIANT_OPTION, json_option
+from torchstone_runtime.cli.output import print_result, require_writable, tell, tell_detail
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.inference.load_options import LoadOptions
-from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import showable_lines
 
 if TYPE_CHECKING:
@@ -30,16 +30,40 @@ class _Counts(click.ParamType[tuple[int, ...]]):
         return tuple(dict.fromkeys(int(part) for part in parts))
 
 
-@click.command()
+@command(examples=("torchstone bench fashion", "torchstone bench bundles/cnn3-1 --batch 1,64 --threads 1,2 --json"))
 @click.argument("bundle", type=BUNDLE_PATH)
-@click.option("--batch", "batches", type=_Counts(), default="1,64,1024", show_default=True, help="Images a call.")
-@click.option("--threads", type=_Counts(), help="Calls at once [the processors this process may use].")
+@option(
+    *("--batch", "batches"),
+    group="Model",
+    type=_Counts(),
+    default="1,64,1024",
+    show_default=True,
+    help="Batch sizes: images per call.",
+)
+@option(
+    "--threads",
+    group="Model",
+    type=_Counts(),
+    help="Number of concurrent calls  [default: processors available to this process]",
+)
 @VARIANT_OPTION
 @PROVIDER_OPTION
 @TF32_OPTION
-@click.option("--cuda-graphs", is_flag=True, help="Record each batch size once and replay it (provider cuda).")
-@click.option("--rounds", type=click.IntRange(min=8), default=15, show_default=True, help="Of the steady state.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@option(
+    "--cuda-graphs",
+    group="Model",
+    is_flag=True,
+    help="Record each batch size once as a CUDA graph and replay it (provider cuda).",
+)
+@option(
+    "--rounds",
+    group="Advanced",
+    type=click.IntRange(min=8),
+    default=15,
+    show_default=True,
+    help="Timing rounds of the steady state.",
+)
+@json_option
 def bench(
     bundle: Path,
     batches: tuple[int, ...],
@@ -50,21 +74,23 @@ def bench(
     *,
     tf32: bool,
     cuda_graphs: bool,
-    as_json: bool,
+    json_file: Path | None,
 ) -> None:
-    """Measure what BUNDLE costs here: start, time a call, throughput, memory.
+    """Measure start-up time, latency, throughput and memory of BUNDLE on this machine.
 
-    Each call is measured twice, interleaved; where the two disagree, the machine is too noisy, no figure is given,
+    Each call is measured twice, interleaved. Where the two disagree, the machine is too noisy: no figure is given,
     and the exit code is 1.
     """
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.benchmark.bench import Request, run_benchmark  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.system.cpu import usable_cpus  # noqa: PLC0415
 
+    require_writable([json_file])
     options = LoadOptions(variant=variant, provider=provider, tf32=tf32, cuda_graphs=cuda_graphs)
     request = Request(str(bundle), options, batches, threads or (usable_cpus(),), rounds)
     result = run_benchmark(request, tell)
-    click.echo(strict_json(result.to_json(), indent=2) if as_json else _as_text(result))
+    tell_detail(f"plan: {result.plan}")
+    print_result(json_file, result.to_json, lambda: _as_text(result))
     if result.too_noisy:
         raise CheckFailedError(
             "Too noisy: the same call measured twice gave different times.",

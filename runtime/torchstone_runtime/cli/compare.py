@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.find_split import find_split, warn_of_data, warn_of_missing_classes
-from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, CLASS_MAP_OPTION
-from torchstone_runtime.cli.output import is_stdout, require_writable, tell
+from torchstone_runtime.cli.options import (
+    BUNDLE_PATH,
+    DATA_HELP,
+    FILE,
+    PROVIDER_HELP,
+    data_option,
+    json_option,
+    measured_data_options,
+)
+from torchstone_runtime.cli.output import print_result, require_writable, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
-from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,46 +32,69 @@ if TYPE_CHECKING:
     from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
     from torchstone_runtime.inference.classifier import Classifier
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _SPEED_IMAGES = 1024
 
 
-@click.command()
+def _side_options(side: str) -> "Callable[[Any], Any]":
+    name = side.upper()
+
+    def add(decorated: Any) -> Any:  # noqa: ANN401 - what click decorates
+        for decorate in (
+            option(f"--tf32-{side}", group="Model", is_flag=True, help=f"Allow a GPU to compute {name} in TF32."),
+            option(
+                f"--provider-{side}",
+                group="Model",
+                default="auto",
+                show_default=True,
+                help=f"Provider that runs {name}: {PROVIDER_HELP}.",
+            ),
+            option(f"--variant-{side}", group="Model", help=f"Model of bundle {name}  [default: the bundle's]"),
+        ):
+            decorated = decorate(decorated)
+        return decorated
+
+    return add
+
+
+@command(
+    examples=(
+        "torchstone compare bundles/cnn3-1 bundles/mlp-1 --data fashion-mnist",
+        "torchstone compare fp32.csv int8.csv --max-drop 0.005",
+    )
+)
 @click.argument("a", type=BUNDLE_PATH)
 @click.argument("b", type=BUNDLE_PATH)
-@click.option(
-    "--data", "dataset", help="digits, fashion-mnist, mnist, folder:PATH or npz:FILE; none for two CSV files."
+@data_option(text=f"{DATA_HELP} Not needed for two CSV files.")
+@measured_data_options
+@_side_options("a")
+@_side_options("b")
+@option(
+    "--speed/--no-speed",
+    group="Output",
+    default=True,
+    show_default=True,
+    help="Also measure the ratio of speeds, in turns.",
 )
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
-@click.option("--split", type=click.Choice(["auto", "test", "train", "all"]), default="auto", show_default=True)
-@CLASS_MAP_OPTION
-@BITS_OPTION
-@click.option("--variant-a", help="Which model of bundle A [its default one].")
-@click.option("--variant-b", help="Likewise of B.")
-@click.option("--provider-a", default="auto", show_default=True, help="auto, cpu, cuda, tensorrt or openvino.")
-@click.option("--provider-b", default="auto", show_default=True, help="Likewise for B.")
-@click.option("--tf32-a", is_flag=True, help="Let a GPU compute A in TF32.")
-@click.option("--tf32-b", is_flag=True, help="Likewise B.")
-@click.option("--speed/--no-speed", default=True, show_default=True, help="Measure both in turns as well.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), help="JSON; - for stdout only.")
-@click.option("--csv", "csv_file", type=_FILE, help="The samples on which A and B differ, as CSV.")
-@click.option("--report", type=_FILE, help="A self-contained HTML page with the pictures of those samples.")
-@click.option(
+@json_option
+@option("--csv", "csv_file", group="Output", type=FILE, help="Write the samples on which A and B differ, as CSV.")
+@option("--report", group="Output", type=FILE, help="Write an HTML page with the pictures of those samples.")
+@option(
     "--max-drop",
+    group="Gates",
     type=click.FloatRange(0, 1),
     help="Exit with 1 unless B's accuracy is shown to be at most this much below A's (lower end of the interval).",
 )
 def compare(a: Path, b: Path, max_drop: float | None, **options: Any) -> None:  # noqa: ANN401
     """Compare A with B on the same labelled data: bundles, ONNX files, or files of 'evaluate --predictions'.
 
-    Tells the difference in accuracy with its 95% interval, the exact McNemar test, the samples decided differently,
-    and the ratio of speeds.
+    Reports the difference in accuracy with its 95% interval, the exact McNemar test, the samples that A and B classify
+    differently, and the ratio of speeds.
     """
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.evaluation.evaluate import require_answers  # noqa: PLC0415 - --help must not load NumPy
 
     wanted = _Wanted(**options)
-    require_writable((wanted.csv_file, wanted.report, wanted.json_target))
+    require_writable((wanted.csv_file, wanted.report, wanted.json_file))
     found, split = _compare(a, b, wanted)
     if split is not None:
         warn_of_data(split, bits_stated=wanted.bits is not None)
@@ -100,14 +131,6 @@ class _Wanted:
     json_file: Path | None
     csv_file: Path | None
     report: Path | None
-
-    @property
-    def to_stdout(self) -> bool:
-        return is_stdout(self.json_file)
-
-    @property
-    def json_target(self) -> Path | None:
-        return None if self.to_stdout else self.json_file
 
 
 def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | None]":
@@ -197,14 +220,12 @@ def _write(found: "Comparison", split: "Split | None", wanted: _Wanted) -> None:
     from torchstone_runtime.report import comparison  # noqa: PLC0415
 
     document = found.to_json() | {"class_map": split.mapped.to_json() if split and split.mapped else None}
-    as_json = strict_json(document, indent=2)
     contents: list[tuple[Path | None, Callable[[], str]]] = [
         (wanted.csv_file, lambda: comparison.differing_csv(found)),
         (wanted.report, lambda: comparison.render_html(found, split)),
-        (wanted.json_target, lambda: as_json + "\n"),
     ]
     for path, content in contents:
         if path is not None:
             write_atomic(path, content())
             tell(f"wrote {path}")
-    click.echo(as_json if wanted.to_stdout else comparison.render_text(found))
+    print_result(wanted.json_file, lambda: document, lambda: comparison.render_text(found))

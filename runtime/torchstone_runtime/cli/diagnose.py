@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from torchstone_runtime.cli.options import BUNDLE_PATH
+from torchstone_runtime.cli.command import command, option
+from torchstone_runtime.cli.options import BUNDLE_PATH, json_option
+from torchstone_runtime.cli.output import print_result, require_writable
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import showable_lines
 
 if TYPE_CHECKING:
@@ -24,40 +25,56 @@ if TYPE_CHECKING:
 _BY_CHANNEL = "  {:<8}{:>22}{:>22}"
 
 
-@click.command()
+@command(examples=("torchstone diagnose bundles/cnn3-1 --golden 2 --tensor mine.npy",))
 @click.argument("bundle", type=BUNDLE_PATH)
-@click.option("--golden", "index", required=True, type=click.IntRange(min=0), help="Which golden image, from 0.")
-@click.option(
-    "--tensor", required=True, type=click.Path(path_type=Path), help="What your preprocessing makes of it (.npy)."
+@option(
+    *("--golden", "index"),
+    group="Data",
+    required=True,
+    type=click.IntRange(min=0),
+    help="Number of the golden image, from 0.",
 )
-@click.option(
-    "--image", "picture", type=click.Path(path_type=Path), help="The picture both started from, if not yet resized."
+@option(
+    "--tensor",
+    group="Data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Tensor that your preprocessing makes of that image (.npy).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@option(
+    *("--image", "picture"),
+    group="Data",
+    type=click.Path(path_type=Path),
+    help="Picture file that both started from, if it had to be resized.",
+)
+@json_option
 @click.pass_context
 def diagnose(
-    context: click.Context, bundle: Path, index: int, tensor: Path, picture: Path | None, as_json: bool
+    context: click.Context, bundle: Path, index: int, tensor: Path, picture: Path | None, json_file: Path | None
 ) -> None:
-    """Name what a preprocessing written elsewhere does wrong, from its tensor of a golden image of BUNDLE.
+    """Find the mistake in your own preprocessing, from its tensor of a golden image of BUNDLE.
 
-    The images are the array `images` of the bundle's golden.npz (uint8, N x C x H x W). Raw pixels and normalised
-    values are both accepted. Exit code 1 where a mistake is found, or none that is known explains the tensor.
+    The golden images are the array `images` of the bundle's golden.npz (uint8, N x C x H x W). Raw pixels and
+    normalised values are both accepted. The exit code is 1 if a mistake is found, or if no known mistake explains the
+    tensor.
     """
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.bundle.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
     from torchstone_runtime.diagnosis import diagnose_preprocessing, read_tensor  # noqa: PLC0415
     from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415
 
+    require_writable([json_file])
     golden = _golden_image(Bundle.open(bundle), index)
     array = read_tensor(tensor)
     with Classifier.load(bundle) as classifier:
         spec = classifier.input_spec
         found = diagnose_preprocessing(array, golden, spec, picture)
         classes = _classes(classifier, golden, array, found)
-    if as_json:
-        click.echo(strict_json({"golden": index, **found.to_json(), **_right_constants(spec), **classes}, indent=2))
-    else:
-        click.echo(showable_lines([*_describe(found, spec), *_describe_classes(classes)]))
+    print_result(
+        json_file,
+        lambda: {"golden": index, **found.to_json(), **_right_constants(spec), **classes},
+        lambda: showable_lines([*_describe(found, spec), *_describe_classes(classes)]),
+    )
     context.exit(0 if found.right else 1)
 
 

@@ -1,12 +1,12 @@
-"""`torchstone doctor`: what is installed, what works, and what mends the rest."""
+"""`torchstone doctor`: what is installed, what works, and how to fix the rest."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from torchstone_runtime.cli.command import command
+from torchstone_runtime.cli.options import json_option
+from torchstone_runtime.cli.output import print_result, require_writable
 from torchstone_runtime.errors import CheckFailedError
-from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import showable_lines
 from torchstone_runtime.version import __version__
 
@@ -14,25 +14,17 @@ if TYPE_CHECKING:
     from torchstone_runtime.doctor import Finding
 
 
-@click.command()
-@click.option(
-    "--json",
-    "json_file",
-    is_flag=False,
-    flag_value="-",
-    metavar="[FILE]",
-    type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
-    help="JSON, to a file or (without one, or with -) to stdout only.",
-)
+@command(examples=("torchstone doctor", "torchstone doctor --json"))
+@json_option
 def doctor(json_file: Path | None) -> None:
     """Check this installation: packages, providers, libraries, processor, limits.
 
-    Exit code 1 where something is broken, with what to do. What is merely not there, such as a GPU beside the CPU
-    runtime, is a note.
+    The exit code is 1 if something is broken; the output says how to fix it. What is merely absent, such as a GPU, is
+    a note.
     """
     from torchstone_runtime.doctor import check_installation  # noqa: PLC0415 - --help needs none of it
-    from torchstone_runtime.files import write_atomic  # noqa: PLC0415
 
+    require_writable([json_file])
     findings = check_installation()
     broken = [finding for finding in findings if finding.status == "broken"]
     document = {
@@ -40,13 +32,7 @@ def doctor(json_file: Path | None) -> None:
         "healthy": not broken,
         "findings": [finding.to_json() for finding in findings],
     }
-    as_json = strict_json(document, indent=2)
-    if json_file is None or str(json_file) != "-":
-        click.echo(showable_lines(_lines(findings)))
-    else:
-        click.echo(as_json)
-    if json_file is not None and str(json_file) != "-":
-        write_atomic(json_file, as_json + "\n")
+    print_result(json_file, lambda: document, lambda: showable_lines(_lines(findings)))
     if broken:
         names = ", ".join(finding.check for finding in broken)
         raise CheckFailedError(f"Broken: {names}.", "The lines above say what to do." if json_file is None else "")

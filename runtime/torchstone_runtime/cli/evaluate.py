@@ -6,13 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.find_split import find_split, warn_of_data
 from torchstone_runtime.cli.gate_options import Bounds, gate_options, judge_document, require_passed
-from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, CLASS_MAP_OPTION, load_options
-from torchstone_runtime.cli.output import is_stdout, require_writable, tell
+from torchstone_runtime.cli.options import (
+    BUNDLE_PATH,
+    FILE,
+    data_option,
+    json_option,
+    load_options,
+    measured_data_options,
+)
+from torchstone_runtime.cli.output import print_result, require_writable, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.inference.load_options import LoadOptions
-from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
     from torchstone_runtime.data.split import Split
@@ -20,35 +27,38 @@ if TYPE_CHECKING:
     from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.report.document import EvaluationDocument
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
 
-
-@click.command()
-@click.argument("bundle", type=BUNDLE_PATH)
-@click.option("--data", "dataset", required=True, help="digits, fashion-mnist, mnist, folder:PATH or npz:FILE.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
-@click.option(
-    "--split",
-    type=click.Choice(["auto", "test", "train", "all"]),
-    default="auto",
-    show_default=True,
-    help="Which part. auto: the test part; of a source without one all images, or the fifth held out in training.",
+@command(
+    examples=(
+        "torchstone evaluate fashion --data fashion-mnist",
+        "torchstone evaluate bundles/cnn3-1 --data folder:photos --report report.html --min-accuracy 0.9",
+    )
 )
-@CLASS_MAP_OPTION
-@BITS_OPTION
+@click.argument("bundle", type=BUNDLE_PATH)
+@data_option(required=True)
+@measured_data_options
 @load_options
-@click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), help="JSON; - for stdout only.")
-@click.option("--csv", "csv_file", type=_FILE, help="Precision, recall, F1 and support by class, as CSV.")
-@click.option("--confusion-csv", type=_FILE, help="The confusion matrix as CSV.")
-@click.option("--predictions", type=_FILE, help="Each sample's id, classes, margin and probabilities, as CSV.")
-@click.option("--report", type=_FILE, help="A self-contained HTML page.")
-@click.option("--slice", "slices", type=_FILE, help="CSV with a column id and others: metrics by their values.")
+@json_option
+@option("--csv", "csv_file", group="Output", type=FILE, help="Write precision, recall, F1 and support by class.")
+@option("--confusion-csv", group="Output", type=FILE, help="Write the confusion matrix as CSV.")
+@option(
+    "--predictions",
+    group="Output",
+    type=FILE,
+    help="Write each sample's id, classes, margin and probabilities as CSV.",
+)
+@option("--report", group="Output", type=FILE, help="Write a self-contained HTML page.")
+@option(
+    *("--slice", "slices"),
+    group="Data",
+    type=FILE,
+    help="CSV file with a column id and others: report metrics by their values.",
+)
 @gate_options
 def evaluate(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN401
     """Measure BUNDLE on labelled data: accuracy, precision, recall, F1, confusion matrix, calibration.
 
-    Results go to stdout, or as one JSON document with --json -. With --min-… and --max-… it is a gate: exit code 1
-    where the model is not good enough.
+    With --min-... and --max-..., the command is a gate: the exit code is 1 if the model is not good enough.
     """
     require_component("cpu", "onnxruntime")
     bounds = Bounds(**{field.name: options.pop(field.name) for field in fields(Bounds)})
@@ -72,17 +82,12 @@ class _Wanted:
     report: Path | None
     slices: Path | None
 
-    @property
-    def to_stdout(self) -> bool:
-        return is_stdout(self.json_file)
-
     def reports(self) -> dict[str, Path | None]:
         """Return the files that are written when everything is measured, by kind."""
         return {
             "csv": self.csv_file,
             "confusion": self.confusion_csv,
             "report": self.report,
-            "json": None if self.to_stdout else self.json_file,
         }
 
 
@@ -95,7 +100,7 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
         split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
         warn_of_data(split, bits_stated=wanted.bits is not None)
         grouping = Grouping.read(wanted.slices, split) if wanted.slices else None
-        require_writable((*wanted.reports().values(), wanted.predictions))
+        require_writable((*wanted.reports().values(), wanted.predictions, wanted.json_file))
         evaluation = _run(classifier, split, wanted.predictions)
     document = _document(classifier, str(bundle), dataset, reason, evaluation)
     if grouping:
@@ -140,7 +145,6 @@ def _write_reports(document: "EvaluationDocument", wanted: _Wanted) -> None:
 
     metrics = document.evaluation.metrics
     contents = {
-        "json": lambda: _to_json(document) + "\n",
         "csv": lambda: csv_files.metrics_csv(metrics),
         "confusion": lambda: csv_files.confusion_csv(metrics),
         "report": lambda: html.render_html(document),
@@ -149,8 +153,4 @@ def _write_reports(document: "EvaluationDocument", wanted: _Wanted) -> None:
         if path is not None:
             write_atomic(path, contents[kind]())
             tell(f"wrote {path}")
-    click.echo(_to_json(document) if wanted.to_stdout else terminal.render_text(document))
-
-
-def _to_json(document: "EvaluationDocument") -> str:
-    return strict_json(document.to_json(), indent=2)
+    print_result(wanted.json_file, document.to_json, lambda: terminal.render_text(document))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torchstone_runtime.cli.output import tell
+from torchstone_runtime.cli.output import tell, tell_detail, warn
 from torchstone_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def find_split(
     """
     from torchstone_runtime.evaluation.choose_split import align_classes, choose_split  # noqa: PLC0415 - see open_dataset
 
+    tell_detail(f"plan: {classifier.plan}")
     source = open_dataset(classifier, dataset, data_dir, class_map, bits)
     chosen, reason = choose_split(source, wanted, classifier.provenance)
     return align_classes(chosen, classifier.class_names), reason
@@ -57,7 +58,7 @@ def warn_of_missing_classes(labels: "npt.NDArray[np.int64]", class_names: "Seque
     from torchstone_runtime.evaluation.occurring import classes_without_images, describe_missing  # noqa: PLC0415 - see open_dataset
 
     if missing := classes_without_images(labels, class_names):
-        tell(f"Warning: {describe_missing(missing, len(class_names), 'this data')}")
+        warn(f"Warning: {describe_missing(missing, len(class_names), 'this data')}")
 
 
 def warn_of_data(split: "Split", *, bits_stated: bool = False) -> None:
@@ -73,7 +74,7 @@ def warn_of_data(split: "Split", *, bits_stated: bool = False) -> None:
         for line in split.store.others.lines(str(split.store.root)):
             tell(line)
         if not bits_stated and (warning := split.store.narrow_warning()):
-            tell(warning)
+            warn(warning)
     for line in split.mapped.lines() if split.mapped else ():
         tell(line)
     warn_of_missing_classes(split.labels, split.class_names)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from torchstone_runtime.cli.command import option
 from torchstone_runtime.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -15,25 +16,44 @@ if TYPE_CHECKING:
 _SHARE = click.FloatRange(0, 1)
 _AT_LEAST_0 = click.FloatRange(0)
 _OPTIONS = (
-    click.option("--min-accuracy", type=_SHARE, help="Exit with 1 where the accuracy is lower."),
-    click.option("--min-macro-f1", type=_SHARE, help="Likewise the mean F1 over the classes."),
-    click.option("--min-class-recall", multiple=True, metavar="NAME=X", help="Likewise the recall of a class."),
-    click.option("--min-class-precision", multiple=True, metavar="NAME=X", help="Likewise the precision of a class."),
-    click.option(
+    option("--min-accuracy", group="Gates", type=_SHARE, help="Exit with 1 if the accuracy is lower."),
+    option("--min-macro-f1", group="Gates", type=_SHARE, help="Exit with 1 if the mean F1 over the classes is lower."),
+    option(
+        "--min-class-recall",
+        group="Gates",
+        multiple=True,
+        metavar="NAME=X",
+        help="Exit with 1 if the recall of class NAME is lower; may be repeated.",
+    ),
+    option(
+        "--min-class-precision",
+        group="Gates",
+        multiple=True,
+        metavar="NAME=X",
+        help="Exit with 1 if the precision of class NAME is lower; may be repeated.",
+    ),
+    option(
         "--min-coverage",
+        group="Gates",
         multiple=True,
         metavar="P=X",
-        help="Likewise the share of images that can be answered at precision P, as in 0.99=0.8.",
+        help="Exit with 1 if a smaller share of images can be answered at precision P, as in 0.99=0.8.",
     ),
-    click.option("--max-log-loss", type=_AT_LEAST_0, help="Exit with 1 where the log loss is higher."),
-    click.option("--max-brier", type=_AT_LEAST_0, help="Likewise the Brier score."),
-    click.option("--max-calibration-error", type=_SHARE, help="Likewise the expected calibration error."),
-    click.option(
+    option("--max-log-loss", group="Gates", type=_AT_LEAST_0, help="Exit with 1 if the log loss is higher."),
+    option("--max-brier", group="Gates", type=_AT_LEAST_0, help="Exit with 1 if the Brier score is higher."),
+    option(
+        "--max-calibration-error",
+        group="Gates",
+        type=_SHARE,
+        help="Exit with 1 if the expected calibration error is higher.",
+    ),
+    option(
         "--judge",
+        group="Gates",
         type=click.Choice(["value", "interval"]),
         default="value",
         show_default=True,
-        help="interval: the end of the 95% interval that is against the model must lie within the bound, too.",
+        help="interval: also require the unfavourable end of the 95% interval to lie within the bound.",
     ),
 )
 
@@ -43,8 +63,8 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def gate_options(command: _Command) -> _Command:
     """Add the options to a command, which gets their values as keyword arguments, those of `Bounds`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
+    for add in reversed(_OPTIONS):
+        command = add(command)
     return command
 
 

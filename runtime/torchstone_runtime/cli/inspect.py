@@ -8,37 +8,40 @@ import click
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE, Manifest
 from torchstone_runtime.bundle.provenance import describe_cascade, describe_origin
-from torchstone_runtime.cli.options import BUNDLE_PATH
-from torchstone_runtime.cli.output import tell
+from torchstone_runtime.cli.command import command, option
+from torchstone_runtime.cli.options import BUNDLE_PATH, json_option
+from torchstone_runtime.cli.output import print_result, require_writable, tell
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.images.input_spec import MAX_BITS
-from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import shortlist, showable_lines
 
 _MOST_CLASSES: Final = 40
 
 
-@click.command()
+@command(examples=("torchstone inspect fashion", "torchstone inspect bundles/cnn3-1 --json"))
 @click.argument("bundle", type=BUNDLE_PATH)
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-@click.option(
+@json_option
+@option(
     "--golden-images",
+    group="Output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write its golden images into this folder: golden-00.png, golden-01.png, ...",
+    help="Write the golden images into this folder: golden-00.png, golden-01.png, ...",
 )
-def inspect(bundle: Path, as_json: bool, golden_images: Path | None) -> None:
+def inspect(bundle: Path, json_file: Path | None, golden_images: Path | None) -> None:
     """Show what BUNDLE holds: classes, input, files, origin, measured results, certificate.
 
-    BUNDLE is a directory that export wrote, or the built-in 'fashion'. Reads the manifest and no other file, without
-    --golden-images; `torchstone verify` checks the rest.
+    BUNDLE is a directory that export wrote, or the built-in 'fashion'. Without --golden-images, the manifest is the
+    only file that is read; `torchstone verify` checks the rest. The JSON document is the manifest.
     """
+    require_writable([json_file])
     opened = Bundle.open(bundle)
     manifest = opened.manifest
     if golden_images is not None:
         _write_golden_images(opened, golden_images)
-    if as_json:
-        click.echo(strict_json(manifest.to_json(), indent=2, ensure_ascii=True))
-        return
+    print_result(json_file, manifest.to_json, lambda: _text(manifest, bundle), ensure_ascii=True)
+
+
+def _text(manifest: Manifest, bundle: Path) -> str:
     try:
         lines = _describe(manifest)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -47,7 +50,7 @@ def inspect(bundle: Path, as_json: bool, golden_images: Path | None) -> None:
             f"{error!r}.",
             "See it as it is with --json, or export the bundle again.",
         ) from error
-    click.echo(showable_lines(lines))
+    return showable_lines(lines)
 
 
 def _write_golden_images(opened: Bundle, folder: Path) -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from torchstone_runtime.cli import streams
+from torchstone_runtime.cli.command import version_option
 from torchstone_runtime.errors import OutputError, TorchstoneError, suggestion
 from torchstone_runtime.system.load_deadline import on_no_end
 from torchstone_runtime.text import showable_lines
-from torchstone_runtime.version import __version__
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -35,33 +35,32 @@ _RUNTIME_COMMANDS: Final = {
     "robustness": "torchstone_runtime.cli.robustness:robustness",
     "verify": "torchstone_runtime.cli.verify:verify",
 }
-_ORDER: Final = (
-    "quickstart",
-    "train",
-    "recipes",
-    "download",
-    "export",
-    "adopt",
-    "verify",
-    "inspect",
-    "evaluate",
-    "robustness",
-    "predict",
-    "compare",
-    "doctor",
-    "bench",
-    "diagnose",
-)
+_SECTIONS: Final = {
+    "Make": ("quickstart", "train", "recipes", "download", "export", "adopt"),
+    "Use": ("predict", "evaluate", "compare", "robustness", "bench", "verify", "inspect"),
+    "Help": ("doctor", "diagnose"),
+}
+"""The commands under their headings, each group in the order in which a newcomer meets them."""
 
 
 class CommandGroup(click.Group):
     """Finds commands by name and imports their module when they are called or listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return every command: along the pipeline, then any others by name."""
+        """Return every command, group by group; then those of other packages by name."""
         del ctx
-        known = {*_RUNTIME_COMMANDS, *_registered()}
-        return [name for name in _ORDER if name in known] + sorted(known.difference(_ORDER))
+        return [name for names in _sections().values() for name in names]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each group of commands under its heading, with their whole first sentences."""
+        sections = _sections()
+        width = max(len(name) for names in sections.values() for name in names)
+        for heading, names in sections.items():
+            found = [(name, self.get_command(ctx, name)) for name in names]
+            rows = [(f"{name:<{width}}", _first_sentence(command)) for name, command in found if command]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command, or None where there is none of that name."""
@@ -93,7 +92,7 @@ class CommandGroup(click.Group):
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="torchstone")
+@version_option()
 @click.option("--debug", is_flag=True, help="Show the traceback of an error (anywhere on the command line).")
 def torchstone(debug: bool) -> None:
     """Train an image classifier, export it with proof, and run it without PyTorch."""
@@ -155,6 +154,16 @@ def _report(error: TorchstoneError, *, debug: bool) -> int:
 def _output_error(error: OSError) -> OutputError:
     what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     return OutputError(f"{what}.", "Check the path, its permissions, and the room on the disk.")
+
+
+def _sections() -> dict[str, list[str]]:
+    known = {*_RUNTIME_COMMANDS, *_registered()}
+    sections = {heading: [name for name in names if name in known] for heading, names in _SECTIONS.items()}
+    return sections | {"Other": sorted(known.difference(*_SECTIONS.values()))}
+
+
+def _first_sentence(command: click.Command) -> str:
+    return command.get_short_help_str(limit=sys.maxsize)
 
 
 def _registered() -> "dict[str, EntryPoint]":

@@ -1,14 +1,21 @@
-"""Options that several commands share."""
+"""Options that several commands share: the same name, meaning and help everywhere."""
 
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
 from torchstone_runtime.bundle.builtin import locate_bundle
+from torchstone_runtime.cli.command import option
 from torchstone_runtime.inference.load_options import LoadOptions
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+FILE: Final = click.Path(path_type=Path, dir_okay=False)
+DATASETS: Final = "digits, fashion-mnist, mnist, folder:PATH or npz:FILE"
+DATA_HELP: Final = f"Labelled images: {DATASETS}."
 
 
 class _BundlePath(click.Path):
@@ -19,43 +26,115 @@ class _BundlePath(click.Path):
 
 
 BUNDLE_PATH = _BundlePath(path_type=Path)
-PROVIDER_OPTION = click.option(
-    "--provider",
+DATA_DIR_OPTION = option(
+    "--data-dir",
+    group="Data",
+    type=click.Path(path_type=Path),
+    help="Folder of downloaded datasets  [default: TORCHSTONE_DATA, or ./data]",
+)
+SPLIT_OPTION = option(
+    "--split",
+    group="Data",
+    type=click.Choice(["auto", "test", "train", "all"]),
     default="auto",
     show_default=True,
-    help="auto, cpu, cuda, tensorrt or openvino. One asked for by name runs every node, or the command fails.",
+    help="Part of the data. auto: the test part; of a source without one, all images, or the fifth held out in "
+    "training.",
 )
-TF32_OPTION = click.option(
-    "--tf32", is_flag=True, help="Let a GPU compute in TF32: faster, with 10 bits of mantissa in place of 23."
-)
-VARIANT_OPTION = click.option("--variant", help="Which model of the bundle [its default one].")
-CLASS_MAP_OPTION = click.option(
+CLASS_MAP_OPTION = option(
     "--class-map",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="JSON, TOML or CSV: what the model calls the data's classes; null or empty leaves one out.",
+    group="Data",
+    type=FILE,
+    help="JSON, TOML or CSV file that maps the data's class names to the model's; null or empty drops a class.",
 )
-BITS_OPTION = click.option(
+BITS_OPTION = option(
     "--bits",
+    group="Data",
     type=click.IntRange(8, 16),
-    help="How many bits the values of 16-bit pictures use: 12 where white is 4095 [the model's, or 16].",
+    help="Bits used by the values of 16-bit pictures: 12 where white is 4095  [default: the model's, or 16]",
 )
-THREADS_OPTION = click.option(
+PROVIDER_HELP: Final = "auto, cpu, cuda, tensorrt or openvino"
+PROVIDER_OPTION = option(
+    "--provider",
+    group="Model",
+    default="auto",
+    show_default=True,
+    help=f"{PROVIDER_HELP}. A provider given by name runs every node, or the command fails.",
+)
+TF32_OPTION = option(
+    "--tf32",
+    group="Model",
+    is_flag=True,
+    help="Allow a GPU to compute in TF32: faster, with 10 bits of mantissa instead of 23.",
+)
+VARIANT_OPTION = option(
+    "--variant", group="Model", help="Model of the bundle, such as fp32 or int8  [default: the bundle's]"
+)
+THREADS_OPTION = option(
     "--threads",
+    group="Model",
     type=click.IntRange(min=1),
-    help="Calls that run at once [the processors this process may use].",
+    help="Number of concurrent calls  [default: processors available to this process]",
 )
-PUBLIC_KEY_OPTION = click.option(
+PUBLIC_KEY_OPTION = option(
     "--public-key",
+    group="Model",
     type=click.Path(path_type=Path),
-    help="Require a signature of this key (PEM) over the whole bundle; needs torchstone[sign].",
+    help="Require a signature by this key (PEM) over the whole bundle; needs torchstone[sign].",
 )
-CHECK_OPTION = click.option(
+CHECK_OPTION = option(
     "--check",
+    group="Model",
     type=click.Choice(["full", "hashes", "none"]),
     default="full",
     show_default=True,
-    help="Of the bundle when it is loaded. full: SHA-256 and golden samples; none: only format and sizes.",
+    help="Checks when loading the bundle: full = SHA-256 and golden samples; hashes = SHA-256; none = format and "
+    "sizes only.",
 )
+SEED_TYPE: Final = click.IntRange(0, 2**32 - 1)
+
+json_option = option(
+    "--json",
+    "json_file",
+    group="Output",
+    is_flag=False,
+    flag_value="-",
+    metavar="[FILE]",
+    type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
+    help="Print one JSON document instead of text; with FILE, write it there as well as printing the text.",
+)
+"""Gives a command `--json [FILE]`, and its value as the argument `json_file`: see `output.print_result`."""
+
+
+def data_option(*, required: bool = False, text: str = DATA_HELP) -> Callable[[_Command], _Command]:
+    """Return the decorator that gives a command `--data`, and its value as the argument `dataset`."""
+    return option(
+        *("--data", "--dataset", "dataset"),
+        group="Data",
+        aliases=("--dataset",),
+        required=required,
+        metavar="DATASET",
+        help=text,
+    )
+
+
+def measured_data_options(command: _Command) -> _Command:
+    """Give a command the options of the data that a model is measured on, but for `--data` itself."""
+    for add in (BITS_OPTION, CLASS_MAP_OPTION, SPLIT_OPTION, DATA_DIR_OPTION):
+        command = add(command)
+    return command
+
+
+def out_option(default: str, *, what: str) -> Callable[[_Command], _Command]:
+    """Return the decorator that gives a command `-o/--out`.
+
+    Args:
+        default: what is written where it is not given, for people.
+        what: is written there.
+    """
+    return option(
+        *("-o", "--out"), group="Output", type=click.Path(path_type=Path), help=f"{what}  [default: {default}]"
+    )
 
 
 _LOAD_OPTIONS: Final = (
@@ -78,6 +157,6 @@ def load_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*arguments, loading=loading, **options)
 
     decorated: Callable[..., Any] = with_loading
-    for option in reversed(_LOAD_OPTIONS):
-        decorated = option(decorated)
+    for add in reversed(_LOAD_OPTIONS):
+        decorated = add(decorated)
     return decorated

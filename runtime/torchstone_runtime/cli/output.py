@@ -1,17 +1,73 @@
 """Files that results go to, and lines about them."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import showable
+
+QUIET: Final = "torchstone.quiet"
+VERBOSE: Final = "torchstone.verbose"
+"""Keys of a click context's `meta`: whether the command was given `--quiet` or `--verbose`."""
+
+
+def is_quiet() -> bool:
+    """Tell whether the command was asked for results, warnings and errors only."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(QUIET))
 
 
 def tell(line: str) -> None:
-    """Print a line on stderr; no name in it can make a second one."""
+    """Print a line on stderr, unless `--quiet` was given; no name in it can make a second one."""
+    if not is_quiet():
+        warn(line)
+
+
+def tell_detail(line: str) -> None:
+    """Print a line on stderr where `--verbose` was given."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.meta.get(VERBOSE):
+        warn(line)
+
+
+def warn(line: str) -> None:
+    """Print a line on stderr, whatever was asked for."""
     click.echo(showable(line), err=True)
+
+
+def shows_progress() -> bool:
+    """Tell whether a progress bar is of use: stderr is a terminal, and `--quiet` was not given."""
+    return sys.stderr.isatty() and not is_quiet()
+
+
+def print_result(
+    json_file: Path | None, document: Callable[[], Any], text: Callable[[], str], *, ensure_ascii: bool = False
+) -> None:
+    """Print a result as text, or as one JSON document where `--json` asks for it on stdout; or write that to a file.
+
+    Args:
+        json_file: the value of `--json`.
+        document: makes the JSON data; called only where it is wanted.
+        text: makes the lines for people; likewise.
+        ensure_ascii: whether other characters are escaped in the JSON, lone surrogates included.
+
+    Raises:
+        OutputError: the file can't be written.
+    """
+    if is_stdout(json_file):
+        click.echo(strict_json(document(), indent=2, ensure_ascii=ensure_ascii))
+        return
+    if json_file is not None:
+        from torchstone_runtime.files import write_atomic  # noqa: PLC0415 - --help must not load it
+
+        write_atomic(json_file, strict_json(document(), indent=2, ensure_ascii=ensure_ascii) + "\n")
+        tell(f"wrote {json_file}")
+    click.echo(text())
 
 
 def is_stdout(path: Path | None) -> bool:
@@ -23,7 +79,7 @@ def require_writable(outputs: Iterable[Path | None]) -> None:
     """Raise, before anything is measured, where an output can't be written or would replace another.
 
     Args:
-        outputs: files that were asked for; None for one that was not.
+        outputs: files that were asked for; None for one that was not, `-` for stdout.
 
     Raises:
         UsageError: two have the same name.
@@ -31,7 +87,7 @@ def require_writable(outputs: Iterable[Path | None]) -> None:
     """
     from torchstone_runtime.files import require_writable_parent  # noqa: PLC0415 - --help must not load it
 
-    targets = [path for path in outputs if path is not None]
+    targets = [path for path in outputs if path is not None and not is_stdout(path)]
     if len(set(targets)) != len(targets):
         raise UsageError("Two outputs have the same file name.", "Give each its own.")
     for path in targets:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
-from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, load_options
-from torchstone_runtime.cli.output import tell
+from torchstone_runtime.cli.command import command, option
+from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, FILE, load_options
+from torchstone_runtime.cli.output import shows_progress, tell, tell_detail
 from torchstone_runtime.cli.prediction_formats import ROWS, csv_header, csv_row
 from torchstone_runtime.cli.streams import stdout_is_lost
 from torchstone_runtime.components import require_component
@@ -57,43 +58,60 @@ class _Counts:
     first_foreign: str = ""
 
 
-@click.command()
+@command(
+    examples=(
+        "torchstone predict fashion shoe.png",
+        "torchstone predict bundles/cnn3-1 inbox --format csv --min-confidence 0.9 > answers.csv",
+    )
+)
 @click.argument("bundle", type=BUNDLE_PATH)
 @click.argument("paths", type=click.Path(allow_dash=True), nargs=-1, required=True)
-@click.option("--top", default=1, show_default=True, type=click.IntRange(min=1), help="Classes shown for each image.")
-@click.option("--format", "form", type=click.Choice(list(ROWS)), help="Lines for people, JSON lines or CSV  [table].")
-@click.option("--json", "as_json", is_flag=True, help="The same as --format jsonl.")
-@click.option(
+@option(
+    "--top",
+    group="Output",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of classes shown for each image.",
+)
+@option(
+    *("--format", "form"),
+    group="Output",
+    type=click.Choice(list(ROWS)),
+    help="Output format: lines for people, JSON Lines or CSV  [default: table]",
+)
+@option("--json", "as_json", group="Output", is_flag=True, help="Print JSON Lines: the same as --format jsonl.")
+@option(
     "--min-confidence",
+    group="Output",
     type=click.FloatRange(0, 1),
     default=0.0,
-    help="Give no class, but '(unsure)', where the best one is less probable.",
+    help="Print '(unsure)' instead of a class below this probability.",
 )
-@click.option("--gallery", type=click.Path(path_type=Path, dir_okay=False), help="An HTML page with each picture.")
-@click.option(
+@option("--gallery", group="Output", type=FILE, help="Write an HTML page with each picture.")
+@option(
     "--invert",
+    group="Data",
     is_flag=True,
-    help="Give the model each picture inverted, as for a photo on white that it takes on black.",
+    help="Invert each picture before it is classified, such as a photo on white for a model trained on black.",
 )
 @BITS_OPTION
 @load_options
-@click.option("--verbose", is_flag=True, help="Say how the model runs, and why, on stderr.")
 def predict(
     bundle: Path,
     as_json: bool,
     form: str | None,
     *,
     loading: LoadOptions,
-    verbose: bool,
     **wishes: Any,  # noqa: ANN401 - click's values: those of _Wishes
 ) -> None:
-    """Classify images with BUNDLE: files, folders, patterns, or - for stdin (paths, one a line, or one image).
+    """Classify images with BUNDLE: files, folders, patterns, or - for stdin (one path per line, or one image).
 
-    BUNDLE is a directory that export wrote, one of its .onnx files, or the built-in 'fashion', which tells ten kinds
-    of clothes (28 x 28 gray pixels, bright on black) and needs no training.
+    BUNDLE is a directory that export wrote, one of its .onnx files, or the built-in 'fashion', which recognises ten
+    kinds of clothes (28 x 28 gray pixels, bright on black) and needs no training.
 
-    A file that is not an image is reported and the others are done; the exit code is then 1, or 2 if none was one.
-    So is an image for which the model gives no answer, because its outputs are no numbers: exit code 1.
+    Files that are not images are reported and skipped; the exit code is then 1, or 2 if none was an image. It is also
+    1 if the model gives no answer for an image because its outputs are NaN or infinite.
     """
     if as_json and form not in (None, "jsonl"):
         raise UsageError(f"--json is --format jsonl; --format {form} was given as well.", "Give one of them.")
@@ -102,14 +120,12 @@ def predict(
 
     asked = _Wishes(form=form or ("jsonl" if as_json else "table"), **wishes)
     with Classifier.load_with(bundle, loading) as classifier:
-        if verbose:
-            click.echo(f"plan: {showable(str(classifier.plan))}", err=True)
+        tell_detail(f"plan: {classifier.plan}")
         known = _known_edges(classifier) if loading.replay_golden else None
         counts = _predict_all(classifier, asked, known)
     _warn_of_edges(counts, known, asked)
     if counts.unsure:
-        said = f"{counts.unsure:,} of {counts.done:,} unsure: less than {asked.min_confidence:g} for the best class"
-        click.echo(said, err=True)
+        tell(f"{counts.unsure:,} of {counts.done:,} unsure: less than {asked.min_confidence:g} for the best class")
     if counts.failed and not counts.done:
         raise DataError(f"None of the {counts.failed:,} files could be classified.", "The lines above say why.")
     _require_all_answered(counts)
@@ -248,7 +264,7 @@ def _with_progress(
             )
         )
     )
-    if not sys.stderr.isatty() or sys.stdout.isatty():
+    if not shows_progress() or sys.stdout.isatty():
         return answers
     counted = None if STDIN in asked.paths else sum(1 for _ in find_pictures(asked.paths, stdin))
     return iter(stack.enter_context(click.progressbar(answers, length=counted, show_pos=True, file=sys.stderr)))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.find_split import find_split, warn_of_data
 from torchstone_runtime.cli.gate_options import require_passed
-from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, CLASS_MAP_OPTION, load_options
-from torchstone_runtime.cli.output import is_stdout, require_writable, tell
+from torchstone_runtime.cli.options import BUNDLE_PATH, data_option, json_option, load_options, measured_data_options
+from torchstone_runtime.cli.output import print_result, require_writable, shows_progress
 from torchstone_runtime.components import require_component
 from torchstone_runtime.inference.load_options import LoadOptions
-from torchstone_runtime.strict_json import strict_json
 
 if TYPE_CHECKING:
     from torchstone_runtime.data.split import Split
@@ -24,51 +24,50 @@ if TYPE_CHECKING:
     from torchstone_runtime.report.robustness import RobustnessDocument
 
 
-@click.command()
-@click.argument("bundle", type=BUNDLE_PATH)
-@click.option("--data", "dataset", required=True, help="digits, fashion-mnist, mnist, folder:PATH or npz:FILE.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
-@click.option(
-    "--split",
-    type=click.Choice(["auto", "test", "train", "all"]),
-    default="auto",
-    show_default=True,
-    help="Which part, as for evaluate.",
+@command(
+    examples=(
+        "torchstone robustness bundles/cnn3-1 --data fashion-mnist",
+        "torchstone robustness fashion --data folder:photos --corruption gaussian-noise --severity 3",
+    )
 )
-@CLASS_MAP_OPTION
-@BITS_OPTION
-@click.option("--corruption", "corruptions", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
-@click.option(
-    "--severity",
-    "severities",
+@click.argument("bundle", type=BUNDLE_PATH)
+@data_option(required=True)
+@measured_data_options
+@option(
+    *("--corruption", "corruptions"),
+    group="Data",
+    multiple=True,
+    metavar="NAME",
+    help="Apply only this corruption; may be repeated.",
+)
+@option(
+    *("--severity", "severities"),
+    group="Data",
     multiple=True,
     type=click.IntRange(1, 5),
-    help="Only this one, 1 (mild) to 5 (strong); may be repeated.",
+    help="Apply only this severity, 1 (mild) to 5 (strong); may be repeated.",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of the corruptions.")
+@option(
+    "--seed", group="Data", default=0, show_default=True, type=click.IntRange(min=0), help="Seed for the corruptions."
+)
 @load_options
-@click.option("--json", "json_file", type=click.Path(path_type=Path, allow_dash=True), help="JSON; - for stdout only.")
-@click.option(
+@json_option
+@option(
     "--min-accuracy",
+    group="Gates",
     type=click.FloatRange(0, 1),
-    help="Exit with 1 where the mean accuracy on corrupted images is lower.",
+    help="Exit with 1 if the mean accuracy on corrupted images is lower.",
 )
 def robustness(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN401
     """Measure BUNDLE on labelled data under corruptions: noise, blur, geometry, light, at severities 1 to 5.
 
-    Accuracy by corruption and severity; calibration error; accuracy and coverage where the model may abstain; clean
-    and corrupted. With --min-accuracy it is a gate: exit code 1 where the mean over all corruptions is lower.
+    Reports accuracy by corruption and severity, and, clean and corrupted: accuracy, calibration error, and accuracy
+    and coverage if the model may abstain.
     """
     require_component("cpu", "onnxruntime")
     wanted = _Wanted(**options)
     document = _measure(bundle, dataset, wanted)
-    text = strict_json(document.to_json(), indent=2)
-    if wanted.json_file and not is_stdout(wanted.json_file):
-        from torchstone_runtime.files import write_atomic  # noqa: PLC0415 - --help must not load it
-
-        write_atomic(wanted.json_file, text + "\n")
-        tell(f"wrote {wanted.json_file}")
-    click.echo(text if is_stdout(wanted.json_file) else document.to_text())
+    print_result(wanted.json_file, document.to_json, document.to_text)
     require_passed(document.judgements, *document.unanswered)
 
 
@@ -98,7 +97,7 @@ def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument
     with Classifier.load_with(bundle, wanted.loading) as classifier:
         split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
         warn_of_data(split, bits_stated=wanted.bits is not None)
-        require_writable([None if is_stdout(wanted.json_file) else wanted.json_file])
+        require_writable([wanted.json_file])
         started = time.perf_counter()
         found = _run(classifier, split, wanted)
         seconds = time.perf_counter() - started
@@ -129,6 +128,5 @@ def _run(classifier: "Classifier", split: "Split", wanted: _Wanted) -> "Robustne
 
 @contextmanager
 def _progress(images: int) -> Iterator[Callable[[int], None]]:
-    hidden = not sys.stderr.isatty()
-    with click.progressbar(length=images, label="images", file=sys.stderr, hidden=hidden) as bar:
+    with click.progressbar(length=images, label="images", file=sys.stderr, hidden=not shows_progress()) as bar:
         yield bar.update

@@ -1,29 +1,47 @@
 """`torchstone verify`: is this the bundle that was exported, and does it still do what it did?"""
 
 import importlib.metadata
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import click
 
-from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, PUBLIC_KEY_OPTION, TF32_OPTION
+from torchstone_runtime.cli.command import command, option
+from torchstone_runtime.cli.options import (
+    BUNDLE_PATH,
+    DATA_DIR_OPTION,
+    PROVIDER_OPTION,
+    PUBLIC_KEY_OPTION,
+    TF32_OPTION,
+    data_option,
+    json_option,
+)
+from torchstone_runtime.cli.output import is_stdout, print_result, require_writable
 from torchstone_runtime.components import require_component
-from torchstone_runtime.errors import MissingComponentError, UsageError
+from torchstone_runtime.errors import CheckFailedError, MissingComponentError, UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.text import showable
 
 HOOK_GROUP: Final = "torchstone.hooks"
 
 
-@click.command()
+@command(examples=("torchstone verify bundles/cnn3-1", "torchstone verify bundles/cnn3-1 --data fashion-mnist"))
 @click.argument("bundle", type=BUNDLE_PATH)
-@click.option("--run", "run", type=click.Path(path_type=Path), help="The training run: repeat the whole certificate.")
-@click.option("--fast", type=click.Path(path_type=Path), help="Of a cascade, with --run: the run of its fast model.")
-@click.option("--data", "dataset", help="The test data: repeat every decision (with --run also the validation data).")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
+@option(
+    "--run",
+    group="Data",
+    type=click.Path(path_type=Path),
+    help="Training run of the bundle: compute the certificate anew against its PyTorch model.",
+)
+@option("--fast", group="Data", type=click.Path(path_type=Path), help="With --run: run of a cascade's fast model.")
+@data_option(text="Certified test data: repeat every prediction (with --run: where the run's data lies).")
+@DATA_DIR_OPTION
 @PUBLIC_KEY_OPTION
 @PROVIDER_OPTION
 @TF32_OPTION
+@json_option
 def verify(
     bundle: Path,
     run: Path | None,
@@ -32,15 +50,16 @@ def verify(
     data_dir: Path | None,
     public_key: Path | None,
     provider: str,
+    json_file: Path | None,
     *,
     tf32: bool,
 ) -> None:
-    """Check BUNDLE: sizes and SHA-256 of every file, and the golden samples on this machine.
+    """Check BUNDLE: size and SHA-256 of every file, and the golden samples on this machine.
 
     With --public-key, the bundle must be signed by that key. With --data, decisions and logits over the test split are
-    compared with those certified at the export; near-ties, which another processor may rightly decide otherwise, are
-    listed. With --run, the certificate is made anew against the PyTorch model (needs torchstone[export]). Exit code 1
-    where a check fails.
+    compared with those certified at the export; near-ties, which may legitimately flip on another processor, are
+    listed. With --run, the certificate is computed anew against the PyTorch model (needs torchstone[export]). The exit
+    code is 1 if a check fails.
     """
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.certificate.verify import verify_bundle  # noqa: PLC0415 - --help must not load NumPy
@@ -50,15 +69,34 @@ def verify(
         raise UsageError("--fast names one of a cascade's two runs.", "Name the other with --run.")
     ref = DatasetRef.parse(dataset) if dataset is not None else None  # a misspelt name is told before any work is done
     options = LoadOptions(provider=provider, tf32=tf32, public_key=public_key)
-    for line in verify_bundle(bundle, options, ref, data_dir):
-        click.echo(showable(line))
+    require_writable([json_file])
+    checks = verify_bundle(bundle, options, ref, data_dir)
     if run is not None:
-        _recertify(bundle, run, fast, dataset, data_dir)
-    click.echo("verified")
+        checks = chain(checks, _recertify(bundle, run, fast, dataset, data_dir))
+    passed: list[str] = []
+    try:
+        for line in checks:
+            passed.append(line)
+            if not is_stdout(json_file):
+                click.echo(showable(line))
+    except CheckFailedError as error:
+        _print_end(json_file, bundle, passed, error)
+        raise
+    _print_end(json_file, bundle, passed, None)
 
 
-def _recertify(bundle: Path, run: Path, fast: Path | None, dataset: str | None, data_dir: Path | None) -> None:
+def _print_end(json_file: Path | None, bundle: Path, passed: list[str], error: CheckFailedError | None) -> None:
+    document = {
+        "bundle": str(bundle),
+        "verified": error is None,
+        "passed": passed,
+        "failed": None if error is None else error.lines,
+    }
+    print_result(json_file, lambda: document, lambda: "verified" if error is None else "not verified")
+
+
+def _recertify(bundle: Path, run: Path, fast: Path | None, dataset: str | None, data_dir: Path | None) -> Iterator[str]:
     hooks = {entry.name: entry for entry in importlib.metadata.entry_points(group=HOOK_GROUP)}
     if "recertify" not in hooks:
         raise MissingComponentError("--run needs the export part.", "Install it: pip install 'torchstone[cpu,export]'")
-    hooks["recertify"].load()(bundle, run, fast, dataset, data_dir)
+    yield from hooks["recertify"].load()(bundle, run, fast, dataset, data_dir)

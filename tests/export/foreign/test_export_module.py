@@ -263,11 +263,11 @@ def test_the_command_exports_a_module_with_a_spec_file(place: Path, tmp_path: Pa
     ("arguments", "fragment"),
     [
         (["RUN", "--module", "a:b"], "not both"),
-        (["RUN", "--data", "digits"], "--dataset"),
+        (["RUN", "--weights", "w.pt", "--data", "digits"], "Give RUN or --module"),
         ([], "Nothing to export was named"),
         (["--module", "a:b", "--data", "digits"], "needs --weights"),
         (["--module", "a:b", "--weights", "w.pt"], "needs --data"),
-        (["--module", "a:b", "--dataset", "digits"], "--data"),
+        (["--module", "a:b", "--dataset", "digits"], "needs --weights"),
         (["--module", "a:b", "--weights", "w.pt", "--data", "digits"], "lacks 'input'"),
     ],
 )

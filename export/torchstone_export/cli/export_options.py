@@ -1,0 +1,135 @@
+"""The options of `export` for lossy variants, cascades, and modules of other origin."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from torchstone_runtime.cli.command import option
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+LOSSY_NAMES: Final = (
+    *("int8", "fp16", "max_accuracy_drop", "min_speedup", "require_variants", "default_variant", "provider"),
+)
+CASCADE_NAMES: Final = ("fast", "threshold", "mirror")
+MODULE_NAMES: Final = ("module", "weights", "weights_key")
+
+_LOSSY: Final = (
+    option(
+        "--int8",
+        group="Variants",
+        is_flag=True,
+        help="Add an 8-bit variant, if it is accurate enough and faster on this machine.",
+    ),
+    option(
+        "--fp16",
+        group="Variants",
+        is_flag=True,
+        help="Add a 16-bit variant (for GPUs), if it is accurate enough and faster on this machine.",
+    ),
+    option(
+        "--max-accuracy-drop",
+        group="Variants",
+        default=0.003,
+        show_default=True,
+        type=click.FloatRange(min=0, max=1, min_open=True),
+        help="Largest accepted drop of the test accuracy against fp32; the 95% interval must exclude a larger one.",
+    ),
+    option(
+        "--min-speedup",
+        group="Variants",
+        default=1.1,
+        show_default=True,
+        type=click.FloatRange(min=0),
+        help="Smallest accepted speed ratio to fp32; its 95% interval must lie above.",
+    ),
+    option(
+        "--require-variants",
+        group="Variants",
+        is_flag=True,
+        help="Fail, and write nothing, if a requested variant is not accepted.",
+    ),
+    option(
+        "--default-variant",
+        group="Variants",
+        default="fp32",
+        show_default=True,
+        type=click.Choice(["fp32", "int8", "fp16"]),
+        help="Variant that runs if none is named, provided that it is accepted.",
+    ),
+    option(
+        "--provider",
+        group="Variants",
+        default="cpu",
+        show_default=True,
+        help="Provider on which int8 and fp16 are measured: cpu or cuda.",
+    ),
+)
+_CASCADE: Final = (
+    option(
+        "--fast",
+        group="Advanced",
+        type=click.Path(path_type=Path),
+        help="Run of a faster model that answers where it is sure; RUN answers the rest (a cascade, in one file).",
+    ),
+    option(
+        "--threshold",
+        group="Advanced",
+        type=click.FloatRange(0, 1),
+        help="With --fast: confidence from which the fast model answers alone  [default: chosen on the validation "
+        "split]",
+    ),
+    option(
+        "--mirror",
+        group="Advanced",
+        is_flag=True,
+        help="With --fast: RUN answers with the mean over the picture and its mirror image.",
+    ),
+)
+_MODULE: Final = (
+    option(
+        "--module",
+        group="Model",
+        metavar="PACKAGE:FACTORY",
+        help="Instead of RUN: function that returns your own torch.nn.Module.",
+    ),
+    option(
+        *("--arg", "arguments"),
+        group="Model",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Argument of the factory; may be repeated.",
+    ),
+    option(
+        "--weights",
+        group="Model",
+        type=click.Path(path_type=Path),
+        help="State dict of the module: .pt, .pth or .safetensors.",
+    ),
+    option(
+        "--weights-key", group="Model", metavar="KEY", help="Set of weights in --weights to use, if there are several."
+    ),
+)
+
+
+def lossy_options(command: _Command) -> _Command:
+    """Give a command the options of lossy variants: `LOSSY_NAMES`."""
+    return _with(command, _LOSSY)
+
+
+def cascade_options(command: _Command) -> _Command:
+    """Give a command the options of a cascade: `CASCADE_NAMES`."""
+    return _with(command, _CASCADE)
+
+
+def module_options(command: _Command) -> _Command:
+    """Give a command the options of a module of other origin: `MODULE_NAMES`, and `arguments`."""
+    return _with(command, _MODULE)
+
+
+def _with(command: _Command, options: Sequence[Callable[[Any], Any]]) -> _Command:
+    for add in reversed(options):
+        command = add(command)
+    return command

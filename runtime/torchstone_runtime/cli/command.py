@@ -1,0 +1,135 @@
+"""What all commands have in common: options under headings in `--help`, examples, and `-q`, `-v`, `-V`, `-h`."""
+
+import copy
+import platform
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import click
+
+from torchstone_runtime.cli.output import QUIET, VERBOSE, tell_detail
+from torchstone_runtime.version import __version__
+
+HEADINGS: Final = ("Data", "Model", "Training", "Variants", "Output", "Gates", "Advanced", "General")
+"""The groups of options, in the order in which `--help` shows them."""
+
+
+class GroupedOption(click.Option):
+    """An option that stands under a heading.
+
+    Args:
+        group: one of `HEADINGS`.
+        aliases: those of its spellings that work, but are not shown.
+    """
+
+    def __init__(self, *declarations: Any, group: str, aliases: Sequence[str] = (), **attributes: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(*declarations, **attributes)
+        if group not in HEADINGS:
+            raise ValueError(group)
+        self.group = group
+        self.aliases = tuple(aliases)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option's line of the help, without the aliases."""
+        shown = copy.copy(self)
+        shown.opts = [name for name in self.opts if name not in self.aliases]
+        return click.Option.get_help_record(shown, ctx)
+
+
+def option(*declarations: str, group: str, **attributes: Any) -> Callable[[Any], Any]:  # noqa: ANN401 - click's
+    """Return the decorator that gives a command an option; as `click.option`, with a heading."""
+    return click.option(*declarations, cls=GroupedOption, group=group, **attributes)
+
+
+class TorchstoneCommand(click.Command):
+    """A command with grouped options, examples, and the options that every command has.
+
+    Args:
+        examples: command lines, without the prompt.
+    """
+
+    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **attributes: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(*arguments, **attributes)
+        self.examples = tuple(examples)
+        for add in _COMMON:
+            add(self)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, each group under its heading."""
+        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                rows[getattr(parameter, "group", "General")].append(record)
+        for heading, records in rows.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, a line each, so that they can be copied."""
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples:
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Run the command; with `--verbose` it ends with a line on what ran, and for how long."""
+        if ctx.meta.get(QUIET) and ctx.meta.get(VERBOSE):
+            ctx.fail("--quiet and --verbose contradict each other. Give one of them.")
+        started = time.perf_counter()
+        result = super().invoke(ctx)
+        seconds = time.perf_counter() - started
+        tell_detail(f"torchstone {__version__}, Python {platform.python_version()}; {seconds:.1f} s")
+        return result
+
+
+def command(*, examples: Sequence[str] = (), **attributes: Any) -> Callable[[Callable[..., Any]], TorchstoneCommand]:  # noqa: ANN401 - click's
+    """Return the decorator that makes a function a command; as `click.command`, with examples."""
+    return click.command(cls=TorchstoneCommand, examples=examples, **attributes)
+
+
+def _remember(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+    def keep(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        del parameter
+        ctx.meta[key] = value
+
+    return keep
+
+
+def version_option() -> Callable[[Any], Any]:
+    """Return `-V` and `--version`."""
+    return click.version_option(
+        __version__,
+        "-V",
+        "--version",
+        prog_name="torchstone",
+        help="Show the version and exit.",
+        cls=GroupedOption,
+        group="General",
+    )
+
+
+_COMMON: Final = (
+    option(
+        "-q",
+        "--quiet",
+        group="General",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember(QUIET),
+        help="Print results, warnings and errors only.",
+    ),
+    option(
+        "-v",
+        "--verbose",
+        group="General",
+        is_flag=True,
+        expose_value=False,
+        callback=_remember(VERBOSE),
+        help="Also say on stderr how the model runs and why, and how long the command took.",
+    ),
+    version_option(),
+)
