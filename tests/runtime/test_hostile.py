@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.support import assert_refused, run_torchstone
+from helpers.in_process import run_in_process
+from helpers.support import assert_refused
 from torchstone_runtime.bundle.manifest import parse_essentials
 from torchstone_runtime.cli.inspect import inspect
 from torchstone_runtime.data.npz import load_npz
@@ -56,7 +57,7 @@ def test_a_name_cannot_steer_the_terminal(bundle_copy: Path) -> None:
     data = json.loads(path.read_bytes())
     data["provenance"]["dataset"]["kind"] = "\x1b[2Jdigits"
     path.write_text(json.dumps(data))
-    result = run_torchstone("inspect", bundle_copy)
+    result = run_in_process("inspect", bundle_copy)
     assert result.returncode == 0
     assert "\x1b" not in result.stdout
     assert "\\x1b[2Jdigits" in result.stdout
@@ -64,7 +65,7 @@ def test_a_name_cannot_steer_the_terminal(bundle_copy: Path) -> None:
 
 def test_an_error_cannot_steer_the_terminal(tmp_path: Path) -> None:
     """Nor a file name in a message."""
-    result = run_torchstone("inspect", tmp_path / "\x1b[31mred")
+    result = run_in_process("inspect", tmp_path / "\x1b[31mred")
     assert_refused(result, "\\x1b[31mred")
     assert "\x1b" not in result.stderr
 

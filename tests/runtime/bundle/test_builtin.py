@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.in_process import run_in_process
 from helpers.support import assert_refused, run_torchstone
 from helpers.traces import contents, found_in, traces_of_this_machine
 from torchstone_runtime.bundle.builtin import builtin_names, locate_bundle
@@ -73,7 +74,7 @@ def test_no_machine_is_in_it() -> None:
 @pytest.mark.data
 def test_it_decides_on_the_test_split_as_certified(data_dir: Path) -> None:
     """Every decision of every variant, on the real Fashion-MNIST."""
-    result = run_torchstone("verify", "fashion", "--data", "fashion-mnist", "--data-dir", data_dir)
+    result = run_in_process("verify", "fashion", "--data", "fashion-mnist", "--data-dir", data_dir)
     assert result.returncode == 0, result.stderr
 
 
@@ -85,7 +86,7 @@ def test_what_exists_wins(digits_bundle: Path, tmp_path: Path, monkeypatch: pyte
     assert Bundle.open("fashion").manifest.name == "cnn3"
     with Classifier.load("fashion") as classifier:
         assert classifier.class_names[0] == "0"
-    assert '"cnn3"' in run_torchstone("inspect", "fashion", "--json").stdout
+    assert '"cnn3"' in run_in_process("inspect", "fashion", "--json").stdout
 
 
 def test_whatever_lies_there_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +112,7 @@ def test_only_the_bare_name_is_one(given: str | Path, tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("given", ["fashon", "./fashion"])
 def test_every_command_names_the_built_in_bundles(command: tuple[str, ...], given: str, tmp_path: Path) -> None:
     """A mistyped name gets the usual message with their names; a path never stands for one of them."""
-    result = run_torchstone(*(part.format(given) for part in command), cwd=tmp_path)
+    result = run_in_process(*(part.format(given) for part in command), cwd=tmp_path)
     assert_refused(result, given.removeprefix("./"), "does not exist", "built-in bundle: fashion")
 
 
@@ -120,11 +121,11 @@ def test_the_commands_take_the_name(data_dir: Path, tmp_path: Path) -> None:
     """Each on the real thing; `verify` is above, and those that are left share the argument's type."""
     (tmp_path / "mine").mkdir()
     shutil.copytree(FASHION, tmp_path / "mine" / "bundle")
-    inspected = run_torchstone("inspect", "fashion", "--golden-images", "pictures", cwd=tmp_path)
-    predicted = run_torchstone("predict", "fashion", "pictures/golden-00.png", cwd=tmp_path)
+    inspected = run_in_process("inspect", "fashion", "--golden-images", "pictures", cwd=tmp_path)
+    predicted = run_in_process("predict", "fashion", "pictures/golden-00.png", cwd=tmp_path)
     data = ("--data", "fashion-mnist", "--data-dir", data_dir)
-    evaluated = run_torchstone("evaluate", "fashion", *data, "--json", "-", cwd=tmp_path)
-    compared = run_torchstone("compare", "fashion", "mine/bundle", *data, "--no-speed", cwd=tmp_path)
+    evaluated = run_in_process("evaluate", "fashion", *data, "--json", "-", cwd=tmp_path)
+    compared = run_in_process("compare", "fashion", "mine/bundle", *data, "--no-speed", cwd=tmp_path)
 
     assert [result.returncode for result in (inspected, predicted, evaluated, compared)] == [0, 0, 0, 0]
     assert predicted.stdout.startswith("pictures/golden-00.png\tAnkle boot")
@@ -149,8 +150,8 @@ def test_its_golden_images_are_the_pictures_that_inspect_writes(tmp_path: Path) 
 
     from torchstone_runtime.bundle.golden import GoldenSamples
 
-    plain = run_torchstone("inspect", "fashion", "--json")
-    result = run_torchstone("inspect", "fashion", "--json", "--golden-images", tmp_path / "new" / "folder")
+    plain = run_in_process("inspect", "fashion", "--json")
+    result = run_in_process("inspect", "fashion", "--json", "--golden-images", tmp_path / "new" / "folder")
     images = GoldenSamples.from_bytes(Bundle.open(FASHION).read_file("golden")).images
     names = [f"golden-{index:02}.png" for index in range(len(images))]
 
@@ -165,5 +166,5 @@ def test_its_golden_images_are_the_pictures_that_inspect_writes(tmp_path: Path) 
 def test_golden_images_that_cannot_be_written(tmp_path: Path) -> None:
     """The place is named; nothing is on stdout."""
     (tmp_path / "file").touch()
-    refused = run_torchstone("inspect", "fashion", "--golden-images", tmp_path / "file" / "pictures")
+    refused = run_in_process("inspect", "fashion", "--golden-images", tmp_path / "file" / "pictures")
     assert_refused(refused, "Cannot write", "file/pictures")

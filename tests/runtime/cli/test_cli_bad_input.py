@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.support import assert_refused, run_torchstone, write_image_tree
+from helpers.in_process import run_in_process
+from helpers.support import assert_refused, write_image_tree
 
 
 def write_mnist(data_dir: Path, *, images: int = 3, labels: int = 3, cut: int = 0) -> Path:
@@ -23,7 +24,7 @@ def refuse_data(bundle: Path, data: str, output: Path, *fragments: str, data_dir
     """Check that evaluating is refused with one message and that no output file appears."""
     options: list[str | Path] = ["--predictions", output / "p.csv", "--report", output / "r.html"]
     options += ["--data-dir", data_dir] if data_dir else []
-    assert_refused(run_torchstone("evaluate", bundle, "--data", data, *options), *fragments)
+    assert_refused(run_in_process("evaluate", bundle, "--data", data, *options), *fragments)
     assert list(output.iterdir()) == []
 
 
@@ -83,12 +84,12 @@ def test_a_text_file_named_png(digits_bundle: Path, tmp_path: Path, output: Path
 def test_a_misspelt_dataset(digits_bundle: Path, output: Path) -> None:
     """The near one is suggested, by every command that takes a dataset."""
     refuse_data(digits_bundle, "fashon-mnist", output, "Did you mean 'fashion-mnist'?")
-    assert_refused(run_torchstone("verify", digits_bundle, "--data", "digit"), "Did you mean 'digits'?")
+    assert_refused(run_in_process("verify", digits_bundle, "--data", "digit"), "Did you mean 'digits'?")
 
 
 def test_a_misspelt_command() -> None:
     """The near one is suggested."""
-    assert_refused(run_torchstone("evalute"), "Did you mean 'evaluate'?")
+    assert_refused(run_in_process("evalute"), "Did you mean 'evaluate'?")
 
 
 @pytest.mark.parametrize("command", [("verify",), ("evaluate", "--data", "digits"), ("predict", "x.png"), ("inspect",)])
@@ -114,7 +115,7 @@ def test_a_damaged_bundle(
         (bundle_copy / name).write_bytes(damaged)
     else:
         (bundle_copy / name).write_bytes(content)
-    result = run_torchstone(command[0], bundle_copy, *command[1:])
+    result = run_in_process(command[0], bundle_copy, *command[1:])
     if command == ("inspect",) and name == "model.onnx":
         assert result.returncode == 0
     else:
@@ -123,7 +124,7 @@ def test_a_damaged_bundle(
 
 def test_a_bundle_that_is_not_there(tmp_path: Path) -> None:
     """The path is named."""
-    assert_refused(run_torchstone("verify", tmp_path / "nowhere"), "nowhere", "does not exist")
+    assert_refused(run_in_process("verify", tmp_path / "nowhere"), "nowhere", "does not exist")
 
 
 @pytest.mark.parametrize("option", ["--json", "--csv", "--confusion-csv", "--predictions", "--report"])
@@ -132,7 +133,7 @@ def test_an_output_that_cannot_be_written(digits_bundle: Path, tmp_path: Path, o
     (tmp_path / "file").touch()
     other = ("--report", "--csv")[option == "--report"]
     options = (other, tmp_path / "other", option, tmp_path / "file" / "out")
-    result = run_torchstone("evaluate", digits_bundle, "--data", "digits", *options)
+    result = run_in_process("evaluate", digits_bundle, "--data", "digits", *options)
     assert_refused(result, "Cannot write", "file/out")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -140,7 +141,7 @@ def test_an_output_that_cannot_be_written(digits_bundle: Path, tmp_path: Path, o
 def test_two_outputs_of_one_name(digits_bundle: Path, tmp_path: Path) -> None:
     """One would overwrite the other."""
     options = ("--csv", tmp_path / "x", "--report", tmp_path / "x")
-    assert_refused(run_torchstone("evaluate", digits_bundle, "--data", "digits", *options), "same file name")
+    assert_refused(run_in_process("evaluate", digits_bundle, "--data", "digits", *options), "same file name")
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def test_a_full_disk(digits_bundle: Path, small_disk: Path, option: str) -> None
     target.write_text("earlier")
     filler = small_disk / "filler"
     filler.write_bytes(bytes(8192))
-    result = run_torchstone("evaluate", digits_bundle, "--data", "digits", "--split", "all", option, target)
+    result = run_in_process("evaluate", digits_bundle, "--data", "digits", "--split", "all", option, target)
     assert_refused(result, "Cannot write", "No space left on device")
     assert target.read_text() == "earlier"
     assert {path.name for path in small_disk.iterdir()} == {"out", "filler"}

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.in_process import run_in_process
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.benchmark.bench import SteadyState, golden_batch, measure_steady_state
 from torchstone_runtime.benchmark.timing import Estimate
@@ -79,9 +80,9 @@ def test_the_images_are_the_golden_samples_in_turn(classifier: Classifier) -> No
 )
 def test_what_cannot_be_measured_is_refused(digits_bundle: Path, options: tuple[str, str], fragment: str) -> None:
     """Before anything is measured, with exit code 2."""
-    assert_refused(run_torchstone("bench", digits_bundle, *options), fragment)
+    assert_refused(run_in_process("bench", digits_bundle, *options), fragment)
 
 
 def test_a_lone_file_has_no_images(digits_bundle: Path) -> None:
     """The message says to give the bundle."""
-    assert_refused(run_torchstone("bench", digits_bundle / "model.onnx"), "Give the bundle")
+    assert_refused(run_in_process("bench", digits_bundle / "model.onnx"), "Give the bundle")

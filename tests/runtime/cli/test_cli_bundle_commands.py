@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.in_process import run_in_process
 from helpers.support import RUNTIME_HEAVY, assert_refused, run_torchstone
 from torchstone_runtime import Classifier
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
@@ -28,7 +29,7 @@ def test_verify_says_what_it_checked(digits_bundle: Path) -> None:
 
 def test_verify_with_data_compares_every_decision(digits_bundle: Path) -> None:
     """All decisions over the test split are those of the certificate."""
-    result = run_torchstone("verify", digits_bundle, "--data", "digits")
+    result = run_in_process("verify", digits_bundle, "--data", "digits")
     assert result.returncode == 0, result.stderr
     assert "all 359 test decisions are those of the certificate" in result.stdout
 
@@ -40,7 +41,7 @@ def test_verify_fails_where_a_decision_differs(bundle_copy: Path, edit_manifest:
     certificate["variants"]["fp32"]["splits"]["test"]["repeat"]["settled_sha256"] = "0" * 64
     path.write_text(json.dumps(certificate))
     edit_manifest(bundle_copy, lambda _: None)
-    result = run_torchstone("verify", bundle_copy, "--data", "digits")
+    result = run_in_process("verify", bundle_copy, "--data", "digits")
     assert result.returncode == 1
     assert "fp32 does not decide as it was certified to" in result.stderr
     assert "verified" not in result.stdout.splitlines()
@@ -67,7 +68,7 @@ def test_verify_reports_a_near_tie_that_is_decided_otherwise(bundle_copy: Path, 
 
     _edit_repeat(bundle_copy, make_tie)
     edit_manifest(bundle_copy, lambda _: None)
-    result = run_torchstone("verify", bundle_copy, "--data", "digits")
+    result = run_in_process("verify", bundle_copy, "--data", "digits")
     assert result.returncode == 0, result.stderr
     assert "358 of 359 test decisions are those of the certificate" in result.stdout
     assert f"sample {split.ids[7]}: {here} here, {other} in exact arithmetic" in result.stdout
@@ -75,7 +76,7 @@ def test_verify_reports_a_near_tie_that_is_decided_otherwise(bundle_copy: Path, 
     third = names[(decisions[7] + 2) % 10]
     _edit_repeat(bundle_copy, lambda repeat: repeat["near_ties"][0].update(classes=[other, third]))
     edit_manifest(bundle_copy, lambda _: None)
-    result = run_torchstone("verify", bundle_copy, "--data", "digits")
+    result = run_in_process("verify", bundle_copy, "--data", "digits")
     assert result.returncode == 1
     assert "near-ties got classes that are no candidates" in result.stderr
 
@@ -88,7 +89,7 @@ def test_verify_finds_other_logits_behind_the_same_decisions(bundle_copy: Path, 
 
     _edit_repeat(bundle_copy, shift)
     edit_manifest(bundle_copy, lambda _: None)
-    result = run_torchstone("verify", bundle_copy, "--data", "digits")
+    result = run_in_process("verify", bundle_copy, "--data", "digits")
     assert result.returncode == 1
     assert "its logits are off by 0.01 (root mean square)" in result.stderr
 
@@ -100,7 +101,7 @@ def test_verify_reads_certificates_without_the_record(bundle_copy: Path, edit_ma
     del certificate["variants"]["fp32"]["splits"]["test"]["repeat"]
     path.write_text(json.dumps(certificate))
     edit_manifest(bundle_copy, lambda _: None)
-    result = run_torchstone("verify", bundle_copy, "--data", "digits")
+    result = run_in_process("verify", bundle_copy, "--data", "digits")
     assert result.returncode == 0, result.stderr
     assert "all 359 test decisions are those of the certificate" in result.stdout
 
@@ -110,7 +111,7 @@ def test_verify_fails_where_golden_samples_differ(bundle_copy: Path, edit_manife
     with np.load(bundle_copy / "golden.npz") as arrays:
         np.savez(bundle_copy / "golden.npz", **{**arrays, "logits": arrays["logits"] + np.float32(1)})
     edit_manifest(bundle_copy, lambda _: None)
-    result = run_torchstone("verify", bundle_copy)
+    result = run_in_process("verify", bundle_copy)
     assert result.returncode == 1
     assert "the largest logit difference is 1, accepted is" in result.stderr
 
@@ -118,7 +119,7 @@ def test_verify_fails_where_golden_samples_differ(bundle_copy: Path, edit_manife
 def test_verify_refuses_other_data(bundle_copy: Path, tmp_path: Path) -> None:
     """Data that the certificate was not made on is bad input, not a failed check."""
     np.savez(tmp_path / "d.npz", images=np.zeros((20, 28, 28), np.uint8), labels=np.arange(20) % 10)
-    result = run_torchstone("verify", bundle_copy, "--data", f"npz:{tmp_path}/d.npz")
+    result = run_in_process("verify", bundle_copy, "--data", f"npz:{tmp_path}/d.npz")
     assert result.returncode == 2
     assert "is not the data that the bundle was certified on" in result.stderr
 
@@ -127,7 +128,7 @@ def test_verify_refuses_a_certificate_that_is_none(bundle_copy: Path, edit_manif
     """Also when the manifest agrees with it."""
     (bundle_copy / "certificate.json").write_text('{"variants": []}')
     edit_manifest(bundle_copy, lambda _: None)
-    result = run_torchstone("verify", bundle_copy, "--data", "digits")
+    result = run_in_process("verify", bundle_copy, "--data", "digits")
     assert result.returncode == 2
     assert "The certificate is not valid" in result.stderr
     assert "Traceback" not in result.stderr
@@ -151,7 +152,7 @@ def test_inspect_describes_the_bundle(digits_bundle: Path) -> None:
 
 def test_inspect_json_is_the_manifest(digits_bundle: Path) -> None:
     """Nothing is lost or added."""
-    result = run_torchstone("inspect", digits_bundle, "--json")
+    result = run_in_process("inspect", digits_bundle, "--json")
     assert json.loads(result.stdout) == json.loads((digits_bundle / "manifest.json").read_text())
 
 
@@ -160,8 +161,8 @@ def test_inspect_refuses_free_parts_of_another_form(bundle_copy: Path, edit_mani
     """The parts of the manifest that no schema binds may hold anything: one message, no traceback."""
     odd: dict[str, Any] = {"test": 5, "dataset": 5, "summary": 5}
     edit_manifest(bundle_copy, lambda data: data.update({part: odd}))
-    assert_refused(run_torchstone("inspect", bundle_copy), "is not what an export writes")
-    assert run_torchstone("inspect", bundle_copy, "--json").returncode == 0
+    assert_refused(run_in_process("inspect", bundle_copy), "is not what an export writes")
+    assert run_in_process("inspect", bundle_copy, "--json").returncode == 0
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["inspect", "BUNDLE"], ["--version"], ["inspect", "nowhere"]])

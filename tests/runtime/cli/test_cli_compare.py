@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.in_process import run_in_process
 from helpers.support import run_torchstone
 
 HEADER = "id,true,predicted,correct,margin,p(cat),p(dog)\n"
@@ -46,7 +47,7 @@ def test_a_better_file_is_called_better_with_the_evidence(files: tuple[Path, Pat
 
 def test_a_file_against_itself_has_no_difference(files: tuple[Path, Path]) -> None:
     """All samples alike, nothing listed."""
-    result = run_torchstone("compare", files[0], files[0])
+    result = run_in_process("compare", files[0], files[0])
     assert result.returncode == 0, result.stderr
     assert "No difference: A and B decide all 100 samples alike." in result.stdout
 
@@ -55,7 +56,7 @@ def test_a_difference_that_chance_explains_is_not_called_one(tmp_path: Path) -> 
     """Three gained and one lost: p = 0.625."""
     a = write_predictions(tmp_path / "a.csv", [index not in (0, 1, 2) for index in range(50)])
     b = write_predictions(tmp_path / "b.csv", [index != 9 for index in range(50)])
-    result = run_torchstone("compare", a, b)
+    result = run_in_process("compare", a, b)
     assert "No difference shown" in result.stdout
     assert "p = 0.625" in result.stdout
 
@@ -63,7 +64,7 @@ def test_a_difference_that_chance_explains_is_not_called_one(tmp_path: Path) -> 
 @pytest.mark.parametrize(("drop", "code"), [("0.2", 0), ("0.01", 1)])
 def test_non_inferiority_is_judged_by_the_lower_end(files: tuple[Path, Path], drop: str, code: int) -> None:
     """B (here the worse file) must be shown to be at most that much worse."""
-    result = run_torchstone("compare", files[1], files[0], "--max-drop", "0.3" if code == 0 else drop)
+    result = run_in_process("compare", files[1], files[0], "--max-drop", "0.3" if code == 0 else drop)
     assert result.returncode == code
     assert ("is not shown to be" in result.stderr) == bool(code)
 
@@ -71,9 +72,9 @@ def test_non_inferiority_is_judged_by_the_lower_end(files: tuple[Path, Path], dr
 def test_a_bundle_and_its_own_predictions_agree(digits_bundle: Path, tmp_path: Path) -> None:
     """A model measured now against what it decided before, matched by id."""
     stored = tmp_path / "before.csv"
-    made = run_torchstone("evaluate", digits_bundle, "--data", "digits", "--predictions", stored)
+    made = run_in_process("evaluate", digits_bundle, "--data", "digits", "--predictions", stored)
     assert made.returncode == 0, made.stderr
-    result = run_torchstone("compare", stored, digits_bundle, "--data", "digits")
+    result = run_in_process("compare", stored, digits_bundle, "--data", "digits")
     assert result.returncode == 0, result.stderr
     assert "No difference: A and B decide all 359 samples alike." in result.stdout
     assert "speed" not in result.stdout
@@ -83,7 +84,7 @@ def test_two_bundles_are_timed_in_turns(digits_bundle: Path, tmp_path: Path) -> 
     """The ratio has an interval, and the page and the table are written."""
     page, table = tmp_path / "page.html", tmp_path / "table.csv"
     arguments = ("compare", digits_bundle, digits_bundle, "--data", "digits", "--report", page, "--csv", table)
-    result = run_torchstone(*arguments)
+    result = run_in_process(*arguments)
     assert result.returncode == 0, result.stderr
     assert "x the speed of A (95% interval" in result.stdout
     assert "decide all 359 samples alike" in page.read_text()
@@ -94,7 +95,7 @@ def test_the_page_shows_the_samples_that_differ(digits_bundle: Path, tmp_path: P
     """A picture each, framed by whether B is right."""
     stored = tmp_path / "before.csv"
     arguments = ("evaluate", digits_bundle, "--data", "digits", "--split", "all", "--predictions", stored)
-    assert run_torchstone(*arguments).returncode == 0
+    assert run_in_process(*arguments).returncode == 0
     rows = list(csv.DictReader(stored.open(newline="")))
     for row in rows[:2]:  # as if these had been decided otherwise
         row["predicted"] = str((int(row["predicted"]) + 1) % 10)
@@ -104,7 +105,7 @@ def test_the_page_shows_the_samples_that_differ(digits_bundle: Path, tmp_path: P
         writer.writerows(rows)
     page = tmp_path / "page.html"
     options = ("--data", "digits", "--split", "all", "--report", page)
-    result = run_torchstone("compare", stored, digits_bundle, *options)
+    result = run_in_process("compare", stored, digits_bundle, *options)
     assert result.returncode == 0, result.stderr
     assert page.read_text().count("<figure") == 2
 
@@ -125,5 +126,5 @@ def test_what_can_not_be_compared_is_told(
 ) -> None:
     """One message, exit code 2."""
     names = {"a": files[0], "b": files[1], "bundle": digits_bundle}
-    result = run_torchstone("compare", *(argument.format(**names) for argument in arguments))
+    result = run_in_process("compare", *(argument.format(**names) for argument in arguments))
     assert (result.returncode, told in result.stderr) == (2, True), result.stderr

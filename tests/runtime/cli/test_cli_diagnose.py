@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.in_process import run_in_process
 from helpers.support import assert_refused, run_torchstone
 
 
@@ -22,11 +23,11 @@ def test_a_mistake_is_named_and_fails(
     """With the constants that were used beside the right ones, and what the model makes of it."""
     np.save(tmp_path / "t.npy", (golden / 255 - 0.1307) / 0.3081)
     arguments: list[str | Path] = ["diagnose", digits_bundle, "--golden", "0", "--tensor", tmp_path / "t.npy"]
-    result = run_torchstone(*arguments)
+    result = run_in_process(*arguments)
     assert result.returncode == 1, result.stderr
     for text in ("wrong-mean-std", "0.1307", "0.3081", "0.5", "known from MNIST", "expected", "given"):
         assert text in result.stdout
-    document = json.loads(run_torchstone(*arguments, "--json").stdout)
+    document = json.loads(run_in_process(*arguments, "--json").stdout)
     assert document["mistakes"][0]["code"] == "wrong-mean-std"
     assert document["estimated_mean"] == pytest.approx([0.1307], abs=1e-4)
     assert document["classes"]["expected"]["class"] in "0123456789"
@@ -49,11 +50,11 @@ def test_what_cannot_be_diagnosed_is_refused(digits_bundle: Path, tmp_path: Path
     np.save(tmp_path / "t.npy", np.zeros((28, 28)))
     (tmp_path / "no.npy").write_text("no tensor")
     assert_refused(
-        run_torchstone("diagnose", digits_bundle, "--golden", "99", "--tensor", tmp_path / "t.npy"),
+        run_in_process("diagnose", digits_bundle, "--golden", "99", "--tensor", tmp_path / "t.npy"),
         "no golden image 99",
     )
     assert_refused(
-        run_torchstone("diagnose", digits_bundle, "--golden", "0", "--tensor", tmp_path / "no.npy"),
+        run_in_process("diagnose", digits_bundle, "--golden", "0", "--tensor", tmp_path / "no.npy"),
         "no.npy",
         ".npy file",
     )

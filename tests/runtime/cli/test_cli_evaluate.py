@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.in_process import run_in_process
 from helpers.support import run_torchstone, write_image_tree
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation.evaluate import evaluate
@@ -25,7 +26,7 @@ def outputs(digits_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
         "--report": "report.html",
     }
     options = [part for option, name in files.items() for part in (option, folder / name)]
-    result = run_torchstone("evaluate", digits_bundle, "--data", "digits", "--split", "all", *options)
+    result = run_in_process("evaluate", digits_bundle, "--data", "digits", "--split", "all", *options)
     assert result.returncode == 0, result.stderr
     assert {path.name for path in folder.iterdir()} == {*files.values()}
     return folder, result.stdout
@@ -105,7 +106,7 @@ def test_a_minimum_accuracy_decides_the_exit_code(digits_bundle: Path, tmp_path:
     """Below it the exit code is 1, with both numbers; the results are written all the same."""
     output = tmp_path / "result.json"
     arguments = ("--data", "digits", "--min-accuracy", minimum, "--json", output)
-    result = run_torchstone("evaluate", digits_bundle, *arguments)
+    result = run_in_process("evaluate", digits_bundle, *arguments)
     assert result.returncode == code
     assert ("required at least 1.0000" in result.stderr) == bool(code)
     assert "accuracy          0." in result.stdout
@@ -114,7 +115,7 @@ def test_a_minimum_accuracy_decides_the_exit_code(digits_bundle: Path, tmp_path:
 
 def test_a_lone_model_is_measured(digits_bundle: Path) -> None:
     """Without a bundle the data is no part of a training as far as anyone knows."""
-    result = run_torchstone("evaluate", digits_bundle / "model.onnx", "--data", "digits", "--json", "-")
+    result = run_in_process("evaluate", digits_bundle / "model.onnx", "--data", "digits", "--json", "-")
     document = json.loads(result.stdout)
     assert document["data"]["split"] == "whole"
     assert document["model"]["sha256"] == hashlib.sha256((digits_bundle / "model.onnx").read_bytes()).hexdigest()
@@ -123,7 +124,7 @@ def test_a_lone_model_is_measured(digits_bundle: Path) -> None:
 def test_a_folder_is_measured_with_the_models_classes(digits_bundle: Path, tmp_path: Path) -> None:
     """Sub-folders are matched by name, pictures of another size and colour are converted."""
     write_image_tree(tmp_path, {"3": 2, "7": 1}, side=40, mode="RGB")
-    result = run_torchstone("evaluate", digits_bundle, "--data", f"folder:{tmp_path}", "--json", "-")
+    result = run_in_process("evaluate", digits_bundle, "--data", f"folder:{tmp_path}", "--json", "-")
     document = json.loads(result.stdout)
     assert [item["support"] for item in document["metrics"]["per_class"]] == [0, 0, 0, 2, 0, 0, 0, 1, 0, 0]
 
@@ -131,7 +132,7 @@ def test_a_folder_is_measured_with_the_models_classes(digits_bundle: Path, tmp_p
 def test_an_npz_file_is_measured(digits_bundle: Path, digits: Split, tmp_path: Path) -> None:
     """Arrays on disk give what the same arrays give in memory."""
     np.savez(tmp_path / "d.npz", images=digits.store.read(np.arange(50))[:, 0], labels=digits.labels[:50])
-    result = run_torchstone("evaluate", digits_bundle, "--data", f"npz:{tmp_path}/d.npz", "--json", "-")
+    result = run_in_process("evaluate", digits_bundle, "--data", f"npz:{tmp_path}/d.npz", "--json", "-")
     assert json.loads(result.stdout)["data"]["fingerprint"] == digits.select(np.arange(50), "x").fingerprint
 
 
@@ -147,7 +148,7 @@ def test_an_npz_file_is_measured(digits_bundle: Path, digits: Split, tmp_path: P
 )
 def test_every_gate_can_fail(digits_bundle: Path, option: str, value: str, told: str) -> None:
     """Exit code 1, with what was measured; the report says so, too."""
-    result = run_torchstone("evaluate", digits_bundle, "--data", "digits", option, value)
+    result = run_in_process("evaluate", digits_bundle, "--data", "digits", option, value)
     assert result.returncode == 1
     assert f"The model is not good enough: {told}" in result.stderr
     assert f"gate FAILED: {told}" in result.stdout
@@ -159,7 +160,7 @@ def test_a_gate_on_a_class_can_fail(digits_bundle: Path, document: dict[str, Any
     worst = min(document["metrics"]["per_class"], key=lambda item: item[figure])
     bound = f"{worst['class']}=1"
     arguments = ("--data", "digits", "--split", "all", f"--min-class-{figure}", bound)
-    result = run_torchstone("evaluate", digits_bundle, *arguments)
+    result = run_in_process("evaluate", digits_bundle, *arguments)
     assert result.returncode == 1
     assert f"{figure} of {worst['class']} is 0." in result.stderr
 
@@ -170,15 +171,15 @@ def test_a_gate_on_the_interval_is_stricter(digits_bundle: Path, document: dict[
     arguments = ("evaluate", digits_bundle, "--data", "digits", "--split", "all", "--json", output)
     metrics = document["metrics"]
     bound = str((metrics["accuracy"] + metrics["accuracy_interval_95"][0]) / 2)
-    assert run_torchstone(*arguments, "--min-accuracy", bound).returncode == 0
-    assert run_torchstone(*arguments, "--min-accuracy", bound, "--judge", "interval").returncode == 1
+    assert run_in_process(*arguments, "--min-accuracy", bound).returncode == 0
+    assert run_in_process(*arguments, "--min-accuracy", bound, "--judge", "interval").returncode == 1
     judged = json.loads(output.read_text())["gates"][0]
     assert (judged["value"], judged["passed"]) == (metrics["accuracy_interval_95"][0], False)
 
 
 def test_several_gates_are_all_named(digits_bundle: Path) -> None:
     """One run tells everything that is missing."""
-    result = run_torchstone("evaluate", digits_bundle, "--data", "digits", "--min-accuracy", "1", "--max-brier", "0")
+    result = run_in_process("evaluate", digits_bundle, "--data", "digits", "--min-accuracy", "1", "--max-brier", "0")
     assert "accuracy is 0." in result.stderr
     assert "Brier score is 0." in result.stderr
 
@@ -186,7 +187,7 @@ def test_several_gates_are_all_named(digits_bundle: Path) -> None:
 def test_the_calibration_error_has_no_interval_to_be_judged_by(digits_bundle: Path) -> None:
     """Bad usage rather than a gate that can't fail."""
     arguments = ("--data", "digits", "--max-calibration-error", "0.1", "--judge", "interval")
-    result = run_torchstone("evaluate", digits_bundle, *arguments)
+    result = run_in_process("evaluate", digits_bundle, *arguments)
     assert (result.returncode, "has no interval" in result.stderr) == (2, True)
 
 
@@ -199,7 +200,7 @@ def test_groups_add_up_to_the_whole(
     lines = ["id,parity", *(f"{row['id']},{'even' if int(row['true']) % 2 == 0 else 'odd'}" for row in rows)]
     groups.write_text("\n".join(lines) + "\n")
     arguments = ("--data", "digits", "--split", "all", "--slice", groups, "--json", output)
-    result = run_torchstone("evaluate", digits_bundle, *arguments)
+    result = run_in_process("evaluate", digits_bundle, *arguments)
     assert result.returncode == 0, result.stderr
     slices = json.loads(output.read_text())["slices"]
     assert {item["value"] for item in slices} == {"even", "odd"}

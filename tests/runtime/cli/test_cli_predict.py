@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.in_process import run_in_process
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.images.decode import encode_png
@@ -39,7 +40,7 @@ def test_files_get_a_line_each(digits_bundle: Path, pictures: Path, classifier: 
 
 def test_a_folder_is_searched(digits_bundle: Path, pictures: Path) -> None:
     """Every image in it and in its sub-folders, sorted; hidden and other files are passed over."""
-    result = run_torchstone("predict", digits_bundle, pictures)
+    result = run_in_process("predict", digits_bundle, pictures)
     assert result.returncode == 0, result.stderr
     found = [line.split("\t")[0] for line in result.stdout.splitlines()]
     assert found == [str(pictures / name) for name in ("0.png", "1.png", "2.png", "sub/3.png")]
@@ -47,7 +48,7 @@ def test_a_folder_is_searched(digits_bundle: Path, pictures: Path) -> None:
 
 def test_json_lines_hold_the_top_classes(digits_bundle: Path, pictures: Path, classifier: Classifier) -> None:
     """One object a line; the best class is repeated at the top level."""
-    result = run_torchstone("predict", digits_bundle, pictures, "--json", "--top", "3")
+    result = run_in_process("predict", digits_bundle, pictures, "--json", "--top", "3")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(rows) == 4
     for row in rows:
@@ -59,14 +60,14 @@ def test_json_lines_hold_the_top_classes(digits_bundle: Path, pictures: Path, cl
 
 def test_top_shows_more_classes(digits_bundle: Path, pictures: Path) -> None:
     """As many as asked for, at most all."""
-    result = run_torchstone("predict", digits_bundle, pictures / "0.png", "--top", "99")
+    result = run_in_process("predict", digits_bundle, pictures / "0.png", "--top", "99")
     assert len(result.stdout.strip().split("\t")) == 11
 
 
 def test_one_bad_file_among_good_ones(digits_bundle: Path, pictures: Path) -> None:
     """It is named, the others are done, and the exit code is 1."""
     (pictures / "1.png").write_text("not an image")
-    result = run_torchstone("predict", digits_bundle, pictures)
+    result = run_in_process("predict", digits_bundle, pictures)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert "1.png is not an image" in result.stderr
@@ -77,25 +78,25 @@ def test_one_bad_file_among_good_ones(digits_bundle: Path, pictures: Path) -> No
 def test_a_bad_file_alone(digits_bundle: Path, tmp_path: Path) -> None:
     """Nothing could be done: exit code 2 and no output."""
     (tmp_path / "bad.png").write_text("not an image")
-    assert_refused(run_torchstone("predict", digits_bundle, tmp_path / "bad.png"), "bad.png is not an image")
+    assert_refused(run_in_process("predict", digits_bundle, tmp_path / "bad.png"), "bad.png is not an image")
 
 
 def test_only_bad_files(digits_bundle: Path, tmp_path: Path) -> None:
     """Each is named, and the error says how many there were."""
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_text("not an image")
-    result = run_torchstone("predict", digits_bundle, tmp_path)
+    result = run_in_process("predict", digits_bundle, tmp_path)
     assert_refused(result, "a.png is not an image", "b.png is not an image", "None of the 2 files")
 
 
 def test_a_missing_file_is_named(digits_bundle: Path, tmp_path: Path) -> None:
     """One message, exit code 2."""
-    assert_refused(run_torchstone("predict", digits_bundle, tmp_path / "nowhere.png"), "nowhere.png does not exist")
+    assert_refused(run_in_process("predict", digits_bundle, tmp_path / "nowhere.png"), "nowhere.png does not exist")
 
 
 def test_a_folder_without_images_is_refused(digits_bundle: Path, tmp_path: Path) -> None:
     """One message."""
-    assert_refused(run_torchstone("predict", digits_bundle, tmp_path), "holds no image files")
+    assert_refused(run_in_process("predict", digits_bundle, tmp_path), "holds no image files")
 
 
 def test_a_file_name_that_is_not_utf8_is_printed(digits_bundle: Path, tmp_path: Path, digits: Split) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.support import assert_refused, run_torchstone
+from helpers.in_process import run_in_process
+from helpers.support import assert_refused
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.images.decode import encode_png
 from torchstone_runtime.inference.classifier import Classifier
@@ -36,7 +37,7 @@ def test_csv_has_a_header_and_quotes_names(digits_bundle: Path, pictures: Path, 
     """Read back by a CSV reader, names with commas and quotes are whole, and numbers are exact."""
     strange = pictures / 'a, "b".png'
     (pictures / "00.png").rename(strange)
-    result = run_torchstone("predict", digits_bundle, strange, pictures / "01.png", "--format", "csv", "--top", "2")
+    result = run_in_process("predict", digits_bundle, strange, pictures / "01.png", "--format", "csv", "--top", "2")
     header, *rows = csv.reader(io.StringIO(result.stdout))
     assert header == ["path", "class", "probability", "class_1", "p_1", "class_2", "p_2"]
     expected = classifier.predict([strange, pictures / "01.png"]).top(2)
@@ -47,9 +48,9 @@ def test_csv_has_a_header_and_quotes_names(digits_bundle: Path, pictures: Path, 
 
 def test_json_and_the_format_of_that_name_are_the_same(digits_bundle: Path, pictures: Path) -> None:
     """`--json` came first; another format beside it is a contradiction."""
-    one = run_torchstone("predict", digits_bundle, pictures, "--json")
-    assert one.stdout == run_torchstone("predict", digits_bundle, pictures, "--format", "jsonl").stdout
-    assert_refused(run_torchstone("predict", digits_bundle, pictures, "--json", "--format", "csv"), "--format csv")
+    one = run_in_process("predict", digits_bundle, pictures, "--json")
+    assert one.stdout == run_in_process("predict", digits_bundle, pictures, "--format", "jsonl").stdout
+    assert_refused(run_in_process("predict", digits_bundle, pictures, "--json", "--format", "csv"), "--format csv")
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "table"])
@@ -61,7 +62,7 @@ def test_below_the_minimal_confidence_no_class_is_given(
     unsure = classifier.predict(sorted(pictures.iterdir())).confidences < threshold
     assert 0 < unsure.sum() < COUNT
     options = ("--min-confidence", str(threshold), "--format", form)
-    result = run_torchstone("predict", digits_bundle, pictures, *options)
+    result = run_in_process("predict", digits_bundle, pictures, *options)
     assert result.returncode == 0
     if form == "jsonl":
         found = [json.loads(line)["class"] is None for line in result.stdout.splitlines()]
@@ -76,14 +77,14 @@ def test_below_the_minimal_confidence_no_class_is_given(
 def test_a_name_cannot_steer_the_terminal(digits_bundle: Path, pictures: Path) -> None:
     """Control characters of a file name are shown as escapes, in a table that is meant for eyes."""
     (pictures / "00.png").rename(pictures / "a\x1b[2Jb\tc.png")
-    result = run_torchstone("predict", digits_bundle, pictures)
+    result = run_in_process("predict", digits_bundle, pictures)
     assert "\x1b" not in result.stdout
     assert "a\\x1b[2Jb\\tc.png\t" in result.stdout
 
 
 def test_the_plan_is_shown_when_asked_for(digits_bundle: Path, pictures: Path) -> None:
     """Variant, provider with its reason, threads and tile, on stderr."""
-    result = run_torchstone("predict", digits_bundle, pictures / "00.png", "--verbose", "--threads", "1")
+    result = run_in_process("predict", digits_bundle, pictures / "00.png", "--verbose", "--threads", "1")
     assert re.search(r"plan: fp32 on \w+ \(.+\), 1 thread, tiles of \d+", result.stderr)
 
 
@@ -118,7 +119,7 @@ def test_the_gallery_shows_each_picture(digits_bundle: Path, pictures: Path) -> 
     (pictures / "bad.png").write_text("x")
     target = pictures.parent / "new" / "page.html"
     options = ("--gallery", target, "--min-confidence", "0.9", "--top", "2")
-    result = run_torchstone("predict", digits_bundle, pictures, *options)
+    result = run_in_process("predict", digits_bundle, pictures, *options)
     assert result.returncode == 1
     text = target.read_text(encoding="utf-8")
     page = Page(text)
@@ -150,7 +151,7 @@ def test_a_gallery_that_cannot_be_written_is_told_before_the_work(digits_bundle:
     """Nothing is classified first."""
     (pictures / "file").write_text("x")
     options = ("--gallery", pictures / "file" / "page.html")
-    assert_refused(run_torchstone("predict", digits_bundle, pictures, *options), "Cannot write")
+    assert_refused(run_in_process("predict", digits_bundle, pictures, *options), "Cannot write")
 
 
 def test_a_gallery_is_finished_when_the_reader_of_the_lines_leaves(digits_bundle: Path, pictures: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.in_process import run_in_process
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.images.decode import encode_png
@@ -50,18 +51,18 @@ def through_stdin(bundle: Path, content: bytes, folder: Path) -> "subprocess.Com
 )
 def test_patterns_are_expanded(digits_bundle: Path, folder: Path, pattern: str, expected: list[str]) -> None:
     """As a shell would, sorted; folders that match are searched."""
-    assert named(run_torchstone("predict", digits_bundle, pattern, cwd=folder)) == expected
+    assert named(run_in_process("predict", digits_bundle, pattern, cwd=folder)) == expected
 
 
 def test_a_file_whose_name_looks_like_a_pattern(digits_bundle: Path, folder: Path) -> None:
     """It is taken as it is."""
     (folder / "a.png").rename(folder / "[b].png")
-    assert named(run_torchstone("predict", digits_bundle, "[b].png", cwd=folder)) == ["[b].png"]
+    assert named(run_in_process("predict", digits_bundle, "[b].png", cwd=folder)) == ["[b].png"]
 
 
 def test_a_pattern_without_a_match_is_told(digits_bundle: Path, folder: Path) -> None:
     """As a name that doesn't exist."""
-    assert_refused(run_torchstone("predict", digits_bundle, "*.jpg", cwd=folder), "*.jpg does not exist")
+    assert_refused(run_in_process("predict", digits_bundle, "*.jpg", cwd=folder), "*.jpg does not exist")
 
 
 def test_paths_come_through_stdin(digits_bundle: Path, folder: Path) -> None:
@@ -77,7 +78,7 @@ def test_an_image_comes_through_stdin(digits_bundle: Path, folder: Path) -> None
     assert named(result) == ["-"]
     assert (
         result.stdout.partition("\t")[2]
-        == run_torchstone("predict", digits_bundle, folder / "a.png").stdout.partition("\t")[2]
+        == run_in_process("predict", digits_bundle, folder / "a.png").stdout.partition("\t")[2]
     )
 
 
@@ -106,7 +107,7 @@ def test_hidden_folders_and_links_to_folders_are_left_out(digits_bundle: Path, f
     """Thumbnails and caches are not what was asked for, and a link may lead back."""
     (folder / "sub" / "deep").rename(folder / "sub" / ".deep")
     (folder / "sub" / "again").symlink_to(folder)
-    assert named(run_torchstone("predict", digits_bundle, "sub", cwd=folder)) == ["sub/c.png"]
+    assert named(run_in_process("predict", digits_bundle, "sub", cwd=folder)) == ["sub/c.png"]
 
 
 def test_a_reader_who_leaves_early_is_no_error(digits_bundle: Path, folder: Path) -> None:

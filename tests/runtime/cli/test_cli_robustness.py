@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.in_process import run_in_process
 from helpers.support import assert_refused, run_torchstone, write_image_tree
 from torchstone_runtime.corruption import CORRUPTIONS
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
@@ -40,7 +41,7 @@ def test_the_document_has_the_numbers_of_the_library(
 def test_a_gate_is_judged_on_the_mean_over_the_corruptions(digits_bundle: Path) -> None:
     """Just above it fails, with exit code 1 and a whole document; just below it passes."""
     options = ("--data", "digits", *QUICK, "--json", "-", "--min-accuracy")
-    failed = run_torchstone("robustness", digits_bundle, *options, "0.999")
+    failed = run_in_process("robustness", digits_bundle, *options, "0.999")
     document = json.loads(failed.stdout)
     mean = document["robustness"]["corrupted"]["accuracy"]
 
@@ -50,8 +51,8 @@ def test_a_gate_is_judged_on_the_mean_over_the_corruptions(digits_bundle: Path) 
     assert set(document["robustness"]["corruptions"]) == {"shift", "contrast"}
     assert document["robustness"]["severities"] == [1, 5]
     assert not document["gates"][0]["passed"]
-    assert run_torchstone("robustness", digits_bundle, *options, str(mean + 1e-6)).returncode == 1
-    assert run_torchstone("robustness", digits_bundle, *options, str(mean - 1e-6)).returncode == 0
+    assert run_in_process("robustness", digits_bundle, *options, str(mean + 1e-6)).returncode == 1
+    assert run_in_process("robustness", digits_bundle, *options, str(mean - 1e-6)).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_gate_is_judged_on_the_mean_over_the_corruptions(digits_bundle: Path) 
 )
 def test_what_cannot_be_is_refused(digits_bundle: Path, options: tuple[str, ...], fragment: str) -> None:
     """With one message, before any image is classified."""
-    assert_refused(run_torchstone("robustness", digits_bundle, "--data", "digits", *options), fragment)
+    assert_refused(run_in_process("robustness", digits_bundle, "--data", "digits", *options), fragment)
 
 
 def test_a_folder_and_an_npz_file_of_the_same_pictures_give_the_same(digits_bundle: Path, tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_a_folder_and_an_npz_file_of_the_same_pictures_give_the_same(digits_bund
         split = Dataset(DatasetRef.parse(f"folder:{tree}"), tmp_path, classifier.input_spec).whole()
     np.savez(tmp_path / "same.npz", images=split.in_memory().store.read(np.arange(len(split))), labels=split.labels)
     found = [
-        json.loads(run_torchstone("robustness", digits_bundle, "--data", data, *QUICK, "--json", "-").stdout)
+        json.loads(run_in_process("robustness", digits_bundle, "--data", data, *QUICK, "--json", "-").stdout)
         for data in (f"folder:{tree}", f"npz:{tmp_path / 'same.npz'}")
     ]
 
@@ -85,7 +86,7 @@ def test_a_folder_and_an_npz_file_of_the_same_pictures_give_the_same(digits_bund
 def test_an_output_that_cannot_be_written_is_refused_first(digits_bundle: Path, tmp_path: Path) -> None:
     """A file stands where the folder should be."""
     (tmp_path / "file").write_text("")
-    result = run_torchstone("robustness", digits_bundle, "--data", "digits", "--json", tmp_path / "file" / "x.json")
+    result = run_in_process("robustness", digits_bundle, "--data", "digits", "--json", tmp_path / "file" / "x.json")
 
     assert result.returncode == 2
     assert "Traceback" not in result.stderr

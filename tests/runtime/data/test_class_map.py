@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.support import assert_refused, run_torchstone, write_image_tree
+from helpers.in_process import run_in_process
+from helpers.support import assert_refused, write_image_tree
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.split import ArrayStore, Split
@@ -215,9 +216,9 @@ def test_the_commands_take_a_map_and_record_it(digits_bundle: Path, words: Path,
     mapping = write(tmp_path / "map.csv", "zero,0\none,1\ntwo,2\nother,\n")
     data = ("--data", f"folder:{words}", "--class-map", mapping, "--json", "-")
     report = tmp_path / "report.html"
-    evaluated = run_torchstone("evaluate", digits_bundle, *data, "--report", report)
-    corrupted = run_torchstone("robustness", digits_bundle, *data, "--corruption", "gaussian-noise", "--severity", "1")
-    compared = run_torchstone("compare", digits_bundle, digits_bundle, *data, "--no-speed")
+    evaluated = run_in_process("evaluate", digits_bundle, *data, "--report", report)
+    corrupted = run_in_process("robustness", digits_bundle, *data, "--corruption", "gaussian-noise", "--severity", "1")
+    compared = run_in_process("compare", digits_bundle, digits_bundle, *data, "--no-speed")
     for result in (evaluated, corrupted, compared):
         assert result.returncode == 0, result.stderr
         assert f"left out by {mapping}: 3 images of other (3)" in result.stderr
@@ -231,9 +232,9 @@ def test_the_commands_take_a_map_and_record_it(digits_bundle: Path, words: Path,
 
 def test_a_folder_with_other_names_tells_of_the_option(digits_bundle: Path, words: Path, tmp_path: Path) -> None:
     """Without a map, and with one that names a class that the model doesn't have."""
-    assert_refused(run_torchstone("evaluate", digits_bundle, "--data", f"folder:{words}"), "--class-map FILE")
+    assert_refused(run_in_process("evaluate", digits_bundle, "--data", f"folder:{words}"), "--class-map FILE")
     mapping = write(tmp_path / "map.json", '{"zero": "O"}')
-    result = run_torchstone("evaluate", digits_bundle, "--data", f"folder:{words}", "--class-map", mapping)
+    result = run_in_process("evaluate", digits_bundle, "--data", f"folder:{words}", "--class-map", mapping)
     assert_refused(result, "names classes that the model does not have: O", str(mapping))
 
 
@@ -250,7 +251,7 @@ def test_a_folder_of_pictures_measures_the_built_in_model(data_dir: Path, tmp_pa
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{index}.png").write_bytes(encode_png(pixels))
     mapping = write(tmp_path / "map.json", json.dumps(names))
-    result = run_torchstone(
+    result = run_in_process(
         *("evaluate", "fashion", "--data", f"folder:{tmp_path / 'pictures'}", "--class-map", mapping, "--json", "-")
     )
     found = json.loads(result.stdout)["metrics"]

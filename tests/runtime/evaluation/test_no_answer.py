@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from helpers.support import run_torchstone
+from helpers.in_process import run_in_process
 from helpers.support_silent import Fault, write_silent_model
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
@@ -134,7 +134,7 @@ def test_every_softmax_of_numbers_is_an_answer(logits: np.ndarray) -> None:
 
 def test_predict_writes_null_and_fails(model: Path, folder: Path) -> None:
     """JSON stays JSON; the pictures are named on stderr; the exit code is that of a failed check."""
-    result = run_torchstone("predict", model, folder, "--json", "--top", "2")
+    result = run_in_process("predict", model, folder, "--json", "--top", "2")
     rows = [json.loads(line, parse_constant=pytest.fail) for line in result.stdout.splitlines()]
     found = {Path(row["path"]).relative_to(folder).as_posix(): row for row in rows}
     assert {name: row["class"] for name, row in found.items()} == {
@@ -154,10 +154,10 @@ def test_predict_leaves_csv_fields_empty_and_names_it_in_text(model: Path, folde
     """Every row has the header's number of fields; unsure is something else."""
     page = tmp_path / "page.html"
     picture = folder / "ant" / "1.png"
-    result = run_torchstone("predict", model, picture, "--format", "csv", "--top", "2", "--min-confidence", "0.9")
+    result = run_in_process("predict", model, picture, "--format", "csv", "--top", "2", "--min-confidence", "0.9")
     assert list(csv.reader(io.StringIO(result.stdout)))[1] == [str(picture), *[""] * 6]
     assert "unsure" not in result.stderr
-    text = run_torchstone("predict", model, picture, folder / "bee", "--gallery", page)
+    text = run_in_process("predict", model, picture, folder / "bee", "--gallery", page)
     assert text.stdout.splitlines()[0] == f"{picture}\t(no answer)"
     assert text.returncode == result.returncode == 1
     assert "without an answer" in page.read_text()
@@ -166,7 +166,7 @@ def test_predict_leaves_csv_fields_empty_and_names_it_in_text(model: Path, folde
 def test_evaluate_counts_names_and_fails(model: Path, folder: Path, tmp_path: Path) -> None:
     """The document and the other files are written nevertheless, and strict."""
     report, predictions = tmp_path / "report.html", tmp_path / "predictions.csv"
-    result = run_torchstone(
+    result = run_in_process(
         *("evaluate", model, "--data", f"folder:{folder}", "--json", "-"),
         *("--report", report, "--predictions", predictions),
     )
@@ -183,7 +183,7 @@ def test_evaluate_counts_names_and_fails(model: Path, folder: Path, tmp_path: Pa
 
 def test_a_gate_that_fails_is_told_before_images_without_an_answer(model: Path, folder: Path) -> None:
     """One error holds both."""
-    result = run_torchstone("evaluate", model, "--data", f"folder:{folder}", "--min-accuracy", "0.9")
+    result = run_in_process("evaluate", model, "--data", f"folder:{folder}", "--min-accuracy", "0.9")
     assert "not good enough" in result.stderr
     assert "no answer for 2 of 5 images" in result.stderr
     assert result.stderr.count("Error:") == 1
@@ -200,7 +200,7 @@ def test_compare_shows_no_class_where_there_is_none(model: Path, folder: Path, t
     sound.write_text("\n".join(["id,true,predicted,correct,margin,p(ant),p(bee)", *rows]) + "\n")
     page, table = tmp_path / "page.html", tmp_path / "d.csv"
     arguments = ("compare", sound, model, "--data", f"folder:{folder}", "--report", page, "--csv", table)
-    result = run_torchstone(*arguments, "--json", "-")
+    result = run_in_process(*arguments, "--json", "-")
     document = json.loads(result.stdout, parse_constant=pytest.fail)
     assert document["unanswered"] == {"a": [], "b": ["ant/1.png", "bee/1.png"]}
     assert [(item["b"], item["b_probability"]) for item in document["differing"]] == [(None, None)] * 2
@@ -210,12 +210,12 @@ def test_compare_shows_no_class_where_there_is_none(model: Path, folder: Path, t
     assert "B: The model gives no answer for 2 of 5 images" in result.stderr
     assert "(no answer)" in page.read_text()
     assert next(csv.DictReader(io.StringIO(table.read_text())))["b"] == ""
-    assert "B (no answer)" in run_torchstone(*arguments).stdout
+    assert "B (no answer)" in run_in_process(*arguments).stdout
 
 
 def test_robustness_counts_pictures_that_a_corruption_silences(model: Path, folder: Path) -> None:
     """Inverted, the dark pictures are bright, and the bright ones dark."""
-    result = run_torchstone(
+    result = run_in_process(
         *(
             "robustness",
             model,

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from helpers.support import assert_refused, run_torchstone, write_image_tree
+from helpers.in_process import run_in_process
+from helpers.support import assert_refused, write_image_tree
 from torchstone_runtime.bundle.manifest import essentials_json, parse_essentials
 from torchstone_runtime.data.folder import FileStore, load_folder
 from torchstone_runtime.errors import BundleError, ImageError
@@ -159,16 +160,16 @@ def test_evaluate_and_predict_warn_and_take_the_bits(digits_bundle: Path, tmp_pa
         ["predict", digits_bundle, root],
     ]
     for command in commands:
-        assert "Say so with --bits 12;" in run_torchstone(*command).stderr
+        assert "Say so with --bits 12;" in run_in_process(*command).stderr
         for bits in ("12", "16"):
-            result = run_torchstone(*command, "--bits", bits)
+            result = run_in_process(*command, "--bits", bits)
             assert (result.returncode, "--bits" in result.stderr) == (0, False)
 
 
 def test_bits_are_for_folders(digits_bundle: Path) -> None:
     """Arrays have 8 bits."""
     assert_refused(
-        run_torchstone("evaluate", digits_bundle, "--data", "digits", "--bits", "12"), "--bits is for folders"
+        run_in_process("evaluate", digits_bundle, "--data", "digits", "--bits", "12"), "--bits is for folders"
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from helpers.support import run_torchstone
+from helpers.in_process import run_in_process
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.data.mnist_family import FASHION_MNIST, MNIST, MnistLayout, load_mnist_part
@@ -65,7 +65,7 @@ def test_inverted_images_are_told_from_the_others(data_dir: Path, layout: MnistL
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A boot on black as Fashion-MNIST has it, and the same as a large coloured JPEG on white."""
-    run_torchstone("inspect", "fashion", "--golden-images", tmp_path / "golden")
+    run_in_process("inspect", "fashion", "--golden-images", tmp_path / "golden")
     boot = Image.open(tmp_path / "golden" / "golden-00.png")
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -76,7 +76,7 @@ def photos(tmp_path: Path) -> Path:
 
 def test_a_photo_on_white_is_warned_of(photos: Path) -> None:
     """It is answered all the same, on stdout and with exit code 0; nothing inverts it unasked."""
-    result = run_torchstone("predict", "fashion", photos)
+    result = run_in_process("predict", "fashion", photos)
     assert result.returncode == 0
     assert [line.partition("\t")[2].startswith("Ankle boot") for line in result.stdout.splitlines()] == [True, False]
     assert result.stderr.count("Warning") == 1
@@ -87,22 +87,22 @@ def test_a_photo_on_white_is_warned_of(photos: Path) -> None:
 
 def test_invert_gives_the_model_what_it_knows(photos: Path) -> None:
     """The photo on white then is a boot, without a word on stderr; one on black is the one that is warned of."""
-    white = run_torchstone("predict", "fashion", photos / "white.jpg", "--invert")
+    white = run_in_process("predict", "fashion", photos / "white.jpg", "--invert")
     assert "\tAnkle boot" in white.stdout
     assert white.stderr == ""
-    black = run_torchstone("predict", "fashion", photos / "black.png", "--invert")
+    black = run_in_process("predict", "fashion", photos / "black.png", "--invert")
     assert "Leave --invert out" in black.stderr
 
 
 def test_a_lone_file_knows_no_images(photos: Path) -> None:
     """So there is nothing to compare with, and no warning."""
-    result = run_torchstone("predict", locate_bundle("fashion") / "model.onnx", photos / "white.jpg")
+    result = run_in_process("predict", locate_bundle("fashion") / "model.onnx", photos / "white.jpg")
     assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_where_the_golden_samples_are_not_read_there_is_no_warning(photos: Path) -> None:
     """`--check none` reads as little as it can."""
-    result = run_torchstone("predict", "fashion", photos / "white.jpg", "--check", "none")
+    result = run_in_process("predict", "fashion", photos / "white.jpg", "--check", "none")
     assert (result.returncode, result.stderr) == (0, "")
 
 
@@ -111,6 +111,6 @@ def test_a_picture_of_any_size_and_mode_is_stretched(tmp_path: Path) -> None:
     for name, mode, size in (("wide", "RGB", (300, 20)), ("high", "P", (5, 90)), ("clear", "RGBA", (64, 64))):
         Image.new(mode, size).save(tmp_path / f"{name}.png")
     (tmp_path / "gray.png").write_bytes(encode_png(framed(0, 200, shape=(1, 28, 28))))
-    result = run_torchstone("predict", "fashion", tmp_path)
+    result = run_in_process("predict", "fashion", tmp_path)
     assert result.returncode == 0
     assert len(result.stdout.splitlines()) == 4

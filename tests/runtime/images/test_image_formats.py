@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.support import assert_refused, run_torchstone, write_image_tree
+from helpers.in_process import run_in_process
+from helpers.support import assert_refused, write_image_tree
 from torchstone_runtime.data.folder import FileStore, list_classes, load_folder
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.decode import decode_image, decode_original, encode_thumbnail
@@ -168,7 +169,7 @@ def test_predict_names_what_it_leaves_out_of_folders(digits_bundle: Path, tmp_pa
     write_image_tree(tmp_path / "in", {"a": 1})
     (tmp_path / "in" / "download").write_bytes(encoded("JPEG"))
     (tmp_path / "in" / "list.txt").write_text("a.png")
-    result = run_torchstone("predict", digits_bundle, tmp_path / "in")
+    result = run_in_process("predict", digits_bundle, tmp_path / "in")
     assert result.returncode == 0
     assert len(result.stdout.splitlines()) == 2
     assert "left out: 1 file is no picture of a format that is read, in the folders: list.txt\n" in result.stderr
@@ -178,7 +179,7 @@ def test_evaluate_names_what_it_leaves_out(digits_bundle: Path, tmp_path: Path) 
     """On one line of stderr."""
     write_image_tree(tmp_path / "in", {"0": 2, "1": 2})
     (tmp_path / "in" / "0" / "list.txt").write_text("a.png")
-    result = run_torchstone("evaluate", digits_bundle, "--data", f"folder:{tmp_path / 'in'}")
+    result = run_in_process("evaluate", digits_bundle, "--data", f"folder:{tmp_path / 'in'}")
     assert result.returncode == 0
     assert result.stderr.count("left out: 1 file is no picture") == 1
 
@@ -196,7 +197,7 @@ def test_a_heic_file_among_pictures_is_reported_and_the_others_are_done(digits_b
     """With what to install, where the library is missing."""
     write_image_tree(tmp_path, {"a": 1})
     (tmp_path / "a" / "IMG_1.heic").write_bytes(HEIC_START)
-    result = run_torchstone("predict", digits_bundle, tmp_path / "a")
+    result = run_in_process("predict", digits_bundle, tmp_path / "a")
     assert result.returncode == 1
     assert "IMG_1.heic" in result.stderr
-    assert_refused(run_torchstone("predict", digits_bundle, tmp_path / "a" / "IMG_1.heic"), "IMG_1.heic")
+    assert_refused(run_in_process("predict", digits_bundle, tmp_path / "a" / "IMG_1.heic"), "IMG_1.heic")

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from helpers.support import run_torchstone
+from helpers.in_process import run_in_process
 from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.errors import BundleError, CheckFailedError, ImageError, ProviderError, UsageError
 from torchstone_runtime.inference.classifier import Classifier
@@ -120,7 +120,7 @@ def test_the_command_line_checks_what_it_is_told_to(
     logits = np.load(bundle_copy / "golden.npz")["logits"]
     logits[3, 2] += 0.01
     alter_golden(bundle_copy, edit_manifest, logits=logits)
-    assert run_torchstone("evaluate", bundle_copy, "--data", "digits", "--check", check).returncode == code
+    assert run_in_process("evaluate", bundle_copy, "--data", "digits", "--check", check).returncode == code
 
 
 def test_golden_samples_of_another_class_are_a_failed_check(bundle_copy: Path, edit_manifest: EditManifest) -> None:

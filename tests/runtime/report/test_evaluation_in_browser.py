@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.browser import DESK, NEEDS_BROWSER, PHONE, look_at, paper_and_ink
-from helpers.support import run_torchstone
+from helpers.in_process import run_in_process
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.report.page import render_page
@@ -17,7 +17,7 @@ pytestmark = NEEDS_BROWSER
 def report(digits_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of an exported model on all digits."""
     file = tmp_path_factory.mktemp("evaluated") / "report.html"
-    result = run_torchstone("evaluate", digits_bundle, "--data", "digits", "--split", "all", "--report", file)
+    result = run_in_process("evaluate", digits_bundle, "--data", "digits", "--split", "all", "--report", file)
     assert result.returncode == 0, result.stderr
     return file
 

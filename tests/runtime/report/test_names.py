@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.support import run_torchstone, write_image_tree
+from helpers.in_process import run_in_process
+from helpers.support import write_image_tree
 from torchstone_runtime.cli.prediction_formats import csv_header, csv_row, json_row, table_row
 from torchstone_runtime.csv_text import csv_line, csv_text
 from torchstone_runtime.data.split import Split
@@ -99,12 +100,11 @@ def odd(tmp_path: Path, digits: Split) -> Path:
 @pytest.mark.parametrize("form", ["table", "jsonl", "csv"])
 def test_predict_tells_hostile_names(digits_bundle: Path, odd: Path, form: str) -> None:
     """One record, and messages on stderr each of whose lines is ours."""
-    result = run_torchstone("predict", digits_bundle, odd, "--format", form)
+    result = run_in_process("predict", digits_bundle, odd, "--format", form)
     assert result.returncode == 1
     assert not [line for line in result.stderr.splitlines() if line.startswith("Error: forged")]
     assert "bad\\nError: forged.png is not an image" in result.stderr
-    # text=True made newlines of carriage returns.
-    expected = str(odd / HOSTILE).replace("\r", "\n")
+    expected = str(odd / HOSTILE)
     if form == "csv":
         assert [row[0] for row in csv.reader(io.StringIO(result.stdout))] == ["path", expected]
     elif form == "jsonl":
@@ -120,11 +120,11 @@ def test_files_of_an_evaluation_hold_hostile_names(digits_bundle: Path, tmp_path
     predictions, groups = tmp_path / "p.csv", tmp_path / "groups.csv"
     groups.write_text(csv_text([["id", "kind\nof it"], [f"0/{HOSTILE}", "x\nFAILED"]]), newline="")
     options = ("--data", f"folder:{root}", "--predictions", predictions, "--slice", groups)
-    result = run_torchstone("evaluate", digits_bundle, *options, "--report", tmp_path / "e.html")
+    result = run_in_process("evaluate", digits_bundle, *options, "--report", tmp_path / "e.html")
     assert result.returncode == 0, result.stderr
     with predictions.open(newline="") as file:
         assert f"0/{HOSTILE}" in [row["id"] for row in csv.DictReader(file)]
     assert "kind\\nof it: x\\nFAILED" in result.stdout
     assert "\u202e" not in (tmp_path / "e.html").read_text()
-    compared = run_torchstone("compare", predictions, predictions)
+    compared = run_in_process("compare", predictions, predictions)
     assert compared.returncode == 0, compared.stderr
