@@ -65,6 +65,7 @@ def run_reproduce(*arguments: str | Path, cwd: Path | None = None) -> "subproces
 def quick_document(monkeypatch: pytest.MonkeyPatch) -> str:
     """A document whose recipe trains in a second, on the digits; figures, which take longer, are left out."""
     monkeypatch.setattr("torchstone_train.report.figures.save_figures", lambda *_: None)
+    monkeypatch.setattr("torchstone_train.report.figures.draw_for_log", lambda *_: {})
     monkeypatch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], epochs=1))
     monkeypatch.setitem(DOCUMENTS, "mlp", Document("001", "mlp", "digits", {"accuracy": 0.5}))
     return "mlp"

@@ -7,7 +7,6 @@ import io
 import warnings
 from typing import Any, Final
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 BLUE: Final = "#0072B2"
@@ -59,16 +58,6 @@ def set_titles(figure: Figure, title: str, subtitle: str) -> None:
         figure.suptitle(text, x=0.012, ha="left")
 
 
-def plain_bars(axis: Axes, names: list[str]) -> None:
-    """Leave of an axis of horizontal bars, the first on top, the names and the vertical grid."""
-    axis.set_yticks(range(len(names)), [shorten(name, LONGEST_NAME) for name in names])
-    axis.set_ylim(len(names) - 0.5, -0.5)
-    axis.grid(axis="x")
-    axis.set_axisbelow(True)
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
-
-
 def shorten(text: str, longest: int) -> str:
     """Return a text on one line of at most `longest` characters."""
     line = " ".join(text.split())
@@ -77,17 +66,17 @@ def shorten(text: str, longest: int) -> str:
 
 def encode(figure: Figure) -> dict[str, bytes]:
     """Return a figure as the bytes of its files by suffix, `png` and `svg`; its title is their alternative text."""
-    title = shorten(figure.get_suptitle(), _LONGEST_ALTERNATIVE)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # such a letter is drawn as a box
-        _lay_out(figure)
-        # No date and no version: the same figure gives the same bytes.
-        png = _save(figure, "png", {"Title": title, "Software": None})
-        return {"png": png, "svg": _save(figure, "svg", {"Title": title, "Date": None, "Creator": None})}
+    # No date and no version: the same figure gives the same bytes.
+    return {"png": encode_png(figure), "svg": _save(figure, "svg", {"Date": None, "Creator": None})}
+
+
+def encode_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file that bears its title as alternative text."""
+    return _save(figure, "png", {"Software": None})
 
 
 def _lay_out(figure: Figure) -> None:
-    # Once for both files; matplotlib would do so twice for each, which takes longer than the drawing.
+    # Once for both files, the first time; matplotlib would do so twice for each, longer than the drawing takes.
     engine = figure.get_layout_engine()
     if engine:
         figure.set_dpi(_DPI)
@@ -97,6 +86,10 @@ def _lay_out(figure: Figure) -> None:
 
 def _save(figure: Figure, kind: str, metadata: dict[str, str | None]) -> bytes:
     buffer = io.BytesIO()
+    named = {"Title": shorten(figure.get_suptitle(), _LONGEST_ALTERNATIVE), **metadata}
     options: dict[str, Any] = {"pil_kwargs": {"compress_level": _COMPRESSION}} if kind == "png" else {}
-    figure.savefig(buffer, format=kind, dpi=_DPI, facecolor="white", metadata=metadata, **options)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # such a letter is drawn as a box
+        _lay_out(figure)
+        figure.savefig(buffer, format=kind, dpi=_DPI, facecolor="white", metadata=named, **options)
     return buffer.getvalue()

@@ -21,7 +21,6 @@ from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictio
 from torchstone_runtime.files import reported_as_output_error, write_atomic
 from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.report.matrix import row_shares
-from torchstone_train.report.confidence_figures import reliability_figure, sureness_figure
 from torchstone_train.report.curves import CURVES
 from torchstone_train.report.drawing import (
     BLUE,
@@ -33,11 +32,12 @@ from torchstone_train.report.drawing import (
     SOFT,
     STYLE,
     encode,
-    plain_bars,
+    encode_png,
     set_titles,
     shorten,
 )
-from torchstone_train.report.gallery_figures import confused_figure, gallery_figure, mistakes_figure
+from torchstone_train.report.gallery_figures import gallery_figure, mistakes_figure
+from torchstone_train.report.reliability_figure import reliability_figure
 from torchstone_train.training.observer import Record
 
 NumberArray = npt.NDArray[np.int64] | Float64Array
@@ -63,8 +63,7 @@ _HALF_PERCENT: Final = 0.005
 def save_figures(folder: Path, history: Sequence[Record], seen: LabelledPredictions, title: str) -> None:
     """Write a PNG and an SVG file of each figure.
 
-    They are `curves`, `confusion`, `confusion_normalized`, `f1_by_class`, `reliability`, `confidence_by_class`,
-    `gallery`, `mistakes` and `confused`.
+    They are `curves`, `confusion`, `confusion_normalized` and `mistakes`; `report.html` has the others.
 
     Args:
         folder: is made where it is missing.
@@ -89,12 +88,16 @@ def _figures(history: Sequence[Record], seen: LabelledPredictions, title: str) -
         yield "curves", curves_figure(history, title)
     yield "confusion", confusion_figure(metrics, title, normalized=False)
     yield "confusion_normalized", confusion_figure(metrics, title, normalized=True)
-    yield "f1_by_class", f1_figure(metrics, title)
-    yield "reliability", reliability_figure(seen, title)
-    yield "confidence_by_class", sureness_figure(seen, title)
-    yield "gallery", gallery_figure(seen, title)
     yield "mistakes", mistakes_figure(seen, title)
-    yield "confused", confused_figure(seen, title)
+
+
+def draw_for_log(seen: LabelledPredictions, title: str) -> dict[str, bytes]:
+    """Return the figures that TensorBoard shows and that are no files, `reliability` and `gallery`, as PNG by name."""
+    with mpl.rc_context(STYLE):
+        return {
+            "reliability": encode_png(reliability_figure(seen, title)),
+            "gallery": encode_png(gallery_figure(seen, title)),
+        }
 
 
 def curves_figure(history: Sequence[Record], title: str) -> Figure:
@@ -179,25 +182,3 @@ def _name_classes(axis: Axes, metrics: Metrics) -> None:
     axis.tick_params(length=0)
     axis.set_xlabel("predicted class")
     axis.set_ylabel("true class")
-
-
-def f1_figure(metrics: Metrics, title: str) -> Figure:
-    """Draw a bar of F1 for each class that occurs; of very many classes, the lowest ones."""
-    shown = [item for item in metrics.per_class if not math.isnan(item.f1)]
-    note = ""
-    if len(shown) > MOST_NAMES:
-        shown = sorted(shown, key=lambda item: item.f1)[:MOST_NAMES]
-        note = f" (the {MOST_NAMES} lowest of {len(metrics.per_class)})"
-    if metrics.absent:
-        note += f"; without the {len(metrics.absent)} that do not occur"
-    figure = Figure(figsize=(8, 1.5 + 0.28 * len(shown)), layout="constrained")
-    set_titles(figure, title, f"F1 by class{note}; dashed: macro average, {metrics.macro.f1:.4f}")
-    axis = figure.subplots()
-    axis.barh(range(len(shown)), [item.f1 for item in shown], color=BLUE, height=0.68)
-    for position, item in enumerate(shown):
-        axis.text(1.02, position, f"{item.f1:.3f}", va="center")
-    axis.axvline(metrics.macro.f1, color=ORANGE, linewidth=1.4, linestyle=(0, (4, 2)))
-    plain_bars(axis, [item.name for item in shown])
-    axis.set_xlim(0, 1.1)
-    axis.set_xticks(np.linspace(0, 1, 6))
-    return figure

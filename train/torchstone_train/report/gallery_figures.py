@@ -11,14 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from torchstone_runtime.arrays import Int64Array, Uint8Array
-from torchstone_runtime.evaluation.examples import (
-    SAMPLES_OF_A_PAIR,
-    ConfusedPair,
-    confident_mistakes,
-    confused_pairs,
-    reduced,
-    samples_of_each_class,
-)
+from torchstone_runtime.evaluation.examples import confident_mistakes, reduced, samples_of_each_class
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_train.report.drawing import SOFT, set_titles, shorten
 
@@ -33,8 +26,6 @@ _INCHES: Final = 1.12
 _MARGIN: Final = 0.14
 _HEAD: Final = 0.62
 """Height of the titles, in inches."""
-_PAIR_WIDTH: Final = 1.8
-"""Of the words before a pair's images, in widths of an image."""
 _LARGEST_SIDE: Final = 64
 """Pixels to which larger images are reduced: a file of many stays far below a megabyte, however noisy they are."""
 _LONGEST_NAME: Final = 14
@@ -54,28 +45,17 @@ def mistakes_figure(seen: LabelledPredictions, title: str) -> Figure:
     return _tiled(seen, confident_mistakes(seen), title, f"Most confident mistakes: {_CAPTION}")
 
 
-def confused_figure(seen: LabelledPredictions, title: str) -> Figure:
-    """Draw a row of images for each of the pairs of classes that are most often confused."""
-    pairs = confused_pairs(seen)
-    figure, axis = _canvas(
-        _PAIR_WIDTH + SAMPLES_OF_A_PAIR * (1 + _GAP) - _GAP, len(pairs), title, f"Most often confused: {_CAPTION}"
-    )
-    for row, pair in enumerate(pairs):
-        _describe(axis, pair, row * _ROW_HEIGHT)
-        _tile(axis, seen, pair.indices, row, left=_PAIR_WIDTH)
-    return figure
-
-
 def _tiled(seen: LabelledPredictions, indices: Int64Array, title: str, subtitle: str) -> Figure:
     rows = [indices[start : start + _COLUMNS] for start in range(0, len(indices), _COLUMNS)]
-    figure, axis = _canvas(_COLUMNS * (1 + _GAP) - _GAP, len(rows), title, subtitle)
+    figure, axis = _canvas(len(rows), title, subtitle)
     for row, members in enumerate(rows):
         _tile(axis, seen, members, row)
     return figure
 
 
-def _canvas(width: float, rows: int, title: str, subtitle: str) -> tuple[Figure, Axes]:
+def _canvas(rows: int, title: str, subtitle: str) -> tuple[Figure, Axes]:
     """Return a figure with one axis in units of an image's width; one axis an image would take seconds to draw."""
+    width = _COLUMNS * (1 + _GAP) - _GAP
     height = max(rows * _ROW_HEIGHT, 0.5)
     size = (width * _INCHES + 2 * _MARGIN, height * _INCHES + _HEAD + _MARGIN)
     figure = Figure(figsize=size)
@@ -89,17 +69,10 @@ def _canvas(width: float, rows: int, title: str, subtitle: str) -> tuple[Figure,
     return figure, axis
 
 
-def _describe(axis: Axes, pair: ConfusedPair, top: float) -> None:
-    true, predicted = (shorten(name, _LONGEST_NAME + 4) for name in (pair.true, pair.predicted))
-    axis.text(0, top + 0.12, f"{true}\ntaken for\n{predicted}", va="top", fontweight="bold", linespacing=1.35)
-    share = f"{pair.count:,} of {pair.support:,} ({pair.count / pair.support:.1%})"
-    axis.text(0, top + 0.76, share, va="top", color=SOFT, fontsize=8)
-
-
-def _tile(axis: Axes, seen: LabelledPredictions, indices: Int64Array, row: int, left: float = 0) -> None:
+def _tile(axis: Axes, seen: LabelledPredictions, indices: Int64Array, row: int) -> None:
     images = seen.pictures(indices)
     for column, (index, pixels) in enumerate(zip(indices, images, strict=True)):
-        _draw(axis, seen, int(index), pixels, (left + column * (1 + _GAP), row * _ROW_HEIGHT + _GAP / 2))
+        _draw(axis, seen, int(index), pixels, (column * (1 + _GAP), row * _ROW_HEIGHT + _GAP / 2))
 
 
 def _draw(axis: Axes, seen: LabelledPredictions, index: int, pixels: Uint8Array, corner: tuple[float, float]) -> None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from torchstone_train.report.tensorboard_log import TensorBoardLog
 
 _NEEDS: Final = {"figures/": "matplotlib", "tensorboard/": "tensorboard"}
-_LOGGED: Final = ("confusion", "confusion_normalized", "reliability", "gallery", "mistakes")
-"""Figures that TensorBoard shows as well."""
+_LOGGED: Final = ("confusion", "confusion_normalized", "mistakes")
+"""Files of `figures/` that TensorBoard shows as well."""
 
 
 class RunResults:
@@ -36,6 +36,7 @@ class RunResults:
         self._say = say
         self._missing = {output: package for output, package in _NEEDS.items() if find_spec(package) is None}
         self._log: TensorBoardLog | None = None
+        self._drawn_for_log: dict[str, bytes] = {}
         if self._missing:
             say(
                 f"left out {' and '.join(self._missing)}: {' and '.join(self._missing.values())} not installed; "
@@ -68,13 +69,16 @@ class RunResults:
         self._log = TensorBoardLog(self._run.path / "tensorboard")
 
     def _write_figures(self, outcome: Outcome, seen: ValidationPass) -> None:
-        from torchstone_train.report.figures import save_figures  # noqa: PLC0415 - loads matplotlib
+        from torchstone_train.report.figures import draw_for_log, save_figures  # noqa: PLC0415 - loads matplotlib
 
         save_figures(self._run.path / "figures", outcome.history, seen, self._title)
+        if self._log:
+            self._drawn_for_log = draw_for_log(seen, self._title)
 
     def _end_log(self, log: "TensorBoardLog", outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:
         files = {name: self._run.path / "figures" / f"{name}.png" for name in _LOGGED}
         figures = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
+        figures |= self._drawn_for_log
         log.training_ended(len(outcome.history), figures, _settings(info), seen.measured().to_json())
 
     def _write_report(self, outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:

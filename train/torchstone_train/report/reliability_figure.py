@@ -1,4 +1,4 @@
-"""The reliability diagram and the confidence by class, drawn by matplotlib."""
+"""The reliability diagram, drawn by matplotlib."""
 
 from typing import Any, Final
 
@@ -7,10 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from torchstone_runtime.evaluation.confidence_by_class import EXPLAINED, Sureness, by_class, lowest_shown
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.calibration import BINS, SOURCE, Reliability
-from torchstone_train.report.drawing import BLUE, INK, MOST_NAMES, ORANGE, SOFT, plain_bars, set_titles
+from torchstone_train.report.drawing import BLUE, INK, ORANGE, SOFT, set_titles
 
 _WIDTH: Final = 1 / BINS
 _MIDDLES: Final = (np.arange(BINS) + 0.5) / BINS
@@ -56,30 +55,3 @@ def _draw_counts(axis: Axes, found: Reliability) -> None:
     axis.set_yticks([])
     axis.set_xlabel(f"confidence: probability of the predicted class\nerror over {BINS} equal bins as in {SOURCE}")
     axis.set_ylabel("images")
-
-
-def sureness_figure(seen: LabelledPredictions, title: str) -> Figure:
-    """Draw quantiles of the confidence for each true class; of very many classes, the least sure ones."""
-    classes = by_class(seen)
-    shown = classes[:MOST_NAMES]
-    note = f" (the {len(shown)} least sure of {len(classes)})" if len(shown) < len(classes) else ""
-    figure = Figure(figsize=(8, 1.8 + 0.3 * len(shown)), layout="constrained")
-    set_titles(figure, title, f"Confidence by true class{note}, the least sure first")
-    axis = figure.subplots()
-    _draw_quantiles(axis, shown)
-    plain_bars(axis, [item.name for item in shown])
-    axis.set_xlim(lowest_shown(shown), 1)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.set_xlabel(f"probability of the predicted class\n{EXPLAINED}")
-    return figure
-
-
-def _draw_quantiles(axis: Axes, shown: list[Sureness]) -> None:
-    rows = np.arange(len(shown))
-    low, left, median, right, high = np.array([item.quantiles for item in shown]).T
-    axis.hlines(rows, low, high, color=BLUE, linewidth=1.6)
-    axis.barh(rows, right - left, left=left, height=0.56, color=BLUE, alpha=0.75)
-    axis.scatter(median, rows, clip_on=False, **_MARK)
-    beside = axis.get_yaxis_transform()
-    for row, item in enumerate(shown):
-        axis.text(1.025, row, f"{item.mean:.1%}", va="center", transform=beside)
