@@ -58,6 +58,7 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None
 
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == PACKAGES
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert {"torchstone_runtime/report/style.css", "torchstone_train/report/curves.css"} <= set(names)
 
 
 def test_the_base_requirements_are_those_of_the_runtime(wheel: Path) -> None:

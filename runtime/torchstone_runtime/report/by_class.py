@@ -1,13 +1,14 @@
 """Precision, recall, F1 with its bar, support and mean confidence of each class, as a table of a report."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.classification import Average, ClassMetrics, Metrics, figure_text
-from torchstone_runtime.report.page import escape
+from torchstone_runtime.report.page import table, tag
 
 _MOST_CLASSES: Final = 100
 """Classes up to which each has a row with a bar."""
@@ -16,15 +17,6 @@ _WORST: Final = 40
 _MOST_LISTED: Final = 8_000
 _BAR_REM: Final = 8
 _COLUMNS: Final = ("class", "precision", "recall", "F1", "", "support", "mean confidence")
-
-STYLE: Final = """
-.track { display: inline-block; width: 8rem; height: .75em; background: var(--card); border-radius: 2px;
-  box-shadow: inset 0 0 0 1px var(--line); vertical-align: baseline; }
-.bar { display: block; height: 100%; background: rgb(var(--hit)); border-radius: 2px; }
-td:first-child, th:first-child { position: sticky; left: 0; background: var(--paper); max-width: min(16rem, 36vw);
-  overflow: hidden; text-overflow: ellipsis; }
-tr.average td { color: var(--soft); } tr.average .bar { opacity: .55; }
-"""
 
 
 def by_class_html(seen: LabelledPredictions) -> str:
@@ -39,35 +31,30 @@ def by_class_html(seen: LabelledPredictions) -> str:
         _row(item.name, Average(item.precision, item.recall, item.f1), item.support, means[item.name]) for item in shown
     ]
     averages = {"macro average": metrics.macro, "weighted average": metrics.weighted}
-    rows += [
-        _row(name, values, metrics.total, mean, "average")
-        for (name, values), mean in zip(averages.items(), overall, strict=True)
+    foot = [
+        _row(name, values, metrics.total, mean) for (name, values), mean in zip(averages.items(), overall, strict=True)
     ]
-    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
-    note = '<p class="soft">Mean confidence: the probability of the predicted class, over the images of the class.</p>'
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    found = table(_COLUMNS, rows, foot=foot, text=[_COLUMNS.index("")])
+    note = "Mean confidence: the probability of the predicted class, over the images of the class."
     if not many:
-        return f'{note}<div class="scroll">{table}</div>'
-    which = f'<p class="soft">The {len(shown)} of {len(means):,} classes with the lowest F1.</p>'
-    return f'{note}{which}<div class="scroll">{table}</div>{_all_classes(metrics, means)}'
+        return tag("p", note, class_="soft") + found
+    which = f"The {len(shown)} of {len(means):,} classes with the lowest F1."
+    return tag("p", note, class_="soft") + tag("p", which, class_="soft") + found + _all_classes(metrics, means)
 
 
 def _all_classes(metrics: Metrics, means: dict[str, float]) -> str:
     """Return the figures of all classes by name, folded up: a browser's search finds a class in them."""
     listed = sorted(metrics.per_class, key=lambda item: item.name)[:_MOST_LISTED]
-    rows = "".join(_plain_row(item, means[item.name]) for item in listed)
-    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS if name)
     left = len(metrics.per_class) - len(listed)
     title = "All classes by name" if not left else f"The first {len(listed):,} classes by name"
     more = f'<p class="soft">{left:,} more classes are in the CSV and JSON files.</p>' if left else ""
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return f'<details><summary>{title}</summary><div class="scroll">{table}</div>{more}</details>'
+    found = table([name for name in _COLUMNS if name], (_plain_row(item, means[item.name]) for item in listed))
+    return f"<details><summary>{title}</summary>{found}{more}</details>"
 
 
-def _plain_row(item: ClassMetrics, confidence: float) -> str:
-    sure = "-" if math.isnan(confidence) else f"{confidence:.1%}"
-    figures = (*map(figure_text, (item.precision, item.recall, item.f1)), f"{item.support:,}", sure)
-    return f"<tr><td>{escape(item.name)}</td>{''.join(f'<td>{figure}</td>' for figure in figures)}</tr>"
+def _plain_row(item: ClassMetrics, confidence: float) -> Sequence[str]:
+    figures = map(figure_text, (item.precision, item.recall, item.f1))
+    return item.name, *figures, f"{item.support:,}", _percent(confidence)
 
 
 def _mean_confidence(seen: LabelledPredictions) -> list[float]:
@@ -79,13 +66,12 @@ def _mean_confidence(seen: LabelledPredictions) -> list[float]:
     return means
 
 
-def _row(name: str, values: Average, support: int, confidence: float, kind: str = "") -> str:
-    sure = "-" if math.isnan(confidence) else f"{confidence:.1%}"
+def _row(name: str, values: Average, support: int, confidence: float) -> Sequence[str]:
     width = 0 if math.isnan(values.f1) else values.f1 * _BAR_REM
-    bar = f'<span class="track"><span class="bar" style="width:{width:.2f}rem"></span></span>'
-    shown = "".join(f"<td>{figure_text(figure)}</td>" for figure in (values.precision, values.recall, values.f1))
-    return (
-        f'<tr class="{kind}"><td title="{escape(name)}">{escape(name)}</td>'
-        f"{shown}"
-        f'<td class="text">{bar}</td><td>{support:,}</td><td>{sure}</td></tr>'
-    )
+    bar = tag("span", tag("span", class_="bar", style=f"width:{width:.2f}rem"), class_="track")
+    figures = map(figure_text, (values.precision, values.recall, values.f1))
+    return tag("span", name, title=name), *figures, bar, f"{support:,}", _percent(confidence)
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{share:.1%}"

@@ -10,7 +10,7 @@ from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation.comparison import Comparison
 from torchstone_runtime.metrics.answered import NO_ANSWER_TEXT
 from torchstone_runtime.report import gallery
-from torchstone_runtime.report.page import card, escape, facts, render_page, section
+from torchstone_runtime.report.page import card, escape, facts, render_page, section, table
 from torchstone_runtime.text import showable_lines
 
 _LISTED: Final = 20
@@ -91,7 +91,7 @@ def render_html(found: Comparison, split: Split | None) -> str:
         section("Samples decided differently", _pictures(found, split) if split else _rows(found)),
         section("What was compared", facts(_facts(found, split))),
     ]
-    return render_page("B against A", "\n".join(body), gallery.STYLE)
+    return render_page("B against A", "\n".join(body))
 
 
 def _cards(found: Comparison) -> str:
@@ -109,15 +109,12 @@ def _cards(found: Comparison) -> str:
 
 def _changes(found: Comparison) -> str:
     rows = [
-        f'<tr><td>{escape(item["true"])}</td><td class="text">{escape(item["base"] or NO_ANSWER_TEXT)}</td>'
-        f'<td class="text">{escape(item["variant"] or NO_ANSWER_TEXT)}</td><td>{item["count"]:,}</td></tr>'
+        (item["true"], item["base"] or NO_ANSWER_TEXT, item["variant"] or NO_ANSWER_TEXT, f"{item['count']:,}")
         for item in found.changes()[:_LISTED]
     ]
     if not rows:
         return "<p>No decision changed.</p>"
-    head = "".join(f'<th scope="col" class="text">{name}</th>' for name in ("true class", "A", "B"))
-    table = f'<table><thead><tr>{head}<th scope="col">samples</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
-    return f'<div class="scroll">{table}</div>'
+    return table(("true class", "A", "B", "samples"), rows, text=(1, 2), kind="whole")
 
 
 def _rows(found: Comparison) -> str:

@@ -24,21 +24,6 @@ _ROW: Final = 27
 _NAMES, _MEANS = 134, 52
 _SCALE: Final = _WIDTH - _NAMES - _MEANS
 
-STYLE: Final = """
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem 2.4rem; }
-.chart { break-inside: avoid; } .chart h3 { font-size: .95rem; margin: 0 0 .3rem; }
-.chart > svg { width: 100%; max-width: 40rem; height: auto; display: block; font-size: 11px; fill: var(--soft);
-  overflow: visible; }
-.chart text.strong { fill: var(--ink); }
-.chart path { fill: none; stroke: var(--line); stroke-width: 1; }
-.chart path.ideal, .key path.ideal { stroke: var(--soft); stroke-width: 1.4; stroke-dasharray: 5 4; }
-.chart path.spread { stroke: var(--ink); stroke-width: 1.1; }
-.chart path.reach { stroke: rgb(var(--hit)); stroke-width: 1.8; }
-.chart rect, .key rect { fill: rgba(var(--hit), .72); } .chart rect.count { fill: var(--soft); opacity: .7; }
-.chart path.mark, .key path.mark { fill: var(--mark); stroke: var(--paper); stroke-width: 1; }
-.chart p, .chart .key { font-size: .86rem; }
-"""
-
 
 def confidence_html(seen: LabelledPredictions) -> str:
     """Return the reliability diagram beside the confidence by class, each with words that say the same."""

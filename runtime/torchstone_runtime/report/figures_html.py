@@ -1,11 +1,11 @@
 """The sections of an evaluation that a run's report has not: intervals, abstention, groups, gates."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from torchstone_runtime.metrics.binomial import Interval
 from torchstone_runtime.metrics.selective import COVERAGES, REQUIRED_PRECISIONS, OperatingPoint
 from torchstone_runtime.report.document import EvaluationDocument
-from torchstone_runtime.report.page import escape, section
+from torchstone_runtime.report.page import section, table
 
 _CHOSEN_HERE = (
     '<p class="soft">The model answers where its confidence is at least the threshold, and abstains elsewhere. '
@@ -31,19 +31,9 @@ def figure_sections(document: EvaluationDocument) -> str:
     return "\n".join(section(title, content) for title, content in sections.items() if content)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    head = "".join(f'<th scope="col" class="{kind}">{escape(name)}</th>' for name in columns)
-    body = "".join(f"<tr>{_cells(row, kind)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _cells(row: Sequence[str], kind: str) -> str:
-    return "".join(f'<td class="{kind}">{escape(cell)}</td>' for cell in row)
-
-
 def _figures(document: EvaluationDocument) -> str:
     rows = [(name, f"{item.value:.4f}", _interval(item.interval)) for name, item in document.overall.items()]
-    return _table(("figure", "value", "95% interval"), rows)
+    return table(("figure", "value", "95% interval"), rows)
 
 
 def _selective(document: EvaluationDocument) -> str:
@@ -53,7 +43,7 @@ def _selective(document: EvaluationDocument) -> str:
         for value in REQUIRED_PRECISIONS
     ]
     rows += [_point(f"{value:.0%} of the images or more", curve.at_coverage(value), None) for value in COVERAGES]
-    return _table(("required", "threshold", "answered", "95% interval", "precision", "95% interval"), rows)
+    return table(("required", "threshold", "answered", "95% interval", "precision", "95% interval"), rows)
 
 
 def _point(required: str, point: OperatingPoint, coverage: Interval | None) -> Sequence[str]:
@@ -79,9 +69,9 @@ def _slices(document: EvaluationDocument) -> str:
         )
         for item in document.slices
     ]
-    return _table(("group", "images", "accuracy", "95% interval", "weighted F1"), rows) if rows else ""
+    return table(("group", "images", "accuracy", "95% interval", "weighted F1"), rows) if rows else ""
 
 
 def _gates(document: EvaluationDocument) -> str:
     rows = [("passed" if item.passed else "FAILED", str(item)) for item in document.judgements]
-    return _table(("gate", "measured"), rows, "text") if rows else ""
+    return table(("gate", "measured"), rows, text=(0, 1)) if rows else ""

@@ -13,28 +13,6 @@ from torchstone_runtime.report.page import escape, picture
 _LARGEST_SIDE: Final = 160
 """Pixels to which larger pictures are reduced in a report."""
 
-STYLE: Final = """
-:root { --right: #1a7f4b; --wrong: #c42b1c; }
-@media (prefers-color-scheme: dark) { :root { --right: #3fbf7f; --wrong: #ff6b5e; } }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.6rem, 1fr)); gap: .8rem; }
-figure { margin: 0; padding: .6rem; background: var(--card); border: 2px solid var(--right); border-radius: .5rem;
-  font-size: .82rem; line-height: 1.35; break-inside: avoid; }
-figure.wrong { border-color: var(--wrong); border-style: dashed; }
-figure img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; background: #000;
-  border-radius: .3rem; margin-bottom: .35rem; }
-figure b { font-weight: 700; } figure.right b { color: var(--right); } figure.wrong b { color: var(--wrong); }
-figcaption { overflow-wrap: anywhere; }
-.pair { display: grid; grid-template-columns: 13rem 1fr; gap: .4rem 1.2rem; align-items: start;
-  padding: .7rem 0; border-top: 1px solid var(--line); break-inside: avoid; }
-.pair p { overflow-wrap: anywhere; min-width: 0; }
-.pair .gallery { grid-template-columns: repeat(auto-fill, minmax(6.2rem, 7.6rem)); }
-@media (max-width: 40rem) { .pair { grid-template-columns: 1fr; }
-  .gallery, .pair .gallery { grid-template-columns: repeat(auto-fill, minmax(6.3rem, 1fr)); gap: .5rem; }
-  figure { padding: .35rem; } }
-@media print { .gallery { grid-template-columns: repeat(8, 1fr); gap: .4rem; }
-  .pair .gallery { grid-template-columns: repeat(6, 1fr); } figure { padding: .3rem; } }
-"""
-
 
 def gallery_html(seen: LabelledPredictions, indices: Iterable[int]) -> str:
     """Return the images at `indices` of the split with true class, predicted class and probability."""

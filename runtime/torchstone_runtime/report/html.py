@@ -20,7 +20,7 @@ def render_html(document: EvaluationDocument) -> str:
         section("Where this comes from", facts(_provenance(document))),
     ]
     title = f"{document.model} on {document.dataset}: {metrics.accuracy:.2%}"
-    return render_page(title, "\n".join(body), sections.STYLE)
+    return render_page(title, "\n".join(body))
 
 
 def _cards(document: EvaluationDocument) -> str:

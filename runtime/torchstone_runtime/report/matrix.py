@@ -7,7 +7,7 @@ import numpy as np
 
 from torchstone_runtime.arrays import Float64Array, Uint8Array
 from torchstone_runtime.metrics.classification import Metrics
-from torchstone_runtime.report.page import escape, picture
+from torchstone_runtime.report.page import picture, table, tag
 
 _MOST_PIXELS: Final = 400
 """Rows of the picture: of more classes, neighbours share one."""
@@ -20,24 +20,6 @@ _SMALLEST_PERCENT, _LARGEST_PERCENT = 0.05, 99.95
 _LIGHTEST, _STRENGTH = 0.06, 0.74
 _HIT, _MISS = np.array([33, 118, 174]), np.array([201, 70, 50])
 _WHITE: Final = 255
-
-STYLE: Final = """
-.matrices { display: flex; flex-wrap: wrap; gap: 1rem 1.2rem; margin-top: .7rem; }
-.matrices > div { max-width: 100%; break-inside: avoid; } .matrices h3 { font-size: .95rem; margin: 0 0 .3rem; }
-.matrix { font-size: .78rem; }
-.matrix td, .matrix thead th { text-align: center; padding: .28rem .1rem; min-width: 2.4rem;
-  border: 1px solid var(--line); }
-.matrix thead th { font-weight: 500; vertical-align: bottom; }
-.matrix thead th.turned > span { display: inline-block; writing-mode: vertical-rl; transform: rotate(180deg);
-  max-height: 11rem; overflow: hidden; text-overflow: ellipsis; }
-.matrix th:first-child { max-width: min(11rem, 36vw); overflow: hidden; text-overflow: ellipsis; padding-left: 0;
-  position: sticky; left: 0; background: var(--paper); }
-.matrix thead th:first-child { border: 0; font-size: .78rem; text-align: left; white-space: normal; }
-.matrix .hit { background: rgba(var(--hit), var(--share)); }
-.matrix .miss { background: rgba(var(--miss), var(--share)); }
-.matrix .zero { color: var(--soft); opacity: .6; }
-.heat img { width: 100%; max-width: 40rem; image-rendering: pixelated; display: block; margin-top: .6rem; }
-"""
 
 
 def matrix_html(metrics: Metrics) -> str:
@@ -60,18 +42,15 @@ def pairs_html(metrics: Metrics) -> str:
         return ""
     pairs, total = metrics.most_confused(_MOST_PAIRS), len(metrics.cells.confusions().count)
     support = {item.name: item.support for item in metrics.per_class}
-    rows = "".join(
-        f'<tr><td>{escape(true)}</td><td class="text">{escape(predicted)}</td><td>{count:,}</td>'
-        f"<td>{count / support[true]:.1%} of {support[true]:,}</td></tr>"
+    rows = [
+        (true, predicted, f"{count:,}", f"{count / support[true]:.1%} of {support[true]:,}")
         for true, predicted, count in pairs
-    )
-    names = (("true class", ""), ("taken for", "text"), ("images", ""), ("of the class", ""))
-    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in names)
+    ]
     left = total - len(pairs)
     more = f'<p class="soft">{left:,} more pairs are in the CSV and JSON files.</p>' if left else ""
     return (
         f"<details><summary>The {len(pairs)} of {total:,} pairs that are confused most often</summary>"
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{more}</details>'
+        f"{table(('true class', 'taken for', 'images', 'of the class'), rows, text=[1])}{more}</details>"
     )
 
 
@@ -101,7 +80,7 @@ def _table(metrics: Metrics, shares: Float64Array, texts: list[list[str]]) -> st
     rows = []
     for i, name in enumerate(metrics.class_names):
         cells = "".join(_cell(metrics, shares, texts[i][j], (i, j)) for j in range(len(texts)))
-        rows.append(f'<tr><th scope="row" title="{escape(name)}">{escape(name)}</th>{cells}</tr>')
+        rows.append(f"<tr>{tag('th', name, scope='row', title=name)}{cells}</tr>")
     return (
         f'<div class="scroll"><table class="matrix"><thead><tr><th scope="col">true \\ predicted</th>{head}</tr>'
         f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
@@ -109,19 +88,19 @@ def _table(metrics: Metrics, shares: Float64Array, texts: list[list[str]]) -> st
 
 
 def _column(name: str) -> str:
-    kind = ' class="turned"' if len(name) > _SHORT_NAME else ""
-    return f'<th scope="col"{kind} title="{escape(name)}"><span>{escape(name)}</span></th>'
+    kind = "turned" if len(name) > _SHORT_NAME else ""
+    return tag("th", tag("span", name), scope="col", class_=kind, title=name)
 
 
 def _cell(metrics: Metrics, shares: Float64Array, text: str, place: tuple[int, int]) -> str:
     true, predicted = (metrics.class_names[index] for index in place)
     count, share = int(metrics.confusion[place]), float(shares[place])
     if not count:
-        return '<td class="zero">0</td>'
+        return tag("td", "0", class_="zero")
     verdict = f"{true}, recognised" if true == predicted else f"{true} taken for {predicted}"
-    title = escape(f"{verdict}: {count:,} ({share:.1%} of the row)")
+    title = f"{verdict}: {count:,} ({share:.1%} of the row)"
     kind = "hit" if true == predicted else "miss"
-    return f'<td class="{kind}" style="--share:{_shade(share):.3f}" title="{title}">{escape(text)}</td>'
+    return tag("td", text, class_=kind, style=f"--share:{_shade(share):.3f}", title=title)
 
 
 def _shade(share: float) -> float:

@@ -8,7 +8,6 @@ import click
 
 from torchstone_runtime.inference.predict_pictures import FailedImage, PicturePrediction
 from torchstone_runtime.metrics.answered import NO_ANSWER_TEXT
-from torchstone_runtime.report.gallery import STYLE
 from torchstone_runtime.report.page import card, escape, page_frame, section
 
 THUMBNAIL_SIDE: Final = 128
@@ -37,7 +36,7 @@ class PredictionGallery:
         self._failures: list[FailedImage] = []
         self._failed = 0
         self._unanswered = 0
-        start, self._end = page_frame(f"Predictions of {model}", STYLE)
+        start, self._end = page_frame(f"Predictions of {model}")
         # The summary is known last and belongs first.
         self._write(f'{start}<main style="display:flex;flex-direction:column">\n')
         self._write(f'<h1 style="order:-2">Predictions of {escape(model)}</h1>\n<div class="gallery">\n')

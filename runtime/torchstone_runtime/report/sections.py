@@ -7,7 +7,6 @@ from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictio
 from torchstone_runtime.report import by_class, confidence, gallery, matrix
 from torchstone_runtime.report.page import section
 
-STYLE: Final = matrix.STYLE + by_class.STYLE + confidence.STYLE + gallery.STYLE
 _FRAMES: Final = (
     '<p class="soft">The first images of each class, with the predicted class and its probability. '
     "Green frame, &#10003;: right; dashed red frame, &#10007;: wrong.</p>"

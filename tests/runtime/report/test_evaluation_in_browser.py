@@ -8,7 +8,7 @@ from helpers.in_process import run_in_process
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.report.page import render_page
-from torchstone_runtime.report.sections import STYLE, decision_sections
+from torchstone_runtime.report.sections import decision_sections
 
 pytestmark = NEEDS_BROWSER
 
@@ -40,7 +40,7 @@ def test_long_names_widen_no_page(width: int, tmp_path: Path) -> None:
     predicted = np.array([0, 1, 0, 1])
     seen = LabelledPredictions.of(split, predicted, np.full(4, 0.7, dtype=np.float32))
     page = tmp_path / "page.html"
-    page.write_text(render_page("long", decision_sections(seen), STYLE))
+    page.write_text(render_page("long", decision_sections(seen)))
     look = look_at(page, tmp_path, width)
     assert (look.console, look.overhang, look.images) == ([], 0, 8)
 

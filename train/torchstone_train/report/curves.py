@@ -26,20 +26,6 @@ _MOST_MARKERS: Final = 40
 """Epochs up to which each has a marker."""
 _POINT: Final = 2
 
-STYLE: Final = """
-.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1rem 1.4rem; }
-.curve h3 { font-size: .95rem; margin: 0; } .curve { break-inside: avoid; }
-.curve svg { width: 100%; height: auto; display: block; font-size: 10.5px; fill: var(--soft); overflow: visible; }
-.curve path { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
-.curve path.grid { stroke: var(--line); stroke-width: 1; }
-.curve path.best { stroke: var(--soft); stroke-width: 1.4; stroke-dasharray: 1.5 3; }
-.curve .train { stroke: var(--mark); } .curve path.train { stroke-dasharray: 6 3; }
-.curve .validation { stroke: rgb(var(--hit)); }
-.curve circle.train { fill: var(--paper); } .curve circle.validation { fill: rgb(var(--hit)); }
-.key path { fill: none; stroke-width: 2; } .key .train { stroke: var(--mark); stroke-dasharray: 6 3; }
-.key .validation { stroke: rgb(var(--hit)); } .key .best { stroke: var(--soft); stroke-dasharray: 1.5 3; }
-"""
-
 
 def curves_html(history: Sequence[Record], best_epoch: int) -> str:
     """Return a chart for each of `CURVES` over at least one epoch, with a legend."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from torchstone_runtime.report import sections
-from torchstone_runtime.report.page import card, escape, facts, render_page, section
+from torchstone_runtime.report.page import card, escape, facts, render_page, section, style_sheet
 from torchstone_train.report import curves
 from torchstone_train.training.observer import Record
 from torchstone_train.training.validation_pass import ValidationPass
@@ -48,7 +48,9 @@ def render_report(report: RunReport) -> str:
         sections.decision_sections(report.seen),
         section("How it was made", facts(_provenance(report))),
     ]
-    return render_page(f"{report.title}: {metrics.accuracy:.2%}", "\n".join(body), curves.STYLE + sections.STYLE)
+    return render_page(
+        f"{report.title}: {metrics.accuracy:.2%}", "\n".join(body), style_sheet(__package__, "curves.css")
+    )
 
 
 def _subtitle(report: RunReport) -> str:
