@@ -17,7 +17,7 @@ from torchstone_runtime.cli.inspect import inspect
 )
 def test_code_and_text_are_those_of_a_process(digits_bundle: Path, arguments: tuple[str, ...]) -> None:
     """On both streams, of a command that succeeds and of one that is refused."""
-    command = (arguments[0], digits_bundle, *arguments[1:])
+    command: tuple[str | Path, ...] = (arguments[0], digits_bundle, *arguments[1:])
     here, there = run_in_process(*command), run_torchstone(*command)
 
     assert (here.returncode, here.stdout, here.stderr) == (there.returncode, there.stdout, there.stderr)
