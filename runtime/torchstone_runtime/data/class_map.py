@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from torchstone_runtime.data.mapped_classes import MappedClasses, shortened
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
 
@@ -23,48 +24,6 @@ _FORMATS: Final = (
     "Give a JSON object, a TOML table or a CSV file of two columns: the data's name, then the model's "
     "(null, or empty, to leave the class out)."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """What became of the classes of a split.
-
-    Attributes:
-        source: source of the map, as the user named it.
-        names: the model's name of a class by the data's name; None for a class that is left out.
-        left_out: number of the split's images that were left out, by the data's name of their class.
-        unused: names of the map that the data doesn't have.
-    """
-
-    source: str
-    names: Mapping[str, str | None]
-    left_out: Mapping[str, int]
-    unused: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record of a report."""
-        return {
-            "file": self.source,
-            "classes": dict(self.names),
-            "left_out": dict(self.left_out),
-            "images_left_out": sum(self.left_out.values()),
-            "unused": list(self.unused),
-        }
-
-    def summary(self) -> str:
-        """Return on one line what a report says of it."""
-        count = sum(self.left_out.values())
-        return f"named by {self.source}" + (f"; {count:,} images left out" if count else "")
-
-    def lines(self) -> list[str]:
-        """Return what people should know: images that were left out, and names that the data doesn't have."""
-        lines = []
-        if self.left_out:
-            classes = [f"{name} ({count:,})" for name, count in self.left_out.items()]
-            lines.append(f"left out by {self.source}: {sum(self.left_out.values()):,} images of {_shortened(classes)}")
-        if self.unused:
-            lines.append(f"{self.source} names classes that the data does not have: {_shortened(self.unused)}")
-        return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +104,7 @@ class ClassMap:
         if strange:
             raise DataError(
                 f"{self.source} names classes that the model does not have: {_hinted(strange, known)}.",
-                f"The model's: {_shortened(known)}.",
+                f"The model's: {shortened(known)}.",
             )
         resolved: dict[str, str | None] = {}
         for name in found:
@@ -190,7 +149,9 @@ class ClassMap:
             if count and resolved[name] is None
         }
         present = {_normal(name) for name in split.class_names}
-        mapped = Mapped(self.source, resolved, left_out, tuple(name for name in self.names if name not in present))
+        mapped = MappedClasses(
+            self.source, resolved, left_out, tuple(name for name in self.names if name not in present)
+        )
         ids = [split.ids[index] for index in order.tolist()]
         return Split(split.name, split.store.select(order), labels[order], known, ids, mapped=mapped)
 
@@ -232,7 +193,3 @@ def _hinted(names: Sequence[str], known: Iterable[str]) -> str:
         close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
         hinted.append(f"{name} (did you mean '{by_lower[close[0]]}'?)" if close else name)
     return ", ".join(hinted) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
-
-
-def _shortened(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")

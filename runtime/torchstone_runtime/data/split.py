@@ -4,17 +4,13 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.arrays import Int64Array, Uint8Array
+from torchstone_runtime.data.mapped_classes import MappedClasses
 from torchstone_runtime.errors import DataError
-
-if TYPE_CHECKING:
-    from torchstone_runtime.data.class_map import Mapped
-
-from torchstone_runtime.arrays import Int64Array
 
 READ_BATCH = 256
 """Images read at once where a whole split is walked through: bounds the memory of streaming."""
@@ -83,7 +79,7 @@ class Split:
     class_names: tuple[str, ...]
     ids: Sequence[str]
     names_given: bool = True
-    mapped: "Mapped | None" = None
+    mapped: MappedClasses | None = None
 
     def __post_init__(self) -> None:
         if len(self.store) != len(self.labels):
