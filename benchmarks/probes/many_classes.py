@@ -24,6 +24,7 @@ from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.metrics.probability_scores import Measured, ProbabilityScores
 from torchstone_runtime.report import csv_files, html, terminal
 from torchstone_runtime.report.document import EvaluationDocument
+from torchstone_runtime.report.measured_file import MeasuredFile
 from torchstone_runtime.strict_json import strict_json
 
 CLASSES = (10, 100, 1000, 5000)
@@ -48,9 +49,17 @@ def document(classes: int, samples: int) -> EvaluationDocument:
     sure = generator.random(samples, dtype=np.float32)
     found, scores = (split.ids, names, true, predicted, sure), ProbabilityScores(_UNKNOWN, _UNKNOWN, {})
     evaluation = Evaluation(*found, split=split, scores=scores, seconds=1.0)
-    return EvaluationDocument(
-        *("random", "random", None, _PLAN, "random", "every image", False, evaluation),
+    file = MeasuredFile(
+        model="random",
+        bundle="random",
+        sha256=None,
+        plan=_PLAN,
+        dataset="random",
+        split=split,
+        split_reason="every image",
+        certified=False,
     )
+    return EvaluationDocument(file, evaluation)
 
 
 def measure(given: tuple[int, int]) -> dict[str, Any]:

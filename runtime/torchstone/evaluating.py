@@ -15,7 +15,7 @@ from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.evaluation.choose_split import certified_fingerprint, choose_split
+from torchstone_runtime.evaluation.choose_split import choose_split
 from torchstone_runtime.evaluation.evaluate import evaluate as measure
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.frames import make_frame
@@ -25,6 +25,7 @@ from torchstone_runtime.inference.predictions import class_indices
 from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.html import render_html
+from torchstone_runtime.report.measured_file import MeasuredFile
 
 _ROWS: Final = 50
 
@@ -82,12 +83,12 @@ class EvaluationResult:
     @property
     def labels(self) -> Int64Array:
         """True class of each image as its index, int64 [N]."""
-        return self.document.split.labels
+        return self.document.evaluation.labels
 
     @property
     def ids(self) -> Sequence[str]:
         """Identifier of each image: a relative path, or its position in its file."""
-        return self.document.split.ids
+        return self.document.evaluation.ids
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `torchstone evaluate --json` prints."""
@@ -116,7 +117,7 @@ class EvaluationResult:
     def __repr__(self) -> str:
         low, high = self.accuracy_interval
         said = f"accuracy {self.accuracy:.4f} ({low:.4f} to {high:.4f}), macro F1 {self.metrics.macro.f1:.4f}"
-        return f"EvaluationResult({self.document.model!r} on {self.document.dataset}: {said})"
+        return f"EvaluationResult({self.document.file.model!r} on {self.document.file.dataset}: {said})"
 
     def _repr_html_(self) -> str:
         rows = [
@@ -182,17 +183,9 @@ def _measure(
     else:
         chosen, reason = _split_of(classifier, data), "the images that were given"
     evaluation = measure(classifier, chosen, class_map=None if isinstance(data, str) else mapping)
-    document = EvaluationDocument(
-        model=classifier.name,
-        bundle=name,
-        sha256=classifier.sha256,
-        plan=classifier.plan,
-        dataset=data if isinstance(data, str) else "arrays",
-        split_reason=reason,
-        certified=evaluation.split.fingerprint == certified_fingerprint(classifier.provenance),
-        evaluation=evaluation,
-    )
-    return EvaluationResult(document)
+    dataset = data if isinstance(data, str) else "arrays"
+    file = MeasuredFile.of(classifier, evaluation.split, reason, bundle=name, dataset=dataset)
+    return EvaluationResult(EvaluationDocument(file, evaluation))
 
 
 def _class_map(given: str | os.PathLike[str] | Mapping[str, str | None] | None) -> ClassMap | None:

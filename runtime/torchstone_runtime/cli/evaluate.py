@@ -63,7 +63,7 @@ def evaluate(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN40
     require_component("cpu", "onnxruntime")
     bounds = Bounds(**{field.name: options.pop(field.name) for field in fields(Bounds)})
     document = _evaluate_to_files(bundle, dataset, bounds, _Wanted(**options))
-    require_passed(document.judgements, document.unanswered_ids, len(document.split))
+    require_passed(document.judgements, document.evaluation.unanswered_ids, len(document.evaluation))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,19 +113,11 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
 def _document(
     classifier: "Classifier", bundle: str, dataset: str, reason: str, evaluation: "Evaluation"
 ) -> "EvaluationDocument":
-    from torchstone_runtime.evaluation.choose_split import certified_fingerprint  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.report.document import EvaluationDocument  # noqa: PLC0415
+    from torchstone_runtime.report.document import EvaluationDocument  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.report.measured_file import MeasuredFile  # noqa: PLC0415
 
-    return EvaluationDocument(
-        model=classifier.name,
-        bundle=bundle,
-        sha256=classifier.sha256,
-        plan=classifier.plan,
-        dataset=dataset,
-        split_reason=reason,
-        certified=evaluation.split.fingerprint == certified_fingerprint(classifier.provenance),
-        evaluation=evaluation,
-    )
+    file = MeasuredFile.of(classifier, evaluation.split, reason, bundle=bundle, dataset=dataset)
+    return EvaluationDocument(file, evaluation)
 
 
 def _run(classifier: "Classifier", split: "Split", predictions: Path | None) -> "Evaluation":

@@ -90,8 +90,8 @@ class _Wanted:
 def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument":
     import time  # noqa: PLC0415 - --help needs none
 
-    from torchstone_runtime.evaluation.choose_split import certified_fingerprint  # noqa: PLC0415
     from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.report.measured_file import MeasuredFile  # noqa: PLC0415
     from torchstone_runtime.report.robustness import RobustnessDocument  # noqa: PLC0415
 
     with Classifier.load_with(bundle, wanted.loading) as classifier:
@@ -102,14 +102,7 @@ def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument
         found = _run(classifier, split, wanted)
         seconds = time.perf_counter() - started
         return RobustnessDocument(
-            model=classifier.name,
-            bundle=str(bundle),
-            sha256=classifier.sha256,
-            plan=classifier.plan,
-            dataset=dataset,
-            split=split,
-            split_reason=reason,
-            certified=split.fingerprint == certified_fingerprint(classifier.provenance),
+            file=MeasuredFile.of(classifier, split, reason, bundle=str(bundle), dataset=dataset),
             robustness=found,
             seconds=seconds,
             min_accuracy=wanted.min_accuracy,

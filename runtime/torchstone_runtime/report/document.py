@@ -1,19 +1,13 @@
 """An evaluation with its circumstances: what was measured, of which file, on which data, where."""
 
-import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-import onnxruntime as ort
-
-from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation.evaluate import Evaluation
 from torchstone_runtime.evaluation.occurring import f1_intervals_of
 from torchstone_runtime.evaluation.slices import Slice
-from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.metrics.calibration import Reliability
 from torchstone_runtime.metrics.f1_intervals import F1Intervals
 from torchstone_runtime.metrics.gates import COVERAGE, Gate, Judgement
@@ -26,7 +20,7 @@ from torchstone_runtime.metrics.intervals import (
 )
 from torchstone_runtime.metrics.probability_scores import Measured
 from torchstone_runtime.metrics.selective import SelectiveCurve
-from torchstone_runtime.version import __version__
+from torchstone_runtime.report.measured_file import MeasuredFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,28 +28,16 @@ class EvaluationDocument:
     """Everything that the reports show.
 
     Attributes:
-        model: name of the model; `bundle`: the path as it was given; `sha256`: of the model file, if known.
-        dataset: as it was named; `split_reason`: why this split of it.
-        certified: whether the split is the one whose fingerprint the bundle records.
+        file: model file, and the data.
+        evaluation: what was measured.
         slices: metrics by group, where groups were given.
-        judgements: of the gates, where any were set.
+        judgements: outcome of each gate, where any were set.
     """
 
-    model: str
-    bundle: str
-    sha256: str | None
-    plan: ExecutionPlan
-    dataset: str
-    split_reason: str
-    certified: bool
+    file: MeasuredFile
     evaluation: Evaluation
     slices: Sequence[Slice] = ()
     judgements: Sequence[Judgement] = ()
-
-    @property
-    def split(self) -> Split:
-        """The part of the dataset that was measured."""
-        return self.evaluation.split
 
     @property
     def reliability(self) -> Reliability:
@@ -92,34 +74,15 @@ class EvaluationDocument:
         return figures
 
     @property
-    def unanswered_ids(self) -> list[str]:
-        """Ids of the samples for which the model gives no answer, which count as wrong."""
-        return self.evaluation.unanswered_ids
-
-    @property
     def images_per_second(self) -> float:
         """Reading, decoding and inference together."""
-        return len(self.split) / self.evaluation.seconds
+        return len(self.evaluation) / self.evaluation.seconds
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that `--json` writes."""
         return {
-            "torchstone": __version__,
-            "model": {
-                "name": self.model,
-                "bundle": self.bundle,
-                "variant": self.plan.variant,
-                "sha256": self.sha256,
-            },
-            "data": {
-                "dataset": self.dataset,
-                "split": self.split.name,
-                "samples": len(self.split),
-                "fingerprint": self.split.fingerprint,
-                "same_as_certified": self.certified,
-                "class_map": self.split.mapped.to_json() if self.split.mapped else None,
-            },
-            "unanswered": self.unanswered_ids,
+            **self.file.to_json(),
+            "unanswered": self.evaluation.unanswered_ids,
             "metrics": self.evaluation.metrics.to_json(),
             "figures": figures_json(self.overall),
             "class_figures": figures_json(self.of_classes),
@@ -128,15 +91,5 @@ class EvaluationDocument:
             "slices": [item.to_json() for item in self.slices],
             "gates": [item.to_json() for item in self.judgements],
             "decisions_sha256": self.evaluation.decisions_sha256,
-            "execution": {
-                "provider": self.plan.provider,
-                "reason": self.plan.reason,
-                "tf32": self.plan.tf32,
-                "threads": self.plan.threads,
-                "seconds": self.evaluation.seconds,
-                "images_per_second": self.images_per_second,
-                "onnxruntime": ort.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
+            "execution": self.file.execution(self.evaluation.seconds, self.images_per_second),
         }

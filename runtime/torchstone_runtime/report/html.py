@@ -8,10 +8,10 @@ from torchstone_runtime.report.page import card, escape, facts, render_page, sec
 
 def render_html(document: EvaluationDocument) -> str:
     """Return the whole report as an HTML document."""
-    metrics = document.evaluation.metrics
-    subtitle = f"{metrics.total:,} images of the split “{document.split.name}”: {document.split_reason}."
+    metrics, file = document.evaluation.metrics, document.file
+    subtitle = f"{metrics.total:,} images of the split “{file.split.name}”: {file.split_reason}."
     body = [
-        f"<header><h1>{escape(document.model)} on {escape(document.dataset)}</h1>",
+        f"<header><h1>{escape(file.model)} on {escape(file.dataset)}</h1>",
         f'<p class="soft">{escape(subtitle)}</p></header>',
         _cards(document),
         gate_section(document),
@@ -19,7 +19,7 @@ def render_html(document: EvaluationDocument) -> str:
         figure_sections(document),
         section("Where this comes from", facts(_provenance(document))),
     ]
-    title = f"{document.model} on {document.dataset}: {metrics.accuracy:.2%}"
+    title = f"{file.model} on {file.dataset}: {metrics.accuracy:.2%}"
     return render_page(title, "\n".join(body))
 
 
@@ -39,20 +39,20 @@ def _cards(document: EvaluationDocument) -> str:
 
 
 def _provenance(document: EvaluationDocument) -> list[tuple[str, str]]:
-    data = document.to_json()
+    file, data = document.file, document.to_json()
     execution = data["execution"]
-    certified = "the data of the certificate" if document.certified else "not the data of the certificate"
-    tf32 = ", TF32 allowed" if document.plan.tf32 else ""
+    certified = "the data of the certificate" if file.certified else "not the data of the certificate"
+    tf32 = ", TF32 allowed" if file.plan.tf32 else ""
     return [
-        ("Bundle", document.bundle),
-        ("Variant", document.plan.variant),
-        ("SHA-256 of the model", document.sha256 or "not known: a lone file"),
+        ("Bundle", file.bundle),
+        ("Variant", file.plan.variant),
+        ("SHA-256 of the model", file.sha256 or "not known: a lone file"),
         (
             "Run by",
-            f"ONNX Runtime {execution['onnxruntime']}, {document.plan.provider} ({document.plan.reason}){tf32}",
+            f"ONNX Runtime {execution['onnxruntime']}, {file.plan.provider} ({file.plan.reason}){tf32}",
         ),
-        ("Data", f"{document.dataset}, {document.split.name}; {certified}"),
-        ("Fingerprint of the data", document.split.fingerprint),
-        *([("Classes", document.split.mapped.summary())] if document.split.mapped else []),
+        ("Data", f"{file.dataset}, {file.split.name}; {certified}"),
+        ("Fingerprint of the data", file.split.fingerprint),
+        *([("Classes", file.split.mapped.summary())] if file.split.mapped else []),
         ("Torchstone", data["torchstone"]),
     ]

@@ -1,21 +1,14 @@
 """A measurement of robustness, as JSON and as plain text."""
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-import onnxruntime as ort
-
-from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation.robustness import Robustness
-from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.metrics.gates import Gate, Judgement, judge
 from torchstone_runtime.metrics.probability_scores import Measured
-from torchstone_runtime.report.terminal import mapping_lines
+from torchstone_runtime.report.measured_file import MeasuredFile
 from torchstone_runtime.text import showable_lines
-from torchstone_runtime.version import __version__
 
 FORMAT: Final = "torchstone-robustness"
 FORMAT_VERSION: Final = 1
@@ -27,22 +20,13 @@ class RobustnessDocument:
     """Everything that the reports show.
 
     Attributes:
-        model: name of the model; `bundle`: the path as it was given; `sha256`: of the model file, if known.
-        dataset: as it was named; `split_reason`: why this split of it.
-        certified: whether the split is the one whose fingerprint the bundle records.
+        file: model file, and the data.
         robustness: what was measured.
-        seconds: that it took, reading included.
+        seconds: duration, reading included.
         min_accuracy: the least accepted mean accuracy on corrupted images, if one is required.
     """
 
-    model: str
-    bundle: str
-    sha256: str | None
-    plan: ExecutionPlan
-    dataset: str
-    split: Split
-    split_reason: str
-    certified: bool
+    file: MeasuredFile
     robustness: Robustness
     seconds: float
     min_accuracy: float | None
@@ -62,57 +46,34 @@ class RobustnessDocument:
             for setting, ids in self.robustness.unanswered.items()
             for sample in ids
         ]
-        return names, len(self.split) * (1 + len(self.robustness.settings))
+        return names, len(self.file.split) * (1 + len(self.robustness.settings))
 
     @property
     def images_per_second(self) -> float:
         """Reading, corrupting and inference together, every corrupted copy counted."""
-        return len(self.split) * (1 + len(self.robustness.settings)) / self.seconds
+        return len(self.file.split) * (1 + len(self.robustness.settings)) / self.seconds
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that `--json` writes."""
-        plan = self.plan
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "torchstone": __version__,
-            "model": {"name": self.model, "bundle": self.bundle, "variant": plan.variant, "sha256": self.sha256},
-            "data": {
-                "dataset": self.dataset,
-                "split": self.split.name,
-                "samples": len(self.split),
-                "fingerprint": self.split.fingerprint,
-                "same_as_certified": self.certified,
-                "class_map": self.split.mapped.to_json() if self.split.mapped else None,
-            },
+            **self.file.to_json(),
             "robustness": self.robustness.to_json(),
             "gates": [item.to_json() for item in self.judgements],
-            "execution": {
-                "provider": plan.provider,
-                "reason": plan.reason,
-                "tf32": plan.tf32,
-                "threads": plan.threads,
-                "seconds": self.seconds,
-                "images_per_second": self.images_per_second,
-                "onnxruntime": ort.__version__,
-                "numpy": np.__version__,
-                "python": platform.python_version(),
-            },
+            "execution": self.file.execution(self.seconds, self.images_per_second),
         }
 
     def to_text(self) -> str:
         """Return the report for the terminal."""
         found = self.robustness
-        why = self.split_reason + (", the certified data" if self.certified else "")
         levels = f"severity {found.severities[0]}" if len(found.severities) == 1 else "severities"
         if len(found.severities) > 1:
             levels += f" {', '.join(map(str, found.severities))}"
         kinds = "1 corruption" if len(found.corruptions) == 1 else f"{len(found.corruptions)} corruptions"
         return showable_lines(
             [
-                f"model      {self.model}: {self.plan}",
-                f"data       {self.dataset}, {self.split.name}: {len(self.split):,} images ({why})",
-                *mapping_lines(self.split, 11),
+                *self.file.lines(11),
                 f"corrupted  {kinds}, {levels}, seed {found.seed}; in {self.seconds:.1f} s",
                 "",
                 *accuracy_table(found),

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation.slices import Slice
 from torchstone_runtime.metrics.calibration import BINS
 from torchstone_runtime.metrics.classification import Average, ClassMetrics, Metrics, figure_text
@@ -22,11 +21,8 @@ _REQUIRED_PRECISION: Final = 0.99
 def render_text(document: EvaluationDocument) -> str:
     """Return the whole report for the terminal."""
     metrics = document.evaluation.metrics
-    why = document.split_reason + (", the certified data" if document.certified else "")
     lines = [
-        f"model     {document.model}: {document.plan}",
-        f"data      {document.dataset}, {document.split.name}: {metrics.total:,} images ({why})",
-        *mapping_lines(document.split, 10),
+        *document.file.lines(10),
         *_headline(document),
         "",
         *(_whole if len(metrics.per_class) <= MOST_CLASSES else _worst)(metrics),
@@ -34,11 +30,6 @@ def render_text(document: EvaluationDocument) -> str:
         *_judgements(document.judgements),
     ]
     return showable_lines(lines)
-
-
-def mapping_lines(split: Split, width: int) -> list[str]:
-    """Return a line on the class map of a split, its first word in a column of some width; none where there is none."""
-    return [f"{'classes':<{width}}{split.mapped.summary()}"] if split.mapped else []
 
 
 def _whole(metrics: Metrics) -> list[str]:
@@ -76,8 +67,8 @@ def _pairs_table(metrics: Metrics, pairs: Sequence[tuple[str, str, int]]) -> lis
 def _headline(document: EvaluationDocument) -> list[str]:
     metrics = document.evaluation.metrics
     lines = []
-    if document.unanswered_ids:
-        lines.append(f"no answer         {len(document.unanswered_ids):,} images, counted as wrong")
+    if document.evaluation.unanswered_ids:
+        lines.append(f"no answer         {len(document.evaluation.unanswered_ids):,} images, counted as wrong")
     for name, item in document.overall.items():
         count = f"{metrics.correct:,} of {metrics.total:,}; " if name == ACCURACY else ""
         lines.append(f"{name:<18}{item.value:.4f}  ({count}{interval_words(item)})")

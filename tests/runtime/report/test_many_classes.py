@@ -22,6 +22,7 @@ from torchstone_runtime.metrics.probability_scores import Measured, ProbabilityS
 from torchstone_runtime.report.csv_files import confusion_csv, metrics_csv
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.html import render_html
+from torchstone_runtime.report.measured_file import MeasuredFile
 from torchstone_runtime.report.terminal import MOST_CLASSES, SHOWN, render_text
 from torchstone_runtime.strict_json import strict_json
 
@@ -40,16 +41,17 @@ def document(classes: int, *, images: int = 10, perfect: bool = False) -> Evalua
     half = Measured(0.5, (0.4, 0.6))
     found, scores = (split.ids, names, true, predicted, sure), ProbabilityScores(half, half, {5: half})
     evaluation = Evaluation(*found, split=split, scores=scores, seconds=3.0)
-    return EvaluationDocument(
+    file = MeasuredFile(
         model="m",
         bundle="bundles/m",
         sha256="5" * 64,
         plan=ExecutionPlan("fp32", "cpu", "asked for", 2, 64),
         dataset="npz:y.npz",
+        split=split,
         split_reason="its own test part",
         certified=True,
-        evaluation=evaluation,
     )
+    return EvaluationDocument(file, evaluation)
 
 
 @pytest.mark.parametrize("classes", [MOST_CLASSES + 1, 700, 5000])

@@ -19,6 +19,7 @@ from torchstone_runtime.report.csv_files import PredictionsCsv, confusion_csv, m
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.html import render_html
 from torchstone_runtime.report.matrix import heat_map, matrix_html, row_shares
+from torchstone_runtime.report.measured_file import MeasuredFile
 from torchstone_runtime.report.terminal import render_text
 
 NAMES = ('<b>&"', "Größe, 'x'", "never\\seen")
@@ -30,15 +31,19 @@ METRICS = metrics_from_confusion(confusion_matrix(TRUE, PREDICTED, 3), NAMES)
 CONFIDENCE = np.full(1500, 0.96, dtype=np.float32)
 CONFIDENCE[990] = 0.987
 SCORES = ProbabilityScores(Measured(0.3, (0.25, 0.35)), Measured(0.1, (0.09, 0.11)), {2: Measured(0.99, (0.98, 0.995))})
-DOCUMENT = EvaluationDocument(
+FILE = MeasuredFile(
     model="<script>alert(1)</script>",
     bundle="bundles/<x>",
     sha256="5" * 64,
     plan=ExecutionPlan("fp32", "cpu", "asked & for", 2, 64),
     dataset="npz:<y>.npz",
+    split=SPLIT,
     split_reason="its own <test> part",
     certified=True,
-    evaluation=Evaluation(SPLIT.ids, NAMES, TRUE, PREDICTED, CONFIDENCE, split=SPLIT, scores=SCORES, seconds=3.0),
+)
+DOCUMENT = EvaluationDocument(
+    FILE,
+    Evaluation(SPLIT.ids, NAMES, TRUE, PREDICTED, CONFIDENCE, split=SPLIT, scores=SCORES, seconds=3.0),
 )
 VOID = {"meta", "link", "img", "br"}
 
@@ -205,10 +210,7 @@ def test_mean_confidence_is_averaged_as_the_other_figures_are() -> None:
 def test_html_of_a_perfect_result_says_so() -> None:
     """No mistakes, no confusions."""
     perfect = replace(DOCUMENT.evaluation, predicted=TRUE, seconds=1.0)
-    document = EvaluationDocument(
-        model="m", bundle="b", sha256=None, plan=DOCUMENT.plan, dataset="digits", split_reason="r",
-        certified=False, evaluation=perfect,
-    )  # fmt: skip
+    document = EvaluationDocument(replace(FILE, sha256=None, certified=False), perfect)
     text = " ".join(Page(render_html(document)).words)
     for expected in ("100.00%", "No image was taken for another class.", "not known: a lone file"):
         assert expected in text
@@ -218,7 +220,7 @@ def test_json_document_holds_model_data_metrics_and_execution() -> None:
     """Every part that a later comparison needs."""
     data: dict[str, Any] = DOCUMENT.to_json()
     assert data["model"] == {
-        "name": DOCUMENT.model, "bundle": "bundles/<x>", "variant": "fp32", "sha256": "5" * 64,
+        "name": FILE.model, "bundle": "bundles/<x>", "variant": "fp32", "sha256": "5" * 64,
     }  # fmt: skip
     assert data["data"]["fingerprint"] == SPLIT.fingerprint
     assert (data["data"]["samples"], data["data"]["same_as_certified"]) == (1500, True)
