@@ -30,8 +30,8 @@ from torchstone_train.networks.classifier import build_classifier
 from torchstone_train.recipes.catalog import get_recipe
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.session import TrainingRequest, train
-from torchstone_train.training.measure import measure
 from torchstone_train.training.progress import Progress
+from torchstone_train.training.validate import validate
 
 OUT = RESULTS / "sprint.json"
 CASES: dict[str, dict[str, Any]] = {
@@ -82,7 +82,7 @@ def sprint(recipe: str, dataset: str, data_dir: Path, seed: int, threads: int) -
         model.network.load_state_dict(run.read_weights())
         test = Dataset(ref, data_dir).test()
         device = torch.device("cpu")
-        accuracy = measure(model, make_batches(test, device), test.class_names, device).metrics.accuracy
+        accuracy = validate(model, make_batches(test, device), test.class_names, device).metrics.accuracy
     return {
         "seed": seed,
         "seconds": datetime.fromisoformat(history[-1]["ended"]).timestamp() - started,

@@ -35,8 +35,8 @@ from torchstone_train.networks.classifier import build_classifier
 from torchstone_train.recipes.catalog import get_recipe
 from torchstone_train.report.drawing import BLUE, ORANGE, STYLE, encode
 from torchstone_train.training.ema import EMA
-from torchstone_train.training.measure import RunningMetrics
 from torchstone_train.training.optimization import make_optimizer
+from torchstone_train.training.validate import RunningMetrics
 
 OUT = RESULTS / "sprint_profile.json"
 PLOT = DOCS / "images" / "training-profile.png"

@@ -30,7 +30,7 @@ from torchstone_train.training.progress import Progress
 from torchstone_train.training.resumption import carried_on, schedule_warning
 from torchstone_train.training.stopping import StopReason
 from torchstone_train.training.task import Outcome, TrainingTask
-from torchstone_train.training.validation_pass import pass_over
+from torchstone_train.training.validate import predict_split
 
 _MAX_SEED = 2**32 - 1
 
@@ -142,7 +142,7 @@ def _train_in_world(
         raise
     progress.say(_summary(outcome, request.recipe.monitor))
     if results and outcome.best is not None:
-        results.write(outcome, pass_over(task.model, task.validation, data.validation, device))
+        results.write(outcome, predict_split(task.model, task.validation, data.validation, device))
     _conclude(outcome, run, progress)
     return outcome
 

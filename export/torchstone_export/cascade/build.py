@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from torchstone_export.cascade.file import join
 from torchstone_export.cascade.model import CascadeClassifier, Routing, choose_threshold, look
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier, TrainedModel, load_trained
+from torchstone_export.run_over import run_over
 from torchstone_runtime.arrays import Float32Array
 from torchstone_runtime.bundle.manifest import essentials_json
 from torchstone_runtime.data.split import Split
@@ -123,5 +123,6 @@ def _share_asked(first: TrainedModel, split: Split, routing: Routing) -> float:
 
 @torch.inference_mode()
 def _logits(classifier: ImageClassifier, split: Split, *, mirror: bool) -> Float32Array:
-    batches = (torch.from_numpy(np.ascontiguousarray(images)) for images in split.batches(_BATCH))
-    return np.concatenate([look(classifier, images, mirror=mirror).numpy() for images in batches])
+    return run_over(
+        split.batches(_BATCH), lambda images: look(classifier, torch.from_numpy(images), mirror=mirror).numpy()
+    )

@@ -10,10 +10,10 @@ from torchstone_export.certificate.batch_checks import Runner, check_batches, fi
 from torchstone_export.certificate.limits import EXPORT_LIMITS, Limits, elsewhere_json
 from torchstone_export.certificate.reference import Reference, SplitReference
 from torchstone_export.certificate.split_figures import examples, pairwise_agreement, repeat_record, split_figures
+from torchstone_export.run_over import LARGE_BATCH, run_over
 from torchstone_runtime.arrays import Float32Array, Float64Array
-from torchstone_runtime.data.split import READ_BATCH
 from torchstone_runtime.evaluation.evaluate import decisions_sha256
-from torchstone_runtime.inference.engine import CPU_MICRO_BATCH, Outputs
+from torchstone_runtime.inference.engine import CPU_MICRO_BATCH
 
 _PROBABILITY_TOLERANCE: Final = 1e-5
 _IDS_SHOWN: Final = 3
@@ -60,7 +60,9 @@ def certify_variant(reference: Reference, run: Runner, limits: Limits | None = N
     certificate = VariantCertificate()
     for name, part in reference.splits.items():
         try:
-            logits, probabilities = run_split(part, run)
+            logits, probabilities = run_over(
+                part.split.batches(LARGE_BATCH), lambda images: run(images, CPU_MICRO_BATCH)
+            )
         except Exception as error:  # noqa: BLE001 - whatever stops a variant from running is the finding
             certificate.failures.append(f"{name}: it cannot be run: {first_line(error)}")
             continue
@@ -139,12 +141,6 @@ def _pytorch_part(part: SplitReference, reference: Reference) -> dict[str, Any]:
 def _agreement(name: str, part: SplitReference, variants: Mapping[str, VariantCertificate]) -> list[dict[str, Any]]:
     computed = {variant: item.outputs[name] for variant, item in variants.items() if name in item.outputs}
     return pairwise_agreement({"pytorch": part.logits, **computed})
-
-
-def run_split(part: SplitReference, run: Runner) -> Outputs:
-    """Run a variant over a whole split; logits and probabilities, each (N, K)."""
-    outputs = [run(np.ascontiguousarray(images), CPU_MICRO_BATCH) for images in part.split.batches(16 * READ_BATCH)]
-    return np.concatenate([logits for logits, _ in outputs]), np.concatenate([rows for _, rows in outputs])
 
 
 def _shape_problem(part: SplitReference, logits: Float32Array, probabilities: Float32Array) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from torchstone_export.certificate.long_sums import SumsInARow
 from torchstone_export.model import ExportableClassifier
+from torchstone_export.run_over import run_over
 from torchstone_runtime.arrays import Float32Array, Float64Array, Int64Array, Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import CheckFailedError
@@ -166,4 +167,4 @@ def run_module(model: ExportableClassifier, images: Uint8Array) -> Outputs:
 
 
 def _logits(model: ExportableClassifier, split: Split) -> Float32Array:
-    return np.concatenate([run_module(model, images)[0] for images in split.batches(_BATCH)])
+    return run_over(split.batches(_BATCH), lambda images: run_module(model, images)[0])

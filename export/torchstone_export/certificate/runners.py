@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from functools import partial
 
-import numpy as np
-
 from torchstone_export.certificate.batch_checks import Runner
 from torchstone_export.certificate.certify import VariantCertificate, certify_variant
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.formats.frozen_axis import find_frozen_batch
 from torchstone_export.formats.torchscript_file import TorchScriptRunner
+from torchstone_export.run_over import batches_of, run_over
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.inference.engine import Engine, Outputs, make_engine
 from torchstone_runtime.inference.load_options import ON_CPU
@@ -45,8 +44,7 @@ def make_runner(variant: str, content: bytes, num_classes: int) -> Runner:
 
 
 def _run_torchscript(runner: TorchScriptRunner, images: Uint8Array, batch_size: int) -> Outputs:
-    outputs = [runner.run(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
-    return np.concatenate([logits for logits, _ in outputs]), np.concatenate([rows for _, rows in outputs])
+    return run_over(batches_of(images, batch_size), runner.run)
 
 
 def run_in_batches(engine: Engine, images: Uint8Array, batch_size: int) -> Outputs:

@@ -1,6 +1,7 @@
 """From an ONNX file made elsewhere to a published bundle."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -21,6 +22,7 @@ from torchstone_export.foreign.original_answers import OriginalAnswers, Original
 from torchstone_export.model import ExportableClassifier, TrainedModel
 from torchstone_export.pipeline import Exported, ExportRequest, export_model, open_signer
 from torchstone_export.room import require_room
+from torchstone_export.run_over import run_over
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError, UsageError
@@ -144,8 +146,8 @@ def _make_reference(
     # What differs between the two runs is all that may differ in rounding between two honest runs of one file.
     parts = {}
     for name, split in splits.items():
-        logits = np.concatenate([answers.logits(images, np.float32) for images in split.batches(_READ)])
-        exact = np.concatenate([plain.logits(images, np.float64) for images in split.batches(batch or 1)])
+        logits = run_over(split.batches(_READ), partial(answers.logits, precision=np.float32))
+        exact = run_over(split.batches(batch or 1), partial(plain.logits, precision=np.float64))
         parts[name] = SplitReference(split, logits.astype(np.float32), exact)
     names = next(iter(splits.values())).class_names
     origin = _ORIGIN if answers.two_classes is None else f"{_ORIGIN}; {answers.two_classes.describe(names)}"

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 
 from torchstone_export.certificate.reference import Reference, SplitReference, sums_in_a_row
 from torchstone_export.model import ExportableClassifier
+from torchstone_export.run_over import run_over
 from torchstone_runtime.arrays import Float32Array, Float64Array, Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_train.recipes.own_code import first_line
@@ -99,7 +100,7 @@ def _by_other_kernels(model: ExportableClassifier, split: Split) -> Float64Array
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of settings for devices that are not there
         with torch.backends.mkldnn.flags(enabled=False):
-            return np.concatenate([_run(model, image, nullcontext()) for image in split.batches(1)])
+            return run_over(split.batches(1), lambda image: _run(model, image, nullcontext()))
 
 
 def _plain(model: ExportableClassifier, split: Split) -> Float32Array:
@@ -108,14 +109,13 @@ def _plain(model: ExportableClassifier, split: Split) -> Float32Array:
 
 def _logits(model: ExportableClassifier, split: Split, mode: Any) -> Float64Array:  # noqa: ANN401 - a context
     size = max(1, min(256, _BATCH_PIXELS // int(np.prod(split.image_shape))))
-    return np.concatenate([_run(model, images, mode) for images in split.batches(size)])
+    return run_over(split.batches(size), lambda images: _run(model, images, mode))
 
 
 @torch.no_grad()
 def _run(model: ExportableClassifier, images: Uint8Array, mode: Any) -> Float64Array:  # noqa: ANN401 - a context
-    pixels = torch.from_numpy(np.ascontiguousarray(images))
     with mode:
-        logits = model.classifier(pixels)
+        logits = model.classifier(torch.from_numpy(images))
     result: Float64Array = logits.numpy().astype(np.float64)
     return result
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-import numpy as np
 import onnxruntime as ort
 
+from torchstone_export.run_over import LARGE_BATCH, run_over
 from torchstone_runtime.arrays import Float32Array, Uint8Array
-from torchstone_runtime.data.split import READ_BATCH, Split
+from torchstone_runtime.data.split import Split
 from torchstone_runtime.inference.engine import Engine, Outputs, make_engine
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.providers import accept_onnx_alone, open_session
@@ -30,8 +30,7 @@ def serving(content: bytes, num_classes: int, provider: str = "cpu") -> Iterator
 def run_split(content: bytes, split: Split, num_classes: int, provider: str = "cpu") -> Outputs:
     """Return logits and probabilities, float32 [N, K], of a file over a whole split."""
     with serving(content, num_classes, provider) as engine:
-        outputs = [engine.run(np.ascontiguousarray(images)) for images in split.batches(16 * READ_BATCH)]
-    return np.concatenate([logits for logits, _ in outputs]), np.concatenate([rows for _, rows in outputs])
+        return run_over(split.batches(LARGE_BATCH), engine.run)
 
 
 def run_unfused(content: bytes, images: Uint8Array) -> Float32Array:

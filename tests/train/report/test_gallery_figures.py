@@ -11,7 +11,7 @@ from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_train.report.drawing import STYLE, encode
 from torchstone_train.report.figures import draw_for_log, save_figures
 from torchstone_train.report.gallery_figures import gallery_figure, mistakes_figure
-from torchstone_train.training.validation_pass import ValidationPass
+from torchstone_train.training.validate import ValidationPass
 
 GREEN, RED = (26, 127, 75), (196, 43, 28)
 

@@ -12,7 +12,7 @@ from helpers.support import run_torchstone
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_train.report.figures import save_figures
 from torchstone_train.report.page import RunReport, render_report
-from torchstone_train.training.validation_pass import ValidationPass
+from torchstone_train.training.validate import ValidationPass
 
 FIGURES = ("confusion", "confusion_normalized", "curves", "mistakes")
 VOID = {"meta", "link", "img", "br"}

@@ -10,7 +10,7 @@ from torchstone_runtime.report import sections
 from torchstone_runtime.report.page import card, escape, facts, render_page, section, style_sheet
 from torchstone_train.report import curves
 from torchstone_train.training.observer import Record
-from torchstone_train.training.validation_pass import ValidationPass
+from torchstone_train.training.validate import ValidationPass
 
 _STOP_WORDS: Final = {
     "max_epochs": "all epochs done",

@@ -9,7 +9,7 @@ from torchstone_runtime.files import write_atomic
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.training.observer import Shielded, TrainingObserver, shielded
 from torchstone_train.training.task import Outcome
-from torchstone_train.training.validation_pass import ValidationPass
+from torchstone_train.training.validate import ValidationPass
 
 if TYPE_CHECKING:
     from torchstone_train.report.tensorboard_log import TensorBoardLog
@@ -79,7 +79,7 @@ class RunResults:
         files = {name: self._run.path / "figures" / f"{name}.png" for name in _LOGGED}
         figures = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
         figures |= self._drawn_for_log
-        log.training_ended(len(outcome.history), figures, _settings(info), seen.measured().to_json())
+        log.training_ended(len(outcome.history), figures, _settings(info), seen.epoch_metrics().to_json())
 
     def _write_report(self, outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:
         from torchstone_train.report.page import RunReport, render_report  # noqa: PLC0415 - not needed until now

@@ -23,12 +23,12 @@ from torchstone_train.run.run_dir import RunDirectory, Weights
 from torchstone_train.training.ema import EMA
 from torchstone_train.training.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.training.interrupt import GracefulInterrupt
-from torchstone_train.training.measure import Measured, RunningMetrics, measure
 from torchstone_train.training.observer import Record, TrainingObserver
 from torchstone_train.training.optimization import Optimization
 from torchstone_train.training.progress import Progress
 from torchstone_train.training.stopping import EarlyStopping, StopReason
 from torchstone_train.training.task import Outcome, TrainingTask
+from torchstone_train.training.validate import EpochMetrics, RunningMetrics, validate
 
 _GPU_CHECK_EVERY: Final = 64
 """Steps between two looks at the losses on a GPU: each look waits for it."""
@@ -164,7 +164,7 @@ class TrainingLoop:
         for observer in self._observers:
             observer.epoch_ended(record)
 
-    def _train(self, epoch: int, interrupt: GracefulInterrupt) -> Measured:
+    def _train(self, epoch: int, interrupt: GracefulInterrupt) -> EpochMetrics:
         task, world = self._task, self._task.world
         generator = seed_epoch(task.seed, epoch, world.rank)
         order = world.share(torch.randperm(len(task.train), generator=generator), even=True)
@@ -188,15 +188,15 @@ class TrainingLoop:
         check.look()
         return running.result()
 
-    def _validate(self) -> Measured:
+    def _validate(self) -> EpochMetrics:
         task = self._task
         with self._averaged():
-            return measure(task.model, task.validation, task.class_names, task.device, task.world)
+            return validate(task.model, task.validation, task.class_names, task.device, task.world)
 
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self._ema is None else self._ema.in_place()
 
-    def _monitored(self, validated: Measured) -> float:
+    def _monitored(self, validated: EpochMetrics) -> float:
         name = self._task.recipe.monitor
         value = float(validated.to_json()[name])
         return -value if name == "loss" else value

@@ -1,11 +1,15 @@
-"""Loss and metrics of a network over a split, with the runtime's own metrics."""
+"""What a network makes of a labelled split: loss and metrics (the runtime's own), and each prediction."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from torchstone_runtime.data.split import Split
+from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.classification import Metrics, metrics_from_confusion
 from torchstone_runtime.metrics.confusion import ConfusionCells
 from torchstone_train.compute.distributed import World
@@ -16,7 +20,7 @@ _ALONE = World()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Measured:
+class EpochMetrics:
     """Mean loss over the samples, and the metrics of the confusion matrix."""
 
     loss: float
@@ -37,8 +41,19 @@ class Measured:
         }
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ValidationPass(LabelledPredictions):
+    """The predictions of a trained network for a labelled split, and their mean cross-entropy."""
+
+    loss: float
+
+    def epoch_metrics(self) -> EpochMetrics:
+        """Return loss and metrics alone."""
+        return EpochMetrics(self.loss, self.metrics)
+
+
 class RunningMetrics:
-    """Accumulates losses and decisions on the device, so that no step waits for the GPU.
+    """Sums losses and decisions on the device, so that no step waits for the GPU.
 
     Args:
         class_names: K names, in the order of the labels.
@@ -59,23 +74,41 @@ class RunningMetrics:
         self._places.append(labels * len(self._class_names) + logits.detach().argmax(dim=1))
         self._loss += mean_loss.detach().double() * len(labels)
 
-    def result(self) -> Measured:
+    def result(self) -> EpochMetrics:
         """Return what all processes took in; at least one sample must have been."""
         places = self._world.gather(torch.cat(self._places)).cpu().numpy()
         loss = float(self._world.sum(self._loss)) / len(places)
         cells = ConfusionCells.of_places(places, len(self._class_names))
-        return Measured(loss, metrics_from_confusion(cells, self._class_names))
+        return EpochMetrics(loss, metrics_from_confusion(cells, self._class_names))
 
 
 @torch.inference_mode()
-def measure(
+def validate(
     model: nn.Module, batches: Batches, class_names: tuple[str, ...], device: torch.device, world: World = _ALONE
-) -> Measured:
+) -> EpochMetrics:
     """Return cross-entropy (without label smoothing) and metrics of a model over all samples, shared by the world."""
+    metrics = RunningMetrics(class_names, device, world)
+    for logits, labels in _walk(model, batches, world.share(torch.arange(len(batches)), even=False)):
+        metrics.add(logits, labels, nn.functional.cross_entropy(logits, labels))
+    return metrics.result()
+
+
+@torch.inference_mode()
+def predict_split(model: nn.Module, batches: Batches, split: Split, device: torch.device) -> ValidationPass:
+    """Let a network decide every image of `batches`, which hold the images of `split` in its order."""
+    metrics = RunningMetrics(split.class_names, device)
+    predicted, confidence = [], []
+    for logits, labels in _walk(model, batches, torch.arange(len(batches))):
+        metrics.add(logits, labels, nn.functional.cross_entropy(logits, labels))
+        best = torch.softmax(logits, dim=1).max(dim=1)
+        predicted.append(best.indices.cpu().numpy())
+        confidence.append(best.values.cpu().numpy())
+    found = (split.ids, split.class_names, split.labels, np.concatenate(predicted), np.concatenate(confidence))
+    return ValidationPass(*found, split=split, loss=metrics.result().loss)
+
+
+def _walk(model: nn.Module, batches: Batches, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Walk through logits (n, K), float32, and labels (n) of the samples at `indices`, which may be none."""
     model.eval()
-    running = RunningMetrics(class_names, device, world)
-    share = world.share(torch.arange(len(batches)), even=False)
-    for images, labels in batches.walk(share, _BATCH) if len(share) else ():  # an empty batch has no mean loss
-        logits = model(images).float()
-        running.add(logits, labels, nn.functional.cross_entropy(logits, labels))
-    return running.result()
+    for images, labels in batches.walk(indices, _BATCH) if len(indices) else ():  # an empty batch has no mean loss
+        yield model(images).float(), labels
