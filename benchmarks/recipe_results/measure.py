@@ -9,7 +9,7 @@ from typing import Any, Final
 from benchmarks.recipe_results.benchmark_model import BenchmarkModel
 from benchmarks.recipe_results.results_file import RecipeResult, SeedResult, ServedFile
 from torchstone_export.model import load_trained
-from torchstone_export.pipeline import ExportRequest, export_run
+from torchstone_export.pipeline import CascadeSource, ExportRequest, RunSource, export_run
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.errors import BundleError, CheckFailedError, DataError
@@ -109,9 +109,10 @@ def _finished_bundle(
     bundle = place.with_name(f"{place.name}.bundle")
     if not _belongs_to(bundle, runs, mirror=wanted.mirror, int8=int8):
         lossy, default = (("int8",), "int8") if int8 else ((), "fp32")
-        fast = runs[0] if wanted.fast else None
-        request = ExportRequest(run=runs[-1], fast=fast, mirror=wanted.mirror, out=bundle, data_dir=data_dir)
-        export_run(replace(request, lossy=lossy, default_variant=default))
+        source: RunSource | CascadeSource = RunSource(runs[-1])
+        if wanted.fast:
+            source = CascadeSource(run=runs[-1], fast=runs[0], mirror=wanted.mirror)
+        export_run(source, ExportRequest(out=bundle, data_dir=data_dir, lossy=lossy, default_variant=default))
     return bundle, runs
 
 

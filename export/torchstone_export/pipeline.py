@@ -23,23 +23,49 @@ from torchstone_export.run_data import load_run_data
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.provenance import describe_cascade
 from torchstone_runtime.data.catalog import DatasetRef
-from torchstone_runtime.errors import CheckFailedError, UsageError
+from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.evaluation.occurring import missing_by_split
 from torchstone_train.data.splits import TrainingData
 from torchstone_train.run.run_dir import RunDirectory
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExportRequest:
-    """What a person asks for.
+@dataclass(frozen=True, slots=True)
+class RunSource:
+    """A run that a training wrote.
 
     Attributes:
-        run: the run directory, None for a model of another origin; out: the bundle to write.
-        fast: the run of a model that answers where it is sure; None: `run` answers everything.
-        threshold: of such a cascade; chosen on validation if None. mirror: see `cascade.Routing`.
+        run: directory of the run.
+    """
+
+    run: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CascadeSource:
+    """Two runs that become one model: a fast one answers where it is sure, an accurate one answers the rest.
+
+    Attributes:
+        run: directory of the accurate model's run.
+        fast: directory of the fast model's run.
+        threshold: confidence from which the fast one answers alone; chosen on validation if None.
+        mirror: whether the accurate one answers with the mean over picture and mirror image, see `cascade.Routing`.
+    """
+
+    run: Path
+    fast: Path
+    threshold: float | None = None
+    mirror: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportRequest:
+    """What a person asks for, whatever the model comes from.
+
+    Attributes:
+        out: the bundle to write.
         data_dir: where downloaded datasets lie.
-        dataset: where the run's data lies now; where it lay when it was trained if None.
-        torchscript: whether a TorchScript file is wanted.
+        dataset: the labelled data; None, for runs alone: where it lay when the run was trained.
+        torchscript: whether a TorchScript file is wanted of a PyTorch model.
         temperature: whether a temperature is fitted on validation and folded into the files.
         sign: the private key that signs the bundle, if one does.
         lossy: lossy variants that are wanted, of `int8` and `fp16`; each is shipped only if it keeps to `limits`.
@@ -47,10 +73,6 @@ class ExportRequest:
         default_variant: of the bundle, if it is shipped; else `fp32`.
     """
 
-    run: Path | None = None
-    fast: Path | None = None
-    threshold: float | None = None
-    mirror: bool = False
     out: Path
     data_dir: Path
     dataset: DatasetRef | None = None
@@ -84,8 +106,12 @@ class Exported:
     warnings: list[str] = field(default_factory=list)
 
 
-def export_run(request: ExportRequest) -> Exported:
+def export_run(source: RunSource | CascadeSource, request: ExportRequest) -> Exported:
     """Export a run, verify the exported files over the whole validation and test splits, and publish the bundle.
+
+    Args:
+        source: the run, or the two of a cascade.
+        request: where to, and which files.
 
     Raises:
         DataError: the run or its data is missing, damaged, or not what the run was trained on.
@@ -94,17 +120,15 @@ def export_run(request: ExportRequest) -> Exported:
         OutputError: the bundle can't be written; the target is as it was.
         UsageError: the target holds something that is no bundle, or the private key cannot be used.
     """
-    if request.run is None:
-        raise UsageError("No run was named.", "Give the directory that a training wrote.")
     check_target(request.out)
     signer = open_signer(request)
-    run = RunDirectory.open(request.run)
+    run = RunDirectory.open(source.run)
     model = load_trained(run)
     data = load_run_data(run.read_info(), request.dataset, request.data_dir)
     require_room((data.validation, data.test), request.exact_variants)
-    if request.fast is not None:
-        first = load_first(RunDirectory.open(request.fast), model)
-        routing = choose_routing(first, model, data.validation, threshold=request.threshold, mirror=request.mirror)
+    if isinstance(source, CascadeSource):
+        first = load_first(RunDirectory.open(source.fast), model)
+        routing = choose_routing(first, model, data.validation, threshold=source.threshold, mirror=source.mirror)
         model = cascade_of(first, model, routing, {"validation": data.validation, "test": data.test})
     return export_model(model, data, request, signer=signer)
 

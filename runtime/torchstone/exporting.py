@@ -135,15 +135,14 @@ def export(
 
     wait_passively()
     from torchstone_export.lossy.decide import LossyLimits  # noqa: PLC0415 - loads PyTorch
-    from torchstone_export.pipeline import ExportRequest, export_run  # noqa: PLC0415
+    from torchstone_export.pipeline import CascadeSource, ExportRequest, RunSource, export_run  # noqa: PLC0415
 
-    source = _run_path(run)
+    path = _run_path(run)
+    source: RunSource | CascadeSource = RunSource(path)
+    if fast is not None:
+        source = CascadeSource(run=path, fast=_run_path(fast), threshold=threshold, mirror=mirror)
     request = ExportRequest(
-        run=source,
-        fast=_run_path(fast) if fast is not None else None,
-        threshold=threshold,
-        mirror=mirror,
-        out=Path(out) if out is not None else numbered_directory(Path("bundles"), source.resolve().name),
+        out=Path(out) if out is not None else numbered_directory(Path("bundles"), path.resolve().name),
         data_dir=Path(data_dir) if data_dir is not None else default_data_dir(),
         dataset=DatasetRef.parse(data) if data is not None else None,
         torchscript=torchscript,
@@ -154,7 +153,7 @@ def export(
         require_lossy=require_variants,
         default_variant=default_variant,
     )
-    exported = export_run(request)
+    exported = export_run(source, request)
     return ExportedBundle(request.out, tuple(exported.summary), (*exported.warnings, *exported.rejected))
 
 

@@ -60,7 +60,7 @@ def adopt(
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
-    from torchstone_export.foreign.adopt import adopt_onnx  # noqa: PLC0415 - loads PyTorch
+    from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx  # noqa: PLC0415 - loads PyTorch
     from torchstone_export.pipeline import ExportRequest  # noqa: PLC0415
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
 
@@ -71,5 +71,5 @@ def adopt(
         temperature=temperature,
         sign=sign,
     )
-    exported = adopt_onnx(model, stated, request)
+    exported = adopt_onnx(OnnxSource(model, stated), request)
     report_bundle(exported, request.out, json_file)

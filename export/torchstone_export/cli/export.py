@@ -91,13 +91,11 @@ def export(
     require_component("cpu", "onnxruntime")
     wait_passively()
     from torchstone_export.lossy.decide import LossyLimits  # noqa: PLC0415 - loads PyTorch
-    from torchstone_export.pipeline import ExportRequest, export_run  # noqa: PLC0415 - likewise
+    from torchstone_export.pipeline import CascadeSource, ExportRequest, RunSource, export_run  # noqa: PLC0415 - likewise
     from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
 
     ref = DatasetRef.parse(dataset) if dataset else None
     request = ExportRequest(
-        run=run,
-        **cascade,
         out=out or default_bundle(run.resolve().name if run is not None else foreign["name"] or foreign["module"]),
         data_dir=data_dir or default_data_dir(),
         dataset=ref,
@@ -109,7 +107,11 @@ def export(
         require_lossy=lossy["require_variants"],
         default_variant=lossy["default_variant"],
     )
-    exported = export_run(request) if run is not None else _export_module(request, dataset, foreign)
+    if run is None:
+        exported = _export_module(request, dataset, foreign)
+    else:
+        source = RunSource(run) if cascade["fast"] is None else CascadeSource(run=run, **cascade)
+        exported = export_run(source, request)
     report_bundle(exported, request.out, json_file)
 
 
@@ -142,14 +144,14 @@ def _export_module(request: "ExportRequest", dataset: str | None, foreign: dict[
 
     module = foreign["module"]
     weights, ref = require_module_options(module, foreign["weights"], dataset)
-    spec = spec_from_options(foreign)
     source = ModuleSource(
         factory=module,
         weights=weights,
+        spec=spec_from_options(foreign),
         arguments=parse_arguments(foreign["arguments"]),
         weights_key=foreign["weights_key"],
     )
-    return export_module(source, spec, replace(request, dataset=ref), tell)
+    return export_module(source, replace(request, dataset=ref), tell)
 
 
 def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:

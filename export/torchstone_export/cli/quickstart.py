@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from torchstone_export.pipeline import ExportRequest, export_run
+from torchstone_export.pipeline import ExportRequest, RunSource, export_run
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.text import showable_lines
@@ -45,7 +45,7 @@ def run_quickstart(out: Path) -> int:
     if outcome.stop_reason is StopReason.INTERRUPTED:
         return 130
     _announce(2, "export to ONNX and TorchScript, and compare both with PyTorch sample by sample")
-    exported = export_run(ExportRequest(run=run, out=bundle, data_dir=data_dir))
+    exported = export_run(RunSource(run), ExportRequest(out=bundle, data_dir=data_dir))
     click.echo(showable_lines(exported.summary))
     _announce(3, "verify the bundle: hashes and golden samples, in a process that cannot import PyTorch")
     _run_without_pytorch("verify", str(bundle), "--data", _DATASET)

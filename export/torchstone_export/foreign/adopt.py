@@ -1,6 +1,6 @@
 """From an ONNX file made elsewhere to a published bundle."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -44,13 +44,25 @@ _CAVEAT: Final = (
 )
 
 
-def adopt_onnx(path: Path, spec: ModelSpec, request: ExportRequest) -> Exported:
+@dataclass(frozen=True, slots=True)
+class OnnxSource:
+    """An ONNX file made elsewhere.
+
+    Attributes:
+        path: the file.
+        spec: what it takes and gives.
+    """
+
+    path: Path
+    spec: ModelSpec
+
+
+def adopt_onnx(source: OnnxSource, request: ExportRequest) -> Exported:
     """Wrap an ONNX file, verify that the wrapped one decides as it does, and publish the bundle.
 
     Args:
-        path: the file.
-        spec: what it takes and gives.
-        request: its `dataset` is the data; its `run` and `torchscript` are not looked at.
+        source: the file, and what it takes and gives.
+        request: where to, and the data; there is no TorchScript without a PyTorch model.
 
     Raises:
         DataError: file, spec and data don't belong together, or the file can't be run for any number of images.
@@ -62,12 +74,13 @@ def adopt_onnx(path: Path, spec: ModelSpec, request: ExportRequest) -> Exported:
         raise UsageError("No labelled data was named.", "Add --data DATASET: the proof is made over it.")
     check_target(request.out)
     signer = open_signer(request)
-    original = read_original(path, spec)
+    spec = source.spec
+    original = read_original(source.path, spec)
     data = load_given_data(request.dataset, request.data_dir, spec.input_spec(), spec.classes)
     require_room((data.validation, data.test), variants=1)
     original, spec, two_classes = settle_output(original, spec, data)
     answers, plain = (answers_of(original, spec, two_classes, optimized=optimized) for optimized in (True, False))
-    model = _describe(path, original, answers, data)
+    model = _describe(source.path, original, answers, data)
     free_shapes = _needs_freed_shapes(original, answers, model, next(data.validation.batches(PROBED)))
     reference = _make_reference(answers, plain, {"validation": data.validation, "test": data.test}, original.batch)
 

@@ -11,7 +11,6 @@ from torchstone_export.bundle.publish import check_target
 from torchstone_export.foreign.class_order import doubts_about_order
 from torchstone_export.foreign.exporter_errors import explain_onnx_failure, explain_torchscript_failure
 from torchstone_export.foreign.given_data import load_given_data
-from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.module_model import ModuleSource, load_module
 from torchstone_export.foreign.module_network import NormalizedNetwork
 from torchstone_export.foreign.module_reference import make_module_reference
@@ -25,14 +24,13 @@ from torchstone_runtime.errors import UsageError
 
 
 def export_module(
-    source: ModuleSource, spec: ModelSpec, request: ExportRequest, tell: Callable[[str], None] = lambda _: None
+    source: ModuleSource, request: ExportRequest, tell: Callable[[str], None] = lambda _: None
 ) -> Exported:
     """Export a module, verify the files over the validation and test splits of the data given, publish the bundle.
 
     Args:
-        source: the factory and the weights.
-        spec: what the module takes and gives.
-        request: its `dataset` is the data; its `run` is not looked at.
+        source: the factory, the weights, and what the module takes and gives.
+        request: where to, which files, and the data.
         tell: is called with a sentence on each thing that was chosen, left out, or is in doubt.
 
     Raises:
@@ -45,9 +43,9 @@ def export_module(
         raise UsageError("No labelled data was named.", "Add --data DATASET: the proof is made over it.")
     check_target(request.out)
     signer = open_signer(request)
-    data = load_given_data(request.dataset, request.data_dir, spec.input_spec(), spec.classes)
+    data = load_given_data(request.dataset, request.data_dir, source.spec.input_spec(), source.spec.classes)
     require_room((data.validation, data.test), request.exact_variants)
-    model = load_module(source, spec, data, tell)
+    model = load_module(source, data, tell)
     reference = make_module_reference(model.module, {"validation": data.validation, "test": data.test})
     network = model.module.classifier.network
     if isinstance(network, NormalizedNetwork) and network.two_classes is not None:
@@ -58,7 +56,7 @@ def export_module(
         return build_module_files(built, torchscript=request.torchscript)
 
     exported = export_model(model, data, request, signer=signer, reference=reference, build=build)
-    doubts = doubts_about_order(reference.splits, model.class_names, stated=spec.classes is not None)
+    doubts = doubts_about_order(reference.splits, model.class_names, stated=source.spec.classes is not None)
     return replace(exported, warnings=[*exported.warnings, *doubts])
 
 

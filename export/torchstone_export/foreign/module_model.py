@@ -33,22 +33,21 @@ class ModuleSource:
     Attributes:
         factory: `package.module:factory`; arguments: what it is called with.
         weights: the file; weights_key: which set of weights in it, where it holds several (see `fit_weights`).
+        spec: what the module takes and gives.
     """
 
     factory: str
     weights: Path
+    spec: ModelSpec
     arguments: dict[str, Any] = field(default_factory=dict)
     weights_key: str | None = None
 
 
-def load_module(
-    source: ModuleSource, spec: ModelSpec, data: TrainingData, tell: Callable[[str], None] = lambda _: None
-) -> TrainedModel:
+def load_module(source: ModuleSource, data: TrainingData, tell: Callable[[str], None] = lambda _: None) -> TrainedModel:
     """Make a module, load its weights, and put preprocessing and softmax around it, after checks of what it answers.
 
     Args:
-        source: the factory and the weights.
-        spec: what the module takes and gives.
+        source: the factory, the weights, and what the module takes and gives.
         data: real images of its classes.
         tell: is called with a sentence on each thing that was chosen or left out.
 
@@ -64,9 +63,9 @@ def load_module(
     fitted = fit_weights(module, weights, source.weights, source.weights_key)
     for note in fitted.notes:
         tell(note)
-    input_spec, names = spec.input_spec(), data.validation.class_names
+    input_spec, names = source.spec.input_spec(), data.validation.class_names
     images = next(data.validation.batches(_CHECKED))
-    network, spec = _make_network(module, spec, images, names)
+    network, spec = _make_network(module, source.spec, images, names)
     two_classes = network.two_classes
     model = ExportableClassifier(ImageClassifier(network, input_spec)).eval()
     check_answers(model, images, spec, len(names), one_output=two_classes is not None)

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from helpers.support import assert_refused, run_torchstone
 from helpers.support_foreign import onnx_model, request_for, spec_of, write_data
-from torchstone_export.foreign.adopt import adopt_onnx
+from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
 from torchstone_runtime.errors import CheckFailedError, DataError, TorchstoneError
 from torchstone_runtime.inference.classifier import Classifier
 
@@ -64,7 +64,7 @@ def test_the_bundle_answers_as_the_file(case: str, data: Path, tmp_path: Path) -
     made, fields = CASES[case]
     model = onnx_model(**made)
     onnx.save(model, tmp_path / "made.onnx")
-    adopt_onnx(tmp_path / "made.onnx", spec_of(**fields), request_for(tmp_path, data))
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of(**fields)), request_for(tmp_path, data))
     images = np.load(data)["images"]
     pixels = images if "uint8" in case else ((images.astype(np.float32) / 255 - MEAN) / STD).astype(np.float32)
     pixels = pixels[:, ::-1] if case == "BGR" else pixels
@@ -79,7 +79,7 @@ def test_the_bundle_answers_as_the_file(case: str, data: Path, tmp_path: Path) -
 def test_normalised_outputs_keep_their_probabilities(ending: str, output: str, data: Path, tmp_path: Path) -> None:
     """The bundle's probabilities are the file's, not the softmax of them."""
     onnx.save(onnx_model(ending=ending), tmp_path / "made.onnx")
-    adopt_onnx(tmp_path / "made.onnx", spec_of(output=output), request_for(tmp_path, data))
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of(output=output)), request_for(tmp_path, data))
     images = np.load(data)["images"]
     expected = answers(onnx_model(ending="Softmax"), (images.astype(np.float32) / 255 - MEAN) / STD)
     with Classifier.load(tmp_path / "bundle") as classifier:
@@ -95,7 +95,7 @@ def test_a_sure_model_of_probabilities_stays_finite(data: Path, tmp_path: Path) 
     values = onnx.numpy_helper.to_array(kernel) * 60
     kernel.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float32), "scale"))
     onnx.save(model, tmp_path / "made.onnx")
-    adopt_onnx(tmp_path / "made.onnx", spec_of(output="probabilities"), request_for(tmp_path, data))
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of(output="probabilities")), request_for(tmp_path, data))
     images = np.load(data)["images"]
     expected = answers(model, (images.astype(np.float32) / 255 - MEAN) / STD)
     with Classifier.load(tmp_path / "bundle") as classifier:
@@ -109,7 +109,7 @@ def test_a_sure_model_of_probabilities_stays_finite(data: Path, tmp_path: Path) 
 def test_weights_beside_the_file_are_taken_into_it(data: Path, tmp_path: Path) -> None:
     """The bundle's model is one file."""
     onnx.save(onnx_model(), tmp_path / "made.onnx", save_as_external_data=True, location="made.data", size_threshold=0)
-    adopt_onnx(tmp_path / "made.onnx", spec_of(), request_for(tmp_path, data))
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
     found = onnx.load(tmp_path / "bundle" / "model.onnx", load_external_data=False)
 
     assert all(item.data_location == TensorProto.DEFAULT for item in found.graph.initializer)
@@ -142,7 +142,7 @@ def test_weights_elsewhere_are_not_read(location: str, fragment: str, data: Path
     os.mkfifo(folder / "pipe.data")
     (folder / "made.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(DataError) as refused:
-        adopt_onnx(folder / "made.onnx", spec_of(), request_for(tmp_path, data))
+        adopt_onnx(OnnxSource(folder / "made.onnx", spec_of()), request_for(tmp_path, data))
 
     assert fragment in str(refused.value)
     assert not (tmp_path / "bundle").exists()
@@ -214,7 +214,7 @@ def test_a_file_that_cannot_be_adopted_is_refused(
     change(model)
     (tmp_path / "made.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(TorchstoneError) as refused:
-        adopt_onnx(tmp_path / "made.onnx", spec_of(**fields), request_for(tmp_path, data))
+        adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of(**fields)), request_for(tmp_path, data))
 
     assert refused.value.exit_code == 2
     for fragment in fragments:
@@ -232,7 +232,7 @@ def test_a_batch_axis_that_cannot_be_freed_is_named(data: Path, tmp_path: Path) 
     model.graph.node.append(gemm)
     (tmp_path / "made.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(DataError, match=r"axis 0 of its input 'input', the batch, is fixed to 1"):
-        adopt_onnx(tmp_path / "made.onnx", spec_of(), request_for(tmp_path, data))
+        adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello world", b"\x08", b"\xff" * 100])
@@ -240,7 +240,7 @@ def test_a_file_that_is_no_onnx_is_refused(content: bytes, data: Path, tmp_path:
     """Neither text nor bytes of chance."""
     (tmp_path / "made.onnx").write_bytes(content)
     with pytest.raises(DataError, match=r"made.onnx is not an ONNX file"):
-        adopt_onnx(tmp_path / "made.onnx", spec_of(), request_for(tmp_path, data))
+        adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
 
 
 def test_a_truncated_file_is_refused(data: Path, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_truncated_file_is_refused(data: Path, tmp_path: Path) -> None:
     content = onnx_model().SerializeToString()
     (tmp_path / "made.onnx").write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"made.onnx is not an ONNX file"):
-        adopt_onnx(tmp_path / "made.onnx", spec_of(), request_for(tmp_path, data))
+        adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
 
 
 def test_control_flow_keeps_its_names_apart(data: Path, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_control_flow_keeps_its_names_apart(data: Path, tmp_path: Path) -> None:
     )
     model.graph.output[0].name = "output"
     onnx.save(model, tmp_path / "made.onnx")
-    adopt_onnx(tmp_path / "made.onnx", spec_of(), request_for(tmp_path, data))
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
     images = np.load(data)["images"]
     with Classifier.load(tmp_path / "bundle") as classifier:
         found = classifier.predict(images).logits
@@ -296,7 +296,7 @@ def test_a_wrapping_that_changes_decisions_is_caught(
     monkeypatch.setattr(adopting, "wrap_onnx", wrong)
     monkeypatch.setattr(adopting, "_BATCH_TOLERANCE", 1.0)
     with pytest.raises(CheckFailedError, match="times the original file's own"):
-        adopt_onnx(tmp_path / "made.onnx", spec_of(), request_for(tmp_path, data))
+        adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
 
     assert not (tmp_path / "bundle").exists()
 
@@ -311,7 +311,7 @@ def test_the_same_file_gives_the_same_bytes_and_nothing_of_its_maker(data: Path,
     for place in (tmp_path / "one", tmp_path / "two"):
         place.mkdir()
         onnx.save(model, place / "made.onnx")
-        adopt_onnx(place / "made.onnx", spec_of(), request_for(place, data))
+        adopt_onnx(OnnxSource(place / "made.onnx", spec_of()), request_for(place, data))
         contents = {path.name: path.read_bytes() for path in sorted((place / "bundle").iterdir())}
         digests.append(contents)
 

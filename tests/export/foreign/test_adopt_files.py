@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from helpers.support_foreign import onnx_model, request_for, spec_of, write_data
-from torchstone_export.foreign.adopt import adopt_onnx
+from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
 from torchstone_export.foreign.beside import open_beside
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.inference.classifier import Classifier
@@ -30,7 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def adopted_logits(path: Path, data: Path, out: Path, **fields: Any) -> np.ndarray[Any, Any]:  # noqa: ANN401
     """Adopt a file; return the bundle's logits of all images, which it answers one by one as well."""
-    adopt_onnx(path, spec_of(**fields), request_for(out, data))
+    adopt_onnx(OnnxSource(path, spec_of(**fields)), request_for(out, data))
     images = np.load(data)["images"]
     with Classifier.load(out / "bundle") as classifier:
         logits = classifier.predict(images).logits
@@ -123,7 +123,7 @@ def test_a_place_outside_the_directory_is_refused(location: str, data: Path, tmp
     path = save_apart(tmp_path / "models", location)
     (tmp_path / "w.data").write_bytes((tmp_path / "models" / "w.data").read_bytes())
     with pytest.raises(DataError, match="only a file in its own directory or below is read"):
-        adopt_onnx(path, spec_of(), request_for(tmp_path, data))
+        adopt_onnx(OnnxSource(path, spec_of()), request_for(tmp_path, data))
 
 
 @given(parts=st.lists(st.sampled_from(["..", ".", "", "in", "out", "w", "link"]), max_size=6))
@@ -217,7 +217,7 @@ def test_missing_weights_of_a_linked_model_name_both_places(data: Path, tmp_path
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "model.onnx").symlink_to(path)
     with pytest.raises(DataError) as refused:
-        adopt_onnx(tmp_path / "here" / "model.onnx", spec_of(), request_for(tmp_path, data))
+        adopt_onnx(OnnxSource(tmp_path / "here" / "model.onnx", spec_of()), request_for(tmp_path, data))
 
     assert f"neither in {tmp_path / 'store'} nor in {tmp_path / 'here'}" in str(refused.value)
 
@@ -228,7 +228,7 @@ def test_a_link_that_leads_outside_is_refused_with_its_target(data: Path, tmp_pa
     (tmp_path / "models" / "w.data").rename(tmp_path / "secret.data")
     (tmp_path / "models" / "w.data").symlink_to(tmp_path / "secret.data")
     with pytest.raises(DataError) as refused:
-        adopt_onnx(path, spec_of(), request_for(tmp_path, data))
+        adopt_onnx(OnnxSource(path, spec_of()), request_for(tmp_path, data))
 
     assert f"is a link to {tmp_path / 'secret.data'}, outside the model's directory" in str(refused.value)
     assert "cp -L w.data" in str(refused.value)
@@ -241,7 +241,7 @@ def test_a_link_to_nothing_is_refused(data: Path, tmp_path: Path) -> None:
         (tmp_path / "models" / "w.data").unlink()
         (tmp_path / "models" / "w.data").symlink_to(target)
         with pytest.raises(DataError, match=r"w\.data, which holds weights"):
-            adopt_onnx(path, spec_of(), request_for(tmp_path, data))
+            adopt_onnx(OnnxSource(path, spec_of()), request_for(tmp_path, data))
 
 
 @pytest.mark.parametrize("operators", [["Conv", "Gemm", "MatMul"], ["Conv"], ["MatMul"]])
@@ -259,7 +259,7 @@ def test_dynamic_quantisation_is_refused_for_its_reason(
         tmp_path / "float.onnx", tmp_path / "made.onnx", op_types_to_quantize=operators, weight_type=QuantType.QUInt8
     )
     with pytest.raises(DataError) as refused:
-        adopt_onnx(tmp_path / "made.onnx", spec_of(), request_for(tmp_path, data))
+        adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
 
     for fragment in ("quantised dynamically", "DynamicQuantize", "depends on the images beside it", "statically"):
         assert fragment in str(refused.value)
@@ -313,7 +313,7 @@ def test_statistics_of_the_batch_are_refused_and_their_operator_named(
     change(model)
     (tmp_path / "made.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(DataError) as refused:
-        adopt_onnx(tmp_path / "made.onnx", spec_of(), request_for(tmp_path, data))
+        adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
 
     for fragment in fragments:
         assert fragment in str(refused.value)

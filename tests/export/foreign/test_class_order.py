@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from helpers.support import run_torchstone
 from helpers.support_foreign import models_module, request_for, spec_of, write_weights
-from torchstone_export.foreign.adopt import adopt_onnx
+from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
 from torchstone_export.foreign.class_order import Answers, at_least, find_order
 from torchstone_export.foreign.export_module import export_module
 from torchstone_export.foreign.module_model import ModuleSource
@@ -64,7 +64,7 @@ def warnings_for(order: list[int], folder: Path, *, count: int = 400, spread: fl
     centres = write_shades(folder / "data.npz", names, count, spread)
     onnx.save(nearest_shade([centres[index] for index in order]), folder / "made.onnx")
     spec = spec_of(**UINT8, **fields)
-    return adopt_onnx(folder / "made.onnx", spec, request_for(folder, folder / "data.npz")).warnings
+    return adopt_onnx(OnnxSource(folder / "made.onnx", spec), request_for(folder, folder / "data.npz")).warnings
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,9 @@ def test_the_classes_that_the_warning_names_end_it(tmp_path: Path) -> None:
     [warning] = warnings_for([2, 0, 1], tmp_path)
     (tmp_path / "again").mkdir()
     spec = spec_of(**UINT8, classes=warning.split('--classes "')[1].split('"')[0])
-    exported = adopt_onnx(tmp_path / "made.onnx", spec, request_for(tmp_path / "again", tmp_path / "data.npz"))
+    exported = adopt_onnx(
+        OnnxSource(tmp_path / "made.onnx", spec), request_for(tmp_path / "again", tmp_path / "data.npz")
+    )
 
     assert exported.warnings == []
     assert "Then 81 of 81 test images" in warning
@@ -123,7 +125,9 @@ def test_answers_that_chance_explains_are_told(constant: bool, tmp_path: Path) -
         content["labels"] = np.random.default_rng(1).permutation(content["labels"])
     np.savez(tmp_path / "data.npz", **content)
     onnx.save(nearest_shade([-1e3, 30, -1e3, -1e3] if constant else centres), tmp_path / "made.onnx")
-    exported = adopt_onnx(tmp_path / "made.onnx", spec_of(**UINT8), request_for(tmp_path, tmp_path / "data.npz"))
+    exported = adopt_onnx(
+        OnnxSource(tmp_path / "made.onnx", spec_of(**UINT8)), request_for(tmp_path, tmp_path / "data.npz")
+    )
 
     [warning] = exported.warnings
     assert "no more than chance explains" in warning
@@ -136,7 +140,9 @@ def test_many_classes_are_named_by_those_that_move(tmp_path: Path) -> None:
     centres = write_shades(tmp_path / "data.npz", names, 2400, spread=1)
     order = [*range(22), 23, 22]
     onnx.save(nearest_shade([centres[index] for index in order]), tmp_path / "made.onnx")
-    exported = adopt_onnx(tmp_path / "made.onnx", spec_of(**UINT8), request_for(tmp_path, tmp_path / "data.npz"))
+    exported = adopt_onnx(
+        OnnxSource(tmp_path / "made.onnx", spec_of(**UINT8)), request_for(tmp_path, tmp_path / "data.npz")
+    )
 
     [warning] = exported.warnings
     assert "output 22 is 'kind 23', output 23 is 'kind 22'; outputs are counted from 0" in warning
@@ -184,8 +190,10 @@ def test_a_module_is_doubted_likewise(tmp_path: Path) -> None:
             logits = module((torch.from_numpy(images) / 255 - mean) / std)
             torch.nn.functional.cross_entropy(logits, owners).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        source = ModuleSource(factory="foreign_models:Net", weights=write_weights(module, tmp_path / "net.pt"))
-        exported = export_module(source, spec_of(), request_for(tmp_path, tmp_path / "data.npz"))
+        source = ModuleSource(
+            factory="foreign_models:Net", weights=write_weights(module, tmp_path / "net.pt"), spec=spec_of()
+        )
+        exported = export_module(source, request_for(tmp_path, tmp_path / "data.npz"))
 
     [warning] = exported.warnings
     assert '--classes "c,a,d,b"' in warning

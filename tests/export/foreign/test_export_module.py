@@ -15,6 +15,7 @@ from helpers.support_foreign import MODELS, models_module, request_for, spec_of,
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.foreign.export_module import export_module
 from torchstone_export.foreign.factory import make_module, parse_arguments
+from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.module_model import ModuleSource
 from torchstone_export.foreign.module_network import NormalizedNetwork
 from torchstone_export.foreign.module_reference import make_module_reference
@@ -44,9 +45,9 @@ def place(models: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def source(name: str, place: Path) -> ModuleSource:
+def source(name: str, place: Path, spec: ModelSpec) -> ModuleSource:
     """A module of `foreign_models` with the weights of `Net`."""
-    return ModuleSource(factory=f"foreign_models:{name}", weights=place / "net.pt")
+    return ModuleSource(factory=f"foreign_models:{name}", weights=place / "net.pt", spec=spec)
 
 
 def own_logits(module: torch.nn.Module, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -71,7 +72,7 @@ def test_the_bundle_answers_as_the_module(
     name: str, fields: dict[str, Any], expected: str, models: ModuleType, place: Path, tmp_path: Path
 ) -> None:
     """Compared here without any of the project's own verification or preprocessing."""
-    export_module(source(name, place), spec_of(**fields), request_for(tmp_path, place / "data.npz"))
+    export_module(source(name, place, spec_of(**fields)), request_for(tmp_path, place / "data.npz"))
     module = getattr(models, expected)().eval()
     module.load_state_dict(torch.load(place / "net.pt"))
     images = np.load(place / "data.npz")["images"]
@@ -84,7 +85,7 @@ def test_the_bundle_answers_as_the_module(
 def test_probabilities_become_logits(models: ModuleType, place: Path, tmp_path: Path) -> None:
     """The bundle's probabilities are the module's outputs, not their softmax."""
     spec = spec_of(output="probabilities")
-    export_module(source("Probabilities", place), spec, request_for(tmp_path, place / "data.npz"))
+    export_module(source("Probabilities", place, spec), request_for(tmp_path, place / "data.npz"))
     module = models.Probabilities().eval()
     module.load_state_dict(torch.load(place / "net.pt"))
     images = np.load(place / "data.npz")["images"]
@@ -127,7 +128,7 @@ def test_a_module_that_cannot_be_exported_is_named(
 ) -> None:
     """One message with exit code 2; the exporters' own pages of output are kept back, and nothing is written."""
     with pytest.raises(TorchstoneError) as refused:
-        export_module(source(name, place), spec_of(**fields), request_for(tmp_path, place / "data.npz"))
+        export_module(source(name, place, spec_of(**fields)), request_for(tmp_path, place / "data.npz"))
 
     assert refused.value.exit_code == 2
     for fragment in fragments:
@@ -217,7 +218,7 @@ def test_a_weaker_reference_is_told_everywhere(place: Path, tmp_path: Path, monk
         raise TypeError("only float32 here")
 
     monkeypatch.setattr("torchstone_export.foreign.module_reference._require_float64", refuse)
-    exported = export_module(source("Net", place), spec_of(), request_for(tmp_path, place / "data.npz"))
+    exported = export_module(source("Net", place, spec_of()), request_for(tmp_path, place / "data.npz"))
     texts = ["\n".join(exported.summary)]
     texts += [(tmp_path / "bundle" / name).read_text() for name in ("certificate.json", "manifest.json", "README.md")]
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from helpers.support import run_torchstone
 from helpers.support_foreign import models_module, onnx_model, request_for, spec_of, write_weights
-from torchstone_export.foreign.adopt import adopt_onnx
+from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
 from torchstone_export.foreign.export_module import export_module
 from torchstone_export.foreign.module_model import ModuleSource
 from torchstone_export.foreign.onnx_two_classes import logits_of_two
@@ -91,10 +91,12 @@ MODULES = {
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_of_one_output_answers_two_classes(name: str, models: ModuleType, place: Path, tmp_path: Path) -> None:
     """The second class's probability is the sigmoid; both files are proven."""
-    source = ModuleSource(factory=f"foreign_models:{name}", weights=place / "net.pt")
+    source = ModuleSource(
+        factory=f"foreign_models:{name}", weights=place / "net.pt", spec=spec_of(output=MODULES[name])
+    )
     request = request_for(tmp_path, place / "data.npz", torchscript=True)
     told: list[str] = []
-    export_module(source, spec_of(output=MODULES[name]), request, told.append)
+    export_module(source, request, told.append)
     expected = own_logit(models, place)
     logits, probabilities = answers(tmp_path, place)
 
@@ -110,9 +112,11 @@ def test_another_threshold_moves_the_decision_and_is_stated(
     name: str, output: str, models: ModuleType, place: Path, tmp_path: Path
 ) -> None:
     """In the manifest, the certificate, the card and `inspect`."""
-    source = ModuleSource(factory=f"foreign_models:{name}", weights=place / "net.pt")
+    source = ModuleSource(
+        factory=f"foreign_models:{name}", weights=place / "net.pt", spec=spec_of(output=output, positive_threshold=0.9)
+    )
     request = request_for(tmp_path, place / "data.npz")
-    export_module(source, spec_of(output=output, positive_threshold=0.9), request)
+    export_module(source, request)
     chance = sigmoid(own_logit(models, place))
     logits, probabilities = answers(tmp_path, place)
     bundle = tmp_path / "bundle"
@@ -147,9 +151,9 @@ def test_one_output_that_is_not_what_was_said_is_refused(
     name: str, fields: dict[str, Any], fragment: str, place: Path, tmp_path: Path
 ) -> None:
     """One message; nothing is written."""
-    source = ModuleSource(factory=f"foreign_models:{name}", weights=place / "net.pt")
+    source = ModuleSource(factory=f"foreign_models:{name}", weights=place / "net.pt", spec=spec_of(**fields))
     with pytest.raises(TorchstoneError) as refused:
-        export_module(source, spec_of(**fields), request_for(tmp_path, place / "data.npz"))
+        export_module(source, request_for(tmp_path, place / "data.npz"))
 
     assert fragment in str(refused.value)
     assert not list(tmp_path.iterdir())
@@ -199,7 +203,7 @@ def test_an_onnx_file_of_one_output_answers_two_classes(
     model = one_output(ending, flat=flat)
     onnx.save(model, tmp_path / "made.onnx")
     spec = spec_of(output=output, positive_threshold=threshold)
-    adopt_onnx(tmp_path / "made.onnx", spec, request_for(tmp_path, place / "data.npz"))
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec), request_for(tmp_path, place / "data.npz"))
     images = np.load(place / "data.npz")["images"]
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     given = session.run(None, {"input": (images.astype(np.float32) / 255 - MEAN) / STD})[0].ravel()
@@ -217,7 +221,9 @@ def test_an_onnx_file_of_one_image_and_one_number_is_adopted(place: Path, tmp_pa
     model.graph.node[-2].CopyFrom(helper.make_node("Squeeze", ["scaled"], ["one"]))
     model.graph.output[0].CopyFrom(helper.make_tensor_value_info("output", TensorProto.FLOAT, []))
     onnx.save(model, tmp_path / "made.onnx")
-    adopt_onnx(tmp_path / "made.onnx", spec_of(output="probabilities"), request_for(tmp_path, place / "data.npz"))
+    adopt_onnx(
+        OnnxSource(tmp_path / "made.onnx", spec_of(output="probabilities")), request_for(tmp_path, place / "data.npz")
+    )
 
     assert answers(tmp_path, place)[0].shape == (80, 2)
 
@@ -226,7 +232,9 @@ def test_a_probability_that_is_said_to_be_a_logit_is_refused(place: Path, tmp_pa
     """Of an ONNX file too."""
     onnx.save(one_output("Sigmoid", flat=False), tmp_path / "made.onnx")
     with pytest.raises(DataError, match=r'a sigmoid comes last.*\n.*output = "probabilities"'):
-        adopt_onnx(tmp_path / "made.onnx", spec_of(output="logits"), request_for(tmp_path, place / "data.npz"))
+        adopt_onnx(
+            OnnxSource(tmp_path / "made.onnx", spec_of(output="logits")), request_for(tmp_path, place / "data.npz")
+        )
 
 
 def of_shade(*, unit: float, zero: float = 0.0, ending: str | None = None) -> onnx.ModelProto:
@@ -273,7 +281,7 @@ def test_at_the_exact_threshold_the_answer_is_the_first_class(level: int, tmp_pa
     shade = shades(tmp_path / "data.npz")
     onnx.save(of_shade(unit=1 / 256), tmp_path / "made.onnx")
     spec = spec_of(**UINT8, output="probabilities", positive_threshold=level / 256)
-    adopt_onnx(tmp_path / "made.onnx", spec, request_for(tmp_path, tmp_path / "data.npz"))
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec), request_for(tmp_path, tmp_path / "data.npz"))
 
     for found in decisions(tmp_path / "bundle", tmp_path / "data.npz").values():
         np.testing.assert_array_equal(found, shade > level)
@@ -286,7 +294,7 @@ def test_ties_are_those_of_the_file(ending: str | None, unit: float, tmp_path: P
     shades(tmp_path / "data.npz")
     model = of_shade(unit=unit, zero=128, ending=ending)
     onnx.save(model, tmp_path / "made.onnx")
-    adopt_onnx(tmp_path / "made.onnx", spec_of(**UINT8), request_for(tmp_path, tmp_path / "data.npz"))
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of(**UINT8)), request_for(tmp_path, tmp_path / "data.npz"))
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     own = session.run(None, {"input": np.load(tmp_path / "data.npz")["images"]})[0]
 
@@ -329,7 +337,7 @@ def test_a_decision_is_the_comparison_itself(kind: str, threshold: float) -> Non
 def test_a_sigmoid_that_comes_last_tells_that_the_output_is_a_probability(place: Path, tmp_path: Path) -> None:
     """Nothing has to be stated then; the manifest says what was found."""
     onnx.save(one_output("Sigmoid", flat=False), tmp_path / "made.onnx")
-    adopt_onnx(tmp_path / "made.onnx", spec_of(), request_for(tmp_path, place / "data.npz"))
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, place / "data.npz"))
     origin = json.loads((tmp_path / "bundle" / "manifest.json").read_text())["provenance"]["origin"]
 
     assert origin["output"] == "probabilities"
