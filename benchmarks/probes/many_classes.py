@@ -21,7 +21,7 @@ from benchmarks.places import RESULTS
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.evaluation.evaluate import Evaluation
 from torchstone_runtime.inference.plan import ExecutionPlan
-from torchstone_runtime.metrics.probability_scores import Measured, ProbabilityScores
+from torchstone_runtime.metrics.probability_scores import Estimate, ProbabilityScores
 from torchstone_runtime.report import csv_files, html, terminal
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.measured_file import MeasuredFile
@@ -30,7 +30,7 @@ from torchstone_runtime.strict_json import strict_json
 CLASSES = (10, 100, 1000, 5000)
 OUT = RESULTS / "many-classes.json"
 _PLAN = ExecutionPlan("fp32", "cpu", "as asked for", 1, 64)
-_UNKNOWN = Measured(0.5, (0.4, 0.6))
+_UNKNOWN = Estimate(0.5, (0.4, 0.6))
 
 
 def peak() -> int:

@@ -13,16 +13,16 @@ from typing import Final
 from benchmarks.places import DOCS
 from benchmarks.recipe_results.results_file import RecipeResult, read_results
 from benchmarks.recipe_results.results_page import mean_interval
-from torchstone_train.recipes.measured import MEASURED_FILE, Measured
+from torchstone_train.recipes.measured import MEASURED_FILE, PublishedResult
 
 RESULTS: Final = DOCS / "results.json"
 
 
-def listed(item: RecipeResult) -> Measured:
+def listed(item: RecipeResult) -> PublishedResult:
     """Return a result as it is listed, with the page's four places."""
     mean, deviation, _ = mean_interval(item.accuracies)
     spread = None if math.isnan(deviation) else round(deviation, 4)
-    return Measured(item.recipe, item.dataset, round(mean, 4), spread, len(item.seeds))
+    return PublishedResult(item.recipe, item.dataset, round(mean, 4), spread, len(item.seeds))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any, Final
 from benchmarks.recipe_results.results_file import RecipeResult, SeedResult
 from benchmarks.template import table_rows
 from torchstone_runtime.corruption import CORRUPTIONS, SEVERITIES
-from torchstone_runtime.metrics.summary import Behaviour
+from torchstone_runtime.metrics.summary import SummaryMetrics
 
 _UNKNOWN: Final = "—"
 
@@ -61,8 +61,8 @@ def _severity_table(measured: Sequence[RecipeResult]) -> str:
     return _table(["recipe", "dataset", *map(str, SEVERITIES), "mean"], rows)
 
 
-def _mean_behaviour(item: RecipeResult, kind: str) -> Behaviour:
-    return Behaviour.mean([Behaviour.from_json(_record(result)[kind]) for result in item.seeds])
+def _mean_behaviour(item: RecipeResult, kind: str) -> SummaryMetrics:
+    return SummaryMetrics.mean([SummaryMetrics.from_json(_record(result)[kind]) for result in item.seeds])
 
 
 def _mean_accuracy(item: RecipeResult) -> dict[str, list[float]]:

@@ -28,7 +28,7 @@ from benchmarks.runtime.stage import (
     record,
     whole_process,
 )
-from torchstone_runtime.benchmark.timing import Estimate
+from torchstone_runtime.benchmark.timing import TimeEstimate
 from torchstone_runtime.images.decode import encode_png
 
 STREAM = """
@@ -90,7 +90,7 @@ def main() -> None:
         fews, manys = ([process.peak_bytes for process in found[folder]] for folder in (small, large))
         few, many = int(np.median(fews)), int(np.median(manys))
         # Memory hardly varies: the extremes say more than an interval of a few rounds could.
-        ratio = Estimate(many / few, min(manys) / max(fews), max(manys) / min(fews))
+        ratio = TimeEstimate(many / few, min(manys) / max(fews), max(manys) / min(fews))
         seconds = float(np.median([process.seconds for process in found[large]]))
         print(
             f"{name}: {few / 1e6:.0f} MB over 1,000 files, {many / 1e6:.0f} MB over many, {seconds:.1f} s", flush=True

@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.places import RESULTS, ROOT
 from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.benchmark.timing import Estimate
+from torchstone_runtime.benchmark.timing import TimeEstimate
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.location import default_data_dir
@@ -64,7 +64,7 @@ class Target:
     """
 
     what: str
-    ratio: Estimate
+    ratio: TimeEstimate
     aim: float
     at_least: bool = True
 
@@ -234,7 +234,7 @@ def record(
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def text(estimate: Estimate, form: str = ".3g") -> str:
+def text(estimate: TimeEstimate, form: str = ".3g") -> str:
     """Return an estimate as "value (low to high)"."""
     low, high = ("..." if end is None else format(end, form) for end in (estimate.low, estimate.high))
     return f"{estimate.value:{form}} ({low} to {high})"

@@ -26,12 +26,12 @@ from benchmarks.runtime.stage import (
     text,
     whole_processes,
 )
-from torchstone_runtime.benchmark.timing import Estimate, quantile
+from torchstone_runtime.benchmark.timing import TimeEstimate, quantile
 
 PYTHON = [sys.executable]
 
 
-def ratio(peer: list[Process], ours: list[Process], figure: str) -> Estimate:
+def ratio(peer: list[Process], ours: list[Process], figure: str) -> TimeEstimate:
     """Return the median over the rounds of a peer's figure over ours."""
     return quantile([getattr(a, figure) / getattr(b, figure) for a, b in zip(peer, ours, strict=True)], 0.5)
 

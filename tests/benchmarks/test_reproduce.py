@@ -38,7 +38,7 @@ from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.evaluation.robustness import measure_robustness
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.metrics.summary import Behaviour
+from torchstone_runtime.metrics.summary import SummaryMetrics
 from torchstone_train.recipes.catalog import RECIPES
 from torchstone_train.recipes.measured import load_measured
 from torchstone_train.recipes.recipe import Recipe
@@ -321,7 +321,7 @@ def test_recipes_without_a_document_are_held_to_their_targets() -> None:
 
 def test_robustness_is_the_mean_over_the_seeds() -> None:
     """A row a recipe whose seeds were all measured, in three tables, with the file that was."""
-    behaviour = Behaviour(0.7, 0.1, {0.95: 0.75, 0.99: 0.72}, {0.95: 0.5, 0.99: 0.3})
+    behaviour = SummaryMetrics(0.7, 0.1, {0.95: 0.75, 0.99: 0.72}, {0.95: 0.5, 0.99: 0.3})
     better = replace(behaviour, accuracy=0.9)
     file = ServedFile(variant="int8", size=1234, sha256="0", passed=True, verdict=("int8: fast",))
 

@@ -28,7 +28,7 @@ _ERROR_IMAGES: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Int8Candidate:
     """A configuration with its file and what it did on the validation split."""
 
     config: Int8Config
@@ -109,7 +109,7 @@ def choose_int8(
     logits, _ = run_split(content, validation, num_classes)
     bits = 8 if features.intersection(INT8_FEATURES) else 7
 
-    def measure(config: Int8Config) -> Candidate:
+    def measure(config: Int8Config) -> Int8Candidate:
         return _measure(quantize(content, images, config), config, validation, logits)
 
     candidates = [measure(config) for config in _configs(foldable=pixel_scale_of(content) is not None, bits=bits)]
@@ -133,21 +133,21 @@ def _configs(*, foldable: bool, bits: int) -> Iterable[Int8Config]:
             yield Int8Config(calibration=calibration, folded_input=folded, weight_bits=7 if bits < 8 else 8)  # noqa: PLR2004
 
 
-def _measure(content: bytes, config: Int8Config, validation: Split, exact: Float32Array) -> Candidate:
+def _measure(content: bytes, config: Int8Config, validation: Split, exact: Float32Array) -> Int8Candidate:
     logits, _ = run_split(content, validation, exact.shape[1])
     decisions = decide(logits)
     paired = compare_decisions(validation.labels, decide(exact), decisions)
     rms = float(np.sqrt(np.square(logits.astype(np.float64) - exact).mean()))
-    return Candidate(config, content, decisions, paired, rms)
+    return Int8Candidate(config, content, decisions, paired, rms)
 
 
-def _best(candidates: list[Candidate], labels: Int64Array, exact: Int64Array) -> Candidate:
+def _best(candidates: list[Int8Candidate], labels: Int64Array, exact: Int64Array) -> Int8Candidate:
     # As often right, then as often like the float file, as far as can be told; then the faster; then the closer.
     equal = _not_worse(_not_worse(candidates, labels), exact)
     return max(equal, key=lambda item: (item.config.folded_input, -item.rms))
 
 
-def _not_worse(candidates: list[Candidate], target: Int64Array) -> list[Candidate]:
+def _not_worse(candidates: list[Int8Candidate], target: Int64Array) -> list[Int8Candidate]:
     top = max(candidates, key=lambda item: int((item.decisions == target).sum()))
     pairs = [(item, compare_decisions(target, top.decisions, item.decisions)) for item in candidates]
     return [item for item, paired in pairs if mcnemar_exact(paired.gained, paired.lost) > _NOT_WORSE]

@@ -19,7 +19,7 @@ import numpy as np
 from torchstone_runtime.arrays import Float64Array, Uint8Array
 from torchstone_runtime.benchmark.timing import (
     NOISE_CONFIDENCE,
-    Estimate,
+    TimeEstimate,
     interleave,
     is_too_noisy,
     paired_ratio,
@@ -69,7 +69,7 @@ class Startup:
         memory: median peak in bytes after the first run and after each batch.
     """
 
-    seconds: dict[str, Estimate]
+    seconds: dict[str, TimeEstimate]
     memory: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
@@ -93,8 +93,8 @@ class SteadyState:
     batch: int
     threads: int
     calls: int
-    same: Estimate
-    seconds: dict[str, Estimate]
+    same: TimeEstimate
+    seconds: dict[str, TimeEstimate]
 
     @property
     def too_noisy(self) -> bool:
@@ -102,7 +102,7 @@ class SteadyState:
         return is_too_noisy(self.same)
 
     @property
-    def images_per_second(self) -> Estimate:
+    def images_per_second(self) -> TimeEstimate:
         """Throughput at the median call."""
         return self.seconds["p50"].inverse(self.batch)
 

@@ -30,20 +30,20 @@ _RESAMPLES: Final = 999
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class TimeEstimate:
     """A figure with its confidence interval; an end is None where there are too few samples to bound it."""
 
     value: float
     low: float | None
     high: float | None
 
-    def scaled(self, factor: float) -> "Estimate":
+    def scaled(self, factor: float) -> "TimeEstimate":
         """Return the estimate times a positive factor."""
-        return Estimate(self.value * factor, _times(self.low, factor), _times(self.high, factor))
+        return TimeEstimate(self.value * factor, _times(self.low, factor), _times(self.high, factor))
 
-    def inverse(self, numerator: float = 1.0) -> "Estimate":
+    def inverse(self, numerator: float = 1.0) -> "TimeEstimate":
         """Return `numerator` (positive) divided by the estimate; the ends change places."""
-        return Estimate(numerator / self.value, _over(numerator, self.high), _over(numerator, self.low))
+        return TimeEstimate(numerator / self.value, _over(numerator, self.high), _over(numerator, self.low))
 
     def to_json(self) -> dict[str, float | None]:
         """Return the estimate as JSON data."""
@@ -51,7 +51,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Comparison:
+class TimeComparison:
     """Two callables measured in turns.
 
     Attributes:
@@ -62,7 +62,7 @@ class Comparison:
 
     first: Float64Array
     second: Float64Array
-    ratio: Estimate
+    ratio: TimeEstimate
 
 
 def compare(
@@ -72,7 +72,7 @@ def compare(
     rounds: int = DEFAULT_ROUNDS,
     seconds: float = 0.1,
     confidence: float = 0.95,
-) -> Comparison:
+) -> TimeComparison:
     """Measure two callables in interleaved rounds.
 
     Args:
@@ -83,7 +83,7 @@ def compare(
         confidence: confidence of the ratio's interval, 0 to 1.
     """
     one, other = interleave([first, second], rounds=rounds, seconds=seconds)
-    return Comparison(one, other, paired_ratio(one, other, confidence))
+    return TimeComparison(one, other, paired_ratio(one, other, confidence))
 
 
 def interleave(
@@ -117,7 +117,7 @@ def interleave(
     return times
 
 
-def paired_ratio(first: Float64Array, second: Float64Array, confidence: float = 0.95) -> Estimate:
+def paired_ratio(first: Float64Array, second: Float64Array, confidence: float = 0.95) -> TimeEstimate:
     """Return the median over rounds of first's median time divided by second's, with its sign-test interval.
 
     Args:
@@ -129,7 +129,7 @@ def paired_ratio(first: Float64Array, second: Float64Array, confidence: float = 
     return quantile(ratios, 0.5, confidence)
 
 
-def is_too_noisy(same: Estimate) -> bool:
+def is_too_noisy(same: TimeEstimate) -> bool:
     """Whether the ratio of two measurements of the same thing says that the machine is too busy to measure on.
 
     Args:
@@ -140,7 +140,7 @@ def is_too_noisy(same: Estimate) -> bool:
     return not same.low <= 1 <= same.high or same.high / same.low > NOISE_LIMIT
 
 
-def quantile(samples: npt.ArrayLike, share: float, confidence: float = 0.95) -> Estimate:
+def quantile(samples: npt.ArrayLike, share: float, confidence: float = 0.95) -> TimeEstimate:
     """Estimate a quantile with its order-statistic interval.
 
     Args:
@@ -150,14 +150,14 @@ def quantile(samples: npt.ArrayLike, share: float, confidence: float = 0.95) -> 
     """
     ordered = np.sort(np.asarray(samples, dtype=np.float64), axis=None)
     low, high = _ranks(ordered.size, share, confidence)
-    return Estimate(
+    return TimeEstimate(
         float(np.quantile(ordered, share)),
         float(ordered[low]) if low >= 0 else None,
         float(ordered[high]) if high < ordered.size else None,
     )
 
 
-def quantile_over_rounds(times: Float64Array, share: float, confidence: float = 0.95) -> Estimate:
+def quantile_over_rounds(times: Float64Array, share: float, confidence: float = 0.95) -> TimeEstimate:
     """Estimate a quantile of calls that were made in rounds.
 
     The interval is the wider, at each end, of the order-statistic one over all calls and a percentile bootstrap that
@@ -170,7 +170,7 @@ def quantile_over_rounds(times: Float64Array, share: float, confidence: float = 
     """
     over_calls = quantile(times, share, confidence)
     low, high = np.quantile(_resampled(times, share), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Estimate(
+    return TimeEstimate(
         over_calls.value,
         None if over_calls.low is None else min(over_calls.low, float(low)),
         None if over_calls.high is None else max(over_calls.high, float(high)),

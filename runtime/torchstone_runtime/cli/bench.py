@@ -15,7 +15,7 @@ from torchstone_runtime.text import showable_lines
 
 if TYPE_CHECKING:
     from torchstone_runtime.benchmark.bench import Benchmark, SteadyState
-    from torchstone_runtime.benchmark.timing import Estimate
+    from torchstone_runtime.benchmark.timing import TimeEstimate
 
 
 class _Counts(click.ParamType[tuple[int, ...]]):
@@ -130,11 +130,11 @@ def _row(state: "SteadyState") -> str:
     return f"{start}{columns}{_figures(state.images_per_second, ',.0f')}"
 
 
-def _ms(seconds: "Estimate") -> str:
+def _ms(seconds: "TimeEstimate") -> str:
     value = seconds.scaled(1000)
     return _figures(value, ".3f" if value.value < 10 else ".1f", " ms")  # noqa: PLR2004 - three digits or four
 
 
-def _figures(estimate: "Estimate", form: str, unit: str = "") -> str:
+def _figures(estimate: "TimeEstimate", form: str, unit: str = "") -> str:
     low, high = ("..." if end is None else format(end, form) for end in (estimate.low, estimate.high))
     return f"{estimate.value:{form}}{unit} ({low} to {high})"

@@ -26,7 +26,7 @@ from torchstone_runtime.inference.load_options import LoadOptions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torchstone_runtime.benchmark.timing import Estimate
+    from torchstone_runtime.benchmark.timing import TimeEstimate
     from torchstone_runtime.data.split import Split
     from torchstone_runtime.evaluation.comparison import Comparison
     from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
@@ -201,7 +201,7 @@ def _predictions(path: Path, classifier: "Classifier | None", split: "Split | No
     return read_predictions(path) if classifier is None or split is None else evaluate(classifier, split)
 
 
-def _speed(classifiers: "list[Classifier | None]", split: "Split | None") -> "Estimate | None":
+def _speed(classifiers: "list[Classifier | None]", split: "Split | None") -> "TimeEstimate | None":
     from torchstone_runtime.benchmark.timing import compare as measure  # noqa: PLC0415 - --help must not load NumPy
 
     first, second = classifiers

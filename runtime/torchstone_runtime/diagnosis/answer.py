@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from torchstone_runtime.arrays import Float64Array
 from torchstone_runtime.diagnosis.affine import AffineFit
-from torchstone_runtime.diagnosis.constants import Estimate, estimate
+from torchstone_runtime.diagnosis.constants import NormalizationEstimate, estimate
 from torchstone_runtime.diagnosis.layouts import Reading
 from torchstone_runtime.diagnosis.result import Diagnosis, Mistake, Stage
 from torchstone_runtime.diagnosis.values import Chains, agrees
@@ -26,7 +26,7 @@ class Explanation:
     mistakes: tuple[Mistake, ...]
     stage: Stage
     fit: AffineFit
-    estimate: Estimate | None = None
+    estimate: NormalizationEstimate | None = None
     exact: bool = False
     codes: frozenset[str] = field(init=False)
 

@@ -25,7 +25,7 @@ _PLAUSIBLE_MEAN: Final = 2.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Estimate:
+class NormalizationEstimate:
     """Mean and std that explain a fit, per channel in units of the full range, with the mistake that they are."""
 
     mean: Float64Array
@@ -35,7 +35,9 @@ class Estimate:
     plausible: bool
 
 
-def estimate(fit: AffineFit, mean: Float64Array, std: Float64Array, pixels: Float64Array) -> Estimate | None:
+def estimate(
+    fit: AffineFit, mean: Float64Array, std: Float64Array, pixels: Float64Array
+) -> NormalizationEstimate | None:
     """Solve gain and offset for mean and std; None where channels have no gain or gains of both signs.
 
     `pixels` are the picture's [T, h, w], whose own statistics may have been used.
@@ -49,7 +51,7 @@ def estimate(fit: AffineFit, mean: Float64Array, std: Float64Array, pixels: Floa
     plausible = plausible and np.abs(found_mean).max() <= _PLAUSIBLE_MEAN
     mistake = _own_statistics(fit, pixels) or _which(fit, mean, std, inverted=inverted)
     first = (Mistake("inverted", "Inverted: the negative of the picture, 255 - pixel."),) if inverted else ()
-    return Estimate(found_mean, found_std, (*first, mistake), _known_from(fit), bool(plausible))
+    return NormalizationEstimate(found_mean, found_std, (*first, mistake), _known_from(fit), bool(plausible))
 
 
 def _own_statistics(fit: AffineFit, pixels: Float64Array) -> Mistake | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from torchstone_runtime.arrays import Int64Array
-from torchstone_runtime.benchmark.timing import Estimate
+from torchstone_runtime.benchmark.timing import TimeEstimate
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.answered import NO_ANSWER
 from torchstone_runtime.metrics.classification import Metrics
@@ -41,7 +41,7 @@ class Comparison:
 
     a: Side
     b: Side
-    speed: Estimate | None = None
+    speed: TimeEstimate | None = None
 
     @cached_property
     def paired(self) -> PairedComparison:

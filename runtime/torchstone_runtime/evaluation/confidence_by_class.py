@@ -12,7 +12,7 @@ EXPLAINED: Final = "Box: middle half of the images; line: 5% to 95% of them; mar
 
 
 @dataclass(frozen=True, slots=True)
-class Sureness:
+class ClassConfidence:
     """The confidence with which the images of one true class are decided, rightly or wrongly.
 
     Attributes:
@@ -33,18 +33,18 @@ class Sureness:
         return f"{self.name}: mean {self.mean:.1%}, median {median:.1%}, 5% to 95% of images {low:.1%} to {high:.1%}"
 
 
-def by_class(seen: LabelledPredictions) -> list[Sureness]:
+def by_class(seen: LabelledPredictions) -> list[ClassConfidence]:
     """Return the classes that have images, the one the model is least sure of (by the mean) first."""
     classes = []
     for label, name in enumerate(seen.class_names):
         values = seen.confidence[seen.labels == label].astype(np.float64)
         if len(values):
             quantiles = tuple(float(value) for value in np.quantile(values, QUANTILES))
-            classes.append(Sureness(name, len(values), float(values.mean()), quantiles))
+            classes.append(ClassConfidence(name, len(values), float(values.mean()), quantiles))
     return sorted(classes, key=lambda item: item.mean)
 
 
-def lowest_shown(classes: list[Sureness]) -> float:
+def lowest_shown(classes: list[ClassConfidence]) -> float:
     """Return where an axis begins that shows every class's quantiles: a multiple of 10%, at most 90%."""
     lowest = min((item.quantiles[0] for item in classes), default=0.0)
     return max(0, min(9, int(lowest * 10))) / 10

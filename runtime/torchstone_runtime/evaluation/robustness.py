@@ -15,7 +15,7 @@ from torchstone_runtime.evaluation.choose_split import align_classes
 from torchstone_runtime.evaluation.evaluate import check_shape
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.metrics.answered import NO_ANSWER
-from torchstone_runtime.metrics.summary import Behaviour
+from torchstone_runtime.metrics.summary import SummaryMetrics
 
 _BATCH: Final = 2048
 _FEWEST: Final = 64
@@ -38,8 +38,8 @@ class Robustness:
     """
 
     seed: int
-    clean: Behaviour
-    settings: Mapping[Setting, Behaviour]
+    clean: SummaryMetrics
+    settings: Mapping[Setting, SummaryMetrics]
     unanswered: Mapping[Setting | None, Sequence[str]] = field(default_factory=dict)
 
     @property
@@ -54,17 +54,17 @@ class Robustness:
         return sorted({severity for _, severity in self.settings})
 
     @cached_property
-    def corrupted(self) -> Behaviour:
+    def corrupted(self) -> SummaryMetrics:
         """The mean over all corruptions and severities, each counting alike."""
-        return Behaviour.mean(list(self.settings.values()))
+        return SummaryMetrics.mean(list(self.settings.values()))
 
-    def by_corruption(self, name: str) -> Behaviour:
+    def by_corruption(self, name: str) -> SummaryMetrics:
         """Return the mean over the severities of a corruption."""
-        return Behaviour.mean([self.settings[name, severity] for severity in self.severities])
+        return SummaryMetrics.mean([self.settings[name, severity] for severity in self.severities])
 
-    def by_severity(self, severity: int) -> Behaviour:
+    def by_severity(self, severity: int) -> SummaryMetrics:
         """Return the mean over the corruptions at a severity."""
-        return Behaviour.mean([self.settings[name, severity] for name in self.corruptions])
+        return SummaryMetrics.mean([self.settings[name, severity] for name in self.corruptions])
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON data."""
@@ -90,7 +90,7 @@ class Robustness:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote; the means are computed anew."""
         settings = {
-            (name, int(severity)): Behaviour.from_json(figures)
+            (name, int(severity)): SummaryMetrics.from_json(figures)
             for name, entry in data["corruptions"].items()
             for severity, figures in entry["severities"].items()
         }
@@ -98,7 +98,7 @@ class Robustness:
             (item["corruption"], item["severity"]) if item["corruption"] else None: item["ids"]
             for item in data.get("unanswered", ())  # a record of an earlier version has none
         }
-        return cls(data["seed"], Behaviour.from_json(data["clean"]), settings, unanswered)
+        return cls(data["seed"], SummaryMetrics.from_json(data["clean"]), settings, unanswered)
 
 
 def measure_robustness(
@@ -151,7 +151,7 @@ def measure_robustness(
             if on_images:
                 on_images(len(images))
         start = part.stop
-    clean, *corrupted = map(Behaviour.of, confidence, right)
+    clean, *corrupted = map(SummaryMetrics.of, confidence, right)
     return Robustness(seed, clean, dict(zip(settings, corrupted, strict=True)), unanswered)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from torchstone_runtime.errors import UsageError, suggestion
-from torchstone_runtime.metrics.probability_scores import Measured
+from torchstone_runtime.metrics.probability_scores import Estimate
 
 COVERAGE: Final = "coverage at precision "
 """The name of such a figure begins with this; the precision follows."""
@@ -61,7 +61,7 @@ class Judgement:
         }
 
 
-def judge(gates: Iterable[Gate], figures: Mapping[str, Measured], *, on_interval: bool) -> list[Judgement]:
+def judge(gates: Iterable[Gate], figures: Mapping[str, Estimate], *, on_interval: bool) -> list[Judgement]:
     """Judge gates.
 
     Args:
@@ -115,7 +115,7 @@ def parse_coverage_bound(text: str) -> Gate:
     return Gate(f"{COVERAGE}{required:g}", bound)
 
 
-def _judge(gate: Gate, measured: Measured, *, on_interval: bool) -> Judgement:
+def _judge(gate: Gate, measured: Estimate, *, on_interval: bool) -> Judgement:
     if on_interval and measured.interval is None:
         raise UsageError(
             f"There is no honest 95% interval of {gate.figure}: it can't be judged by one.",

@@ -19,7 +19,7 @@ _LARGEST_BRIER: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Estimate:
     """A figure and its 95% interval; None where no honest one is known."""
 
     value: float
@@ -42,9 +42,9 @@ class ProbabilityScores:
             Clopper-Pearson.
     """
 
-    log_loss: Measured
-    brier: Measured
-    top_k: dict[int, Measured]
+    log_loss: Estimate
+    brier: Estimate
+    top_k: dict[int, Estimate]
 
     def to_json(self) -> dict[str, Any]:
         """Return the scores as JSON data."""
@@ -114,12 +114,12 @@ def ranks(logits: Float32Array, labels: Int64Array) -> Int64Array:
     return found
 
 
-def _mean(values: Float64Array, largest: float) -> Measured:
+def _mean(values: Float64Array, largest: float) -> Estimate:
     if not len(values):
-        return Measured(0.0, (0.0, largest))
-    return Measured(float(values.mean()), bounded_mean_interval(values, np.ones(len(values)), 0.0, largest))
+        return Estimate(0.0, (0.0, largest))
+    return Estimate(float(values.mean()), bounded_mean_interval(values, np.ones(len(values)), 0.0, largest))
 
 
-def _share(hits: npt.NDArray[np.bool_]) -> Measured:
+def _share(hits: npt.NDArray[np.bool_]) -> Estimate:
     count, total = int(hits.sum()), len(hits)
-    return Measured(count / total if total else 0.0, share_interval(count, total))
+    return Estimate(count / total if total else 0.0, share_interval(count, total))

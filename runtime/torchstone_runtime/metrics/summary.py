@@ -15,7 +15,7 @@ LEVELS: Final = (0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
+class SummaryMetrics:
     """Figures over one set of pictures, or their means over several.
 
     Attributes:
@@ -47,7 +47,7 @@ class Behaviour:
         )
 
     @classmethod
-    def mean(cls, several: Sequence["Behaviour"]) -> Self:
+    def mean(cls, several: Sequence["SummaryMetrics"]) -> Self:
         """Return the mean of each figure, over at least one."""
         count = len(several)
         return cls(

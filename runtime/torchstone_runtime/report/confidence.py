@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from torchstone_runtime.evaluation.confidence_by_class import EXPLAINED, Sureness, by_class, lowest_shown
+from torchstone_runtime.evaluation.confidence_by_class import EXPLAINED, ClassConfidence, by_class, lowest_shown
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.calibration import BINS, FORMULA, SOURCE, Reliability
 from torchstone_runtime.report.page import escape
@@ -103,7 +103,7 @@ def _counts(found: Reliability) -> str:
     return f'{"".join(bars)}{beside}<path d="M{_LEFT} {floor}H{_WIDTH - _RIGHT}"/>'
 
 
-def _sureness(classes: list[Sureness]) -> str:
+def _sureness(classes: list[ClassConfidence]) -> str:
     shown = classes[:_MOST_CLASSES]
     low, floor = lowest_shown(shown), _ROW * len(shown) + 22
     rows = "".join(_row(item, 22 + _ROW * index, low) for index, item in enumerate(shown))
@@ -131,7 +131,7 @@ def _x(share: float, low: float) -> float:
     return _NAMES + _SCALE * (min(share, 1) - low) / (1 - low)
 
 
-def _row(item: Sureness, top: int, low: float) -> str:
+def _row(item: ClassConfidence, top: int, low: float) -> str:
     middle = top + _ROW / 2
     first, left, median, right, last = (_x(share, low) for share in item.quantiles)
     name = item.name if len(item.name) <= _LONGEST_NAME else item.name[: _LONGEST_NAME - 1] + "…"

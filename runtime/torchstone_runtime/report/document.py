@@ -18,7 +18,7 @@ from torchstone_runtime.metrics.intervals import (
     figures_json,
     overall_figures,
 )
-from torchstone_runtime.metrics.probability_scores import Measured
+from torchstone_runtime.metrics.probability_scores import Estimate
 from torchstone_runtime.metrics.selective import SelectiveCurve
 from torchstone_runtime.report.measured_file import MeasuredFile
 
@@ -50,12 +50,12 @@ class EvaluationDocument:
         return SelectiveCurve(self.evaluation.confidence, self.evaluation.right())
 
     @cached_property
-    def overall(self) -> dict[str, Measured]:
+    def overall(self) -> dict[str, Estimate]:
         """The figures of the whole split, by name, with their intervals."""
         return overall_figures(self.evaluation.metrics, self._f1, self.evaluation.scores)
 
     @cached_property
-    def of_classes(self) -> dict[str, Measured]:
+    def of_classes(self) -> dict[str, Estimate]:
         """The figures of the classes, by name, with their intervals."""
         return class_figures(self.evaluation.metrics, self._f1)
 
@@ -63,10 +63,10 @@ class EvaluationDocument:
     def _f1(self) -> F1Intervals:
         return f1_intervals_of(self.evaluation.metrics)
 
-    def figures_for(self, gates: Iterable[Gate]) -> dict[str, Measured]:
+    def figures_for(self, gates: Iterable[Gate]) -> dict[str, Estimate]:
         """Return the figures that gates may name: overall, of the classes, calibration error, coverages asked for."""
         figures = {**self.overall, **self.of_classes}
-        figures[CALIBRATION_ERROR] = Measured(self.reliability.error, None)
+        figures[CALIBRATION_ERROR] = Estimate(self.reliability.error, None)
         for gate in gates:
             if gate.figure.startswith(COVERAGE):
                 required = float(gate.figure.removeprefix(COVERAGE))

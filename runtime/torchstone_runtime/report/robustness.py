@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from torchstone_runtime.evaluation.robustness import Robustness
 from torchstone_runtime.metrics.gates import Gate, Judgement, judge
-from torchstone_runtime.metrics.probability_scores import Measured
+from torchstone_runtime.metrics.probability_scores import Estimate
 from torchstone_runtime.report.measured_file import MeasuredFile
 from torchstone_runtime.text import showable_lines
 
@@ -35,7 +35,7 @@ class RobustnessDocument:
     def judgements(self) -> list[Judgement]:
         """Of the gate, where one was set."""
         gates = [] if self.min_accuracy is None else [Gate(MEAN_ACCURACY, self.min_accuracy)]
-        figures = {MEAN_ACCURACY: Measured(self.robustness.corrupted.accuracy, None)}
+        figures = {MEAN_ACCURACY: Estimate(self.robustness.corrupted.accuracy, None)}
         return judge(gates, figures, on_interval=False)
 
     @property

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from torchstone_runtime.benchmark.timing import (
-    Estimate,
+    TimeEstimate,
     compare,
     interleave,
     is_too_noisy,
@@ -41,8 +41,8 @@ def test_an_interval_is_the_narrowest_that_the_binomial_allows(count: int, share
 
 def test_too_few_samples_leave_an_end_open() -> None:
     """Five samples bound no median at 95%, six do; 100 samples can't bound a p99 from above."""
-    assert quantile(range(5), 0.5) == Estimate(2, None, None)
-    assert quantile(range(6), 0.5) == Estimate(2.5, 0, 5)
+    assert quantile(range(5), 0.5) == TimeEstimate(2, None, None)
+    assert quantile(range(6), 0.5) == TimeEstimate(2.5, 0, 5)
     assert quantile(range(100), 0.99).high is None
 
 
@@ -62,7 +62,7 @@ def test_rounds_that_differ_widen_the_interval_over_calls() -> None:
     times = np.array([[1.0] * 1000, [2.0] * 1000, [3.0] * 1000])
 
     assert quantile(times, 0.5).low == 2.0
-    assert quantile_over_rounds(times, 0.5) == Estimate(2.0, 1.0, 3.0)
+    assert quantile_over_rounds(times, 0.5) == TimeEstimate(2.0, 1.0, 3.0)
 
 
 def test_a_ratio_ignores_rounds_in_which_the_machine_was_slow() -> None:
@@ -70,7 +70,7 @@ def test_a_ratio_ignores_rounds_in_which_the_machine_was_slow() -> None:
     load = np.array([1, 1, 7, 1, 30, 2, 1, 1, 5, 1])[:, None]
     ratio = paired_ratio(np.full((10, 4), 3.0) * load, np.full((10, 2), 2.0) * load)
 
-    assert ratio == Estimate(1.5, 1.5, 1.5)
+    assert ratio == TimeEstimate(1.5, 1.5, 1.5)
 
 
 def test_a_ratio_is_taken_round_by_round() -> None:
@@ -106,22 +106,22 @@ def test_the_ratio_of_two_sleeps_is_found() -> None:
 @pytest.mark.parametrize(
     ("same", "noisy"),
     [
-        (Estimate(1.0, 0.99, 1.01), False),
-        (Estimate(1.05, 1.01, 1.09), True),
-        (Estimate(0.95, 0.9, 0.99), True),
-        (Estimate(1.0, 0.8, 1.2), True),
-        (Estimate(1.0, None, 1.01), True),
+        (TimeEstimate(1.0, 0.99, 1.01), False),
+        (TimeEstimate(1.05, 1.01, 1.09), True),
+        (TimeEstimate(0.95, 0.9, 0.99), True),
+        (TimeEstimate(1.0, 0.8, 1.2), True),
+        (TimeEstimate(1.0, None, 1.01), True),
     ],
 )
-def test_two_measurements_of_the_same_thing_must_agree_closely(same: Estimate, noisy: bool) -> None:
+def test_two_measurements_of_the_same_thing_must_agree_closely(same: TimeEstimate, noisy: bool) -> None:
     """Too noisy: an interval without 1 in it, one too wide to be of use, or none."""
     assert is_too_noisy(same) is noisy
 
 
 def test_inverting_an_estimate_swaps_its_ends() -> None:
     """Seconds a call become calls a second; an open end stays open."""
-    assert Estimate(2.0, 1.0, 4.0).inverse(8) == Estimate(4.0, 2.0, 8.0)
-    assert Estimate(2.0, 1.0, None).inverse() == Estimate(0.5, None, 1.0)
+    assert TimeEstimate(2.0, 1.0, 4.0).inverse(8) == TimeEstimate(4.0, 2.0, 8.0)
+    assert TimeEstimate(2.0, 1.0, None).inverse() == TimeEstimate(0.5, None, 1.0)
 
 
 def test_peak_memory_sees_what_was_freed() -> None:

@@ -7,11 +7,11 @@ import pytest
 from helpers.in_process import run_in_process
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.benchmark.bench import SteadyState, golden_batch, measure_steady_state
-from torchstone_runtime.benchmark.timing import Estimate
+from torchstone_runtime.benchmark.timing import TimeEstimate
 from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.inference.classifier import Classifier
 
-QUIET, NOISY = Estimate(1.0, 0.99, 1.01), Estimate(1.2, 1.1, 1.3)
+QUIET, NOISY = TimeEstimate(1.0, 0.99, 1.01), TimeEstimate(1.2, 1.1, 1.3)
 
 
 def test_one_json_document_with_every_phase(digits_bundle: Path) -> None:
@@ -40,7 +40,7 @@ def test_the_phases_add_up_to_less_than_the_process(digits_bundle: Path) -> None
 
 def test_a_noisy_state_gives_no_figures() -> None:
     """The verdict takes their place in the JSON document."""
-    seconds = {name: Estimate(0.001, 0.001, 0.001) for name in ("p50", "p90", "p99")}
+    seconds = {name: TimeEstimate(0.001, 0.001, 0.001) for name in ("p50", "p90", "p99")}
     quiet, noisy = (SteadyState(10, 1, 100, same, seconds).to_json() for same in (QUIET, NOISY))
 
     assert quiet["verdict"] == "ok"

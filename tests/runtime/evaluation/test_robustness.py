@@ -16,7 +16,7 @@ from torchstone_runtime.evaluation import robustness as module
 from torchstone_runtime.evaluation.evaluate import evaluate
 from torchstone_runtime.evaluation.robustness import Robustness, measure_robustness
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.metrics.summary import LEVELS, Behaviour
+from torchstone_runtime.metrics.summary import LEVELS, SummaryMetrics
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_the_clean_figures_are_those_of_an_evaluation(classifier: Classifier, pa
     seen = evaluate(classifier, part)
 
     assert found.clean.accuracy == seen.metrics.accuracy
-    assert found.clean == Behaviour.of(seen.confidence, seen.right())
+    assert found.clean == SummaryMetrics.of(seen.confidence, seen.right())
 
 
 def test_a_setting_is_what_the_corrupted_pictures_give(classifier: Classifier, part: Split, found: Robustness) -> None:
@@ -98,7 +98,7 @@ def test_what_is_not_there_is_refused_before_anything_is_measured(classifier: Cl
 def test_abstaining_is_what_counting_gives(confidence: np.ndarray, random: object) -> None:
     """Accuracy at a coverage, and coverage at an accuracy, over every threshold that there is."""
     right = np.array([random.random() < 0.8 for _ in confidence])  # type: ignore[attr-defined]
-    behaviour = Behaviour.of(confidence, right)
+    behaviour = SummaryMetrics.of(confidence, right)
     answered = [confidence >= threshold for threshold in np.unique(confidence)]
     for level in LEVELS:
         enough = [rows for rows in answered if rows.mean() >= level]
@@ -110,12 +110,12 @@ def test_abstaining_is_what_counting_gives(confidence: np.ndarray, random: objec
 
 def test_the_mean_of_behaviours_is_the_mean_of_each_figure() -> None:
     """Of two, half the sum."""
-    one = Behaviour(0.5, 0.1, {0.95: 0.6, 0.99: 0.5}, {0.95: 0.2, 0.99: 0.0})
-    other = Behaviour(1.0, 0.3, {0.95: 1.0, 0.99: 1.0}, {0.95: 1.0, 0.99: 0.5})
-    mean = Behaviour.mean([one, other])
+    one = SummaryMetrics(0.5, 0.1, {0.95: 0.6, 0.99: 0.5}, {0.95: 0.2, 0.99: 0.0})
+    other = SummaryMetrics(1.0, 0.3, {0.95: 1.0, 0.99: 1.0}, {0.95: 1.0, 0.99: 0.5})
+    mean = SummaryMetrics.mean([one, other])
 
     assert list(mean.figures().values()) == pytest.approx([0.75, 0.2, 0.8, 0.75, 0.6, 0.25])
-    assert Behaviour.from_json(mean.to_json()) == mean
+    assert SummaryMetrics.from_json(mean.to_json()) == mean
 
 
 def test_a_large_picture_is_read_in_small_batches(tmp_path: Path) -> None:

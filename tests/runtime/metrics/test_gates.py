@@ -6,9 +6,9 @@ import pytest
 
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.metrics.gates import Gate, judge, parse_class_bound
-from torchstone_runtime.metrics.probability_scores import Measured
+from torchstone_runtime.metrics.probability_scores import Estimate
 
-FIGURES = {"accuracy": Measured(0.91, (0.90, 0.92)), "log loss": Measured(0.3, (0.28, 0.32))}
+FIGURES = {"accuracy": Estimate(0.91, (0.90, 0.92)), "log loss": Estimate(0.3, (0.28, 0.32))}
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,13 @@ def test_a_gate_is_judged_by_the_figure_or_by_its_unfavourable_end(gate: Gate, o
 
 def test_a_figure_that_is_no_number_fails_its_gate() -> None:
     """NaN is not good enough for anything."""
-    nan = {"accuracy": Measured(math.nan, (math.nan, math.nan))}
+    nan = {"accuracy": Estimate(math.nan, (math.nan, math.nan))}
     assert not judge([Gate("accuracy", 0.0)], nan, on_interval=False)[0].passed
 
 
 def test_a_figure_without_an_interval_cannot_be_judged_by_one() -> None:
     """It is refused, with what to do; its value can be judged."""
-    figures = {"calibration error": Measured(0.1, None)}
+    figures = {"calibration error": Estimate(0.1, None)}
     gate = Gate("calibration error", 0.2, at_most=True)
     with pytest.raises(UsageError, match="no honest 95% interval of calibration error"):
         judge([gate], figures, on_interval=True)

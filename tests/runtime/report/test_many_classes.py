@@ -18,7 +18,7 @@ from torchstone_runtime.evaluation.slices import Slice
 from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.metrics.classification import metrics_from_confusion
 from torchstone_runtime.metrics.confusion import ConfusionCells
-from torchstone_runtime.metrics.probability_scores import Measured, ProbabilityScores
+from torchstone_runtime.metrics.probability_scores import Estimate, ProbabilityScores
 from torchstone_runtime.report.csv_files import confusion_csv, metrics_csv
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.html import render_html
@@ -38,7 +38,7 @@ def document(classes: int, *, images: int = 10, perfect: bool = False) -> Evalua
     pixels = np.random.default_rng(1).integers(0, 256, (len(true), 3, 28, 28), dtype=np.uint8)
     split = Split("test", ArrayStore(pixels), true, names, list(map(str, range(len(true)))))
     sure = np.full(len(true), 0.9, dtype=np.float32)
-    half = Measured(0.5, (0.4, 0.6))
+    half = Estimate(0.5, (0.4, 0.6))
     found, scores = (split.ids, names, true, predicted, sure), ProbabilityScores(half, half, {5: half})
     evaluation = Evaluation(*found, split=split, scores=scores, seconds=3.0)
     file = MeasuredFile(

@@ -13,7 +13,7 @@ from torchstone_runtime.evaluation.evaluate import Evaluation
 from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.metrics.classification import confusion_matrix, metrics_from_confusion
-from torchstone_runtime.metrics.probability_scores import Measured, ProbabilityScores
+from torchstone_runtime.metrics.probability_scores import Estimate, ProbabilityScores
 from torchstone_runtime.report.by_class import by_class_html
 from torchstone_runtime.report.csv_files import PredictionsCsv, confusion_csv, metrics_csv
 from torchstone_runtime.report.document import EvaluationDocument
@@ -30,7 +30,7 @@ SPLIT = Split("test", ArrayStore(PIXELS), TRUE, NAMES, [f"<{index}>,\n" for inde
 METRICS = metrics_from_confusion(confusion_matrix(TRUE, PREDICTED, 3), NAMES)
 CONFIDENCE = np.full(1500, 0.96, dtype=np.float32)
 CONFIDENCE[990] = 0.987
-SCORES = ProbabilityScores(Measured(0.3, (0.25, 0.35)), Measured(0.1, (0.09, 0.11)), {2: Measured(0.99, (0.98, 0.995))})
+SCORES = ProbabilityScores(Estimate(0.3, (0.25, 0.35)), Estimate(0.1, (0.09, 0.11)), {2: Estimate(0.99, (0.98, 0.995))})
 FILE = MeasuredFile(
     model="<script>alert(1)</script>",
     bundle="bundles/<x>",

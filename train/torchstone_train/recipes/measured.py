@@ -10,7 +10,7 @@ MEASURED_FILE: Final = Path(__file__).with_name("measured.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class PublishedResult:
     """Test accuracy of a recipe's exported file over several seeds; docs/results.md says how it was measured.
 
     Attributes:
@@ -31,6 +31,6 @@ class Measured:
         return f"measured: test accuracy {self.mean:.4f}{spread} on {self.dataset}, {seeds}"
 
 
-def load_measured(path: Path = MEASURED_FILE) -> list[Measured]:
+def load_measured(path: Path = MEASURED_FILE) -> list[PublishedResult]:
     """Return what was measured, in the order of docs/results.md."""
-    return [Measured(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    return [PublishedResult(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
