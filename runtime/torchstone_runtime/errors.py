@@ -113,6 +113,12 @@ class NoAnswerError(CheckFailedError):
         return type(self), (self.problem, self.remedy, self.indices)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message, or its class where it has none."""
+    message = str(error).strip()
+    return message.splitlines()[0] if message else type(error).__name__
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return "Did you mean 'x'?" for the known word nearest to `word`, else the known words, of many the first."""
     options = sorted(known)

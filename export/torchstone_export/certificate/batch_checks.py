@@ -7,6 +7,7 @@ import numpy as np
 
 from torchstone_export.certificate.reference import SplitReference
 from torchstone_runtime.arrays import Float32Array, Uint8Array
+from torchstone_runtime.errors import first_line
 from torchstone_runtime.inference.engine import Outputs
 
 BATCH_SIZES: Final = (1, 2, 7, 64)
@@ -98,8 +99,3 @@ def _run(
         failures.append(f"batch size {size}: {len(images)} images gave outputs of shape {logits.shape}")
         return None
     return logits
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an exception's message, or its class."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

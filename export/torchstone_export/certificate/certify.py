@@ -6,12 +6,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from torchstone_export.certificate.batch_checks import Runner, check_batches, first_line
+from torchstone_export.certificate.batch_checks import Runner, check_batches
 from torchstone_export.certificate.limits import EXPORT_LIMITS, Limits, elsewhere_json
 from torchstone_export.certificate.reference import Reference, SplitReference
 from torchstone_export.certificate.split_figures import examples, pairwise_agreement, repeat_record, split_figures
 from torchstone_export.run_over import LARGE_BATCH, run_over
 from torchstone_runtime.arrays import Float32Array, Float64Array
+from torchstone_runtime.errors import first_line
 from torchstone_runtime.evaluation.evaluate import decisions_sha256
 from torchstone_runtime.inference.engine import CPU_MICRO_BATCH
 

@@ -8,6 +8,7 @@ from torchstone_export.certificate.limits import limits_elsewhere
 from torchstone_export.certificate.reference import Reference, SplitReference, run_module
 from torchstone_export.certificate.split_figures import margins
 from torchstone_export.model import ExportableClassifier
+from torchstone_runtime.arrays import Float32Array, Float64Array, Int64Array
 from torchstone_runtime.bundle.golden import GoldenSamples
 
 GOLDEN_COUNT: Final = 16
@@ -26,8 +27,15 @@ def choose_golden(model: ExportableClassifier, part: SplitReference, tolerance: 
         part: the split and its reference outputs.
         tolerance: accepted when the samples are replayed.
     """
-    safe = np.flatnonzero(margins(part.exact) > 4 * tolerance)
-    candidates = safe if len(safe) else np.arange(len(part.split))
-    chosen = candidates[np.linspace(0, len(candidates) - 1, min(GOLDEN_COUNT, len(candidates))).astype(np.int64)]
-    images = np.ascontiguousarray(part.split.store.read(chosen))
+    images = np.ascontiguousarray(part.split.store.read(safe_samples(part.exact, tolerance)))
     return GoldenSamples(images, *run_module(model, images))
+
+
+def safe_samples(logits: Float32Array | Float64Array, tolerance: float) -> Int64Array:
+    """Return the indices of up to `GOLDEN_COUNT` samples, spread evenly, whose class no such error could change.
+
+    Where there is no such sample, all of them come into question.
+    """
+    safe = np.flatnonzero(margins(logits) > 4 * tolerance)
+    candidates = safe if len(safe) else np.arange(len(logits))
+    return candidates[np.linspace(0, len(candidates) - 1, min(GOLDEN_COUNT, len(candidates))).astype(np.int64)]

@@ -25,7 +25,7 @@ from torchstone_export.room import require_room
 from torchstone_export.run_over import run_over
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.errors import DataError, UsageError
+from torchstone_runtime.errors import DataError, UsageError, first_line
 from torchstone_train.data.splits import TrainingData
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _needs_freed_shapes(
         except DataError:
             raise
         except Exception as error:  # noqa: BLE001 - ONNX Runtime's own exceptions
-            problem = str(error).strip().splitlines()[0]
+            problem = first_line(error)
             continue
         if max(errors) <= accepted:
             return free_shapes

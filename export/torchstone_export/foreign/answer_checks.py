@@ -12,7 +12,7 @@ from torchstone_export.foreign.two_classes import is_one_output
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.errors import DataError
-from torchstone_train.recipes.own_code import first_line, users_line
+from torchstone_train.recipes.own_code import class_and_message, users_line
 
 PROBED: Final = 3
 """Images that a model is first asked for: few enough that its failures are quick, and more than one."""
@@ -109,6 +109,6 @@ def run_owners_code(function: Callable[[Tensor], Tensor], images: Uint8Array) ->
         count = "1 image" if len(images) == 1 else f"{len(images)} images"
         raise DataError(
             f"The model fails on {count} of shape {'x'.join(map(str, images.shape[1:]))}"
-            f"{users_line(error)}: {first_line(error)}.",
+            f"{users_line(error)}: {class_and_message(error)}.",
             "Check the spec's input, and that the model takes any number of images at once.",
         ) from error

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from torchstone_runtime.errors import DataError
-from torchstone_train.recipes.own_code import first_line, users_line
+from torchstone_train.recipes.own_code import class_and_message, users_line
 
 _FREEZES: Final = re.compile(
     r"static shape of (\d+) for dimension inputs\[0\]\.shape\[0\]|Constraints violated \(batch\)"
@@ -36,7 +36,7 @@ def explain_onnx_failure(error: Exception) -> DataError:
             "Use torch.where, or torch.cond, in its place.",
         )
     return DataError(
-        f"The module cannot be exported to ONNX{_place(text, causes)}: {first_line(causes[-1])}",
+        f"The module cannot be exported to ONNX{_place(text, causes)}: {class_and_message(causes[-1])}",
         "torch.export.export(module, ...) must succeed; --debug shows where it failed.",
     )
 
@@ -44,7 +44,7 @@ def explain_onnx_failure(error: Exception) -> DataError:
 def explain_torchscript_failure(error: Exception) -> DataError:
     """Return an error that says why there can be no TorchScript file, and how to do without."""
     return DataError(
-        f"The module cannot be exported to TorchScript{users_line(error)}: {first_line(error)}",
+        f"The module cannot be exported to TorchScript{users_line(error)}: {class_and_message(error)}",
         "With --no-torchscript the bundle holds the ONNX file alone.",
     )
 

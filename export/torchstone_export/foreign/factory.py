@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from torchstone_runtime.errors import DataError, UsageError
-from torchstone_train.recipes.own_code import first_line, load_object, users_line
+from torchstone_train.recipes.own_code import class_and_message, load_object, users_line
 
 
 def make_module(reference: str, arguments: dict[str, Any]) -> nn.Module:
@@ -57,6 +57,6 @@ def _call(factory: Callable[..., object], reference: str, arguments: dict[str, A
         return factory(**arguments)
     except (Exception, SystemExit) as error:
         raise DataError(
-            f"The factory {reference} failed{users_line(error)}: {first_line(error)}.",
+            f"The factory {reference} failed{users_line(error)}: {class_and_message(error)}.",
             "Give it what it needs with --arg key=value; --debug shows where it failed.",
         ) from error

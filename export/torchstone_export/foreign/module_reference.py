@@ -17,7 +17,7 @@ from torchstone_export.model import ExportableClassifier
 from torchstone_export.run_over import run_over
 from torchstone_runtime.arrays import Float32Array, Float64Array, Uint8Array
 from torchstone_runtime.data.split import Split
-from torchstone_train.recipes.own_code import first_line
+from torchstone_train.recipes.own_code import class_and_message
 
 _BATCH_PIXELS: Final = 4 << 20
 """Values of all images of one call: bounds the memory of a float64 evaluation to some GiB with usual networks."""
@@ -54,7 +54,7 @@ def make_module_reference(model: ExportableClassifier, splits: Mapping[str, Spli
             _require_float64(exact, next(iter(splits.values())))
         computed = {name: _logits(exact, split, mode) for name, split in splits.items()}
     except Exception as error:  # noqa: BLE001 - whatever the owner's code raises where the dtype is another
-        reason = first_line(error)
+        reason = class_and_message(error)
         # It goes into the bundle, which holds no paths.
         return _float32_reference(model, splits, type(error).__name__ if "/" in reason else reason)
     rows, longest = _in_a_row(model, splits)

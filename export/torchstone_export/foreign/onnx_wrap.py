@@ -15,7 +15,7 @@ from torchstone_export.foreign.two_classes import TwoClasses
 from torchstone_export.formats.onnx_file import IR_VERSION, strip_traces
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.manifest import METADATA_KEY, essentials_json
-from torchstone_runtime.errors import DataError
+from torchstone_runtime.errors import DataError, first_line
 from torchstone_runtime.images.input_spec import InputSpec
 
 PREFIX: Final = "original/"
@@ -80,7 +80,7 @@ def _at_usable_opset(model: ModelProto) -> ModelProto:
     except Exception as error:  # the converter raises RuntimeError and others, by operator
         raise DataError(
             f"The ONNX file has opset {versions[0] if versions else 'none'}, and can't be converted to "
-            f"{_OLDEST_OPSET}: {str(error).splitlines()[0]}",
+            f"{_OLDEST_OPSET}: {first_line(error)}",
             "Export it again with a later opset.",
         ) from error
 
@@ -178,6 +178,6 @@ def _finished(model: ModelProto, described: TrainedModel) -> bytes:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         raise DataError(
-            f"The ONNX file is not valid: {str(error).strip().splitlines()[0]}", "Export it again where it was made."
+            f"The ONNX file is not valid: {first_line(error)}", "Export it again where it was made."
         ) from error
     return bytes(model.SerializeToString(deterministic=True))

@@ -9,9 +9,9 @@ import numpy as np
 
 from torchstone_export.cascade import file as cascade_file
 from torchstone_export.certificate.certify import certify_variant
+from torchstone_export.certificate.golden import safe_samples
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.certificate.runners import run_in_batches
-from torchstone_export.certificate.split_figures import margins
 from torchstone_export.formats.graph import requirements
 from torchstone_export.lossy.fp16_file import to_fp16
 from torchstone_export.lossy.int8_search import Int8Choice, calibration_sample, choose_int8
@@ -21,13 +21,13 @@ from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.certificate.record import CertifiedSplit
 from torchstone_runtime.data.split import Split
+from torchstone_runtime.errors import first_line
 from torchstone_runtime.inference.engine import CPU_MICRO_BATCH, Outputs
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, confusion_difference, score_interval
 from torchstone_runtime.system.cpu import REPORTED, cpu_features
 from torchstone_train.data.splits import TrainingData
 
-_GOLDEN_COUNT: Final = 16
 _GOLDEN_MULTIPLE: Final = 4.0
 """Accepted logit difference of a replay, as a multiple of the difference between ONNX Runtime's fused kernels and the
 same file run node by node, which rounds at other places: so much an honest other machine may differ."""
@@ -110,8 +110,7 @@ def _make(name: str, fp32: bytes, data: TrainingData, reference: Reference, limi
         _build(variant, fp32, data, limits)
         _judge(variant, fp32, data, reference, limits)
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being built or run is the reason
-        first = str(error).strip().partition("\n")[0] or type(error).__name__
-        variant.reasons.append(f"it cannot be built or run: {first}")
+        variant.reasons.append(f"it cannot be built or run: {first_line(error)}")
         variant.line = f"{name}: not shipped: {variant.reasons[-1]}"
     return variant
 
@@ -208,9 +207,7 @@ def _tolerance(content: bytes, images: Uint8Array, logits: Float32Array) -> floa
 
 
 def _golden(test: Split, logits: Float32Array, probabilities: Float32Array, tolerance: float) -> GoldenSamples:
-    safe = np.flatnonzero(margins(logits) > 4 * tolerance)
-    candidates = safe if len(safe) else np.arange(len(test))
-    chosen = candidates[np.linspace(0, len(candidates) - 1, min(_GOLDEN_COUNT, len(candidates))).astype(np.int64)]
+    chosen = safe_samples(logits, tolerance)
     return GoldenSamples(np.ascontiguousarray(test.store.read(chosen)), logits[chosen], probabilities[chosen])
 
 

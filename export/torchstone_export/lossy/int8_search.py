@@ -12,6 +12,8 @@ from torchstone_export.lossy.serving import run_split, serving
 from torchstone_export.lossy.speed import compare_speed
 from torchstone_runtime.arrays import Float32Array, Int64Array, Uint8Array
 from torchstone_runtime.data.split import Split
+from torchstone_runtime.errors import first_line
+from torchstone_runtime.evaluation.examples import evenly_by_class
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, mcnemar_exact, score_interval
 from torchstone_runtime.system.cpu import INT8_FEATURES
@@ -79,13 +81,7 @@ def calibration_sample(train: Split, seed: int = 0) -> Uint8Array:
     count = min(CALIBRATION_IMAGES, max(_FEWEST_IMAGES, _CALIBRATION_PIXELS // pixels))
     random = np.random.RandomState(seed)  # frozen for good, unlike Generator (docs/design.md, decision 6)
     order = random.permutation(len(train))
-    labels = train.labels[order]
-    # The how-many-th of its class each image is: first all firsts, then all seconds, and so on.
-    rank = np.empty(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        rank[members] = np.arange(len(members))
-    chosen = order[np.lexsort((labels, rank))[:count]]
+    chosen = order[evenly_by_class(train.labels[order], count)]
     return np.ascontiguousarray(train.store.read(chosen))
 
 
@@ -181,7 +177,7 @@ def _choose_form(
             ):
                 speed = compare_speed(first, again, other, images)
         except Exception as error:  # noqa: BLE001 - a form that can't be built or run does not come into question
-            choice.speeds[str(config)] = {"failed": str(error).strip().partition("\n")[0]}
+            choice.speeds[str(config)] = {"failed": first_line(error)}
             continue
         choice.speeds[str(config)] = {"ratio_to_qdq_uint8": speed.ratio, "interval_95": list(speed.interval_95)}
         faster_than_chosen = speed.ratio / choice.speeds.get(str(choice.config), {}).get("ratio_to_qdq_uint8", 1.0)

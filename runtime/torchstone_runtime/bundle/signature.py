@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from torchstone_runtime.bundle.bundle import Bundle, read_regular
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE
 from torchstone_runtime.components import require_component
-from torchstone_runtime.errors import BundleError, CheckFailedError, UsageError
+from torchstone_runtime.errors import BundleError, CheckFailedError, UsageError, first_line
 
 if TYPE_CHECKING:
     from model_signing.hashing import Config as HashingConfig
@@ -147,4 +147,4 @@ def _reason(error: Exception) -> str:
         return "it is not the signature of this key over this content"
     if isinstance(error, KeyError | json.JSONDecodeError | UnicodeDecodeError | RecursionError) or not text:
         return f"{SIGNATURE_FILE} is not a signature ({type(error).__name__})"
-    return text.splitlines()[0]
+    return first_line(error).removesuffix(".")

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.errors import ImageError, UsageError
+from torchstone_runtime.errors import ImageError, UsageError, first_line
 from torchstone_runtime.images.bit_depth import scale_to_eight_bits
 from torchstone_runtime.images.image_formats import FORMATS_HELP
 from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, InputSpec
@@ -124,7 +124,9 @@ def read_picture(source: ImageInput, convert: Callable[[Image.Image, str], _Resu
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} is not an image of a format that is read.", FORMATS_HELP) from error
     except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.
-        raise ImageError(f"{name} cannot be read as an image: {_first_line(error)}.", FORMATS_HELP) from error
+        raise ImageError(
+            f"{name} cannot be read as an image: {first_line(error).rstrip('.')}.", FORMATS_HELP
+        ) from error
 
 
 def describe(source: ImageInput) -> str:
@@ -173,7 +175,9 @@ def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int, bits: in
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.
-        raise ImageError(f"{name} cannot be read as an image: {_first_line(error)}.", FORMATS_HELP) from error
+        raise ImageError(
+            f"{name} cannot be read as an image: {first_line(error).rstrip('.')}.", FORMATS_HELP
+        ) from error
     reduced = max(small.size) > side
     small.thumbnail((side, side))
     buffer = io.BytesIO()
@@ -229,8 +233,3 @@ def _to_eight_bits(image: Image.Image, name: str, container: PixelStorage, bits:
             "Scale it to 8 bits first.",
         )
     return image
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return text.rstrip(".")

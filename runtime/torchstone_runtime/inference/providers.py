@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import onnxruntime as ort
 
-from torchstone_runtime.errors import BundleError, UsageError, suggestion
+from torchstone_runtime.errors import BundleError, UsageError, first_line, suggestion
 from torchstone_runtime.inference.gpu_options import ON_NVIDIA, provider_options
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.onnx_graph import check_graph
@@ -134,7 +134,7 @@ def _try(model: bytes, provider: str, wanted: LoadOptions) -> OrtSession:
     try:
         session = _on(model, provider, options, strict=True)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own.
-        raise _examine(model, provider, options, _first_line(error)) from error
+        raise _examine(model, provider, options, first_line(error)) from error
     if session.get_providers()[0] != PROVIDERS[provider]:
         raise _NotOpenedError(f"it does not load; ONNX Runtime offers {session.get_providers()} instead", [])
     if left := _left_to_cpu(session):
@@ -178,7 +178,7 @@ def _create(model: bytes, providers: list[str], options: Any) -> OrtSession:  # 
         session: OrtSession = ort.InferenceSession(model, options, providers=providers, disabled_optimizers=_DISABLED)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own.
         raise BundleError(
-            f"ONNX Runtime {ort.__version__} cannot load the model: {_first_line(error)}",
+            f"ONNX Runtime {ort.__version__} cannot load the model: {first_line(error)}",
             "The file is damaged, or made for a later ONNX Runtime: update it.",
         ) from error
     return session
@@ -204,7 +204,3 @@ def accept_onnx_alone(options: Any) -> None:  # noqa: ANN401 - onnxruntime ships
     A file can be both: an ONNX file to `check_graph`, and another model to the session.
     """
     options.add_session_config_entry("session.load_model_format", "ONNX")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from torchstone_runtime.errors import ProviderError, UsageError, suggestion
+from torchstone_runtime.errors import ProviderError, UsageError, first_line, suggestion
 from torchstone_runtime.system.cpu import usable_cpus
 
 
@@ -36,7 +36,7 @@ def cuda_obstacle() -> str | None:
     try:
         torch.ones(1, device="cuda").add_(1).item()
     except RuntimeError as error:  # a driver too old, a device in use by others, no kernel for this GPU
-        return f"the GPU does not compute: {str(error).splitlines()[0]}"
+        return f"the GPU does not compute: {first_line(error)}"
     return None
 
 

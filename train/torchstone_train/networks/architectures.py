@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from torchstone_runtime.errors import DataError, UsageError, suggestion
 from torchstone_train.networks.residual import Stage, convolutions, residual_network
-from torchstone_train.recipes.own_code import first_line, is_reference, load_object, users_line
+from torchstone_train.recipes.own_code import class_and_message, is_reference, load_object, users_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def _own_network(reference: str, shape: ModelShape) -> nn.Module:
             found = network.eval()(torch.zeros(2, shape.channels, shape.height, shape.width))
         network.train()
     except (Exception, SystemExit) as error:
-        raise DataError(f"The network {reference} failed{users_line(error)}: {first_line(error)}.") from error
+        raise DataError(f"The network {reference} failed{users_line(error)}: {class_and_message(error)}.") from error
     if not isinstance(network, nn.Module) or tuple(found.shape) != (2, shape.num_classes):
         raise DataError(
             f"The network {reference} gives {type(found).__name__} of shape {tuple(getattr(found, 'shape', ()))} for "

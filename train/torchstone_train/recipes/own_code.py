@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
-from torchstone_runtime.errors import DataError, UsageError, suggestion
+from torchstone_runtime.errors import DataError, UsageError, first_line, suggestion
 
 
 def is_reference(text: str) -> bool:
@@ -60,10 +60,10 @@ def users_line(error: BaseException) -> str:
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno}, in {frames[-1].name})"
 
 
-def first_line(error: BaseException) -> str:
+def class_and_message(error: BaseException) -> str:
     """Return an exception's class and the first line of its message."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    name, message = type(error).__name__, first_line(error)
+    return name if message == name else f"{name}: {message}"
 
 
 def _import(name: str) -> ModuleType:
@@ -73,10 +73,10 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise DataError(f"Importing {name} failed{users_line(error)}: {first_line(error)}.") from error
+            raise DataError(f"Importing {name} failed{users_line(error)}: {class_and_message(error)}.") from error
         raise UsageError(
             f"There is no module '{error.name}' in the current directory or among the installed packages.",
             "Run from the directory that holds it, or install its package.",
         ) from error
     except (Exception, SystemExit) as error:
-        raise DataError(f"Importing {name} failed{users_line(error)}: {first_line(error)}.") from error
+        raise DataError(f"Importing {name} failed{users_line(error)}: {class_and_message(error)}.") from error
