@@ -2,6 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A second environment, without PyTorch: what tests/runtime needs, and no more.
+RUNTIME_VENV := .venv-runtime
+RUNTIME_STAMP := $(RUNTIME_VENV)/.installed
 # The GPU runtime only where a GPU is: the two ONNX Runtime wheels overwrite each other's files.
 RUNTIME := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || echo cpu)
 
@@ -9,11 +12,15 @@ RUNTIME := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || ech
 # order that tests/conftest.py gives them.
 TWO_AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
+# What the minute leaves out of tests/runtime: draws by the ten thousand, waiting for quiet, a type checker, wheels.
+QUICK := tests/architecture tests/runtime $(addprefix --ignore tests/,runtime/metrics/test_f1_intervals.py \
+	runtime/cli/test_cli_bench.py runtime/doctor runtime/test_types.py runtime/test_hostile.py architecture/test_wheel.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-fast check format bench example clean
+.PHONY: help install quickstart test test-fast test-quick test-runtime check format bench example clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## create .venv with everything (the gpu runtime where nvidia-smi lists a GPU)
 
@@ -31,7 +38,19 @@ test: check ## everything: format, lint, types, import contracts, tests
 	$(BIN)/python -m pytest $(TWO_AT_ONCE)
 
 test-fast: install ## the tests that take less than ten seconds each
-	$(BIN)/python -m pytest $(TWO_AT_ONCE) -m 'not slow'
+	$(BIN)/python -m pytest $(TWO_AT_ONCE) -m 'not slow and not study'
+
+test-quick: install ## a minute: the fast tests of the runtime and of the architecture, on a stored bundle
+	$(BIN)/python -m pytest $(TWO_AT_ONCE) --stored-bundle -m 'not slow and not study' $(QUICK)
+
+test-runtime: $(RUNTIME_STAMP) ## the runtime's tests, in an environment of their own without PyTorch
+	$(RUNTIME_VENV)/bin/python -m pytest $(TWO_AT_ONCE) --stored-bundle tests/runtime
+
+$(RUNTIME_STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(RUNTIME_VENV)
+	$(RUNTIME_VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(RUNTIME_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu]' --group test-runtime
+	@touch $(RUNTIME_STAMP)
 
 check: install ## format check, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -54,4 +73,4 @@ example: install ## replace the built-in bundle by that of a training: make exam
 	$(BIN)/python -m pytest -q tests/runtime/bundle/test_builtin.py
 
 clean: ## remove .venv and what tools and the quickstart left
-	rm -rf $(VENV) .benchmarks quickstart dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RUNTIME_VENV) .benchmarks quickstart dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -8,17 +8,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from helpers.readme import run_session
 from helpers.support import Mount, run_torchstone
-from torchstone_train.compute.openmp import wait_passively
 
-wait_passively()  # before any test imports PyTorch
-
+# As `torchstone train` does, and before any test imports PyTorch: tests/runtime runs where that isn't installed.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+STORED_BUNDLE: Final = Path(__file__).parent / "stored" / "digits"
+"""A bundle of `sprint-mnist`, trained on the digits: for tests that need any bundle, where none is to be trained."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests take the stored bundle."""
+    parser.addoption("--stored-bundle", action="store_true", help="take tests/stored/digits in place of a fresh export")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,11 +67,14 @@ def digits_run(make_once: MakeOnce) -> Path:
 
 
 @pytest.fixture(scope="session")
-def digits_bundle(digits_run: Path, make_once: MakeOnce) -> Path:
-    """The bundle exported from `digits_run`. Don't change it: use `bundle_copy`."""
+def digits_bundle(request: pytest.FixtureRequest, make_once: MakeOnce) -> Path:
+    """The bundle exported from `digits_run`, or the stored one. Don't change it: use `bundle_copy`."""
+    if request.config.getoption("--stored-bundle"):
+        return STORED_BUNDLE
+    run = request.getfixturevalue("digits_run")
 
     def export(folder: Path) -> None:
-        result = run_torchstone("export", digits_run, "--out", folder / "bundle")
+        result = run_torchstone("export", run, "--out", folder / "bundle")
         assert result.returncode == 0, result.stderr
 
     return make_once("digits-bundle", export) / "bundle"

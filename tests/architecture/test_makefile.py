@@ -62,3 +62,11 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     """`.ci/run` ends in `make test` and nothing else."""
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "exec make test"
     assert "`make test`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_quick_tests_are_where_the_makefile_looks_for_them() -> None:
+    """What it takes and what it leaves out exists; pytest would pass over an --ignore that leads nowhere."""
+    paths = re.findall(r"(?<= )tests/[\w./]+", make("-n", "test-quick"))
+
+    assert len(paths) > 5
+    assert [path for path in paths if not (ROOT / path).exists()] == []
