@@ -35,7 +35,7 @@ quickstart: install ## train, export, verify and evaluate on real digits, in und
 	$(BIN)/torchstone quickstart
 
 test: check ## everything: format, lint, types, import contracts, tests
-	$(BIN)/python -m pytest $(TWO_AT_ONCE)
+	$(BIN)/python -m pytest $(TWO_AT_ONCE) -m 'not study'
 
 test-fast: install ## the tests that take less than ten seconds each
 	$(BIN)/python -m pytest $(TWO_AT_ONCE) -m 'not slow and not study'
