@@ -12,9 +12,10 @@ RUNTIME := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || ech
 # order that tests/conftest.py gives them.
 TWO_AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-# What the minute leaves out of tests/runtime: draws by the ten thousand, waiting for quiet, a type checker, wheels.
+# What the minute leaves out: draws by the ten thousand, waiting for quiet, a type checker, wheels, other processes.
 QUICK := tests/architecture tests/runtime $(addprefix --ignore tests/,runtime/metrics/test_f1_intervals.py \
-	runtime/cli/test_cli_bench.py runtime/doctor runtime/test_types.py runtime/test_hostile.py architecture/test_wheel.py)
+	runtime/cli/test_cli_bench.py runtime/doctor runtime/test_types.py runtime/test_hostile.py runtime/report/test_many_classes.py \
+	architecture/test_wheel.py architecture/test_runtime_tests_need_no_torch.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test test-fast test-quick test-runtime check format bench example clean

@@ -116,6 +116,7 @@ def test_a_recipe_that_is_added_is_listed_and_builds_its_network(monkeypatch: py
     assert architectures.build_network("twig", ModelShape(1, 8, 8, 3)) is not None
 
 
+@pytest.mark.slow
 def test_a_recipe_that_is_added_can_be_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By its name, as any other."""
     monkeypatch.setattr("torchstone_train.report.figures.save_figures", lambda *_: None)

@@ -63,7 +63,7 @@ def test_inspect_loads_neither_numpy_nor_onnxruntime(digits_bundle: Path) -> Non
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = set(result.stdout.splitlines()[-1].split())
 
-    assert "cnn3" in result.stdout
+    assert "classes      10: 0, 1" in result.stdout
     assert loaded.isdisjoint({*RUNTIME_HEAVY, "numpy", "onnxruntime", "PIL"})
 
 
