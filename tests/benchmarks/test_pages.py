@@ -26,7 +26,7 @@ def test_a_benchmark_that_did_not_run_has_no_section() -> None:
 
     assert "## How cost grows" not in page
     assert "## One image" not in page
-    assert "## Images a call" in page
+    assert "## Images per call" in page
 
 
 def test_the_committed_page_of_training_speed_is_that_of_its_results() -> None:

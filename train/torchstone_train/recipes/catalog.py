@@ -99,7 +99,7 @@ STONE_S: Final = Recipe(
 STONE_M: Final = replace(
     STONE_S,
     name="stone-m",
-    summary="convolutions 32, 64, 96, pooled at full and half size, made for ONNX Runtime in 8 bits; stone-l's pupil",
+    summary="convolutions 32, 64, 96, pooled at full and half size, made for ONNX Runtime int8; distilled from stone-l",
     architecture="stone-m",
     teacher="stone-l",
     epochs=80,

@@ -35,7 +35,8 @@ def carried_on(run: RunDirectory, info: dict[str, Any]) -> dict[str, Any]:
 
 def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     # A run may be given more epochs or patience, or another target; anything else would be another training.
-    free = {"epochs", "patience", "target_accuracy"}
+    # The summary is a sentence for people: another wording trains nothing else.
+    free = {"epochs", "patience", "target_accuracy", "summary"}
     # By way of Recipe: a run of an earlier version lacks the fields that were added since.
     then, asked = Recipe.from_json(before["recipe"]).to_json(), now["recipe"]
     different = [key for key in asked if key not in free and then[key] != asked[key]]
