@@ -29,7 +29,7 @@ def escape_markdown(text: str) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return a Markdown table, a line a row; cells are Markdown already."""
+    """Return a Markdown table, one line per row; cells are Markdown already."""
     return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
 
 

@@ -9,7 +9,7 @@ from torchstone_export.certificate.reference import Reference
 
 
 def summarize(reference: Reference, variants: Mapping[str, VariantCertificate]) -> list[str]:
-    """Return two lines a variant (one, if it failed), and one on how the two exports agree with each other."""
+    """Return two lines per variant (one, if it failed), and one on how the two exports agree with each other."""
     lines = [line for name, variant in variants.items() for line in _variant_lines(name, variant, reference)]
     if len(variants) > 1 and not any(variant.failures for variant in variants.values()):
         lines += _pair_lines(variants)

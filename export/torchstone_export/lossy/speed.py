@@ -30,8 +30,8 @@ class SpeedComparison:
         rounds: number of rounds; in each, base, variant and the base once more run over the same images, in an order
             drawn anew, each after the pause and the untimed call of `benchmark.timing.interleave`.
         images: images per call.
-        workers: calls at once; tile: images a call.
-        base_rate, variant_rate: images a second, medians over the rounds.
+        workers: calls at once; tile: images per call, the micro-batch.
+        base_rate, variant_rate: images per second, medians over the rounds.
         ratio: median over the rounds of the base's time by the variant's: above 1 the variant is faster.
         interval_95: 95% interval of that median, from order statistics (it assumes only that rounds are alike).
         self_ratio, self_interval_95: the same for the base against itself: what the machine's noise alone gives.

@@ -48,7 +48,7 @@ class Request:
     Attributes:
         bundle: path of the bundle's directory.
         options: options that the bundle is loaded with; `threads` is set from below.
-        batches: images a call.
+        batches: numbers of images per call.
         threads: calls that run at once; every batch is measured with each.
         rounds: interleaved rounds of the steady state.
     """
@@ -83,7 +83,7 @@ class SteadyState:
     """Calls of one batch size on one number of threads.
 
     Attributes:
-        batch: images a call.
+        batch: number of images per call.
         threads: calls that run at once inside.
         calls: number of calls that were timed.
         same: ratio of two interleaved measurements of this very call (A/A), with its 99% interval.

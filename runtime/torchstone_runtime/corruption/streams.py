@@ -37,7 +37,7 @@ class ImageStreams:
         self._keys = _mix(_counted((key + first * _GAMMA) & _MASK, count))
 
     def whole(self, count: int) -> Uint16Array:
-        """Return `count` whole numbers an image, uniform from 0 to 65535: uint16 [n, count].
+        """Return `count` whole numbers per image, uniform from 0 to 65535: uint16 [n, count].
 
         The first k of them are the same whatever `count` is.
         """

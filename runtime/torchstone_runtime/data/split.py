@@ -67,7 +67,7 @@ class Split:
         name: name of the part of its dataset (`train`, `test`, ...).
         store: the images.
         labels: int64 [N], each an index into `class_names`.
-        class_names: one name a class, in the order of the labels.
+        class_names: one name per class, in the order of the labels.
         ids: one identifier an image (a relative path, or the position in its file), in the images' order.
         names_given: False where the source names no classes and `class_names` are just the label numbers.
         mapped: record of the class map that was applied to it; None where there was none.

@@ -50,7 +50,7 @@ class AffineFit:
         residual: root mean square of what is left, in gray levels of the picture.
         contrast: root mean square of the picture about its mean, in gray levels.
         plane_mean, plane_variance: [T], of the planes that the channels were fitted to.
-        count: pixels a channel.
+        count: number of pixels per channel.
         rounding: largest error that the tensor's precision causes, in gray levels.
     """
 

@@ -177,7 +177,7 @@ class Classifier:
                 names them, or `keep` their rows.
 
         Returns:
-            One row an image, in the given order, with the paths where the images were paths; no rows for no images.
+            One row per image, in the given order, with the paths where the images were paths; no rows for no images.
 
         Raises:
             UsageError: an array of another dtype or shape than the model takes, or one too large for the memory.

@@ -186,7 +186,7 @@ def _create(model: bytes, providers: list[str], options: Any) -> OrtSession:  # 
 
 def _session_options() -> Any:  # noqa: ANN401 - onnxruntime ships no types
     options = ort.SessionOptions()
-    # One thread a call, several calls at once: as fast as one call on several threads where the machine is idle, and
+    # One thread per call, several calls at once: as fast as one call on several threads where the machine is idle, and
     # far faster where it is not (docs/design.md).
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

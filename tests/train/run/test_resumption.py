@@ -188,3 +188,11 @@ def test_checkpoint_of_another_training_is_refused(tiny_npz: Path, tmp_path: Pat
     with pytest.raises(DataError, match="does not fit this training"):
         train(run, tiny_npz, epochs=2, resume=True)
     assert (run / "run.json").read_bytes() == before
+
+
+def test_a_run_whose_recipe_has_another_summary_goes_on(tiny_npz: Path, tmp_path: Path) -> None:
+    """The summary is a sentence for people; a version that words it otherwise trains nothing else."""
+    kill_after(1, tmp_path, tiny_npz, epochs=2, summary="an earlier wording")
+    train(tmp_path, tiny_npz, epochs=2, resume=True)
+
+    assert len(RunDirectory.open(tmp_path).read_history()) == 2

@@ -12,11 +12,11 @@ def plan_batches(count: int, size: int, model: nn.Module, image: Tensor, process
     """Return the sizes of an epoch's batches, in their order: all of `size`, but for a smaller last one.
 
     Where that would leave one image alone, and the model cannot be trained on one (batch norm over maps of 1 x 1 has
-    a single value a channel), the image joins the batch before: the last one then has `size` + 1 images.
+    a single value per channel), the image joins the batch before: the last one then has `size` + 1 images.
 
     Args:
         count: images of an epoch, of this process.
-        size: images a step, of this process.
+        size: images per step of this process.
         model: as it will be trained; it is left as it is.
         image: one of its images, uint8 (1, C, H, W), on its device.
         processes: number of processes that train together, for the messages.

@@ -64,7 +64,7 @@ class RunningMetrics:
     def __init__(self, class_names: tuple[str, ...], device: torch.device, world: World = _ALONE) -> None:
         self._class_names = class_names
         self._world = world
-        # A number a sample: a whole matrix would be K x K numbers, touched at every step.
+        # One number per sample: a whole matrix would be K x K numbers, touched at every step.
         self._places: list[Tensor] = []
         # On the CPU in double: float32 sums of many thousand losses would drift. Every device has it.
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
