@@ -1,0 +1,93 @@
+"""`torchstone recipes | download`."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from torchstone_runtime.cli.command import command, option
+from torchstone_runtime.cli.options import DATA_DIR_OPTION, json_option
+from torchstone_runtime.cli.output import print_result
+from torchstone_runtime.components import require_component
+from torchstone_runtime.data.location import default_data_dir
+from torchstone_train.recipes.catalog import RECIPES
+from torchstone_train.recipes.fields import RECIPE_FIELDS
+from torchstone_train.recipes.measured import Measured, load_measured
+
+_CASCADE: Final = "a cascade: the first answers where it is sure; torchstone export RUN --fast FAST_RUN"
+
+
+@command(examples=("torchstone recipes", "torchstone recipes --fields"))
+@option("--fields", group="Output", is_flag=True, help="List the fields of a recipe that train --set can change.")
+@json_option
+def recipes(fields: bool, json_file: Path | None) -> None:
+    """List the recipes and cascades with their measured results, or with --fields what can be changed in a recipe.
+
+    docs/results.md has all results.
+    """
+    if fields:
+        print_result(json_file, _fields_document, _fields_text)
+    else:
+        measured = load_measured()
+        print_result(json_file, lambda: _document(measured), lambda: _text(measured))
+
+
+def _text(measured: list[Measured]) -> str:
+    summaries = {item.recipe: _CASCADE for item in measured if item.recipe not in RECIPES}
+    summaries = {name: recipe.summary for name, recipe in RECIPES.items()} | summaries
+    width = max(map(len, summaries))
+    lines = []
+    for name, summary in summaries.items():
+        lines.append(f"{name:<{width}}  {summary}")
+        lines += [f"{'':<{width}}  {item}" for item in measured if item.recipe == name]
+    return "\n".join(lines)
+
+
+def _document(measured: list[Measured]) -> dict[str, Any]:
+    results = [
+        {name: getattr(item, name) for name in ("recipe", "dataset", "mean", "deviation", "seeds")} for item in measured
+    ]
+    return {"recipes": [recipe.to_json() for recipe in RECIPES.values()], "measured": results}
+
+
+def _fields_text() -> str:
+    width = max(map(len, RECIPE_FIELDS))
+    lines = [f"{'field':<{width}}  {'default':<10}  value"]
+    for field in RECIPE_FIELDS.values():
+        default = str(field.default).lower() if field.kind is bool else str(field.default)
+        lines += [
+            f"{field.name:<{width}}  {default:<10}  {field.expected}",
+            f"{'':<{width}}  {'':<10}  {field.summary}",
+        ]
+    return "\n".join(lines)
+
+
+def _fields_document() -> dict[str, Any]:
+    return {
+        "fields": [
+            {
+                "name": field.name,
+                "type": field.kind.__name__,
+                "choices": list(field.choices) or None,
+                "default": field.default,
+                "summary": field.summary,
+            }
+            for field in RECIPE_FIELDS.values()
+        ]
+    }
+
+
+@command(examples=("torchstone download fashion-mnist --data-dir data",))
+@click.argument("dataset")
+@DATA_DIR_OPTION
+@json_option
+def download(dataset: str, data_dir: Path | None, json_file: Path | None) -> None:
+    """Download DATASET (fashion-mnist or mnist) with torchvision, which checks its checksums."""
+    require_component("train", "torch", "torchvision")
+    from torchstone_train.data.download import ensure_downloaded  # noqa: PLC0415 - loads NumPy
+
+    directory = data_dir or default_data_dir()
+    fetched = ensure_downloaded(dataset, directory)
+    lines = [f"wrote {path}" for path in fetched] or [f"{dataset} is in {directory} already."]
+    document = {"dataset": dataset, "data_dir": str(directory), "written": [str(path) for path in fetched]}
+    print_result(json_file, lambda: document, lambda: "\n".join(lines))

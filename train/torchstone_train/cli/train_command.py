@@ -1,0 +1,139 @@
+"""`torchstone train`."""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from torchstone_runtime.cli.command import command
+from torchstone_runtime.cli.options import DATA_DIR_OPTION, DATA_HELP, data_option, json_option, out_option
+from torchstone_runtime.cli.output import is_quiet, print_result, require_writable, tell, warn
+from torchstone_runtime.components import require_component
+from torchstone_runtime.data.location import default_data_dir
+from torchstone_runtime.errors import UsageError
+from torchstone_runtime.files import numbered_directory
+from torchstone_runtime.text import showable_lines
+from torchstone_train.cli.train_options import take_fields, train_options
+from torchstone_train.cli.train_settings import Settings, read_config, read_run
+from torchstone_train.compute.openmp import wait_passively
+from torchstone_train.recipes.catalog import get_recipe, resolve_recipe
+from torchstone_train.recipes.fields import parse_assignments
+from torchstone_train.recipes.recipe import Recipe
+
+EXIT_INTERRUPTED: Final = 130
+
+
+@command(
+    examples=(
+        "torchstone train cnn3 --data fashion-mnist",
+        "torchstone train stone-s --data folder:photos --epochs 20 --set ema=0.99 -o runs/photos",
+        "torchstone train --config train.toml --seed 1",
+    )
+)
+@click.argument("recipe", required=False)
+@data_option(text=DATA_HELP)
+@DATA_DIR_OPTION
+@out_option("runs/RECIPE-1, the first number that is free", what="Run directory to write.")
+@json_option
+@train_options
+@click.pass_context
+def train(
+    context: click.Context,
+    /,
+    recipe: str | None,
+    config_file: Path | None,
+    repeated: Path | None,
+    assignments: tuple[str, ...],
+    json_file: Path | None,
+    **options: Any,  # noqa: ANN401 - the other options, as declared above
+) -> int:
+    """Train RECIPE (see `torchstone recipes`) and write a run directory.
+
+    Ctrl-C keeps the best epoch so far: the run can be exported, or resumed. On several GPUs or processes:
+    torchrun --nproc-per-node N -m torchstone_runtime train RECIPE ...
+    """
+    given = take_fields(options)
+    earlier = _earlier(config_file, repeated, context)
+    fields = {**earlier.fields, **parse_assignments(assignments), **given}
+    resolved = resolve_recipe(_chosen(recipe, earlier, repeated), fields)
+    options = {**earlier.options, **{name: value for name, value in options.items() if value not in (None, ())}}
+    require_writable([json_file])
+    outcome_code, out = _train(resolved, options)
+    if outcome_code or os.environ.get("RANK", "0") != "0":  # of several processes the first one speaks
+        return outcome_code
+    from torchstone_train.run.run_dir import RunDirectory  # noqa: PLC0415 - loads PyTorch
+
+    print_result(
+        json_file,
+        lambda: {"run": str(out), **RunDirectory.open(out).read_info()},
+        lambda: showable_lines([f"run: {out}", f"next: torchstone export {out}"]),
+    )
+    return 0
+
+
+def _earlier(config_file: Path | None, repeated: Path | None, context: click.Context) -> Settings:
+    run = read_run(repeated) if repeated is not None else Settings()
+    if config_file is None:
+        return run
+    config = read_config(config_file, context)
+    if run.recipe is not None and config.recipe is not None:
+        raise UsageError(f"--from repeats a run, and {config_file} names a recipe.", "Leave one of them out.")
+    return Settings(run.recipe or config.recipe, {**run.options, **config.options}, config.fields)
+
+
+def _chosen(recipe: str | None, earlier: Settings, repeated: Path | None) -> Recipe:
+    if recipe is not None and repeated is not None:
+        raise UsageError("--from repeats the recipe of a run.", "Leave RECIPE out; change its fields with --set.")
+    if recipe is not None:
+        return get_recipe(recipe)
+    if earlier.recipe is None:
+        raise UsageError("No recipe was named.", "Give RECIPE; torchstone recipes lists them.")
+    return earlier.recipe
+
+
+def _train(recipe: Recipe, options: dict[str, Any]) -> tuple[int, Path]:
+    """Train, and return the exit code and the run directory."""
+    dataset, taught = options.pop("dataset", None), options.pop("taught", None)
+    if dataset is None:
+        raise UsageError("Missing option '--data'.", 'Such as --data digits, or data = "digits" in --config.')
+    if taught and not options.get("teachers"):
+        raise UsageError(
+            f"That run had a teacher ({', '.join(taught)}), and run.json does not say where its bundle lies.",
+            "Name it with --teacher.",
+        )
+    require_component("train", "torch", "torchvision", "safetensors", "tqdm")
+    if options.get("teachers"):
+        require_component("cpu", "onnxruntime")
+    elif recipe.teacher:
+        tell(f"Note: {recipe.name}'s results were reached with a bundle of {recipe.teacher} as --teacher.")
+    wait_passively()
+    from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415 - loads NumPy
+    from torchstone_train.session import TrainingRequest  # noqa: PLC0415 - loads PyTorch
+    from torchstone_train.session import train as run_training  # noqa: PLC0415
+    from torchstone_train.training.progress import make_progress  # noqa: PLC0415
+    from torchstone_train.training.stopping import StopReason  # noqa: PLC0415
+
+    ref = DatasetRef.parse(dataset)
+    out = options.pop("out", None) or _default_out(recipe.name, resume=options["resume"])
+    data_dir = options.pop("data_dir", None) or default_data_dir()
+    budget = 0 if options.pop("stream", False) else None
+    progress = make_progress(recipe.epochs, _only_warnings) if is_quiet() else None
+    request = TrainingRequest(
+        recipe=recipe, dataset=ref, data_dir=data_dir, out=out, resident_budget=budget, progress=progress, **options
+    )
+    outcome = run_training(request)
+    return EXIT_INTERRUPTED if outcome.stop_reason is StopReason.INTERRUPTED else 0, out
+
+
+def _only_warnings(line: str) -> None:
+    if line.startswith("Warning"):
+        warn(line)
+
+
+def _default_out(recipe: str, *, resume: bool) -> Path:
+    if resume:
+        raise UsageError("--resume goes on with a run; none was named.", "Name it with --out.")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("Several processes must agree on the run directory.", "Name it with --out.")
+    return numbered_directory(Path("runs"), recipe)

@@ -1,0 +1,139 @@
+"""The options of `torchstone train`: those that people use, and the former ones that `--set` has replaced."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar, get_args
+
+import click
+
+from torchstone_runtime.cli.command import option
+from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, SEED_TYPE
+from torchstone_runtime.cli.output import warn
+from torchstone_runtime.images.input_spec import ColorMode
+from torchstone_train.recipes.fields import RECIPE_FIELDS
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class _ImageSize(click.ParamType[tuple[int, int]]):
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:  # noqa: ANN401
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).lower().split("x")
+        if len(parts) not in (1, 2) or not all(part.isdigit() and int(part) > 0 for part in parts):
+            self.fail(f"'{value}' is not a size; write 64, or 48x64 for height x width.", param, ctx)
+        return int(parts[0]), int(parts[-1])
+
+
+_FORMER: Final = (
+    *("min_delta", "optimizer", "weight_decay", "decay_biases", "momentum", "nesterov", "ema", "fused"),
+    *("label_smoothing", "distill_weight", "distill_temperature", "schedule", "flips", "monitor"),
+)
+_EVERYDAY: Final = ("epochs", "batch_size", "lr", "augment", "amp", "target_accuracy", "patience", "val_fraction")
+
+
+def _field_option(name: str, *, hidden: bool = False) -> Callable[[Any], Any]:
+    field = RECIPE_FIELDS[name]
+    spelling = f"--{name.replace('_', '-')}"
+    if field.kind is bool:
+        spelling = f"{spelling}/--no-{spelling[2:]}"
+    return option(
+        spelling,
+        group="Training",
+        type=click.Choice(field.choices) if field.choices else field.kind,
+        default=None,
+        hidden=hidden,
+        help=f"{field.summary.removesuffix('.')}  [default: the recipe's]",
+    )
+
+
+_OPTIONS: Final = (
+    option(
+        "--image-size",
+        group="Data",
+        type=_ImageSize(),
+        help="For folders: size of the model's input, 64 or HEIGHTxWIDTH  [default: the pictures' own, or 64]",
+    ),
+    option(
+        "--color",
+        group="Data",
+        type=click.Choice(get_args(ColorMode)),
+        help="For folders: gray or colour input  [default: L if all pictures are gray]",
+    ),
+    BITS_OPTION,
+    option(
+        "--stream",
+        group="Data",
+        is_flag=True,
+        default=None,
+        help="Read images from their files as needed, even if they fit in memory.",
+    ),
+    *(_field_option(name) for name in _EVERYDAY),
+    option("--seed", group="Training", type=SEED_TYPE, help="Seed of everything random  [default: 0]"),
+    option(
+        *("--teacher", "teachers"),
+        group="Training",
+        type=BUNDLE_PATH,
+        multiple=True,
+        help="Bundle whose answers are learnt beside the labels; may be repeated.",
+    ),
+    option(
+        "--device",
+        group="Training",
+        help="auto, cpu or cuda; cuda never falls back to the CPU  [default: auto]",
+    ),
+    option(
+        *("--set", "assignments"),
+        group="Training",
+        metavar="FIELD=VALUE",
+        multiple=True,
+        help="Change any field of the recipe, such as ema=0.99; may be repeated. `torchstone recipes --fields` lists "
+        "them.",
+    ),
+    option(
+        *("--config", "config_file"),
+        group="Advanced",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="TOML file with the recipe, these options, and fields of the recipe; the command line wins.",
+    ),
+    option(
+        *("--from", "repeated"),
+        group="Advanced",
+        type=click.Path(path_type=Path),
+        metavar="RUN",
+        help="Repeat a run, given as its directory or run.json: recipe with all fields, data, seed.",
+    ),
+    option(
+        "--deterministic/--no-deterministic",
+        group="Advanced",
+        default=None,
+        help="Same seed, same weights; --no-deterministic may be faster on a GPU  [default: deterministic]",
+    ),
+    option(
+        "--resume", group="Output", is_flag=True, help="Continue the run at --out after it was killed or interrupted."
+    ),
+    option("--overwrite", group="Output", is_flag=True, help="Replace an existing run at --out."),
+    *(_field_option(name, hidden=True) for name in _FORMER),
+)
+
+
+def train_options(command: _Command) -> _Command:
+    """Give a command the options."""
+    for add in reversed(_OPTIONS):
+        command = add(command)
+    return command
+
+
+def take_fields(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the fields of the recipe that were given as options out of `options`; say what replaces former ones."""
+    given = {name: options.pop(name) for name in (*_EVERYDAY, *_FORMER)}
+    given = {name: value for name, value in given.items() if value is not None}
+    former = [name for name in _FORMER if name in given]
+    if former:
+        spellings = ", ".join(f"--{name.replace('_', '-')}" for name in former)
+        now = " ".join(f"--set {name}={str(given[name]).lower()}" for name in former)
+        warn(f"Deprecated: {spellings}. Write {now}")
+    return given

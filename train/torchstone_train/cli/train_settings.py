@@ -1,0 +1,129 @@
+"""What a training is to be, from a configuration file, an earlier run, and the command line, which wins."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from torchstone_runtime.errors import DataError, UsageError, suggestion
+from torchstone_train.recipes.catalog import get_recipe
+from torchstone_train.recipes.fields import RECIPE_FIELDS, check_values
+from torchstone_train.recipes.recipe import Recipe
+
+_KEYS: Final = {
+    "data": "dataset",
+    "dataset": "dataset",
+    "data_dir": "data_dir",
+    "out": "out",
+    "device": "device",
+    "seed": "seed",
+    "image_size": "image_size",
+    "color": "color",
+    "bits": "bits",
+    "stream": "stream",
+    "deterministic": "deterministic",
+    "teacher": "teachers",
+}
+"""Keys of a configuration file, and the arguments of the command that they stand for."""
+_RUN_FILE: Final = "run.json"
+
+
+@dataclass(slots=True)
+class Settings:
+    """What is known of a training before the command line is looked at.
+
+    Attributes:
+        recipe: the recipe, if one was named.
+        options: values by argument of the command.
+        fields: values by field of the recipe.
+    """
+
+    recipe: Recipe | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def read_config(path: Path, context: click.Context) -> Settings:
+    """Read a TOML file: `recipe`, options of `train`, and fields of the recipe, these also in a table `[set]`.
+
+    Args:
+        path: of the file, UTF-8 with or without a byte order mark.
+        context: of the command, whose options convert the values.
+
+    Raises:
+        DataError: it can't be read, or is no TOML.
+        UsageError: an unknown key, with the nearest known one, or a value of another type.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror}.", "Give a TOML file.") from error
+    except ValueError as error:  # no UTF-8, or no TOML
+        raise DataError(f"{path} is not valid TOML: {error}.", 'Write such lines as recipe = "cnn3".') from error
+    try:
+        return _settings({key.replace("-", "_"): value for key, value in content.items()}, context)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.lines[0]}", *error.lines[1:]) from error
+    except click.BadParameter as error:
+        raise UsageError(f"{path}: {error.format_message()}") from error
+
+
+def _settings(content: dict[str, Any], context: click.Context) -> Settings:
+    found = Settings()
+    name, table = content.pop("recipe", None), content.pop("set", {})
+    if name is not None:
+        if not isinstance(name, str):
+            raise UsageError(f"recipe is {name!r}; expected a name.", 'Such as recipe = "cnn3".')
+        found.recipe = get_recipe(name)
+    if not isinstance(table, Mapping):
+        raise UsageError("set is no table.", "Write [set], and below it such lines as ema = 0.99.")
+    fields = {key: content.pop(key) for key in list(content) if key in RECIPE_FIELDS}
+    found.fields = check_values({**fields, **table})
+    for key, value in content.items():
+        if key not in _KEYS:
+            raise UsageError(f"There is no key '{key}'.", suggestion(key, ("recipe", "set", *_KEYS, *RECIPE_FIELDS)))
+        found.options[_KEYS[key]] = _converted(_KEYS[key], key, value, context)
+    return found
+
+
+def _converted(argument: str, key: str, value: Any, context: click.Context) -> Any:  # noqa: ANN401 - as click converts it
+    parameter = next(item for item in context.command.params if item.name == argument)
+    is_flag = isinstance(parameter, click.Option) and parameter.is_flag
+    if isinstance(value, bool) != is_flag:
+        raise UsageError(f"{key} is {value!r}; expected {'true or false' if is_flag else 'text or a number'}.")
+    if parameter.multiple and not isinstance(value, list):
+        value = [value]
+    if isinstance(value, (list, Mapping)) and not parameter.multiple:
+        raise UsageError(f"{key} is {value!r}; expected one value.")
+    return parameter.type_cast_value(context, value)
+
+
+def read_run(path: Path) -> Settings:
+    """Read what repeats a run: its recipe with all fields, its data and how pictures were read, and its seed.
+
+    Args:
+        path: of the run, or of its `run.json`.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    file = path / _RUN_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise DataError(f"There is no run at {path}: {file} is missing.", "Give a directory that train wrote.")
+    try:
+        info = json.loads(file.read_bytes())
+        recipe = Recipe.from_json(info["recipe"])
+        options = {"dataset": info["dataset"]["source"], "seed": int(info["seed"])}
+        options["deterministic"] = bool(info.get("deterministic", True))
+        if options["dataset"].startswith("folder:"):
+            spec = info["input"]
+            options["image_size"] = (int(spec["height"]), int(spec["width"]))
+            options |= {"color": spec["color"], "bits": spec.get("bits")}
+        taught = [str(teacher["name"]) for teacher in info.get("teachers", ())]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{file} is not valid: {error!r}.", "Give the run.json of a training.") from error
+    return Settings(recipe, options | ({"taught": taught} if taught else {}))
