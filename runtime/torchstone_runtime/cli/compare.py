@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.command import command, option
+from torchstone_runtime.cli.completion import ProviderName, VariantName
 from torchstone_runtime.cli.find_split import find_split, warn_of_data, warn_of_missing_classes
 from torchstone_runtime.cli.options import (
     BUNDLE_PATH,
@@ -44,11 +45,17 @@ def _side_options(side: str) -> "Callable[[Any], Any]":
             option(
                 f"--provider-{side}",
                 group="Model",
+                type=ProviderName(),
                 default="auto",
                 show_default=True,
                 help=f"Provider that runs {name}: {PROVIDER_HELP}.",
             ),
-            option(f"--variant-{side}", group="Model", help=f"Model of bundle {name}  [default: the bundle's]"),
+            option(
+                f"--variant-{side}",
+                group="Model",
+                type=VariantName(),
+                help=f"Model of bundle {name}  [default: the bundle's]",
+            ),
         ):
             decorated = decorate(decorated)
         return decorated

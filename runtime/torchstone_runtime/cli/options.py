@@ -7,8 +7,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.cli.command import option
+from torchstone_runtime.cli.completion import BundlePath, DatasetName, ProviderName, VariantName
 from torchstone_runtime.inference.load_options import LoadOptions
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -18,14 +18,7 @@ DATASETS: Final = "digits, fashion-mnist, mnist, folder:PATH or npz:FILE"
 DATA_HELP: Final = f"Labelled images: {DATASETS}."
 
 
-class _BundlePath(click.Path):
-    """A bundle's path or the name of a built-in one: only the text as it was typed tells `./fashion` from `fashion`."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
-        return super().convert(locate_bundle(value) if isinstance(value, str) else value, param, ctx)
-
-
-BUNDLE_PATH = _BundlePath(path_type=Path)
+BUNDLE_PATH = BundlePath(path_type=Path)
 DATA_DIR_OPTION = option(
     "--data-dir",
     group="Data",
@@ -57,6 +50,7 @@ PROVIDER_HELP: Final = "auto, cpu, cuda, tensorrt or openvino"
 PROVIDER_OPTION = option(
     "--provider",
     group="Model",
+    type=ProviderName(),
     default="auto",
     show_default=True,
     help=f"{PROVIDER_HELP}. A provider given by name runs every node, or the command fails.",
@@ -68,7 +62,10 @@ TF32_OPTION = option(
     help="Allow a GPU to compute in TF32: faster, with 10 bits of mantissa instead of 23.",
 )
 VARIANT_OPTION = option(
-    "--variant", group="Model", help="Model of the bundle, such as fp32 or int8  [default: the bundle's]"
+    "--variant",
+    group="Model",
+    type=VariantName(),
+    help="Model of the bundle, such as fp32 or int8  [default: the bundle's]",
 )
 THREADS_OPTION = option(
     "--threads",
@@ -113,6 +110,7 @@ def data_option(*, required: bool = False, text: str = DATA_HELP) -> Callable[[_
         group="Data",
         aliases=("--dataset",),
         required=required,
+        type=DatasetName(),
         metavar="DATASET",
         help=text,
     )

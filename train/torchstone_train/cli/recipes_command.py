@@ -12,7 +12,7 @@ from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_train.recipes.catalog import RECIPES
 from torchstone_train.recipes.fields import RECIPE_FIELDS
-from torchstone_train.recipes.measured import Measured, load_measured
+from torchstone_train.recipes.measured import PublishedResult, load_measured
 
 _CASCADE: Final = "a cascade: the first answers where it is sure; torchstone export RUN --fast FAST_RUN"
 
@@ -32,7 +32,7 @@ def recipes(fields: bool, json_file: Path | None) -> None:
         print_result(json_file, lambda: _document(measured), lambda: _text(measured))
 
 
-def _text(measured: list[Measured]) -> str:
+def _text(measured: list[PublishedResult]) -> str:
     summaries = {item.recipe: _CASCADE for item in measured if item.recipe not in RECIPES}
     summaries = {name: recipe.summary for name, recipe in RECIPES.items()} | summaries
     width = max(map(len, summaries))
@@ -43,7 +43,7 @@ def _text(measured: list[Measured]) -> str:
     return "\n".join(lines)
 
 
-def _document(measured: list[Measured]) -> dict[str, Any]:
+def _document(measured: list[PublishedResult]) -> dict[str, Any]:
     results = [
         {name: getattr(item, name) for name in ("recipe", "dataset", "mean", "deviation", "seeds")} for item in measured
     ]

@@ -14,7 +14,7 @@ from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.files import numbered_directory
 from torchstone_runtime.text import showable_lines
-from torchstone_train.cli.train_options import take_fields, train_options
+from torchstone_train.cli.train_options import RecipeName, take_fields, train_options
 from torchstone_train.cli.train_settings import Settings, read_config, read_run
 from torchstone_train.compute.openmp import wait_passively
 from torchstone_train.recipes.catalog import get_recipe, resolve_recipe
@@ -31,7 +31,7 @@ EXIT_INTERRUPTED: Final = 130
         "torchstone train --config train.toml --seed 1",
     )
 )
-@click.argument("recipe", required=False)
+@click.argument("recipe", type=RecipeName(), required=False)
 @data_option(text=DATA_HELP)
 @DATA_DIR_OPTION
 @out_option("runs/RECIPE-1, the first number that is free", what="Run directory to write.")

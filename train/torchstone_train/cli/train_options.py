@@ -5,14 +5,34 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
 import click
+from click.shell_completion import CompletionItem
 
 from torchstone_runtime.cli.command import option
 from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, SEED_TYPE
 from torchstone_runtime.cli.output import warn
 from torchstone_runtime.images.input_spec import ColorMode
+from torchstone_train.recipes.catalog import RECIPES
 from torchstone_train.recipes.fields import RECIPE_FIELDS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class RecipeName(click.ParamType[str]):
+    """The name of a recipe, as typed; `get_recipe` reads it."""
+
+    name = "recipe"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        """Return the text."""
+        del param, ctx
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Offer the recipes, each with its summary."""
+        del ctx, param
+        return [
+            CompletionItem(name, help=recipe.summary) for name, recipe in RECIPES.items() if name.startswith(incomplete)
+        ]
 
 
 class _ImageSize(click.ParamType[tuple[int, int]]):

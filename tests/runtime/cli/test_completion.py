@@ -1,0 +1,62 @@
+"""What the shell is offered, and what it costs: neither NumPy nor PyTorch is loaded."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LINE = """
+import sys
+from torchstone_runtime.cli.main import _run
+code = _run([], debug=False)
+print("loaded:", *sorted({"numpy", "torch", "onnxruntime", "PIL"} & set(sys.modules)))
+"""
+
+
+def offered(words: str, cwd: Path) -> list[str]:
+    """Return what is offered in place of the last word of a command line, in the shell bash."""
+    environment = {
+        **os.environ,
+        "_TORCHSTONE_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    command = [sys.executable, "-c", LINE]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=True)
+    *lines, loaded = result.stdout.splitlines()
+    assert loaded == "loaded:"
+    return [line.partition(",")[2] for line in lines if line]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("torchstone ver", ["verify"]),
+        ("torchstone train cnn", ["cnn3"]),
+        ("torchstone train cnn3 --data m", ["mnist"]),
+        ("torchstone train cnn3 --amp b", ["bf16"]),
+        ("torchstone evaluate fashion --data folder:ph", ["folder:photos"]),
+        ("torchstone predict fa", ["fashion"]),
+        ("torchstone evaluate fashion --variant ", ["fp32", "int8"]),
+        ("torchstone compare mine fashion --variant-b i", ["int8"]),
+        ("torchstone verify fashion --provider cu", ["cuda"]),
+        ("torchstone evaluate nothing --variant ", []),
+    ],
+)
+def test_names_are_completed(words: str, expected: list[str], tmp_path: Path) -> None:
+    """Commands, recipes, datasets, choices, bundles, and the variants of the bundle on the line."""
+    (tmp_path / "photos").mkdir()
+
+    assert offered(words, tmp_path) == expected
+
+
+def test_bundles_of_the_usual_places_and_of_the_typed_folder_are_offered(digits_bundle: Path, tmp_path: Path) -> None:
+    """Those in `bundles`, and in whatever folder is being typed."""
+    for place in ("bundles/a", "elsewhere/b"):
+        shutil.copytree(digits_bundle, tmp_path / place)
+
+    assert offered("torchstone verify b", tmp_path) == ["bundles/a"]
+    assert offered("torchstone verify elsewhere/", tmp_path) == ["elsewhere/b"]
