@@ -55,7 +55,9 @@ def test_a_model_of_many_slow_nodes_is_stopped(
     """ONNX Runtime looks between two nodes whether it shall stop, so that a library's process goes on."""
     make_slow(bundle_copy, edit_manifest, side=1000, times=4000)
     monkeypatch.setenv(VARIABLE, "1")
-    with pytest.raises(BundleError, match=r"longer than 1 s to (open|answer its golden samples).*\n.*TORCHSTONE_LOAD_SECONDS"):
+    # On a busy machine opening alone takes longer.
+    told = r"longer than 1 s to (open|answer its golden samples).*\n.*TORCHSTONE_LOAD_SECONDS"
+    with pytest.raises(BundleError, match=told):
         Classifier.load(bundle_copy, variant="fp32")
 
 
