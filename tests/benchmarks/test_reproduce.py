@@ -7,7 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ from torchstone_train.run.run_dir import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+OTHER = ("sprint-mnist", "--dataset", "digits", "--seeds", "1")
 
 
 def run_reproduce(*arguments: str | Path, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
@@ -61,30 +63,66 @@ def run_reproduce(*arguments: str | Path, cwd: Path | None = None) -> "subproces
     )
 
 
+@contextmanager
+def quick_recipe() -> Iterator[str]:
+    """Make `mlp` a document's recipe that trains in a second, on the digits, and leave out figures, which take longer.
+
+    A cascade's runs leave out the same samples: hence the share.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torchstone_train.report.figures.save_figures", lambda *_: None)
+        patch.setattr("torchstone_train.report.figures.draw_for_log", lambda *_: {})
+        patch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], epochs=1, val_fraction=0.1))
+        patch.setitem(DOCUMENTS, "mlp", Document("001", "mlp", "digits", {"accuracy": 0.5}))
+        yield "mlp"
+
+
 @pytest.fixture
-def quick_document(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A document whose recipe trains in a second, on the digits; figures, which take longer, are left out."""
-    monkeypatch.setattr("torchstone_train.report.figures.save_figures", lambda *_: None)
-    monkeypatch.setattr("torchstone_train.report.figures.draw_for_log", lambda *_: {})
-    monkeypatch.setitem(RECIPES, "mlp", replace(RECIPES["mlp"], epochs=1))
-    monkeypatch.setitem(DOCUMENTS, "mlp", Document("001", "mlp", "digits", {"accuracy": 0.5}))
-    return "mlp"
+def quick_document() -> Iterator[str]:
+    """The name of that recipe, for one test."""
+    with quick_recipe() as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RecipeResult]:
+    """The folder of that recipe's two seeds, trained, exported and measured once, and the result. Copy the folder."""
+    out = tmp_path_factory.mktemp("measured")
+    with quick_recipe() as name:
+        (group,) = measure_recipes([name], range(2), out, out, print)
+    return out, group
+
+
+@pytest.fixture(scope="module")
+def other_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the command measured one seed of `sprint-mnist` on the digits. Don't change it: copy it."""
+    folder = tmp_path_factory.mktemp("other")
+    (folder / "page").mkdir()
+    shutil.copy(DOCS / "results.json", folder / "page" / "results.json")
+    done = run_reproduce(*OTHER, "--out", folder / "out", "--results", folder / "page" / "results.md")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    """Return when each file below a folder was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_every_seed_is_trained_exported_and_measured_once(quick_document: str, tmp_path: Path) -> None:
+def test_every_seed_is_trained_exported_and_measured_once(
+    quick_document: str, measured: tuple[Path, RecipeResult], tmp_path: Path
+) -> None:
     """A second call finds everything and repeats nothing; the data and the page say the same."""
-    said: list[str] = []
-    first = measure_recipes([quick_document], range(2), tmp_path / "out", tmp_path, said.append)
-    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
-    second = measure_recipes([quick_document], range(2), tmp_path / "out", tmp_path, said.append)
-    write_results(tmp_path / "results.json", first)
+    out, group = measured
+    before = stamps(out)
+    second = measure_recipes([quick_document], range(2), out, out, print)
+    write_results(tmp_path / "results.json", [group])
     page = render_results(read_results(tmp_path / "results.json"))
-    (group,) = first
 
-    assert first == second == read_results(tmp_path / "results.json")
-    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    assert [group] == second == read_results(tmp_path / "results.json")
+    assert stamps(out) == before
     assert [item.seed for item in group.seeds] == [0, 1]
     assert f"{math.fsum(group.accuracies) / 2:.4f}" in page
     assert "| `mlp` | 001 | digits | 0.5000 |" in page
@@ -92,16 +130,18 @@ def test_every_seed_is_trained_exported_and_measured_once(quick_document: str, t
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_what_is_recorded_is_what_the_served_file_does(quick_document: str, tmp_path: Path) -> None:
+def test_what_is_recorded_is_what_the_served_file_does(
+    quick_document: str, measured: tuple[Path, RecipeResult], tmp_path: Path
+) -> None:
     """Accuracy clean and corrupted, of the variant that the bundle serves; another export is measured again."""
-    ((group,), out) = (measure_recipes([quick_document], [0], tmp_path, tmp_path, print), tmp_path / "mlp")
-    ((again,), _) = (measure_recipes([quick_document], [0], tmp_path, tmp_path, print, int8=True), out)
-    for result, tried in ((group.seeds[0], False), (again.seeds[0], True)):
+    out = shutil.copytree(measured[0], tmp_path / "out")
+    (again,) = measure_recipes([quick_document], [0], out, tmp_path, print, int8=True)
+    for result, tried in ((measured[1].seeds[0], False), (again.seeds[0], True)):
         assert result.file is not None
         assert result.robustness is not None
         assert any(line.startswith("int8:") for line in result.file.verdict) == tried
     served, record = again.seeds[0].file, again.seeds[0].robustness
-    with Classifier.load(out / "seed-0.bundle", provider="cpu") as classifier:
+    with Classifier.load(out / "mlp" / "seed-0.bundle", provider="cpu") as classifier:
         test = Dataset(DatasetRef("digits"), tmp_path).test()
         found = measure_robustness(classifier, test, ["shift"], [5])
         assert served is not None
@@ -115,23 +155,24 @@ def test_what_is_recorded_is_what_the_served_file_does(quick_document: str, tmp_
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_cascade_is_made_of_its_recipes_runs_and_measured_as_one(
-    quick_document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick_document: str, measured: tuple[Path, RecipeResult], other_dataset: Path, tmp_path: Path
 ) -> None:
     """Its row says what it is; a second call finds runs and bundle, also where a run lacks a newer field of recipes."""
-    monkeypatch.setitem(RECIPES, quick_document, replace(RECIPES[quick_document], val_fraction=0.1))
+    shutil.copytree(measured[0], tmp_path, dirs_exist_ok=True)
+    shutil.copytree(other_dataset / "out", tmp_path, dirs_exist_ok=True)
     name = f"sprint-mnist+{quick_document}-mirror"
     ((item,), folder) = (measure_recipes([name], [0], tmp_path, tmp_path, print), tmp_path / name)
     run = tmp_path / quick_document / "seed-0" / "run.json"
     written = json.loads(run.read_text())
     written["recipe"].pop("teacher")
     run.write_text(json.dumps(written))
-    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    before = stamps(tmp_path)
     (again,) = measure_recipes([name], [0], tmp_path, tmp_path, print)
     cascade = Bundle.open(folder / "seed-0.bundle").manifest.provenance["cascade"]
     page = render_results([item])
 
     assert item == again
-    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    assert stamps(tmp_path) == before
     assert cascade["fast"]["recipe"]["name"] == "sprint-mnist"
     assert cascade["routing"]["mirror"]
     assert item.seeds[0].parameters == 57018 + 784 * 512 + 512 + 512 * 256 + 256 + 256 * 10 + 10
@@ -195,19 +236,14 @@ def test_a_name_without_a_recipe_is_refused(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_another_dataset_has_a_folder_of_its_own_and_keeps_the_other_rows(tmp_path: Path) -> None:
+def test_another_dataset_has_a_folder_of_its_own_and_keeps_the_other_rows(other_dataset: Path, tmp_path: Path) -> None:
     """Through the command line, beside the committed results; then from the finished run, without training again."""
-    results = tmp_path / "page" / "results.md"
-    results.parent.mkdir()
-    shutil.copy(DOCS / "results.json", results.with_suffix(".json"))
-    arguments = ("sprint-mnist", "--dataset", "digits", "--seeds", "1", "--out", tmp_path / "out")
-    done = run_reproduce(*arguments, "--results", results)
-    assert done.returncode == 0, done.stderr
-    stamp = (tmp_path / "out" / "sprint-mnist-on-digits" / "seed-0" / "run.json").stat().st_mtime_ns
-    page = results.read_text()
-    assert run_reproduce(*arguments, "--results", results).returncode == 0
+    folder = shutil.copytree(other_dataset, tmp_path / "again")
+    results, run = folder / "page" / "results.md", folder / "out" / "sprint-mnist-on-digits" / "seed-0" / "run.json"
+    stamp, page = run.stat().st_mtime_ns, results.read_text()
+    assert run_reproduce(*OTHER, "--out", folder / "out", "--results", results).returncode == 0
 
-    assert (tmp_path / "out" / "sprint-mnist-on-digits" / "seed-0" / "run.json").stat().st_mtime_ns == stamp
+    assert run.stat().st_mtime_ns == stamp
     assert results.read_text() == page
     assert page.count("\n| `cnn3` |") == 4
     assert "\n| `sprint-mnist` | digits | **" in page
