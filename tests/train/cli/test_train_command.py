@@ -124,4 +124,4 @@ def test_log_says_which_device_was_chosen_and_why(tiny_training: Training) -> No
 def test_stdout_says_what_was_made_and_what_comes_next(tiny_training: Training) -> None:
     """Results go to stdout, and nothing else."""
     run, result = tiny_training
-    assert result.stdout == f"run: {run}\nnext: torchstone export {run} --out BUNDLE\n"
+    assert result.stdout == f"run: {run}\nnext: torchstone export {run}\n"
