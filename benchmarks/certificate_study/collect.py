@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.certificate_study.exports import all_cases, collect
 from benchmarks.certificate_study.faults import collect_faults
+from benchmarks.certificate_study.figures import figures
 from benchmarks.certificate_study.page import write
 from benchmarks.certificate_study.whole import KINDS, check_faulty, check_honest, kind_of
 
@@ -77,7 +78,7 @@ def main() -> None:
     elif arguments.what in ("honest", "files"):
         check_all(arguments.work, faulty=arguments.what == "files")
     else:
-        write(arguments.work, arguments.into)
+        write(figures(arguments.work), arguments.into)
 
 
 if __name__ == "__main__":

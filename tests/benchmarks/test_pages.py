@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.certificate_study import text as certificate
+from benchmarks.certificate_study import page as certificate
 from benchmarks.checks_study import page as checks
 from benchmarks.places import DOCS, RESULTS
 from benchmarks.runtime import page as runtime
@@ -35,10 +35,21 @@ def test_the_committed_page_of_training_speed_is_that_of_its_results() -> None:
 
 
 @pytest.mark.parametrize(
-    ("write", "name"), [(certificate.render, "certificate-long-sums"), (checks.page, "check-comparison")]
+    ("write", "name"), [(certificate.page, "certificate-long-sums"), (checks.page, "check-comparison")]
 )
 def test_the_kept_page_of_a_study_is_that_of_its_figures(write: Callable[[dict[str, Any]], str], name: str) -> None:
     """Else the template or the page was changed alone."""
     figures = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
     assert (RESULTS / f"{name}.md").read_text(encoding="utf-8") == write(figures)
+
+
+def test_the_steps_of_the_certificates_study_that_ran_have_a_section() -> None:
+    """The kept figures have neither; those of a study with `honest` and `files` have both."""
+    figures = json.loads((RESULTS / "certificate-long-sums.json").read_text(encoding="utf-8"))
+    figures["whole_certificate"] = {"exports": 5, "refused": {"an export": ["a check"]}, "neighbours_identical": 4}
+    figures["file_faults"] = {"a stale weight": {"files": 3, "caught": 2, "missed": ["a network"]}}
+    page = certificate.page(figures)
+
+    assert "ran on 5 of the exports: 1 refused.\nIn 4 of them" in page
+    assert "| a stale weight | 3 | 2 | a network |" in page
