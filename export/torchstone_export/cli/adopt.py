@@ -60,9 +60,9 @@ def adopt(
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
-    from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx  # noqa: PLC0415 - loads PyTorch
-    from torchstone_export.pipeline import ExportRequest  # noqa: PLC0415
-    from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
+    from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
+    from torchstone_export.pipeline import ExportRequest
+    from torchstone_runtime.data.catalog import DatasetRef
 
     request = ExportRequest(
         out=out or default_bundle(model.stem),

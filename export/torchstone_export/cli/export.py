@@ -90,9 +90,9 @@ def export(
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
-    from torchstone_export.lossy.decide import LossyLimits  # noqa: PLC0415 - loads PyTorch
-    from torchstone_export.pipeline import CascadeSource, ExportRequest, RunSource, export_run  # noqa: PLC0415 - likewise
-    from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
+    from torchstone_export.lossy.decide import LossyLimits
+    from torchstone_export.pipeline import CascadeSource, ExportRequest, RunSource, export_run
+    from torchstone_runtime.data.catalog import DatasetRef
 
     ref = DatasetRef.parse(dataset) if dataset else None
     request = ExportRequest(
@@ -138,9 +138,9 @@ def _require_cascade(run: Path | None, options: dict[str, Any]) -> None:
 
 
 def _export_module(request: "ExportRequest", dataset: str | None, foreign: dict[str, Any]) -> "Exported":
-    from torchstone_export.foreign.export_module import export_module, require_module_options  # noqa: PLC0415
-    from torchstone_export.foreign.factory import parse_arguments  # noqa: PLC0415 - loads PyTorch
-    from torchstone_export.foreign.module_model import ModuleSource  # noqa: PLC0415
+    from torchstone_export.foreign.export_module import export_module, require_module_options
+    from torchstone_export.foreign.factory import parse_arguments
+    from torchstone_export.foreign.module_model import ModuleSource
 
     module = foreign["module"]
     weights, ref = require_module_options(module, foreign["weights"], dataset)
@@ -174,7 +174,7 @@ def quickstart(out: Path | None) -> int:
     """Train on the embedded digits, export, verify, and evaluate without PyTorch: the whole line in a minute."""
     require_component("all", *PACKAGES, "onnxruntime")
     wait_passively()
-    from torchstone_export.cli.quickstart import run_quickstart  # noqa: PLC0415 - loads PyTorch
+    from torchstone_export.cli.quickstart import run_quickstart
 
     return run_quickstart(out or Path("quickstart"))
 
@@ -198,8 +198,8 @@ def recertify(bundle: Path, run: Path, fast: Path | None, dataset: str | None, d
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
-    from torchstone_export.recertify import recertify_bundle  # noqa: PLC0415 - loads PyTorch
-    from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
+    from torchstone_export.recertify import recertify_bundle
+    from torchstone_runtime.data.catalog import DatasetRef
 
     ref = DatasetRef.parse(dataset) if dataset else None
     yield from recertify_bundle(bundle, run, fast, ref, data_dir or default_data_dir())

@@ -82,8 +82,8 @@ def bench(
     and the exit code is 1.
     """
     require_component("cpu", "onnxruntime")
-    from torchstone_runtime.benchmark.bench import Request, run_benchmark  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.system.cpu import usable_cpus  # noqa: PLC0415
+    from torchstone_runtime.benchmark.bench import Request, run_benchmark
+    from torchstone_runtime.system.cpu import usable_cpus
 
     require_writable([json_file])
     options = LoadOptions(variant=variant, provider=provider, tf32=tf32, cuda_graphs=cuda_graphs)

@@ -98,7 +98,7 @@ def compare(a: Path, b: Path, max_drop: float | None, **options: Any) -> None:  
     differently, and the ratio of speeds.
     """
     require_component("cpu", "onnxruntime")
-    from torchstone_runtime.evaluation.evaluate import require_answers  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.evaluation.evaluate import require_answers
 
     wanted = _Wanted(**options)
     require_writable((wanted.csv_file, wanted.report, wanted.json_file))
@@ -141,8 +141,8 @@ class _Wanted:
 
 
 def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | None]":
-    from torchstone_runtime.evaluation.comparison import Comparison, Side  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.evaluation.labelled_predictions import with_shared_classes  # noqa: PLC0415
+    from torchstone_runtime.evaluation.comparison import Comparison, Side
+    from torchstone_runtime.evaluation.labelled_predictions import with_shared_classes
 
     with ExitStack() as stack:
         classifiers = [
@@ -171,7 +171,7 @@ def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | No
 
 
 def _load(stack: ExitStack, path: Path, options: LoadOptions) -> "Classifier | None":
-    from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.inference.classifier import Classifier
 
     if path.suffix.lower() == ".csv":
         if options.variant is not None:
@@ -202,14 +202,14 @@ def _split(classifiers: "list[Classifier | None]", wanted: _Wanted) -> "Split | 
 
 
 def _predictions(path: Path, classifier: "Classifier | None", split: "Split | None") -> "LabelledPredictions":
-    from torchstone_runtime.evaluation.evaluate import evaluate  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.evaluation.predictions_file import read_predictions  # noqa: PLC0415
+    from torchstone_runtime.evaluation.evaluate import evaluate
+    from torchstone_runtime.evaluation.predictions_file import read_predictions
 
     return read_predictions(path) if classifier is None or split is None else evaluate(classifier, split)
 
 
 def _speed(classifiers: "list[Classifier | None]", split: "Split | None") -> "TimeEstimate | None":
-    from torchstone_runtime.benchmark.timing import compare as measure  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.benchmark.timing import compare as measure
 
     first, second = classifiers
     if first is None or second is None or split is None or not len(split):
@@ -223,8 +223,8 @@ def _what(path: Path, classifier: "Classifier | None") -> str:
 
 
 def _write(found: "Comparison", split: "Split | None", wanted: _Wanted) -> None:
-    from torchstone_runtime.files import write_atomic  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.report import comparison  # noqa: PLC0415
+    from torchstone_runtime.files import write_atomic
+    from torchstone_runtime.report import comparison
 
     document = found.to_json() | {"class_map": split.mapped.to_json() if split and split.mapped else None}
     contents: list[tuple[Path | None, Callable[[], str]]] = [

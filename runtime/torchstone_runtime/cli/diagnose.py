@@ -59,9 +59,9 @@ def diagnose(
     tensor.
     """
     require_component("cpu", "onnxruntime")
-    from torchstone_runtime.bundle.bundle import Bundle  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.diagnosis import diagnose_preprocessing, read_tensor  # noqa: PLC0415
-    from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415
+    from torchstone_runtime.bundle.bundle import Bundle
+    from torchstone_runtime.diagnosis import diagnose_preprocessing, read_tensor
+    from torchstone_runtime.inference.classifier import Classifier
 
     require_writable([json_file])
     golden = _golden_image(Bundle.open(bundle), index)
@@ -79,7 +79,7 @@ def diagnose(
 
 
 def _golden_image(bundle: "Bundle", index: int) -> "Uint8Array":
-    from torchstone_runtime.bundle.golden import golden_images  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.bundle.golden import golden_images
 
     images = golden_images(bundle)
     if index >= len(images):
@@ -91,7 +91,7 @@ def _golden_image(bundle: "Bundle", index: int) -> "Uint8Array":
 def _classes(
     classifier: "Classifier", golden: "Uint8Array", tensor: "npt.NDArray[np.generic]", found: "Diagnosis"
 ) -> dict[str, Any]:
-    from torchstone_runtime.diagnosis.model_input import as_pixels  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.diagnosis.model_input import as_pixels
 
     classes: dict[str, Any] = {"expected": _answer(classifier, golden), "for_this_tensor": None}
     if (given := as_pixels(tensor, found.stage, classifier.input_spec)) is not None:
@@ -150,7 +150,7 @@ def _describe_classes(classes: dict[str, Any]) -> list[str]:
 
 
 def _said(answer: dict[str, Any]) -> str:
-    from torchstone_runtime.metrics.answered import NO_ANSWER_TEXT  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.metrics.answered import NO_ANSWER_TEXT
 
     return NO_ANSWER_TEXT if answer["class"] is None else f"{answer['class']} {answer['probability']:.4f}"
 

@@ -22,7 +22,7 @@ def doctor(json_file: Path | None) -> None:
     The exit code is 1 if something is broken; the output says how to fix it. What is merely absent, such as a GPU, is
     a note.
     """
-    from torchstone_runtime.doctor import check_installation  # noqa: PLC0415 - --help needs none of it
+    from torchstone_runtime.doctor import check_installation
 
     require_writable([json_file])
     findings = check_installation()

@@ -92,8 +92,8 @@ class _Wanted:
 
 
 def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Wanted) -> "EvaluationDocument":
-    from torchstone_runtime.evaluation.slices import Grouping  # noqa: PLC0415
-    from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.evaluation.slices import Grouping
+    from torchstone_runtime.inference.classifier import Classifier
 
     with Classifier.load_with(bundle, wanted.loading) as classifier:
         gates = bounds.gates(classifier.class_names)
@@ -113,17 +113,17 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
 def _document(
     classifier: "Classifier", bundle: str, dataset: str, reason: str, evaluation: "Evaluation"
 ) -> "EvaluationDocument":
-    from torchstone_runtime.report.document import EvaluationDocument  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.report.measured_file import MeasuredFile  # noqa: PLC0415
+    from torchstone_runtime.report.document import EvaluationDocument
+    from torchstone_runtime.report.measured_file import MeasuredFile
 
     file = MeasuredFile.of(classifier, evaluation.split, reason, bundle=bundle, dataset=dataset)
     return EvaluationDocument(file, evaluation)
 
 
 def _run(classifier: "Classifier", split: "Split", predictions: Path | None) -> "Evaluation":
-    from torchstone_runtime.evaluation.evaluate import evaluate as measure  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.files import atomic_writer  # noqa: PLC0415
-    from torchstone_runtime.report.csv_files import PredictionsCsv  # noqa: PLC0415
+    from torchstone_runtime.evaluation.evaluate import evaluate as measure
+    from torchstone_runtime.files import atomic_writer
+    from torchstone_runtime.report.csv_files import PredictionsCsv
 
     if predictions is None:
         return measure(classifier, split)
@@ -132,8 +132,8 @@ def _run(classifier: "Classifier", split: "Split", predictions: Path | None) -> 
 
 
 def _write_reports(document: "EvaluationDocument", wanted: _Wanted) -> None:
-    from torchstone_runtime.files import write_atomic  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.report import csv_files, html, terminal  # noqa: PLC0415
+    from torchstone_runtime.files import write_atomic
+    from torchstone_runtime.report import csv_files, html, terminal
 
     metrics = document.evaluation.metrics
     contents = {

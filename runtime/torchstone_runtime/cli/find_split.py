@@ -40,7 +40,7 @@ def find_split(
         UsageError: no such dataset or part.
         DataError: the data or the map is missing or damaged, or its classes are not the model's.
     """
-    from torchstone_runtime.evaluation.choose_split import align_classes, choose_split  # noqa: PLC0415 - see open_dataset
+    from torchstone_runtime.evaluation.choose_split import align_classes, choose_split
 
     tell_detail(f"plan: {classifier.plan}")
     source = open_dataset(classifier, dataset, data_dir, class_map, bits)
@@ -55,7 +55,7 @@ def warn_of_missing_classes(labels: "npt.NDArray[np.int64]", class_names: "Seque
         labels: int64 [N].
         class_names: K names.
     """
-    from torchstone_runtime.evaluation.occurring import classes_without_images, describe_missing  # noqa: PLC0415 - see open_dataset
+    from torchstone_runtime.evaluation.occurring import classes_without_images, describe_missing
 
     if missing := classes_without_images(labels, class_names):
         warn(f"Warning: {describe_missing(missing, len(class_names), 'this data')}")
@@ -68,7 +68,7 @@ def warn_of_data(split: "Split", *, bits_stated: bool = False) -> None:
         split: what a model is measured on.
         bits_stated: whether a person said how many bits 16-bit pictures use.
     """
-    from torchstone_runtime.data.folder import FileStore  # noqa: PLC0415 - see open_dataset
+    from torchstone_runtime.data.folder import FileStore
 
     if isinstance(split.store, FileStore):
         for line in split.store.others.lines(str(split.store.root)):
@@ -92,8 +92,8 @@ def open_dataset(
     Raises:
         UsageError: no such dataset, or bits for one that is no folder.
     """
-    from torchstone_runtime.data.catalog import Dataset, DatasetRef  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.data.class_map import ClassMap  # noqa: PLC0415
+    from torchstone_runtime.data.catalog import Dataset, DatasetRef
+    from torchstone_runtime.data.class_map import ClassMap
 
     ref = DatasetRef.parse(dataset)
     if bits is not None and ref.kind != "folder":

@@ -93,8 +93,8 @@ class Bounds:
         Raises:
             UsageError: a bound that names no class, is no number, or can't be judged by an interval.
         """
-        from torchstone_runtime.metrics import intervals as figures  # noqa: PLC0415 - --help must not load NumPy
-        from torchstone_runtime.metrics.gates import Gate, parse_class_bound, parse_coverage_bound  # noqa: PLC0415
+        from torchstone_runtime.metrics import intervals as figures
+        from torchstone_runtime.metrics.gates import Gate, parse_class_bound, parse_coverage_bound
 
         if self.on_interval and self.max_calibration_error is not None:
             raise UsageError(
@@ -118,7 +118,7 @@ class Bounds:
 
 def judge_document(document: "EvaluationDocument", gates: "list[Gate]", *, on_interval: bool) -> "list[Judgement]":
     """Judge the figures of an evaluation."""
-    from torchstone_runtime.metrics.gates import judge  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.metrics.gates import judge
 
     return judge(gates, document.figures_for(gates), on_interval=on_interval) if gates else []
 
@@ -139,6 +139,6 @@ def require_passed(judgements: "Iterable[Judgement]", unanswered: "Sequence[str]
     if failed:
         raise CheckFailedError("The model is not good enough: " + "; ".join(failed) + f".{silent}")
     if unanswered:
-        from torchstone_runtime.evaluation.evaluate import require_answers  # noqa: PLC0415 - --help must not load NumPy
+        from torchstone_runtime.evaluation.evaluate import require_answers
 
         require_answers(unanswered, total)

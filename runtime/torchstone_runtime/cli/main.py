@@ -167,6 +167,7 @@ def _first_sentence(command: click.Command) -> str:
 
 
 def _registered() -> "dict[str, EntryPoint]":
-    from importlib.metadata import entry_points  # noqa: PLC0415 - the runtime's own commands do without it
+    # Here, because the runtime's own commands do without it.
+    from importlib.metadata import entry_points
 
     return {entry.name: entry for entry in entry_points(group=COMMAND_GROUP)}

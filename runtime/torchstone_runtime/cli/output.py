@@ -63,7 +63,7 @@ def print_result(
         click.echo(strict_json(document(), indent=2, ensure_ascii=ensure_ascii))
         return
     if json_file is not None:
-        from torchstone_runtime.files import write_atomic  # noqa: PLC0415 - --help must not load it
+        from torchstone_runtime.files import write_atomic
 
         write_atomic(json_file, strict_json(document(), indent=2, ensure_ascii=ensure_ascii) + "\n")
         tell(f"wrote {json_file}")
@@ -85,7 +85,7 @@ def require_writable(outputs: Iterable[Path | None]) -> None:
         UsageError: two have the same name.
         OutputError: one can't be written.
     """
-    from torchstone_runtime.files import require_writable_parent  # noqa: PLC0415 - --help must not load it
+    from torchstone_runtime.files import require_writable_parent
 
     targets = [path for path in outputs if path is not None and not is_stdout(path)]
     if len(set(targets)) != len(targets):

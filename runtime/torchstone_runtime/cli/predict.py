@@ -116,7 +116,7 @@ def predict(
     if as_json and form not in (None, "jsonl"):
         raise UsageError(f"--json is --format jsonl; --format {form} was given as well.", "Give one of them.")
     require_component("cpu", "onnxruntime")
-    from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.inference.classifier import Classifier
 
     asked = _Wishes(form=form or ("jsonl" if as_json else "table"), **wishes)
     with Classifier.load_with(bundle, loading) as classifier:
@@ -143,8 +143,8 @@ def _require_all_answered(counts: _Counts) -> None:
 
 
 def _known_edges(classifier: "Classifier") -> "BackgroundRange | None":
-    from torchstone_runtime.bundle.golden import golden_images  # noqa: PLC0415
-    from torchstone_runtime.images.background import BackgroundRange  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.bundle.golden import golden_images
+    from torchstone_runtime.images.background import BackgroundRange
 
     return BackgroundRange.of(golden_images(classifier.bundle)) if classifier.bundle is not None else None
 
@@ -164,7 +164,7 @@ def _warn_of_edges(counts: _Counts, known: "BackgroundRange | None", asked: _Wis
 
 
 def _predict_all(classifier: "Classifier", asked: _Wishes, known: "BackgroundRange | None") -> _Counts:
-    from torchstone_runtime.inference.predict_pictures import FailedImage  # noqa: PLC0415 - --help must not load NumPy
+    from torchstone_runtime.inference.predict_pictures import FailedImage
 
     counts = _Counts()
     alone = len(asked.paths) == 1 and not os.path.isdir(asked.paths[0])  # noqa: PTH112 - it may be a pattern
@@ -226,8 +226,8 @@ def _complain(line: str) -> None:
 def _open_gallery(stack: ExitStack, classifier: "Classifier", path: Path | None) -> "PredictionGallery | None":
     if path is None:
         return None
-    from torchstone_runtime.files import atomic_writer, require_writable_parent  # noqa: PLC0415 - see predict
-    from torchstone_runtime.report.prediction_gallery import PredictionGallery  # noqa: PLC0415
+    from torchstone_runtime.files import atomic_writer, require_writable_parent
+    from torchstone_runtime.report.prediction_gallery import PredictionGallery
 
     require_writable_parent(path)
     file = stack.enter_context(atomic_writer(path))
@@ -238,13 +238,13 @@ def _with_progress(
     stack: ExitStack, classifier: "Classifier", asked: _Wishes
 ) -> "Iterator[PicturePrediction | FailedImage]":
     """Yield the answers, with a bar on a terminal that doesn't show the answers themselves."""
-    from torchstone_runtime.images.bit_depth import SAMPLE_SIZE, narrow_warning  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.images.find import STDIN, find_pictures  # noqa: PLC0415
-    from torchstone_runtime.images.image_formats import OtherFiles  # noqa: PLC0415
-    from torchstone_runtime.images.input_spec import MAX_BITS  # noqa: PLC0415
-    from torchstone_runtime.images.picture_header import sampled_depths  # noqa: PLC0415
-    from torchstone_runtime.inference.predict_pictures import predict_pictures  # noqa: PLC0415
-    from torchstone_runtime.report.prediction_gallery import THUMBNAIL_SIDE  # noqa: PLC0415
+    from torchstone_runtime.images.bit_depth import SAMPLE_SIZE, narrow_warning
+    from torchstone_runtime.images.find import STDIN, find_pictures
+    from torchstone_runtime.images.image_formats import OtherFiles
+    from torchstone_runtime.images.input_spec import MAX_BITS
+    from torchstone_runtime.images.picture_header import sampled_depths
+    from torchstone_runtime.inference.predict_pictures import predict_pictures
+    from torchstone_runtime.report.prediction_gallery import THUMBNAIL_SIDE
 
     stdin = cast("BufferedReader", sys.stdin.buffer)
     others = OtherFiles()

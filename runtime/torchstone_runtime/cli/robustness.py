@@ -1,6 +1,7 @@
 """`torchstone robustness`: how the file that ships does on corrupted pictures."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,11 +89,9 @@ class _Wanted:
 
 
 def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument":
-    import time  # noqa: PLC0415 - --help needs none
-
-    from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.report.measured_file import MeasuredFile  # noqa: PLC0415
-    from torchstone_runtime.report.robustness import RobustnessDocument  # noqa: PLC0415
+    from torchstone_runtime.inference.classifier import Classifier
+    from torchstone_runtime.report.measured_file import MeasuredFile
+    from torchstone_runtime.report.robustness import RobustnessDocument
 
     with Classifier.load_with(bundle, wanted.loading) as classifier:
         split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
@@ -110,8 +109,8 @@ def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument
 
 
 def _run(classifier: "Classifier", split: "Split", wanted: _Wanted) -> "Robustness":
-    from torchstone_runtime.corruption import CORRUPTIONS, SEVERITIES  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.evaluation.robustness import measure_robustness  # noqa: PLC0415
+    from torchstone_runtime.corruption import CORRUPTIONS, SEVERITIES
+    from torchstone_runtime.evaluation.robustness import measure_robustness
 
     names, levels = wanted.corruptions or tuple(CORRUPTIONS), wanted.severities or SEVERITIES
     passes = 1 + len(set(names)) * len(set(levels))

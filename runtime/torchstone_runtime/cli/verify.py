@@ -62,8 +62,8 @@ def verify(
     code is 1 if a check fails.
     """
     require_component("cpu", "onnxruntime")
-    from torchstone_runtime.certificate.verify import verify_bundle  # noqa: PLC0415 - --help must not load NumPy
-    from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415
+    from torchstone_runtime.certificate.verify import verify_bundle
+    from torchstone_runtime.data.catalog import DatasetRef
 
     if fast is not None and run is None:
         raise UsageError("--fast names one of a cascade's two runs.", "Name the other with --run.")

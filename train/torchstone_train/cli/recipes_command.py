@@ -84,7 +84,7 @@ def _fields_document() -> dict[str, Any]:
 def download(dataset: str, data_dir: Path | None, json_file: Path | None) -> None:
     """Download DATASET (fashion-mnist or mnist) with torchvision, which checks its checksums."""
     require_component("train", "torch", "torchvision")
-    from torchstone_train.data.download import ensure_downloaded  # noqa: PLC0415 - loads NumPy
+    from torchstone_train.data.download import ensure_downloaded
 
     directory = data_dir or default_data_dir()
     fetched = ensure_downloaded(dataset, directory)

@@ -62,7 +62,7 @@ def train(
     outcome_code, out = _train(resolved, options)
     if outcome_code or os.environ.get("RANK", "0") != "0":  # of several processes the first one speaks
         return outcome_code
-    from torchstone_train.run.run_dir import RunDirectory  # noqa: PLC0415 - loads PyTorch
+    from torchstone_train.run.run_dir import RunDirectory
 
     print_result(
         json_file,
@@ -108,11 +108,11 @@ def _train(recipe: Recipe, options: dict[str, Any]) -> tuple[int, Path]:
     elif recipe.teacher:
         tell(f"Note: {recipe.name}'s results were reached with a bundle of {recipe.teacher} as --teacher.")
     wait_passively()
-    from torchstone_runtime.data.catalog import DatasetRef  # noqa: PLC0415 - loads NumPy
-    from torchstone_train.session import TrainingRequest  # noqa: PLC0415 - loads PyTorch
-    from torchstone_train.session import train as run_training  # noqa: PLC0415
-    from torchstone_train.training.progress import make_progress  # noqa: PLC0415
-    from torchstone_train.training.stopping import StopReason  # noqa: PLC0415
+    from torchstone_runtime.data.catalog import DatasetRef
+    from torchstone_train.session import TrainingRequest
+    from torchstone_train.session import train as run_training
+    from torchstone_train.training.progress import make_progress
+    from torchstone_train.training.stopping import StopReason
 
     ref = DatasetRef.parse(dataset)
     out = options.pop("out", None) or _default_out(recipe.name, resume=options["resume"])
