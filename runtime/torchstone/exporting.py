@@ -12,7 +12,6 @@ from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.location import default_data_dir
-from torchstone_runtime.files import numbered_directory
 
 if TYPE_CHECKING:
     from torchstone.training import TrainingRun
@@ -104,7 +103,7 @@ def export(
 
     Args:
         run: what `train` returned, or the path of a run.
-        out: bundle to write; `bundles/<name of the run's directory>` with a number that is free, if None.
+        out: bundle to write; `bundles/<name of the run>-<number>`, the first that is free, if None.
         data: where the run's data lies now, if it was moved.
         data_dir: where downloaded datasets lie; `TORCHSTONE_DATA`, or `./data`, if None.
         torchscript: whether a TorchScript file is written as well.
@@ -134,6 +133,7 @@ def export(
     from torchstone_train.compute.openmp import wait_passively  # noqa: PLC0415 - before PyTorch
 
     wait_passively()
+    from torchstone_export.bundle.default_path import default_bundle  # noqa: PLC0415 - not installed everywhere
     from torchstone_export.lossy.decide import LossyLimits  # noqa: PLC0415 - loads PyTorch
     from torchstone_export.pipeline import CascadeSource, ExportRequest, RunSource, export_run  # noqa: PLC0415
 
@@ -142,7 +142,7 @@ def export(
     if fast is not None:
         source = CascadeSource(run=path, fast=_run_path(fast), threshold=threshold, mirror=mirror)
     request = ExportRequest(
-        out=Path(out) if out is not None else numbered_directory(Path("bundles"), path.resolve().name),
+        out=Path(out) if out is not None else default_bundle(path.resolve().name),
         data_dir=Path(data_dir) if data_dir is not None else default_data_dir(),
         dataset=DatasetRef.parse(data) if data is not None else None,
         torchscript=torchscript,

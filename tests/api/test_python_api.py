@@ -1,6 +1,7 @@
 """`import torchstone`: from data to served predictions in one process, quiet, with typed results."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -185,8 +186,6 @@ def test_verify_returns_what_was_checked(bundle: torchstone.ExportedBundle) -> N
 
 def test_verify_raises_where_a_file_was_altered(bundle: torchstone.ExportedBundle, tmp_path: Path) -> None:
     """One bit is enough."""
-    import shutil
-
     copy = shutil.copytree(bundle.path, tmp_path / "copy")
     content = bytearray((copy / "model.onnx").read_bytes())
     content[1000] ^= 1
@@ -202,3 +201,12 @@ def test_pandas_is_asked_for_by_name_where_it_is_missing(
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(torchstone.MissingComponentError, match="pandas is not installed"):
         run.to_pandas()
+
+
+def test_without_out_a_bundle_goes_where_the_command_puts_it(
+    run: torchstone.TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`runs/cnn3-4` becomes `bundles/cnn3-1`, the first number that is free."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(run.path, tmp_path / "runs" / "cnn3-4")
+    assert torchstone.export("runs/cnn3-4", torchscript=False).path == Path("bundles/cnn3-1")

@@ -75,7 +75,7 @@ def test_there_is_a_recipe_for_each_thing_that_is_added() -> None:
         ("train/torchstone_train/networks/architectures.py", "ARCHITECTURES"),
         ("train/torchstone_train/recipes/catalog.py", "RECIPES"),
         ("runtime/torchstone_runtime/cli/main.py", "_RUNTIME_COMMANDS"),
-        ("runtime/torchstone_runtime/cli/main.py", "_ORDER"),
+        ("runtime/torchstone_runtime/cli/main.py", "_SECTIONS"),
     ],
 )
 def test_the_registries_are_in_the_files_that_the_recipes_name(file: str, name: str) -> None:

@@ -5,7 +5,8 @@ from typing import Any, get_args
 
 import click
 
-from torchstone_export.cli.bundle_options import OUT_OPTION, PACKAGES, SIGN_OPTION, default_bundle, report_bundle
+from torchstone_export.bundle.default_path import default_bundle
+from torchstone_export.cli.bundle_options import OUT_OPTION, PACKAGES, SIGN_OPTION, report_bundle
 from torchstone_export.cli.spec_options import spec_from_options, spec_options
 from torchstone_export.foreign.model_spec import Dtype, Layout
 from torchstone_runtime.cli.command import command, option

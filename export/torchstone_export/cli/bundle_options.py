@@ -1,6 +1,5 @@
 """The options of every command that writes a bundle, and the packages that it needs."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,7 +8,6 @@ import click
 from torchstone_runtime.cli.command import option
 from torchstone_runtime.cli.options import out_option
 from torchstone_runtime.cli.output import print_result, warn
-from torchstone_runtime.files import numbered_directory
 from torchstone_runtime.text import showable_lines
 
 if TYPE_CHECKING:
@@ -24,16 +22,6 @@ SIGN_OPTION = option(
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Sign the bundle with this private key (PEM, P-256, P-384 or P-521); needs torchstone[sign].",
 )
-
-
-def default_bundle(source: str) -> Path:
-    """Return where a bundle goes where no place was given: `runs/cnn3-4` becomes `bundles/cnn3-1`.
-
-    Args:
-        source: name of the run, file or factory that it is made from.
-    """
-    name = re.sub(r"[^\w.-]+", "-", source).strip("-.")
-    return numbered_directory(Path("bundles"), re.sub(r"(?<=.)-\d+$", "", name) or "model")
 
 
 def report_bundle(exported: "Exported", out: Path, json_file: Path | None) -> None:

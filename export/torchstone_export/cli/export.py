@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from torchstone_export.cli.bundle_options import OUT_OPTION, PACKAGES, SIGN_OPTION, default_bundle, report_bundle
+from torchstone_export.bundle.default_path import default_bundle
+from torchstone_export.cli.bundle_options import OUT_OPTION, PACKAGES, SIGN_OPTION, report_bundle
 from torchstone_export.cli.export_options import (
     CASCADE_NAMES,
     LOSSY_NAMES,
