@@ -41,10 +41,10 @@ class TrainedModel:
     Attributes:
         name: name of the model.
         spec: input specification of the model.
-        class_names: in the order of the outputs.
-        module: in evaluation mode, float32 on the CPU.
+        class_names: names of the classes in the order of the outputs.
+        module: PyTorch module in evaluation mode, float32 on the CPU.
         dataset_kind: kind of its training data, in a word.
-        provenance: for the manifest: recipe, seed, dataset fingerprints, training; no paths.
+        provenance: origin of the model for the manifest: recipe, seed, dataset fingerprints, training; no paths.
     """
 
     name: str

@@ -62,15 +62,15 @@ class ExportRequest:
     """What a person asks for, whatever the model comes from.
 
     Attributes:
-        out: the bundle to write.
-        data_dir: where downloaded datasets lie.
-        dataset: the labelled data; None, for runs alone: where it lay when the run was trained.
+        out: path of the bundle to write.
+        data_dir: directory of the downloaded datasets.
+        dataset: reference of the labelled data; None, for runs alone: where it lay when the run was trained.
         torchscript: whether a TorchScript file is wanted of a PyTorch model.
         temperature: whether a temperature is fitted on validation and folded into the files.
         sign: the private key that signs the bundle, if one does.
         lossy: lossy variants that are wanted, of `int8` and `fp16`; each is shipped only if it keeps to `limits`.
         require_lossy: whether one that is not shipped ends the export.
-        default_variant: of the bundle, if it is shipped; else `fp32`.
+        default_variant: name of the variant that is to be the bundle's default, if it is shipped; else that is `fp32`.
     """
 
     out: Path
@@ -95,8 +95,8 @@ class Exported:
     """A published bundle, the summary of its certificate, and what its owner should know.
 
     Attributes:
-        rejected: why a lossy variant is missing from it, a line a variant.
-        warnings: classes without images in a split that it was measured on, a line a set of splits; of a model of
+        rejected: reasons why lossy variants are missing from it, one line per variant.
+        warnings: classes without images in a split that it was measured on, one line per set of splits; for a model of
             another origin also a doubt about the order of its classes.
     """
 
@@ -111,7 +111,7 @@ def export_run(source: RunSource | CascadeSource, request: ExportRequest) -> Exp
 
     Args:
         source: the run, or the two of a cascade.
-        request: where to, and which files.
+        request: place of the bundle, and the files wanted.
 
     Raises:
         DataError: the run or its data is missing, damaged, or not what the run was trained on.
@@ -154,12 +154,12 @@ def export_model(
     """Export a model, verify the files over the whole validation and test splits of `data`, and publish the bundle.
 
     Args:
-        model: what is exported.
-        data: what it is verified on.
-        request: where to, and which files.
-        signer: of the bundle; see `open_signer`.
-        reference: what the files are compared with over both splits; the model in float32 and float64 if None.
-        build: makes the files' bytes by variant; PyTorch's exporters if None.
+        model: model that is exported.
+        data: data that the files are verified on.
+        request: place of the bundle, and the files wanted.
+        signer: signer of the bundle; see `open_signer`.
+        reference: outputs over both splits that the files are compared with; the model's, float32 and float64, if None.
+        build: function that makes the files' bytes by variant; PyTorch's exporters if None.
 
     Raises:
         CheckFailedError: the model gives no answer for an image, an exported file does not do what the model does, or a

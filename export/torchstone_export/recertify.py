@@ -28,11 +28,11 @@ def recertify_bundle(
         bundle: bundle that exists.
         run: run of its model; of a cascade, the run of the accurate one.
         fast: run of the fast model where the bundle is a cascade; else None.
-        dataset: where the data lies now; where it lay when the run was trained if None.
-        data_dir: where downloaded datasets lie.
+        dataset: reference of the data where it lies now; the one that the run was trained from if None.
+        data_dir: directory of the downloaded datasets.
 
     Returns:
-        The summary, a line a variant.
+        The summary, one line per variant.
 
     Raises:
         BundleError: the bundle is incomplete or altered.

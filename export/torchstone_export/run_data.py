@@ -15,8 +15,8 @@ def load_run_data(info: dict[str, Any], dataset: DatasetRef | None, data_dir: Pa
 
     Args:
         info: the run's `run.json`.
-        dataset: where the data lies now; where it lay when the run was trained if None.
-        data_dir: where downloaded datasets lie.
+        dataset: reference of the data where it lies now; the one that the run was trained from if None.
+        data_dir: directory of the downloaded datasets.
 
     Raises:
         DataError: the data is missing or is not what the run was trained on.

@@ -142,12 +142,12 @@ def evaluate(
     """Measure a bundle, or a loaded classifier, on labelled images. An image without an answer counts as wrong.
 
     Args:
-        bundle: what `export` returned, a path, the name of a built-in bundle, or a `Classifier`.
+        bundle: bundle that `export` returned, its path, the name of a built-in one, or a `Classifier`.
         data: `digits`, `fashion-mnist`, `mnist`, `folder:PATH` or `npz:FILE`; or images, uint8 [N, C, H, W], with N
             labels (names, or indices of the model's classes); these go without a class map.
         split: `auto`, `test`, `train` or `all`, as for `torchstone evaluate`.
-        data_dir: where downloaded datasets lie; `TORCHSTONE_DATA`, or `./data`, if None.
-        class_map: what the model calls the data's classes: a file, or a mapping in which None leaves a class out.
+        data_dir: directory of the downloaded datasets; `TORCHSTONE_DATA`, or `./data`, if None.
+        class_map: file or mapping from the data's class names to the model's; None in a mapping leaves a class out.
         variant: model of the bundle, by name; its default one if None. Not for a `Classifier`, as the two below.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         threads: number of calls that run at once; the processors this process may use if None.

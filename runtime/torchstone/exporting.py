@@ -102,10 +102,10 @@ def export(
     """Export a run to ONNX and TorchScript, prove both over its validation and test splits, publish a bundle.
 
     Args:
-        run: what `train` returned, or the path of a run.
+        run: run that `train` returned, or the path of one.
         out: bundle to write; `bundles/<name of the run>-<number>`, the first that is free, if None.
-        data: where the run's data lies now, if it was moved.
-        data_dir: where downloaded datasets lie; `TORCHSTONE_DATA`, or `./data`, if None.
+        data: reference of the run's data where it lies now, if it was moved.
+        data_dir: directory of the downloaded datasets; `TORCHSTONE_DATA`, or `./data`, if None.
         torchscript: whether a TorchScript file is written as well.
         temperature: whether a temperature is fitted on validation and folded into the files.
         int8: whether an 8-bit variant is added, if it is accurate enough and faster.
@@ -114,7 +114,7 @@ def export(
         min_speedup: smallest accepted speed ratio of such a variant.
         require_variants: whether one that is not accepted ends the export.
         default_variant: variant that runs where none is named, if it is accepted.
-        provider: where int8 and fp16 are measured: `cpu` or `cuda`.
+        provider: provider that int8 and fp16 are measured on: `cpu` or `cuda`.
         fast: run of a faster model that answers where it is confident: a cascade of both becomes one file.
         threshold: confidence from which it answers alone; chosen on validation if None.
         mirror: whether `run` answers with the mean over picture and mirror image, in a cascade.

@@ -33,7 +33,7 @@ def load(
     """Load a bundle, checked and ready to classify; close it, or use it as a context manager.
 
     Args:
-        bundle: what `export` returned, the path of a bundle or of an ONNX file out of one, or the name of a built-in
+        bundle: bundle that `export` returned, the path of one or of an ONNX file out of one, or the name of a built-in
             bundle (`fashion`).
         variant: model of the bundle, by name; its default one if None.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.

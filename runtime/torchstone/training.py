@@ -122,7 +122,7 @@ def train(
         recipe: name of a recipe (`torchstone recipes` lists them), `package.module:NAME`, or a `Recipe`.
         data: `digits`, `fashion-mnist`, `mnist`, `folder:PATH` or `npz:FILE`.
         out: run directory to write; `runs/<recipe>-<number>`, the first that is free, if None.
-        data_dir: where downloaded datasets lie; `TORCHSTONE_DATA`, or `./data`, if None.
+        data_dir: directory of the downloaded datasets; `TORCHSTONE_DATA`, or `./data`, if None.
         device: `auto`, `cpu` or `cuda`; `cuda` never falls back to the CPU.
         seed: 0 to 2**32 - 1.
         image_size: height and width that a folder's pictures are resized to; chosen from them if None.

@@ -46,10 +46,10 @@ def verify(
     """Check a bundle: sizes and SHA-256 of every file, golden samples, and with data every certified decision.
 
     Args:
-        bundle: what `export` returned, a path, or the name of a built-in bundle.
+        bundle: bundle that `export` returned, its path, or the name of a built-in one.
         data: data that it was certified on: `digits`, `fashion-mnist`, `mnist`, `folder:PATH` or `npz:FILE`; None
             leaves decisions and logits over it out.
-        data_dir: where downloaded datasets lie; `TORCHSTONE_DATA`, or `./data`, if None.
+        data_dir: directory of the downloaded datasets; `TORCHSTONE_DATA`, or `./data`, if None.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         tf32: permission for a GPU to compute in TF32.
         public_key: PEM file of the key whose signature is required; None for none.

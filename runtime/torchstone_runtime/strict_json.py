@@ -18,7 +18,7 @@ def strict_json(
     """Return JSON data as text, with null in the place of NaN and infinities (RFC 8259, section 6).
 
     Args:
-        data: to write.
+        data: JSON data to write.
         indent: spaces by which each level is indented, laid out as `json_text` does; None for one line.
         sort_keys: whether the keys of objects are written in alphabetical order.
         ensure_ascii: whether characters beyond ASCII are escaped.

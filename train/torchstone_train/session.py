@@ -40,13 +40,14 @@ class TrainingRequest:
     """What a person asks for.
 
     Attributes:
-        recipe: with all overrides applied.
+        recipe: recipe with all overrides applied.
         dataset: name of the data; `data_dir`: folder that holds downloaded datasets.
-        out: the run directory.
+        out: directory of the run.
         device: `auto`, `cpu` or `cuda`.
         seed: 0 to 2**32 - 1.
         resume: go on with the run at `out`; overwrite: replace it.
-        image_size, color: how the pictures of a folder are converted; chosen from them if None.
+        image_size, color: height and width, and color mode, that a folder's pictures are converted to; chosen from them
+            if None.
         bits: number of bits that the 16-bit pictures of a folder use; all if None.
         resident_budget: bytes of images held in memory before they are streamed; half of what is free if None.
         teachers: bundles whose answers are learnt beside the labels (`distill.Teacher`).

@@ -184,11 +184,11 @@ def recertify(bundle: Path, run: Path, fast: Path | None, dataset: str | None, d
     """Compute the certificate of a bundle anew from its run; what `torchstone verify --run` calls.
 
     Args:
-        bundle: that exists.
-        run: of its model.
-        fast: of a cascade, the run of the fast model.
-        dataset: where the data lies now.
-        data_dir: where downloaded datasets lie.
+        bundle: directory of an existing bundle.
+        run: directory of the run that the bundle's model comes from.
+        fast: directory of the fast model's run, for a cascade; else None.
+        dataset: reference of the data where it lies now; the one that the run was trained from if None.
+        data_dir: directory of the downloaded datasets; the default place if None.
 
     Yields:
         A line on each thing that was checked.

@@ -50,7 +50,7 @@ class OnnxSource:
 
     Attributes:
         path: the file.
-        spec: what it takes and gives.
+        spec: input and output of the model in it.
     """
 
     path: Path
@@ -61,8 +61,8 @@ def adopt_onnx(source: OnnxSource, request: ExportRequest) -> Exported:
     """Wrap an ONNX file, verify that the wrapped one decides as it does, and publish the bundle.
 
     Args:
-        source: the file, and what it takes and gives.
-        request: where to, and the data; there is no TorchScript without a PyTorch model.
+        source: ONNX file with the specification of its input and output.
+        request: place of the bundle, and the data; there is no TorchScript without a PyTorch model.
 
     Raises:
         DataError: file, spec and data don't belong together, or the file can't be run for any number of images.

@@ -1,4 +1,4 @@
-"""What a model of another origin answers: one row of K finite numbers an image, the same in every call and batch."""
+"""What a model of another origin answers: one row of K finite numbers per image, the same in every call and batch."""
 
 from collections.abc import Callable
 from typing import Final, cast
@@ -33,12 +33,12 @@ def check_answers(
     """Check that a model gives each image one row of K finite numbers, the same in every call and every batch.
 
     Args:
-        model: raw pixels to logits and probabilities.
-        images: uint8 (N, C, H, W), real ones.
-        spec: what it is said to give.
-        num_classes: K.
+        model: model from raw pixels to logits and probabilities.
+        images: uint8 (N, C, H, W), real pictures.
+        spec: input and output of the model as they were stated.
+        num_classes: number of classes, K.
         one_output: whether the logits were made of one output.
-        batch_hint: what may look at the whole batch, where that is known.
+        batch_hint: sentence on the part that may look at the whole batch, where it is known; else empty.
 
     Raises:
         DataError: it does something else; the message says what.

@@ -15,7 +15,7 @@ def directories_of(path: Path) -> list[Path]:
     """Return where the files beside a model lie, without links in between.
 
     Args:
-        path: of the model, which exists; where it is a link, both places count, that of the file itself first.
+        path: path of the model, which exists; where it is a link, both places count, that of the file itself first.
     """
     return list(dict.fromkeys([path.resolve().parent, path.parent.resolve()]))
 

@@ -33,7 +33,7 @@ def doubts_about_order(
 
     Args:
         splits: `validation`, where another order is looked for, and `test`, where it must hold.
-        names: of the K classes, in the order that was taken.
+        names: names of the K classes, in the order that was taken.
         stated: whether the owner stated that order; else it is the data's.
     """
     validation, test = (Answers(splits[name].decisions, splits[name].split.labels) for name in ("validation", "test"))

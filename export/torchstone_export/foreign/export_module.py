@@ -29,9 +29,9 @@ def export_module(
     """Export a module, verify the files over the validation and test splits of the data given, publish the bundle.
 
     Args:
-        source: the factory, the weights, and what the module takes and gives.
-        request: where to, which files, and the data.
-        tell: is called with a sentence on each thing that was chosen, left out, or is in doubt.
+        source: factory, weights, and the specification of the module's input and output.
+        request: place of the bundle, the files wanted, and the data.
+        tell: function that is called with a sentence on each thing that was chosen, left out, or is in doubt.
 
     Raises:
         DataError: the owner's code failed, or weights, data, spec and module don't belong together.

@@ -22,11 +22,11 @@ def load_given_data(
     """Find and split a dataset by the runtime's rules, whatever the model was trained on.
 
     Args:
-        ref: the dataset.
-        data_dir: where downloaded datasets lie.
-        spec: what the model takes.
-        class_names: in the order of the model's outputs, which the data's are put into by their names; a folder may
-            lack some. None: the data's own.
+        ref: reference of the dataset.
+        data_dir: directory of the downloaded datasets.
+        spec: input specification of the model.
+        class_names: names of the classes in the order of the model's outputs, which the data's classes are put into;
+            a folder may lack some. None: the data's own.
 
     Raises:
         DataError: the data is missing, too small to be split, of another shape, or of other classes.

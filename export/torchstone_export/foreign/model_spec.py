@@ -39,18 +39,18 @@ class ModelSpec:
         mean: per channel, subtracted from the pixels; in the model's channel order and in units of `pixel_range`.
         std: per channel, what the difference is divided by; likewise.
         color: `L`, `RGB` or `BGR`: the channels in the order in which the model takes them.
-        pixel_range: of the pixels before mean and std: `0-1` (divided by 255, as torchvision has it) or `0-255`.
+        pixel_range: range of the pixels before mean and std: `0-1` (divided by 255, as torchvision has it) or `0-255`.
         resize_filter: Pillow's filter for pictures of another size, which are stretched.
-        classes: in the order of the outputs; None: those of the data.
-        output: what the model gives. Probabilities are turned into logits by the logarithm.
-        output_stated: whether the owner said so; else it is the default, and a final sigmoid of one output says better.
-        positive_threshold: of a model of one output, which tells two classes apart: the probability above which the
-            answer is the second class; None: 0.5.
-        output_name: which output, where there are several: an ONNX name, a dictionary's key, an attribute, or a
-            position in a tuple.
-        layout: of an ONNX file's input; None: found out from its shape.
-        dtype: of an ONNX file's input; None: the file's.
-        name: of the model; None: that of the factory or file.
+        classes: names of the classes in the order of the outputs; None: those of the data.
+        output: kind of the model's output. Probabilities are turned into logits by the logarithm.
+        output_stated: whether the owner stated `output`; else it is the default, which a final sigmoid overrides.
+        positive_threshold: probability above which a model of one output, which tells two classes apart, answers with
+            the second class; None: 0.5.
+        output_name: name of the class outputs where there are several outputs: an ONNX name, a dictionary's key, an
+            attribute, or a position in a tuple.
+        layout: order of the axes of an ONNX file's input; None: found out from its shape.
+        dtype: data type of an ONNX file's input; None: the file's.
+        name: name of the model; None: that of the factory or file.
     """
 
     input: tuple[int, int, int]
@@ -97,8 +97,8 @@ def read_spec(path: Path | None, options: Mapping[str, Any]) -> ModelSpec:
     """Read a TOML file and options of the command line; an option replaces the file's field.
 
     Args:
-        path: the file; None: options only.
-        options: by field of `ModelSpec`, as text or numbers; None: not given.
+        path: path of the TOML file; None: options only.
+        options: values of the options, as text or numbers, by field of `ModelSpec`; None: not given.
 
     Raises:
         UsageError: a field is missing, unknown, of another type, out of range, or contradicts another.

@@ -31,9 +31,9 @@ class ModuleSource:
     """Where a module comes from.
 
     Attributes:
-        factory: `package.module:factory`; arguments: what it is called with.
-        weights: the file; weights_key: which set of weights in it, where it holds several (see `fit_weights`).
-        spec: what the module takes and gives.
+        factory: `package.module:factory`; arguments: keyword arguments of the call of the factory.
+        weights: path of the file; weights_key: key of the set in it, where it holds several (see `fit_weights`).
+        spec: input and output of the module.
     """
 
     factory: str
@@ -54,7 +54,7 @@ def load_module(source: ModuleSource, data: TrainingData, tell: Callable[[str], 
     Raises:
         UsageError: the factory can't be found, or the model is too large for one ONNX file.
         DataError: the owner's code failed, the weights are not the module's, or it does not give one row of K finite
-            numbers an image, whatever the batch.
+            numbers per image, whatever the batch.
     """
     module = make_module(source.factory, source.arguments)
     _require_static_ranges(module)

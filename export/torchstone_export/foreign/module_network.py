@@ -19,9 +19,9 @@ class NormalizedNetwork(nn.Module):
 
     Args:
         module: the module.
-        spec: what it takes and gives.
-        two_classes: how its one output becomes two; None where it has an output a class.
-        sigmoid: which of its calls of sigmoid is left out, counted from 0; None: none.
+        spec: input and output of the module.
+        two_classes: rule by which the module's one output becomes two; None where it has one output per class.
+        sigmoid: position of the module's call of sigmoid that is left out, counted from 0; None: none is.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ def pick_output(output: object, name: str | None) -> Tensor:
 
     Args:
         output: a tensor, a tuple or list of one tensor, a dictionary or object with `logits`.
-        name: which one, where that does not say it: a position, key or attribute.
+        name: position, key or attribute of the class outputs where `output` leaves it open; None where it does not.
 
     Raises:
         DataError: it isn't there, or can't be told from the others.

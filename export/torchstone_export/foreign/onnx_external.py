@@ -19,8 +19,8 @@ def embed_external_data(model: ModelProto, path: Path) -> None:
     """Take external weights into the model itself, from plain files in its directory or below, and nowhere else.
 
     Args:
-        model: the content of the file.
-        path: of the file; where it is a link, the directory of the file that it leads to comes first.
+        model: content of the file.
+        path: path of the file; where it is a link, the directory of the file that it leads to comes first.
 
     Raises:
         DataError: a place outside, a file that is missing or too short, or too much data.

@@ -37,12 +37,12 @@ class OnnxOriginal:
     """A file as it was given.
 
     Attributes:
-        model: with its weights inside.
-        sha256: of the file (hex); producer: who wrote it, as it says itself.
-        input_name: of the images; dtype: of its values, `float32`, `float16`, `float64` or `uint8`.
-        layout: of the images.
-        output_name: of the class outputs.
-        batch: the number of images that a call takes; None: any.
+        model: content of the file, with its weights inside.
+        sha256: SHA-256 of the file (hex); producer: name of the program that wrote it, as the file gives it.
+        input_name: name of the input for the images; dtype: its data type, `float32`, `float16`, `float64` or `uint8`.
+        layout: order of the axes of the images.
+        output_name: name of the class outputs.
+        batch: number of images that a call takes; None: any.
         with_sigmoid: the file that this one was made from by taking its final sigmoid off; None: this is as given.
     """
 

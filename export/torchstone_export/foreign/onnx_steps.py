@@ -18,10 +18,10 @@ def chain(stage: str, source: str, steps: list[Step], target: str) -> list[NodeP
     """Return the nodes of steps from the value `source` to the value `target`.
 
     Args:
-        stage: what the names of nodes and of values in between begin with.
-        source: what the first one takes.
-        steps: at least one.
-        target: what the last one gives.
+        stage: prefix of the names of the nodes, and of the values in between.
+        source: name of the value that the first step takes.
+        steps: operations in their order, at least one.
+        target: name of the value that the last step gives.
     """
     nodes: list[NodeProto] = []
     current = source

@@ -41,11 +41,11 @@ def wrap_onnx(
     """Return an ONNX file with input `images` and outputs `logits` and `probabilities` around the original's graph.
 
     Args:
-        original: the file.
-        spec: what it takes and gives.
-        model: its name, classes, input and temperature.
+        original: ONNX file as it was given.
+        spec: input and output of the model in the file.
+        model: name, classes, input and temperature of the model.
         free_shapes: whether a fixed number of images is also taken out of the target shapes of Reshape nodes.
-        two_classes: how the original's one output becomes two; None where it has an output a class.
+        two_classes: rule by which the original's one output becomes two; None where it has one output per class.
 
     Raises:
         DataError: the original's operators can't be brought to an opset that allows it.

@@ -29,11 +29,11 @@ class OriginalAnswers:
     """Logits of the file as it was given, fed with pixels normalised outside of it.
 
     Attributes:
-        runner: of the file.
-        dtype: of its input.
-        spec: what it takes and gives; input_spec: the same, for RGB or L pixels.
-        two_classes: how its one output becomes two; None where it has an output a class.
-        chances: of the file with the final sigmoid that `runner` lacks; None where nothing was taken off.
+        runner: runner of the file.
+        dtype: data type of the file's input.
+        spec: input and output of the file; input_spec: its input for RGB or L pixels.
+        two_classes: rule by which its one output becomes two; None where it has one output per class.
+        chances: runner of the file with the final sigmoid that `runner` lacks; None where nothing was taken off.
     """
 
     runner: OriginalRunner
@@ -107,7 +107,7 @@ def settle_output(
 
     Raises:
         DataError: the outputs are not what the spec says.
-        UsageError: a threshold is stated where there is an output a class.
+        UsageError: a threshold is stated where there is one output per class.
     """
     answers, names = answers_of(original, spec), data.validation.class_names
     images = next(data.validation.batches(_READ))

@@ -25,8 +25,8 @@ class StateDict:
     """One set of weights of a file, as far as its names are a module's.
 
     Attributes:
-        prefix: before every name of it in the file, dotted; empty for the whole file.
-        tensors: by the module's name.
+        prefix: dotted prefix of every name of it in the file; empty for the whole file.
+        tensors: tensors by their names in the module.
         missing: names of the module that it lacks, counters of batch norm aside.
         uncounted: counters of batch norm that it lacks.
         misfits: names whose tensors are of another shape or kind.
@@ -63,7 +63,7 @@ class Found:
     """What a file holds for a module.
 
     Attributes:
-        sets: by name, the best first.
+        sets: sets of weights that have the module's names, the best first.
         unnamed: prefixes of tensors with the shapes of the module's parameters, under other names or none.
     """
 
@@ -80,7 +80,7 @@ def find_state_dicts(module: nn.Module, flat: Mapping[str, Tensor]) -> Found:
     """Find the sets of weights whose names, behind some prefix, are those of a module.
 
     Args:
-        module: whose names and shapes count.
+        module: module that gives the names and shapes.
         flat: tensors by dotted path, see `read_weights`.
     """
     # DataParallel around a part puts `module` into the middle of names: taken off only where nothing fits with it.

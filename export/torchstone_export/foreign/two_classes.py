@@ -28,7 +28,7 @@ class TwoClasses:
     """How one output becomes the logits of two classes, negative and positive.
 
     Attributes:
-        output: what the model gives; `logits` where its final sigmoid was taken off.
+        output: kind of the model's output; `logits` where its final sigmoid was taken off.
         threshold: probability above which the answer is the positive class.
         sigmoid: whether a final sigmoid was taken off.
         logit_decides: whether what the sigmoid was taken off decides in its place: PyTorch's sigmoid and ONNX Runtime's
@@ -61,9 +61,9 @@ class TwoClasses:
         The second is above 0 exactly where the deciding number is above the limit, whatever the logarithm rounds to.
 
         Args:
-            output: the model's, or what its final sigmoid was taken off.
-            dtype: of the logits; None: the output's, at least float32.
-            chance: what the final sigmoid gave, which decides; None: computed.
+            output: output of the model, or the argument of its final sigmoid, where that was taken off.
+            dtype: data type of the logits; None: the output's, at least float32.
+            chance: output of the final sigmoid, which decides; None: computed.
         """
         own = output.reshape(-1, 1)
         # A half's sigmoid is that of float32: with its own rounding, logits up to 0.001 would be ties.
@@ -105,7 +105,7 @@ class TwoClasses:
 
 
 def is_one_output(shape: tuple[int, ...]) -> bool:
-    """Tell whether outputs of a batch are one number an image."""
+    """Tell whether outputs of a batch are one number per image."""
     return len(shape) <= 1 or (len(shape) == 2 and shape[1] == 1)  # noqa: PLR2004 - images and outputs
 
 
@@ -113,8 +113,8 @@ def told_by_sigmoid(spec: ModelSpec, shape: tuple[int, ...], *, sigmoid: bool) -
     """Return the spec with probabilities as output, where its owner says nothing and a sigmoid makes the one output.
 
     Args:
-        spec: as its owner states it.
-        shape: of the model's outputs for some images.
+        spec: input and output of the model as its owner states them.
+        shape: shape of the model's outputs for some images.
         sigmoid: whether a sigmoid is the model's last operation.
     """
     told = sigmoid and not spec.output_stated and is_one_output(shape)
@@ -124,17 +124,17 @@ def told_by_sigmoid(spec: ModelSpec, shape: tuple[int, ...], *, sigmoid: bool) -
 def make_two_classes(
     values: npt.NDArray[Any], spec: ModelSpec, names: tuple[str, ...], *, sigmoid: bool
 ) -> TwoClasses | None:
-    """Return how a model's outputs become two classes; None where it has an output a class.
+    """Return how a model's outputs become two classes; None where it has one output per class.
 
     Args:
         values: the model's own outputs for some images.
-        spec: what they are said to be.
-        names: of the classes.
+        spec: input and output of the model, with the kind that the outputs are said to be.
+        names: names of the classes.
         sigmoid: whether the model's last operation is a sigmoid that can be taken off.
 
     Raises:
         DataError: the outputs are not what the spec says.
-        UsageError: a threshold is stated where there is an output a class.
+        UsageError: a threshold is stated where there is one output per class.
     """
     if len(names) != 2 or not is_one_output(values.shape):  # noqa: PLR2004 - what one output tells apart
         if spec.positive_threshold is not None:
@@ -169,7 +169,7 @@ class SigmoidTakenOff(TorchFunctionMode):
     """Gives out the argument of one call of sigmoid in the place of its result.
 
     Args:
-        position: of the call among all of them; None: no call, and `results` holds what each gave.
+        position: position of the call among all of them; None: no call, and `results` holds what each gave.
     """
 
     def __init__(self, position: int | None = None) -> None:

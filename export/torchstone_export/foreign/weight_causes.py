@@ -52,11 +52,11 @@ def explain_misfit(
     """Return an error that says what does not fit, and what that means.
 
     Args:
-        module: whose weights were expected.
-        sets: what was found of it, the nearest first.
-        weights: all of the file.
-        source: the file.
-        key: under which alone was looked.
+        module: module for which the weights were expected.
+        sets: sets of weights that were found for it, the nearest first.
+        weights: all weights of the file.
+        source: path of the file.
+        key: key that the search was limited to; None where it was not.
     """
     own: Mapping[str, Tensor] = module.state_dict()
     given = {name: tensor for name, tensor in weights.tensors.items() if is_under(key or "", name)}

@@ -39,7 +39,7 @@ class FittedWeights:
     """What was loaded.
 
     Attributes:
-        key: of the set in the file, dotted; `.` for the whole file.
+        key: key of the set in the file, dotted; `.` for the whole file.
         notes: sentences on what was chosen and left out, where there was anything to choose or leave out.
     """
 
@@ -51,10 +51,10 @@ def fit_weights(module: nn.Module, weights: Weights, source: Path, key: str | No
     """Load the one set of weights of a file that a module's names and shapes fit.
 
     Args:
-        module: that gets them.
+        module: module that the weights are loaded into.
         weights: the file's tensors.
         source: the file, for messages.
-        key: which set, where the file holds several: its dotted path or prefix, `.` for the whole file.
+        key: key of the set, where the file holds several: its dotted path or prefix, `.` for the whole file.
 
     Raises:
         UsageError: several sets fit and no key says which; or nothing lies under the key.

@@ -17,9 +17,9 @@ class CertifiedTest:
     """What a certificate says about a variant over the test split.
 
     Attributes:
-        accuracy: certified, 0 to 1.
-        decisions_sha256: of all decisions at the export.
-        repeat: what must come again; None in certificates that are older than this record.
+        accuracy: certified accuracy over the test split, 0 to 1.
+        decisions_sha256: SHA-256 (hex) of all decisions over the test split, in its order, at the export.
+        repeat: record of the outputs that are to be found again; None in certificates that are older than this record.
     """
 
     accuracy: float
@@ -32,10 +32,10 @@ class Recheck:
     """What was found here.
 
     Attributes:
-        samples: compared; accuracy: found, 0 to 1.
+        samples: number of samples compared; accuracy: accuracy found here, 0 to 1.
         otherwise: near-ties that are decided otherwise here: id, certified class, class found.
         rms_error: estimated root mean square of the logit errors; None where the certificate has no sketch.
-        rms_tolerance: what is accepted.
+        rms_tolerance: largest accepted root mean square of the logit errors; None where the certificate has no sketch.
     """
 
     samples: int

@@ -25,9 +25,10 @@ def verify_bundle(
 
     Args:
         path: directory of the bundle, or the name of a built-in one.
-        options: of which provider, `tf32` and `public_key` are used; with a key, its signature is required.
+        options: options of loading, of which `provider`, `tf32` and `public_key` count; with a key, its signature is
+            required.
         dataset: data that the bundle was certified on; None leaves decisions and logits over it out.
-        data_dir: where downloaded datasets lie; the default place if None.
+        data_dir: directory of the downloaded datasets; the default place if None.
 
     Yields:
         A line on each thing that was checked, as soon as it was.

@@ -30,11 +30,11 @@ def find_split(
 
     Args:
         classifier: the model.
-        dataset: as it was named on the command line.
-        data_dir: where downloaded datasets lie; the default place if None.
+        dataset: reference of the dataset, as it was named on the command line.
+        data_dir: directory of the downloaded datasets; the default place if None.
         wanted: see `choose_split`.
-        class_map: a file that says what the model calls the data's classes, see `ClassMap`.
-        bits: that the 16-bit pictures of a folder use; the model's if None.
+        class_map: file that maps the data's class names to the model's, see `ClassMap`; None for no mapping.
+        bits: number of bits that the values of the folder's 16-bit pictures use, 8 to 16; the model's if None.
 
     Raises:
         UsageError: no such dataset or part.
@@ -65,7 +65,7 @@ def warn_of_data(split: "Split", *, bits_stated: bool = False) -> None:
     """Say on stderr, once each, what was left out of a split, which classes have no images, and of too dark pictures.
 
     Args:
-        split: what a model is measured on.
+        split: split that a model is measured on.
         bits_stated: whether a person said how many bits 16-bit pictures use.
     """
     from torchstone_runtime.data.folder import FileStore

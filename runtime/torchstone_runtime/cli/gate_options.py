@@ -127,9 +127,9 @@ def require_passed(judgements: "Iterable[Judgement]", unanswered: "Sequence[str]
     """Raise where a gate failed, or the model gives no answer for an image.
 
     Args:
-        judgements: of the gates.
-        unanswered: ids of the images without an answer.
-        total: all images.
+        judgements: outcomes of the gates.
+        unanswered: ids of the images for which the model gives no answer.
+        total: number of images that the model was asked about.
 
     Raises:
         CheckFailedError: names every gate that failed; where none did, the images without an answer.

@@ -127,8 +127,8 @@ def out_option(default: str, *, what: str) -> Callable[[_Command], _Command]:
     """Return the decorator that gives a command `-o/--out`.
 
     Args:
-        default: what is written where it is not given, for people.
-        what: is written there.
+        default: place that is written to where the option is not given, in words for people.
+        what: phrase that says what is written there.
     """
     return option(
         *("-o", "--out"), group="Output", type=click.Path(path_type=Path), help=f"{what}  [default: {default}]"

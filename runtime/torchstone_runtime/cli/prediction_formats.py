@@ -52,7 +52,7 @@ def csv_row(name: str, top: Ranking, unsure: bool, *, count: int = 0) -> str:
 
 
 def csv_header(top: int) -> str:
-    """Return the header of a CSV file with that many classes a row."""
+    """Return the header of a CSV file with that many classes per row."""
     return csv_line(
         ["path", "class", "probability", *(f"{kind}_{n + 1}" for n in range(top) for kind in ("class", "p"))]
     )

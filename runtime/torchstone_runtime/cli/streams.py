@@ -77,8 +77,8 @@ def end(code: int, report: Callable[[OutputError], int]) -> int:
     where the command had nothing worse to say than a failed check, that is reported and decides.
 
     Args:
-        code: of the command itself.
-        report: tells an error on stderr and returns its exit code.
+        code: exit code that the command itself gave.
+        report: function that tells an error on stderr and returns its exit code.
     """
     sys.stdout.flush()
     error = _stdout.error if _stdout else None

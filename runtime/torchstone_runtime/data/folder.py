@@ -1,4 +1,4 @@
-"""Image folders: one sub-folder a class, in one tree or in parts (see `data.parts`)."""
+"""Image folders: one sub-folder per class, in one tree or in parts (see `data.parts`)."""
 
 import os
 import unicodedata

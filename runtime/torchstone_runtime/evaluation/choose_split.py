@@ -17,7 +17,8 @@ def choose_split(dataset: Dataset, wanted: str, provenance: Mapping[str, Any]) -
     Args:
         dataset: the labelled source.
         wanted: `auto`, `test`, `train` (all that is not test) or `all`.
-        provenance: of the bundle; its dataset fingerprints tell whether the model was trained on this source.
+        provenance: provenance of the bundle, whose dataset fingerprints tell whether the model was trained on this
+            source.
 
     With `auto` a source's own test part is taken. A source without one is taken whole, unless the fifth of it that
     training would hold out is the very test split of the bundle: then it is the model's own data, and only the

@@ -23,7 +23,7 @@ class Side:
     Attributes:
         name: `A` or `B`.
         what: the path with variant and provider, or the predictions file.
-        predictions: in the same order of samples as the other side's.
+        predictions: predictions of this side, in the same order of samples as the other side's.
     """
 
     name: str

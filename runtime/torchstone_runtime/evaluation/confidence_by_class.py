@@ -16,10 +16,10 @@ class ClassConfidence:
     """The confidence with which the images of one true class are decided, rightly or wrongly.
 
     Attributes:
-        name: of the class.
-        count: its images, at least one.
-        mean: of their confidence, 0 to 1.
-        quantiles: at each of `QUANTILES`.
+        name: name of the class.
+        count: number of its images, at least one.
+        mean: mean of their confidence, 0 to 1.
+        quantiles: quantiles of their confidence, 0 to 1, one for each share in `QUANTILES`.
     """
 
     name: str

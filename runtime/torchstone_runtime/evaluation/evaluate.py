@@ -61,9 +61,9 @@ def evaluate(
     Args:
         classifier: the model.
         split: labelled images.
-        on_batch: is called after each batch.
-        class_map: what the model calls the split's classes, None for one that is left out; `Evaluation.split.mapped`
-            then tells what it did.
+        on_batch: function that is called after each batch.
+        class_map: map from the split's class names to the model's, None for a class that is left out;
+            `Evaluation.split.mapped` tells its effect.
 
     Raises:
         DataError: the split's classes, mapped or not, or its image shape are not the model's.
@@ -116,9 +116,9 @@ def require_answers(ids: Sequence[str], total: int, where: str = "") -> None:
     """Check that a model gave an answer for every sample.
 
     Args:
-        ids: of the samples for which it gave none.
-        total: all samples.
-        where: which model or pictures, where there are several.
+        ids: ids of the samples for which the model gave no answer.
+        total: number of all samples.
+        where: phrase that names the model or the pictures, where there are several; else empty.
 
     Raises:
         NoAnswerError: there are such samples; some are named.

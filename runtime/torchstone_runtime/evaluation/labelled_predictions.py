@@ -19,7 +19,7 @@ from torchstone_runtime.text import shortlist
 
 @dataclass(frozen=True, eq=False)
 class LabelledPredictions:
-    """The predictions for N labelled samples: a few bytes a sample, and no pixels.
+    """The predictions for N labelled samples: a few bytes per sample, and no pixels.
 
     Attributes:
         ids: identifiers of the samples.

@@ -38,7 +38,7 @@ def missing_by_split(splits: Mapping[str, Split]) -> list[str]:
     """Return `describe_missing` of each set of classes without images, the splits that lack the same ones together.
 
     Args:
-        splits: of the same classes, by name.
+        splits: splits by name, all with the same classes.
     """
     found: dict[tuple[str, ...], list[str]] = {}
     for name, split in splits.items():

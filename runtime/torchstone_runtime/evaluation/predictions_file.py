@@ -19,7 +19,7 @@ COMPACT_COLUMNS: Final = [
     "p(true)",
     *(text for rank in range(2, 2 + RUNNERS_UP) for text in (f"rank {rank}", f"p(rank {rank})")),
 ]
-"""What follows the fixed columns of a file of very many classes, in the place of a column a class."""
+"""What follows the fixed columns of a file of very many classes, in the place of one column per class."""
 _REMEDY: Final = "Give a file that 'torchstone evaluate --predictions FILE.csv' wrote."
 
 

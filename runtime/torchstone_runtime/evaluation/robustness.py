@@ -30,9 +30,9 @@ class Robustness:
     """A classifier measured on a split as it is, and under corruptions.
 
     Attributes:
-        seed: of the corruptions.
-        clean: on the split as it is.
-        settings: by corruption and severity.
+        seed: seed of the corruptions.
+        clean: figures on the split as it is.
+        settings: figures on the corrupted split, by corruption and severity.
         unanswered: ids of the images for which the model gives no answer and which so count as wrong: by corruption
             and severity, None for the split as it is. Only where there are any.
     """
@@ -112,15 +112,15 @@ def measure_robustness(
 ) -> Robustness:
     """Classify every sample of a split, as it is and under every corruption at every severity.
 
-    The pictures are read once. Beside a batch of them, five bytes an image and setting are held.
+    The pictures are read once. Beside a batch of them, five bytes per image and setting are held.
 
     Args:
         classifier: the model.
         split: labelled pictures.
         corruptions: names of `CORRUPTIONS`, at least one.
-        severities: of 1 to 5, at least one.
-        seed: of the corruptions.
-        on_images: is given the number of images that were classified, now and then.
+        severities: severities, from 1 to 5, at least one.
+        seed: seed of the corruptions.
+        on_images: function that is given the number of newly classified images, now and then.
 
     Images for which the model gives no answer count as wrong, with confidence 0.
 

@@ -47,7 +47,7 @@ class Grouping:
     """The groups of a split's samples.
 
     Attributes:
-        columns: by name, the value of each sample in the split's order; `NO_GROUP` where the file has no row or none.
+        columns: value of each sample, in the split's order, by name of the column; `NO_GROUP` where a sample has none.
     """
 
     def __init__(self, columns: dict[str, list[str]]) -> None:
@@ -85,7 +85,7 @@ class Grouping:
         """Return the metrics of each group, the least accurate of a column first.
 
         Args:
-            split: that the grouping was read for.
+            split: split that the grouping was read for.
             predicted: int64 [N], the class predicted for each of its samples.
         """
         return [item for column in self.columns for item in self._measure_column(column, split, predicted)]

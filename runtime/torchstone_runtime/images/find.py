@@ -39,7 +39,7 @@ def find_pictures(
     Args:
         arguments: a file; a folder, which is searched for image files, hidden ones left out, sorted;
             a pattern with `*`, `?`, `[...]` or `**`, unless there is a file of that name; or `-` for `stdin`.
-        stdin: read where `-` is given: an image file, or paths of files and folders, one a line, in UTF-8 with
+        stdin: read where `-` is given: an image file, or paths of files and folders, one per line, in UTF-8 with
             or without a byte order mark. If None, `-` is a file of that name.
         others: is told of files in folders that are no pictures.
 

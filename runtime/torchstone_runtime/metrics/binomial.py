@@ -26,7 +26,8 @@ def share_interval(successes: int, trials: int, one_sided: float = ONE_SIDED) ->
     Args:
         successes: 0 to `trials`.
         trials: any number; without any the interval is (0, 1).
-        one_sided: how often each end may miss the truth; 95% in both directions together by default.
+        one_sided: probability that an end of the interval misses the truth; by default the interval holds it
+            in 95% of the cases.
     """
     return lower_bound(successes, trials, one_sided), upper_bound(successes, trials, one_sided)
 

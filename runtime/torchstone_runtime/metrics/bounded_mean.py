@@ -29,9 +29,9 @@ def bounded_mean_interval(values: Float64Array, counts: Float64Array, lowest: fl
 
     Args:
         values: float64 [G], each from `lowest` to `highest`.
-        counts: float64 [G], how many samples have each of the values.
-        lowest: that a value can be, smaller than `highest`.
-        highest: that a value can be.
+        counts: float64 [G], number of samples that have each of the values.
+        lowest: smallest possible value, below `highest`.
+        highest: largest possible value.
     """
     scaled = np.clip((values - lowest) / (highest - lowest), 0.0, 1.0)
     low, high = 1 - _upper_end(1 - scaled, counts), _upper_end(scaled, counts)

@@ -56,7 +56,7 @@ class Metrics:
         cells: the filled cells of the confusion matrix.
         accuracy: share of samples on the diagonal.
         accuracy_interval: 95% Clopper-Pearson interval of the accuracy.
-        per_class: in the order of the labels.
+        per_class: metrics of each class, in the order of the labels.
         macro: unweighted mean over the classes that occur.
         weighted: mean over the classes weighted with their support.
         unanswered: samples of each true class for which the model gives no answer, beside those of the matrix; empty

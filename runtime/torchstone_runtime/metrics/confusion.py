@@ -90,7 +90,7 @@ class ConfusionCells:
         return {"confusion_cells": np.stack([self.true, self.predicted, self.count], axis=1).tolist()}
 
     def matrix(self) -> Int64Array:
-        """Return the whole matrix, int64 [K, K]: 8 bytes a cell, filled or not."""
+        """Return the whole matrix, int64 [K, K]: 8 bytes per cell, filled or not."""
         matrix = np.zeros((self.num_classes, self.num_classes), dtype=np.int64)
         matrix[self.true, self.predicted] = self.count
         return matrix

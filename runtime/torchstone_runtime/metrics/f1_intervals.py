@@ -129,7 +129,7 @@ def _weighted(classes: _Classes) -> Interval:
 
 
 def _with(figure: float, interval: Interval) -> Interval:
-    # With a few images a class the figure that is shown is so far from unbiased that it may lie outside.
+    # With a few images per class the figure that is shown is so far from unbiased that it may lie outside.
     return min(interval[0], figure), max(interval[1], figure)
 
 

@@ -32,7 +32,7 @@ class Judgement:
     """A gate with what was measured.
 
     Attributes:
-        value: that was judged: the figure itself, or the unfavourable end of its 95% interval.
+        value: value that was judged: the figure itself, or the unfavourable end of its 95% interval.
         on_interval: whether it was the latter.
         passed: whether it lies within the bound; never for NaN.
     """
@@ -79,8 +79,8 @@ def parse_class_bound(text: str, class_names: Iterable[str], what: str) -> Gate:
     """Return the gate that `NAME=X` stands for; the name may hold `=` itself.
 
     Args:
-        text: as it was given.
-        class_names: of the model.
+        text: the option's value, `NAME=X`, as it was given.
+        class_names: names of the model's classes.
         what: `recall`, `precision` or `F1`.
 
     Raises:

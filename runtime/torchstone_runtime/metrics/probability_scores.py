@@ -38,8 +38,8 @@ class ProbabilityScores:
         log_loss: mean of -ln p(true class); 0 is best, 15.94 the most. Interval: see `bounded_mean`.
         brier: mean over the samples of the sum over the classes of (p - [true class])**2, 0 (best) to 2 (G. W. Brier,
             Monthly Weather Review 78, 1950). Interval: likewise.
-        top_k: by k of `TOP_K` below K, the share of samples whose true class is among the k most probable. Interval:
-            Clopper-Pearson.
+        top_k: share of the samples whose true class is among the k most probable, by each k of `TOP_K` below K.
+            Interval: Clopper-Pearson.
     """
 
     log_loss: Estimate
@@ -56,7 +56,7 @@ class ProbabilityScores:
 
 
 class ScoreTally:
-    """Takes in batches and keeps four numbers a sample.
+    """Takes in batches and keeps four numbers per sample.
 
     Args:
         count: N, samples in all.

@@ -21,8 +21,8 @@ class SummaryMetrics:
     Attributes:
         accuracy: share of the samples that are right.
         calibration_error: the expected calibration error, see `reliability`.
-        accuracy_at: by coverage of `LEVELS`, the accuracy of that share of the images, those of highest confidence.
-        coverage_at: by accuracy of `LEVELS`, the largest share of the images that can be answered with it.
+        accuracy_at: accuracy of the share of the images with the highest confidence, by that share, of `LEVELS`.
+        coverage_at: largest share of the images that can be answered with an accuracy, by that accuracy, of `LEVELS`.
     """
 
     accuracy: float

@@ -20,7 +20,7 @@ _COLUMNS: Final = ("class", "precision", "recall", "F1", "", "support", "mean co
 
 
 def by_class_html(seen: LabelledPredictions) -> str:
-    """Return a row a class, in the order of the labels, and the averages; of many classes the worst ones first."""
+    """Return one row per class, in the order of the labels, and the averages; of many classes the worst ones first."""
     metrics = seen.metrics
     confidence = _mean_confidence(seen)
     overall = [float(np.nanmean(confidence)), float(seen.confidence.mean(dtype=float))]

@@ -67,7 +67,7 @@ def _answer(name: str | None, probability: float | None) -> str:
 
 
 def differing_csv(found: Comparison) -> str:
-    """Return one row a sample on which the two differ."""
+    """Return one row per sample on which the two differ."""
     columns = ("id", "true", "a", "a_probability", "b", "b_probability")
     samples = (found.sample(int(index)) for index in found.differing)
     return csv_text([columns, *([sample[column] for column in columns] for sample in samples)])
@@ -78,7 +78,7 @@ def render_html(found: Comparison, split: Split | None) -> str:
 
     Args:
         found: the comparison.
-        split: that both were measured on, in the comparison's order; None for predictions files alone.
+        split: split that both were measured on, in the comparison's order; None for predictions files alone.
 
     Raises:
         ImageError: a picture that is shown can no longer be read.

@@ -19,7 +19,7 @@ _FLOOR: Final = _TOP + _SIDE
 _COUNTS_TOP, _COUNTS_HEIGHT = _FLOOR + 34, 46
 _HEIGHT: Final = _COUNTS_TOP + _COUNTS_HEIGHT + 36
 
-# The confidence by class: a row a class.
+# The confidence by class: one row per class.
 _ROW: Final = 27
 _NAMES, _MEANS = 134, 52
 _SCALE: Final = _WIDTH - _NAMES - _MEANS

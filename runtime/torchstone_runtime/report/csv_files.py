@@ -16,7 +16,7 @@ from torchstone_runtime.metrics.confusion import MOST_DENSE
 
 
 def metrics_csv(metrics: Metrics) -> str:
-    """Return one row a class, then the averages and the accuracy (in the column `recall`).
+    """Return one row per class, then the averages and the accuracy (in the column `recall`).
 
     The figures of a class that is absent are empty.
     """
@@ -29,7 +29,7 @@ def metrics_csv(metrics: Metrics) -> str:
 
 
 def confusion_csv(metrics: Metrics) -> str:
-    """Return the confusion matrix: one row a true class, one column a predicted class."""
+    """Return the confusion matrix: one row per true class, one column per predicted class."""
     return csv_text(_confusion_rows(metrics))
 
 
@@ -45,7 +45,7 @@ def _confusion_rows(metrics: Metrics) -> Iterator[list[Any]]:
 
 
 class PredictionsCsv:
-    """Writes one row a sample as batches arrive: id, true and predicted class, margin, each class's probability.
+    """Writes one row per sample as batches arrive: id, true and predicted class, margin, each class's probability.
 
     The margin is the difference of the two largest probabilities. For a sample without an answer, predicted class,
     margin and probabilities are empty. Of more than `MOST_DENSE` classes, a row has the probabilities of the predicted

@@ -28,8 +28,8 @@ class EvaluationDocument:
     """Everything that the reports show.
 
     Attributes:
-        file: model file, and the data.
-        evaluation: what was measured.
+        file: model file and data.
+        evaluation: figures that were measured.
         slices: metrics by group, where groups were given.
         judgements: outcome of each gate, where any were set.
     """

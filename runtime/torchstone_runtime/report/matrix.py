@@ -58,8 +58,8 @@ def row_shares(metrics: Metrics, largest: int | None = None) -> Float64Array:
     """Return the confusion matrix divided by each true class's samples, float64 [K, K]; 0 where it has none.
 
     Args:
-        metrics: that hold it.
-        largest: rows at most: of more classes, neighbours are taken together, as `ConfusionCells.blocks` does.
+        metrics: metrics that hold the confusion matrix.
+        largest: largest number of rows: neighbours of more classes are taken together, as by `ConfusionCells.blocks`.
     """
     counts = metrics.cells.blocks(largest or metrics.cells.num_classes)
     shares: Float64Array = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

@@ -23,9 +23,9 @@ class PredictionGallery:
     """Writes a self-contained page while predictions arrive; its size is bounded by `MAX_SHOWN`.
 
     Args:
-        file: where it goes, as UTF-8.
-        model: its name, for the title.
-        plan: how it runs, for the summary.
+        file: binary file that the page is written to, in UTF-8.
+        model: name of the model, for the title.
+        plan: description of how the model runs, for the summary.
     """
 
     def __init__(self, file: IO[bytes], *, model: str, plan: str) -> None:

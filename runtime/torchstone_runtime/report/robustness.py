@@ -20,10 +20,10 @@ class RobustnessDocument:
     """Everything that the reports show.
 
     Attributes:
-        file: model file, and the data.
-        robustness: what was measured.
-        seconds: duration, reading included.
-        min_accuracy: the least accepted mean accuracy on corrupted images, if one is required.
+        file: model file and data.
+        robustness: figures that were measured.
+        seconds: duration of the measurement in seconds, reading included.
+        min_accuracy: smallest accepted mean accuracy on corrupted images, 0 to 1; None if none is required.
     """
 
     file: MeasuredFile
@@ -85,7 +85,7 @@ class RobustnessDocument:
 
 
 def accuracy_table(found: Robustness) -> list[str]:
-    """Return the accuracy by corruption and severity with the means, a line a corruption."""
+    """Return the accuracy by corruption and severity with the means, one line per corruption."""
     width = max(len("all corruptions"), *map(len, found.corruptions))
     levels = "".join(f"{level:>8}" for level in found.severities)
     rows = [
@@ -102,7 +102,7 @@ def accuracy_table(found: Robustness) -> list[str]:
 
 
 def behaviour_table(found: Robustness) -> list[str]:
-    """Return every figure on the clean pictures beside its mean over the corruptions, a line a figure."""
+    """Return every figure on the clean pictures beside its mean over the corruptions, one line per figure."""
     clean, corrupted = found.clean.figures(), found.corrupted.figures()
     width = max(map(len, clean))
     rows = [f"{name:<{width}}{clean[name]:>8.4f}{corrupted[name]:>11.4f}" for name in clean]

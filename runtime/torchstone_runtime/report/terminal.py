@@ -104,11 +104,11 @@ def _judgements(judgements: Sequence[Judgement]) -> list[str]:
 
 
 def per_class_table(metrics: Metrics, classes: Sequence[ClassMetrics] | None = None) -> list[str]:
-    """Return precision, recall, F1 and support of classes and the averages over all, a line each.
+    """Return precision, recall, F1 and support of classes and the averages over all, one per line.
 
     Args:
-        metrics: of all classes.
-        classes: those that are shown; all if None.
+        metrics: metrics over all classes.
+        classes: classes that are shown; all if None.
     """
     classes = metrics.per_class if classes is None else classes
     width = max(len("weighted average"), *(len(item.name) for item in classes))
@@ -122,7 +122,7 @@ def per_class_table(metrics: Metrics, classes: Sequence[ClassMetrics] | None = N
 
 
 def confusion_table(metrics: Metrics) -> list[str]:
-    """Return the confusion matrix, a line a true class; columns are numbered as the rows are."""
+    """Return the confusion matrix, one line per true class; columns are numbered as the rows are."""
     names = [_numbered(index, name) for index, name in enumerate(metrics.class_names)]
     width = max(map(len, names))
     cell = max(len(f"{metrics.confusion.max():,}"), len(str(len(names) - 1)), 3) + 1

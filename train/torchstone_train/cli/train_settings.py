@@ -51,8 +51,8 @@ def read_config(path: Path, context: click.Context) -> Settings:
     """Read a TOML file: `recipe`, options of `train`, and fields of the recipe, these also in a table `[set]`.
 
     Args:
-        path: of the file, UTF-8 with or without a byte order mark.
-        context: of the command, whose options convert the values.
+        path: path of the file, UTF-8 with or without a byte order mark.
+        context: context of the command whose options convert the values.
 
     Raises:
         DataError: it can't be read, or is no TOML.
@@ -106,7 +106,7 @@ def read_run(path: Path) -> Settings:
     """Read what repeats a run: its recipe with all fields, its data and how pictures were read, and its seed.
 
     Args:
-        path: of the run, or of its `run.json`.
+        path: directory of the run, or path of its `run.json`.
 
     Raises:
         DataError: there is none, or it is damaged.

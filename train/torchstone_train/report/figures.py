@@ -66,10 +66,10 @@ def save_figures(folder: Path, history: Sequence[Record], seen: LabelledPredicti
     They are `curves`, `confusion`, `confusion_normalized` and `mistakes`; `report.html` has the others.
 
     Args:
-        folder: is made where it is missing.
-        history: an epoch a record; without any, no curves are drawn.
-        seen: the validation split as the kept weights decide it.
-        title: of the run, on one line.
+        folder: directory of the figures, made where it is missing.
+        history: records of the epochs, one per epoch; without any, no curves are drawn.
+        seen: predictions for the validation split, made with the kept weights.
+        title: title of the run, on one line.
 
     Raises:
         OutputError: a file can't be written.

@@ -28,7 +28,7 @@ class RunReport:
     Attributes:
         title: recipe and dataset, for people.
         info: the content of `run.json`.
-        history: an epoch a record.
+        history: records of the epochs, one per epoch.
         seen: the validation split as the kept weights decide it.
     """
 

@@ -25,9 +25,9 @@ class RunResults:
     A picture that fails is said on one line and lost alone; a disk that is full is an error.
 
     Args:
-        run: where to write.
-        title: recipe and dataset.
-        say: prints a line.
+        run: directory of the run, which the results are written into.
+        title: names of the recipe and the dataset.
+        say: function that prints a line.
     """
 
     def __init__(self, run: RunDirectory, title: str, say: Callable[[str], None]) -> None:

@@ -25,7 +25,7 @@ class Shielded:
     Args:
         observer: observer that may fail.
         what: it writes, for the message.
-        say: prints a line.
+        say: function that prints a line.
     """
 
     def __init__(self, observer: TrainingObserver, what: str, say: Callable[[str], None]) -> None:

@@ -51,7 +51,7 @@ class Outcome:
         stop_reason: why.
         best_epoch: number of the epoch whose weights are in `best.safetensors`; 0 where no epoch was completed.
         best: its validation figures, or those of the weights kept.
-        history: a record an epoch.
+        history: records of the epochs, one per epoch.
         detail: for a person, where there is something to add.
     """
 
