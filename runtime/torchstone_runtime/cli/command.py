@@ -1,6 +1,7 @@
 """What all commands have in common: options under headings in `--help`, examples, and `-q`, `-v`, `-V`, `-h`."""
 
 import copy
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -8,11 +9,16 @@ from typing import Any, Final
 
 import click
 
+from torchstone_runtime.bundle.builtin import builtin_names
 from torchstone_runtime.cli.output import QUIET, VERBOSE, tell_detail
 from torchstone_runtime.version import __version__
 
 HEADINGS: Final = ("Data", "Model", "Training", "Variants", "Output", "Gates", "Advanced", "General")
 """The groups of options, in the order in which `--help` shows them."""
+
+
+_JSON: Final = "--json"
+_JSON_TO_STDOUT: Final = "--json=-"
 
 
 class GroupedOption(click.Option):
@@ -55,6 +61,16 @@ class TorchstoneCommand(click.Command):
         for add in _COMMON:
             add(self)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; a bundle or an ONNX file behind `--json` is an argument, not the file to write."""
+        takes_file = any(
+            _JSON in parameter.opts and not getattr(parameter, "is_flag", True) for parameter in self.params
+        )
+        if takes_file:
+            pairs = zip(args, [*args[1:], ""], strict=True)
+            args = [_JSON_TO_STDOUT if _is_model(*pair) else pair[0] for pair in pairs]
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each group under its heading."""
         rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
@@ -89,6 +105,11 @@ class TorchstoneCommand(click.Command):
 def command(*, examples: Sequence[str] = (), **attributes: Any) -> Callable[[Callable[..., Any]], TorchstoneCommand]:  # noqa: ANN401 - click's
     """Return the decorator that makes a function a command; as `click.command`, with examples."""
     return click.command(cls=TorchstoneCommand, examples=examples, **attributes)
+
+
+def _is_model(name: str, following: str) -> bool:
+    is_model = os.path.isdir(following) or following.endswith(".onnx") or following in builtin_names()  # noqa: PTH112
+    return name == _JSON and bool(following) and is_model
 
 
 def _remember(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:
