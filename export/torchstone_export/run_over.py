@@ -28,8 +28,8 @@ def run_over(
     """Return what a function gives for each batch of images, in one array, or in two where it gives two.
 
     Args:
-        batches: at least one, each uint8 [n, C, H, W], as `Split.batches` and `batches_of` give them.
-        run: is given one contiguous batch; returns logits [n, K], or logits and probabilities.
+        batches: images, at least one batch, each uint8 [n, C, H, W], as `Split.batches` and `batches_of` give them.
+        run: function of one contiguous batch that returns logits [n, K], or logits and probabilities.
     """
     results = [run(np.ascontiguousarray(images)) for images in batches]
     logits = np.concatenate([result[0] if isinstance(result, tuple) else result for result in results])

@@ -109,7 +109,7 @@ def export(
         torchscript: whether a TorchScript file is written as well.
         temperature: whether a temperature is fitted on validation and folded into the files.
         int8: whether an 8-bit variant is added, if it is accurate enough and faster.
-        fp16: likewise a 16-bit variant, for GPUs.
+        fp16: whether a 16-bit variant, for GPUs, is added on the same conditions.
         max_accuracy_drop: largest accepted drop of the test accuracy of such a variant.
         min_speedup: smallest accepted speed ratio of such a variant.
         require_variants: whether one that is not accepted ends the export.

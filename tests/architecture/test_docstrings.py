@@ -10,9 +10,8 @@ REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("runtime/torchstone", "runtime/torchstone_runtime", "train/torchstone_train", "export/torchstone_export")
 
 SECTION = re.compile(r"^( *)(?:Args|Attributes):\n((?:\1 +\S.*\n)+)", re.MULTILINE)
-FRAGMENT = re.compile(
-    r"^ *(?:\*{0,2}\w+(?:, \w+)*: (?:of|that|what|which|by|whose|where|how|when|to|from)\b.*)", re.MULTILINE
-)
+BEGINNINGS = "of|that|what|which|by|whose|where|how|when|why|to|from|in|with|for|on|as|at|is|see|likewise|those"
+FRAGMENT = re.compile(rf"^ *(?:\*{{0,2}}\w+(?:, \w+)*: (?:{BEGINNINGS})\b.*)", re.MULTILINE)
 
 
 def fragments(text: str) -> list[str]:
@@ -37,7 +36,17 @@ def test_no_name_is_documented_by_a_fragment() -> None:
 
 
 @pytest.mark.parametrize(
-    "phrase", ["of the model.", "that is trained.", "what the model takes.", "by class.", "where it lies."]
+    "phrase",
+    [
+        "of the model.",
+        "that is trained.",
+        "what the model takes.",
+        "by class.",
+        "where it lies.",
+        "for messages.",
+        "as in `Recipe`.",
+        "likewise.",
+    ],
 )
 def test_a_fragment_is_found(phrase: str) -> None:
     """Each beginning is looked for, so the test above can fail."""

@@ -45,7 +45,7 @@ class TrainingRequest:
         out: directory of the run.
         device: `auto`, `cpu` or `cuda`.
         seed: 0 to 2**32 - 1.
-        resume: go on with the run at `out`; overwrite: replace it.
+        resume: whether the run at `out` is gone on with; overwrite: whether it is replaced.
         image_size, color: height and width, and color mode, that a folder's pictures are converted to; chosen from them
             if None.
         bits: number of bits that the 16-bit pictures of a folder use; all if None.

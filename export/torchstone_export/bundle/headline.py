@@ -13,8 +13,8 @@ def headline_metrics(metrics: Mapping[str, Any], class_names: Sequence[str]) -> 
     """Return metrics as the manifest holds them, which every start of a model reads.
 
     Args:
-        metrics: as `Metrics.to_json` returns them.
-        class_names: K names.
+        metrics: metrics as `Metrics.to_json` returns them.
+        class_names: names of the K classes.
 
     Returns:
         The metrics themselves up to `MOST_DENSE` classes. Of more, in the place of every class: `lowest_f1`, up

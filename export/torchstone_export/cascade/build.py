@@ -60,8 +60,8 @@ def choose_routing(
     Args:
         first: the fast model.
         second: the accurate one.
-        validation: on which the threshold is chosen.
-        threshold: asked for, 0 to 1; None: chosen.
+        validation: split on which the threshold is chosen.
+        threshold: threshold that is asked for, 0 to 1; None: chosen.
         mirror: whether the accurate model also looks at mirror images.
     """
     if threshold is not None:

@@ -25,7 +25,7 @@ def join(fast: bytes, accurate: bytes, routing: Routing, temperature: float, ess
 
     Args:
         fast: a file with input `images` and output `logits`; what follows its logits is left out.
-        accurate: the same, of the same classes and images.
+        accurate: file of the other model, with the same outputs, for the same classes and images.
         routing: rule that says which model answers which image.
         temperature: temperature that the logits are divided by before the softmax.
         essentials: the file's metadata.
@@ -40,7 +40,7 @@ def rejoin(cascade: bytes, fast: bytes, accurate: bytes) -> bytes:
     Args:
         cascade: a file of `join`, whose routing and metadata are kept.
         fast: a file as for `join`; what its metadata requires of the processor, the cascade's will.
-        accurate: likewise.
+        accurate: file as for `join`, of which the same holds.
     """
     model = onnx.load_from_string(cascade)
     names = [node.name for node in model.graph.node]

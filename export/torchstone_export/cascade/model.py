@@ -103,7 +103,7 @@ def choose_threshold(fast: Float32Array, accurate: Float32Array, labels: Int64Ar
 
     Args:
         fast: logits [N, K] of the fast model for validation images.
-        accurate: those of the accurate one, with `mirror` the means already.
+        accurate: logits [N, K] of the accurate one, with `mirror` the means already.
         labels: int64 [N].
         mirror: whether the accurate model also looks at mirror images.
     """

@@ -51,7 +51,7 @@ class Calibration:
 
     Attributes:
         temperature: temperature that is folded into the graph; 1 where the probabilities stay as they are.
-        reason: why it is this one.
+        reason: reason for this temperature, in words.
         splits: figures without (`before`) and with (`after`) the temperature, by split.
     """
 
@@ -86,7 +86,7 @@ def calibrate(reference: Reference, *, fit: bool = True) -> Calibration:
 
     Args:
         reference: the model's logits.
-        fit: False keeps the temperature at 1.
+        fit: whether a temperature is fitted; else it is 1.
     """
     validation = reference.splits["validation"]
     labels = validation.split.labels

@@ -24,9 +24,9 @@ def open_beside(location: str, folders: Sequence[Path]) -> BinaryIO:
     """Open a plain file for reading in the first of some directories that has it.
 
     Args:
-        location: as the model states it: a relative path, such as `x`, `./x` or `sub/../x`.
-        folders: as `directories_of` gives them. A link is followed where it leads to a file in one of them or below,
-            as those of a download cache do.
+        location: relative path as the model states it, such as `x`, `./x` or `sub/../x`.
+        folders: directories as `directories_of` gives them. A link is followed where it leads to a file in one of them
+            or below, as those of a download cache do.
 
     Raises:
         DataError: the place is outside of them, or no plain file is there.

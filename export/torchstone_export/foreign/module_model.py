@@ -47,9 +47,9 @@ def load_module(source: ModuleSource, data: TrainingData, tell: Callable[[str], 
     """Make a module, load its weights, and put preprocessing and softmax around it, after checks of what it answers.
 
     Args:
-        source: the factory, the weights, and what the module takes and gives.
+        source: factory, weights, and the specification of the module's input and output.
         data: real images of its classes.
-        tell: is called with a sentence on each thing that was chosen or left out.
+        tell: function that is called with a sentence on each thing that was chosen or left out.
 
     Raises:
         UsageError: the factory can't be found, or the model is too large for one ONNX file.

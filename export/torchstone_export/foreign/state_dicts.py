@@ -31,7 +31,7 @@ class StateDict:
         uncounted: counters of batch norm that it lacks.
         misfits: names whose tensors are of another shape or kind.
         extra: other names under the prefix, in the file's form.
-        harmless: those of them that belong to losses, metrics and averaging.
+        harmless: names in `extra` that belong to losses, metrics and averaging.
     """
 
     prefix: str

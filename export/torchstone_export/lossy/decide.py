@@ -42,9 +42,9 @@ class LossyLimits:
     """What a lossy variant must keep to.
 
     Attributes:
-        max_accuracy_drop: the 95% interval of the accuracy difference must lie above minus this, 0 to 1.
-        min_speedup: the 95% interval of the speed ratio to `fp32` must lie above this.
-        provider: on which it is measured.
+        max_accuracy_drop: drop, 0 to 1, minus which the 95% interval of the accuracy difference must lie above.
+        min_speedup: speed ratio to `fp32` that the 95% interval of the measured one must lie above.
+        provider: provider that the variant is measured on.
     """
 
     max_accuracy_drop: float = 0.003
@@ -59,12 +59,12 @@ class LossyVariant:
     Attributes:
         name: `int8` or `fp16`.
         content: its file; empty where none could be built.
-        reasons: why it is not shipped; none where it is.
+        reasons: reasons why it is not shipped; none where it is.
         report: its part of `lossy` in `certificate.json`.
         certificate: its part of `variants` there.
         golden: its own golden samples; golden_tolerance: largest accepted difference of a logit.
         requires_any: processor features, one of which it needs on the CPU.
-        line: for people.
+        line: summary for people, on one line.
     """
 
     name: str

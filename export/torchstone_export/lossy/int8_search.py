@@ -55,7 +55,7 @@ class Int8Choice:
 
     Attributes:
         config: configuration of the file; content: the file.
-        plain: the same in the form `qdq`, whose nodes can be compared with the float file's.
+        plain: the file's model in the form `qdq`, whose nodes can be compared with the float file's.
         layers: errors of its layers; tried: every candidate, in order; speeds: of the forms, ratio to fp32.
     """
 
@@ -96,8 +96,8 @@ def choose_int8(
 
     Args:
         content: the float file.
-        images: for calibration, uint8 (N, C, H, W).
-        validation: labelled.
+        images: images for calibration, uint8 (N, C, H, W).
+        validation: labelled validation split.
         max_drop: largest accepted drop of the accuracy, 0 to 1.
         features: features of the processor, by the Linux kernel's names.
     """

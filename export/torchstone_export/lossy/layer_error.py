@@ -21,10 +21,10 @@ class LayerError:
     """The error that has gathered at a layer's output.
 
     Attributes:
-        node: name in the graph; layer: name of its weights.
+        node: name of the node in the graph; layer: name of its weights.
         sqnr_db: signal to quantisation noise of its output, 10 log10(sum x² / sum (x - y)²), in decibels.
         added: noise-to-signal ratio of its output minus that of its input: what the layer itself adds, or takes away.
-        quantized: False where it was kept in float.
+        quantized: whether the layer was quantised; else it was kept in float.
     """
 
     node: str

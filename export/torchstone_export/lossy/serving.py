@@ -20,8 +20,8 @@ def serving(content: bytes, num_classes: int, provider: str = "cpu") -> Iterator
 
     Args:
         content: an ONNX file.
-        num_classes: K.
-        provider: as for `open_session`.
+        num_classes: number of classes.
+        provider: provider as in `LoadOptions`.
     """
     with closing(make_engine(open_session(content, LoadOptions(provider=provider)), num_classes)) as engine:
         yield engine

@@ -34,7 +34,7 @@ class SpeedComparison:
         base_rate, variant_rate: images per second, medians over the rounds.
         ratio: median over the rounds of the base's time by the variant's: above 1 the variant is faster.
         interval_95: 95% interval of that median, from order statistics (it assumes only that rounds are alike).
-        self_ratio, self_interval_95: the same for the base against itself: what the machine's noise alone gives.
+        self_ratio, self_interval_95: ratio and interval of the base against itself, which the machine's noise gives.
     """
 
     rounds: int
@@ -67,7 +67,7 @@ def compare_speed(
         again: another one of the same file.
         variant: an engine of the variant.
         images: uint8 (N, C, H, W), N at least 1; repeated or cut to a fitting number.
-        rounds: at least 6, or there is no 95% interval.
+        rounds: number of rounds, at least 6, or there is no 95% interval.
     """
     batch = _fitting(base, images)
     arms = [partial(engine.run, batch) for engine in (base, variant, again)]

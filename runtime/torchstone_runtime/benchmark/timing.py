@@ -56,7 +56,7 @@ class TimeComparison:
 
     Attributes:
         first: seconds of each call, float64 [rounds, calls].
-        second: likewise; the number of calls may differ, that of rounds does not.
+        second: seconds of each call, float64 [rounds, calls]; the number of calls may differ, that of rounds does not.
         ratio: median over the rounds of first's time divided by second's, with its sign-test interval.
     """
 
@@ -144,7 +144,7 @@ def quantile(samples: npt.ArrayLike, share: float, confidence: float = 0.95) -> 
     """Estimate a quantile with its order-statistic interval.
 
     Args:
-        samples: at least one, of any shape.
+        samples: values of any shape, at least one.
         share: 0.5 for the median, 0.99 for p99.
         confidence: least probability that the interval holds the true quantile.
     """

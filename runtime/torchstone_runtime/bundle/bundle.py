@@ -57,7 +57,7 @@ class Bundle:
 
         Args:
             entry: the file's entry in the manifest.
-            check_hash: False leaves the SHA-256 out; the size is always checked.
+            check_hash: whether the SHA-256 is checked; the size always is.
 
         Raises:
             BundleError: it is missing, a link, no regular file, or its size or SHA-256 is not the stated one.

@@ -41,7 +41,7 @@ def verify_signature(bundle: Bundle, public_key: Path) -> int:
     if the directory is altered in between.
 
     Args:
-        bundle: with an opened manifest.
+        bundle: bundle with an opened manifest.
         public_key: a PEM file with an elliptic-curve key (P-256, P-384 or P-521).
 
     Raises:

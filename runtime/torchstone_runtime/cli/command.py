@@ -26,7 +26,7 @@ class GroupedOption(click.Option):
 
     Args:
         group: one of `HEADINGS`.
-        aliases: those of its spellings that work, but are not shown.
+        aliases: spellings that work, but are not shown.
     """
 
     def __init__(self, *declarations: Any, group: str, aliases: Sequence[str] = (), **attributes: Any) -> None:  # noqa: ANN401 - click's

@@ -32,7 +32,7 @@ def find_split(
         classifier: the model.
         dataset: reference of the dataset, as it was named on the command line.
         data_dir: directory of the downloaded datasets; the default place if None.
-        wanted: see `choose_split`.
+        wanted: `auto`, `test`, `train` or `all`, see `choose_split`.
         class_map: file that maps the data's class names to the model's, see `ClassMap`; None for no mapping.
         bits: number of bits that the values of the folder's 16-bit pictures use, 8 to 16; the model's if None.
 

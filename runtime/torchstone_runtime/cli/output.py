@@ -52,8 +52,8 @@ def print_result(
 
     Args:
         json_file: the value of `--json`.
-        document: makes the JSON data; called only where it is wanted.
-        text: makes the lines for people; likewise.
+        document: function that makes the JSON data; called only where it is wanted.
+        text: function that makes the lines for people; called only where they are wanted.
         ensure_ascii: whether other characters are escaped in the JSON, lone surrogates included.
 
     Raises:

@@ -22,8 +22,9 @@ class Corruption:
 
     Attributes:
         name: name by which it is chosen.
-        apply: takes uint8 [n, C, H, W], a constant and the images' random numbers; gives a new array of that shape.
-        constants: for the severities 1 to 5.
+        apply: function of uint8 images [n, C, H, W], a constant and the images' random numbers, which returns a new
+            array of that shape.
+        constants: constants for the severities 1 to 5.
         meaning: meaning of a constant, for people.
         family: `noise`, `blur`, `geometry` or `light`.
     """

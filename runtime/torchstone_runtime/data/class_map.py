@@ -91,8 +91,8 @@ class ClassMap:
         """Return the model's class of each of the data's, in their order; None where it is left out.
 
         Args:
-            found: the data's names.
-            known: the model's.
+            found: names of the data's classes.
+            known: names of the model's classes.
 
         Raises:
             DataError: the map names a class that the model doesn't have, or a class of the data is in neither.
@@ -123,7 +123,7 @@ class ClassMap:
         """Return a split with the model's classes, without the images of classes that are left out.
 
         Args:
-            split: with the data's names.
+            split: split with the data's names of the classes.
             known: the model's classes, in the order of its outputs.
             by_class: whether the images are put into the order of the new classes, as a folder's are.
 

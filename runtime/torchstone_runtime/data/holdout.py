@@ -21,7 +21,7 @@ def stratified_holdout(
         labels: int64 [N].
         fraction: share held out, between 0 and 1. Each class gives the nearest whole number, at least 1.
         seed: seed of the shuffle, 0 to 2**32 - 1.
-        class_names: for messages.
+        class_names: names of the classes, for messages.
 
     Returns:
         The indices kept and the indices held out, both ascending.

@@ -69,7 +69,7 @@ class Split:
         labels: int64 [N], each an index into `class_names`.
         class_names: one name per class, in the order of the labels.
         ids: one identifier an image (a relative path, or the position in its file), in the images' order.
-        names_given: False where the source names no classes and `class_names` are just the label numbers.
+        names_given: whether the source names the classes; else `class_names` are just the label numbers.
         mapped: record of the class map that was applied to it; None where there was none.
     """
 

@@ -24,7 +24,7 @@ class Diagnosis:
     """What a tensor is, compared with what the model expects for the same image.
 
     Attributes:
-        explained: False where no combination of known mistakes gives this tensor.
+        explained: whether a combination of known mistakes gives this tensor.
         mistakes: the simplest combination that gives it; empty where it is right.
         stage: stage to which the values are prepared. The graph takes raw pixels.
         alternatives: other combinations, as simple and fitting as well.

@@ -25,8 +25,8 @@ class Installed:
     """An installed package.
 
     Attributes:
-        name: normalised: lower case, with hyphens.
-        version: as stated.
+        name: normalised name: lower case, with hyphens.
+        version: version that its metadata states.
         distribution: its metadata.
     """
 

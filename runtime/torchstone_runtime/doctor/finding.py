@@ -11,12 +11,12 @@ class Finding:
     """The result of one check.
 
     Attributes:
-        check: its name.
+        check: name of the check.
         status: `ok`; `note`, where something is not there that need not be; or `broken`, where what is installed
             does not work.
         summary: finding in one sentence.
         remedy: steps that fix it; empty where nothing is to be done.
-        details: the same for programs.
+        details: values behind the finding, for programs.
     """
 
     check: str

@@ -23,7 +23,7 @@ class ConfusedPair:
         true, predicted: names of the classes.
         count: images of the one taken for the other.
         support: images of the true class.
-        indices: those images of the split that are shown, the most confident first.
+        indices: indices of the images of the split that are shown, the most confident first.
     """
 
     true: str

@@ -28,7 +28,7 @@ class LabelledPredictions:
         predicted: predicted class of each sample, int64 [N]; `NO_ANSWER` for one that has none.
         confidence: probability (0 to 1) of each predicted class, [N]; 0 for a sample without an answer, which whoever
             answers only where the model is sure therefore answers last.
-        split: the same samples in the same order, from which pictures are read; None where there are none.
+        split: split with the same samples in the same order, from which pictures are read; None where there are none.
         complete: whether `class_names` are the model's, in its order; else they are those that occur, by name.
     """
 

@@ -23,9 +23,9 @@ def describe_missing(missing: Sequence[str], total: int, what: str) -> str:
     """Return a sentence that names the classes without images, of `total`, and says what becomes of the averages.
 
     Args:
-        missing: at least one; the first ones are named.
-        total: K.
-        what: the data, as in "the test split".
+        missing: names of the classes without images, at least one; the sentence has the first ones.
+        total: number of all classes.
+        what: phrase for the data, as in "the test split".
     """
     more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
     return (

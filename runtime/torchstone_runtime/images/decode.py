@@ -68,7 +68,7 @@ def decode_original(
     """Decode one picture in its own size: what `decode_image` has before it resizes.
 
     Args:
-        source: as for `decode_image`.
+        source: picture, in any form that `decode_image` takes.
         color: `L` or `RGB`.
         upright: whether the EXIF rotation is applied.
         background: gray level that a transparent picture is laid upon; None drops the alpha channel, as
@@ -98,8 +98,8 @@ def read_picture(source: ImageInput, convert: Callable[[Image.Image, str], _Resu
     """Open a picture and return what `convert` makes of it, whatever goes wrong being told as an `ImageError`.
 
     Args:
-        source: as for `decode_image`.
-        convert: takes the picture, not decoded yet, and its name for messages.
+        source: picture, in any form that `decode_image` takes.
+        convert: function of the picture, not decoded yet, and its name for messages.
 
     Raises:
         ImageError, UsageError: as for `decode_image`.

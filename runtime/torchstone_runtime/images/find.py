@@ -23,8 +23,8 @@ class Picture:
     """A picture to classify.
 
     Attributes:
-        name: as it was given or found.
-        source: its path, or the bytes of an image file.
+        name: name of the picture, as it was given or found.
+        source: path of the picture, or the bytes of an image file.
     """
 
     name: str
@@ -39,9 +39,9 @@ def find_pictures(
     Args:
         arguments: a file; a folder, which is searched for image files, hidden ones left out, sorted;
             a pattern with `*`, `?`, `[...]` or `**`, unless there is a file of that name; or `-` for `stdin`.
-        stdin: read where `-` is given: an image file, or paths of files and folders, one per line, in UTF-8 with
-            or without a byte order mark. If None, `-` is a file of that name.
-        others: is told of files in folders that are no pictures.
+        stdin: stream that is read where `-` is given: an image file, or paths of files and folders, one per line, in
+            UTF-8 with or without a byte order mark. If None, `-` is a file of that name.
+        others: record of the files in folders that are no pictures.
 
     Raises:
         DataError: a folder without images, or nothing of use on stdin.

@@ -76,7 +76,7 @@ class PixelStorage:
     """How a file stores its pixels; known only before they are decoded.
 
     Attributes:
-        name_of_format: as Pillow calls it; None for a picture from no file.
+        name_of_format: name of the file format in Pillow; None for a picture from no file.
         raw_mode: mode of the file's pixels, as Pillow's decoders call it; empty where it is not known.
     """
 

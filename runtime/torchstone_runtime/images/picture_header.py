@@ -26,7 +26,7 @@ class PictureHeader:
 
     Attributes:
         height: height in pixels, upright: after the EXIF rotation.
-        width: likewise.
+        width: width in pixels, upright.
         is_gray: whether it has one channel, not counting a palette's indices.
     """
 

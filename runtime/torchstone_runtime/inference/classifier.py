@@ -223,7 +223,7 @@ class Classifier:
         Args:
             folder: path; hidden files and folders are left out, as are files that are no images.
             batch_size: pictures decoded and held at once.
-            unanswered: as for `predict`.
+            unanswered: treatment of images without an answer, as for `predict`.
 
         Raises:
             DataError: no such folder, or one without pictures.
@@ -247,8 +247,8 @@ class Classifier:
 
         Args:
             sources: paths, bytes of image files, or Pillow images.
-            batch_size: pictures a batch; the last batch may be smaller.
-            unanswered: as for `predict`.
+            batch_size: pictures per batch; the last batch may be smaller.
+            unanswered: treatment of images without an answer, as for `predict`.
 
         Raises:
             ImageError: a picture cannot be decoded.
@@ -278,9 +278,9 @@ class Classifier:
         """Classify images and compare with their labels; an image without an answer counts as wrong.
 
         Args:
-            images: as for `predict`.
+            images: images as for `predict`.
             labels: N class names, or N indices into `class_names`.
-            layout: as for `predict`.
+            layout: order of the axes, as for `predict`.
 
         Raises:
             UsageError: another number of labels than images, or one that is no class of the model.

@@ -21,8 +21,8 @@ def provider_options(provider: str, sha256: str, *, tf32: bool = False, cuda_gra
     Args:
         provider: a name of Torchstone's.
         sha256: hash of the model file, by which TensorRT's engines are kept.
-        tf32: as in `LoadOptions`.
-        cuda_graphs: as in `LoadOptions`.
+        tf32: permission to compute in TF32, see `LoadOptions`.
+        cuda_graphs: permission to record CUDA graphs, see `LoadOptions`.
 
     Raises:
         ProviderError: TensorRT would use TF32, which was not allowed.

@@ -76,7 +76,7 @@ class ModelSource:
 
     Attributes:
         path: absolute path of the bundle or the lone file.
-        options: those that load the same variant again.
+        options: options that load the same variant again.
         sha256: hash of the model file.
     """
 

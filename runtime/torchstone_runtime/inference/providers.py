@@ -35,8 +35,8 @@ class OpenedSession:
     Attributes:
         session: ONNX Runtime's session.
         provider: one of `PROVIDERS`.
-        reason: why this provider, in words.
-        tf32, cuda_graphs: as in `LoadOptions`; off on the CPU.
+        reason: reason for this provider, in words.
+        tf32, cuda_graphs: permissions of `LoadOptions`; off on the CPU.
     """
 
     session: OrtSession

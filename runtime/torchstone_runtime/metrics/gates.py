@@ -65,9 +65,10 @@ def judge(gates: Iterable[Gate], figures: Mapping[str, Estimate], *, on_interval
     """Judge gates.
 
     Args:
-        gates: each names one of `figures`.
-        figures: with their 95% intervals.
-        on_interval: judge the end of the interval that is against the model, so that luck can't pass a gate.
+        gates: gates, each of which names one of `figures`.
+        figures: measured figures with their 95% intervals, by name.
+        on_interval: whether the end of the interval that is against the model is judged, so that luck can't pass a
+            gate.
 
     Raises:
         UsageError: a figure is to be judged by its interval and has none.

@@ -25,7 +25,7 @@ class MeasuredFile:
         plan: variant and provider that were run.
         dataset: name of the data, as it was given.
         split: part of the data that was measured.
-        split_reason: why this part.
+        split_reason: reason for this part.
         certified: whether the split is the one whose fingerprint the bundle records.
     """
 

@@ -15,8 +15,8 @@ class Precision:
 
     Attributes:
         device: `cpu` or `cuda`.
-        dtype: None for float32 throughout.
-        reason: for a person.
+        dtype: data type of autocast; None for float32 throughout.
+        reason: reason for this precision, in words.
     """
 
     device: str

@@ -21,7 +21,7 @@ class Augmentation:
     """The random changes of a training, which know what each image looked like in the epoch before.
 
     Args:
-        name: see `augment`.
+        name: names of the changes, see `augment`.
         flips: `random`: by chance in each epoch; `alternating`: in every second epoch, each image beginning by chance,
             so that two epochs show every image both ways (K. Jordan, arXiv 2404.00498).
         num_images: number of images in the training split.
@@ -42,7 +42,7 @@ class Augmentation:
             images: uint8 (n, C, H, W), on any device.
             indices: int64 (n), on the CPU: which images of the training split they are.
             epoch: number of the epoch, from 1.
-            generator: see `augment`.
+            generator: random number generator on the CPU, see `augment`.
         """
         if self._first is None:
             return augment(self._name, images, generator)
@@ -56,7 +56,7 @@ def augment(name: AugmentName, images: Tensor, generator: torch.Generator, mirro
         name: `none`, or any of these joined by hyphens: `flip`: mirrored left to right with probability 1/2; `shift`:
             moved by up to `MAX_SHIFT` pixels; `erase`: with `ERASE_PROBABILITY` a rectangle of random pixels.
         images: uint8 (N, C, H, W), on any device.
-        generator: on the CPU, so that the same seed changes images alike on every device.
+        generator: random number generator on the CPU, so that the same seed changes images alike on every device.
         mirrored: bool (N), on the CPU: which images `flip` mirrors; chosen by chance if None.
     """
     if "flip" in name:

@@ -17,7 +17,7 @@ def plan_batches(count: int, size: int, model: nn.Module, image: Tensor, process
     Args:
         count: images of an epoch, of this process.
         size: images per step of this process.
-        model: as it will be trained; it is left as it is.
+        model: model as it will be trained; it is left as it is.
         image: one of its images, uint8 (1, C, H, W), on its device.
         processes: number of processes that train together, for the messages.
 

@@ -37,7 +37,7 @@ class ResidentBatches:
     """All images in memory; on the GPU itself where that is the training device.
 
     Args:
-        split: is read whole.
+        split: split that is read whole.
         device: device that holds the tensors.
     """
 

@@ -71,7 +71,7 @@ def load_training_data(
         recipe: its normalisation and its validation fraction.
         seed: seed of the validation split.
         image_size: height and width for a folder; chosen from its pictures if None.
-        color: for a folder, likewise.
+        color: `L` or `RGB` for a folder; chosen from its pictures if None.
         bits: number of bits that a folder's 16-bit pictures use; all if None.
         spec: the input specification of a run that exists already; image_size, color and bits are then ignored.
 

@@ -52,7 +52,7 @@ class RecipeField:
     """A field of a recipe that can be set.
 
     Attributes:
-        name: as in `Recipe`.
+        name: name of the field in `Recipe`.
         kind: `bool`, `int`, `float` or `str`.
         choices: allowed values of a `str`.
         default: value of a recipe that doesn't state it.

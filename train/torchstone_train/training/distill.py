@@ -35,7 +35,7 @@ class Teacher:
     Of several the mean of the logits is taken.
 
     Args:
-        members: at least one.
+        members: teachers whose logits are averaged, at least one.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:

@@ -24,7 +24,7 @@ class Shielded:
 
     Args:
         observer: observer that may fail.
-        what: it writes, for the message.
+        what: name of what the observer writes, for the message.
         say: function that prints a line.
     """
 

@@ -14,7 +14,7 @@ class Progress:
     """Reports epochs on stderr.
 
     Args:
-        epochs: at most this many.
+        epochs: largest number of epochs.
         stream: stream to write to; a bar is drawn only on a terminal.
         silent: whether nothing is written at all.
     """

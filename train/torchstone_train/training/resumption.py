@@ -16,7 +16,7 @@ def carried_on(run: RunDirectory, info: dict[str, Any]) -> dict[str, Any]:
     it: a list of `after_epoch`, `epochs_before` and `epochs`.
 
     Args:
-        run: as it was left.
+        run: run as it was left.
         info: `run.json` as it would be written now.
 
     Raises:
@@ -62,7 +62,7 @@ def schedule_warning(run: RunDirectory, now: Recipe) -> Iterator[str]:
     """Return a line for a person where the rest of a run follows another learning-rate schedule than it began with.
 
     Args:
-        run: as it was left.
+        run: run as it was left.
         now: the recipe with which it goes on.
     """
     then, history = Recipe.from_json(run.read_info()["recipe"]), run.read_history()

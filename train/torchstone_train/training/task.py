@@ -22,9 +22,9 @@ class TrainingTask:
 
     Attributes:
         recipe: the resolved recipe.
-        seed: decides initial weights, shuffling, augmentation and dropout.
+        seed: seed of initial weights, shuffling, augmentation and dropout.
         class_names: names of the classes, in the order of the labels.
-        model: on `device`, with its initial weights.
+        model: model on `device`, with its initial weights.
         train, validation: the batches, on `device`.
         precision: precision of the forward pass in training; validation runs in float32, as the exported model will.
         world: the processes that train together.
@@ -48,11 +48,11 @@ class Outcome:
     """How a training ended.
 
     Attributes:
-        stop_reason: why.
+        stop_reason: reason for the end.
         best_epoch: number of the epoch whose weights are in `best.safetensors`; 0 where no epoch was completed.
         best: its validation figures, or those of the weights kept.
         history: records of the epochs, one per epoch.
-        detail: for a person, where there is something to add.
+        detail: further words for a person; empty where there is nothing to add.
     """
 
     stop_reason: StopReason
