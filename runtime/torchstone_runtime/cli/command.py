@@ -67,7 +67,7 @@ class TorchstoneCommand(click.Command):
             _JSON in parameter.opts and not getattr(parameter, "is_flag", True) for parameter in self.params
         )
         if takes_file:
-            pairs = zip(args, [*args[1:], ""], strict=True)
+            pairs = zip(args, [*args[1:], ""], strict=False)  # no arguments have no follower either
             args = [_JSON_TO_STDOUT if _is_model(*pair) else pair[0] for pair in pairs]
         return super().parse_args(ctx, args)
 

@@ -29,3 +29,9 @@ def test_a_file_behind_the_option_is_written(digits_bundle: Path, tmp_path: Path
     result = run_in_process("inspect", "--json", tmp_path / "about.json", digits_bundle)
     assert result.returncode == 0, result.stderr
     assert json.loads((tmp_path / "about.json").read_text())["name"]
+
+
+@pytest.mark.parametrize("command", ["doctor", "recipes"])
+def test_a_command_without_arguments_runs(command: str) -> None:
+    """Nothing stands behind nothing."""
+    assert run_in_process(command).returncode in (0, 1)
