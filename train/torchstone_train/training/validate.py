@@ -64,8 +64,9 @@ class RunningMetrics:
     def __init__(self, class_names: tuple[str, ...], device: torch.device, world: World = _ALONE) -> None:
         self._class_names = class_names
         self._world = world
-        # One number per sample: a whole matrix would be K x K numbers, touched at every step.
-        self._places: list[Tensor] = []
+        # One number per sample: a whole matrix would be K x K numbers, touched at every step. The first one is for a
+        # process that has no samples.
+        self._places = [torch.zeros(0, dtype=torch.int64, device=device)]
         # On the CPU in double: float32 sums of many thousand losses would drift. Every device has it.
         self._loss = torch.zeros((), dtype=torch.float64, device=device)
 
