@@ -38,7 +38,7 @@ def kill_at_each_change(dataset: Path, folder: Path, *options: str) -> list[dict
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [(), ("--overwrite",)])
+@pytest.mark.parametrize("options", [(), pytest.param(("--overwrite",), marks=pytest.mark.study)])
 def test_training_killed_before_its_first_epoch_is_saved_can_be_started_again(
     tiny_npz: Path, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
