@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from torchstone_runtime.data.mapped_classes import MappedClasses, shortened
+from torchstone_runtime.data.mapped_classes import MappedClasses
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
+from torchstone_runtime.text import shortlist
 
 _LARGEST: Final = 16 << 20
 _HEADER: Final = ("data", "model")
@@ -104,7 +105,7 @@ class ClassMap:
         if strange:
             raise DataError(
                 f"{self.source} names classes that the model does not have: {_hinted(strange, known)}.",
-                f"The model's: {shortened(known)}.",
+                f"The model's: {shortlist(known, _SHOWN)}.",
             )
         resolved: dict[str, str | None] = {}
         for name in found:

@@ -1,8 +1,10 @@
 """What a class map did to a split: a record that the split carries to the reports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from torchstone_runtime.text import shortlist
 
 _SHOWN: Final = 10
 
@@ -43,12 +45,9 @@ class MappedClasses:
         lines = []
         if self.left_out:
             classes = [f"{name} ({count:,})" for name, count in self.left_out.items()]
-            lines.append(f"left out by {self.source}: {sum(self.left_out.values()):,} images of {shortened(classes)}")
+            lines.append(
+                f"left out by {self.source}: {sum(self.left_out.values()):,} images of {shortlist(classes, _SHOWN)}"
+            )
         if self.unused:
-            lines.append(f"{self.source} names classes that the data does not have: {shortened(self.unused)}")
+            lines.append(f"{self.source} names classes that the data does not have: {shortlist(self.unused, _SHOWN)}")
         return lines
-
-
-def shortened(names: Sequence[str]) -> str:
-    """Return names on one line, the first ones where there are many."""
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")

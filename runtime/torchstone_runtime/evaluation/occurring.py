@@ -9,6 +9,7 @@ from torchstone_runtime.arrays import Int64Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.metrics.f1_intervals import F1Intervals, f1_intervals_of_cells
+from torchstone_runtime.text import shortlist
 
 _SHOWN: Final = 10
 
@@ -27,9 +28,8 @@ def describe_missing(missing: Sequence[str], total: int, what: str) -> str:
         total: number of all classes.
         what: phrase for the data, as in "the test split".
     """
-    more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
     return (
-        f"{len(missing):,} of {total:,} classes have no images in {what}: {', '.join(missing[:_SHOWN])}{more}. "
+        f"{len(missing):,} of {total:,} classes have no images in {what}: {shortlist(missing, _SHOWN)}. "
         "Macro averages leave such a class out, unless it is predicted for an image: then it counts as 0."
     )
 
