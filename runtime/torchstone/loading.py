@@ -6,7 +6,7 @@ from pathlib import Path
 from torchstone.exporting import ExportedBundle
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.inference.load_options import LoadOptions, Mode
 
 BundleLike = str | os.PathLike[str] | Bundle | ExportedBundle
 
@@ -24,6 +24,7 @@ def load(
     variant: str | None = None,
     provider: str = "auto",
     threads: int | None = None,
+    mode: Mode = "auto",
     tf32: bool = False,
     cuda_graphs: bool = False,
     replay_golden: bool = True,
@@ -38,6 +39,8 @@ def load(
         variant: model of the bundle, by name; its default one if None.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         threads: number of calls that run at once; the processors this process may use if None.
+        mode: what is tuned for on the CPU: `latency` (a single picture, on all threads), `throughput` (many pictures),
+            or `auto`, which measures after a few calls of single pictures whether they gain.
         tf32: permission for a GPU to compute in TF32.
         cuda_graphs: permission for `cuda` to record each batch size once and replay it.
         replay_golden: whether the golden samples are replayed.
@@ -51,6 +54,7 @@ def load(
         variant=variant,
         provider=provider,
         threads=threads,
+        mode=mode,
         tf32=tf32,
         cuda_graphs=cuda_graphs,
         replay_golden=replay_golden,

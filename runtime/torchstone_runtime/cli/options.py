@@ -3,13 +3,13 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import click
 
 from torchstone_runtime.cli.command import option
 from torchstone_runtime.cli.completion import BundlePath, DatasetName, ProviderName, VariantName
-from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.inference.load_options import LoadOptions, Mode
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -72,6 +72,14 @@ THREADS_OPTION = option(
     group="Model",
     type=click.IntRange(min=1),
     help="Number of concurrent calls  [default: processors available to this process]",
+)
+MODE_OPTION = option(
+    "--mode",
+    group="Model",
+    type=click.Choice(get_args(Mode)),
+    default="auto",
+    show_default=True,
+    help="Tuning for the CPU: latency = one picture on all threads; throughput = many pictures; auto = measure.",
 )
 PUBLIC_KEY_OPTION = option(
     "--public-key",
@@ -140,6 +148,7 @@ _LOAD_OPTIONS: Final = (
     PROVIDER_OPTION,
     TF32_OPTION,
     THREADS_OPTION,
+    MODE_OPTION,
     PUBLIC_KEY_OPTION,
     CHECK_OPTION,
 )
@@ -150,7 +159,7 @@ def load_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_loading(*arguments: Any, check: str, **options: Any) -> Any:  # noqa: ANN401 - a command's own
-        values = {name: options.pop(name) for name in ("variant", "provider", "tf32", "threads", "public_key")}
+        values = {name: options.pop(name) for name in ("variant", "provider", "tf32", "threads", "mode", "public_key")}
         loading = LoadOptions(**values, replay_golden=check == "full", check_hashes=check != "none")
         return command(*arguments, loading=loading, **options)
 

@@ -20,7 +20,8 @@ from torchstone_runtime.images.array_input import Layout, as_batch
 from torchstone_runtime.images.decode import ImageInput, decode_image
 from torchstone_runtime.images.find import find_pictures
 from torchstone_runtime.inference.load_model import LoadedModel, load_model, model_of_bundle
-from torchstone_runtime.inference.load_options import LoadOptions, ModelSource
+from torchstone_runtime.inference.load_options import LoadOptions, Mode, ModelSource
+from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.inference.predictions import Prediction, Predictions
 from torchstone_runtime.inference.providers import open_session
 from torchstone_runtime.metrics.classification import Metrics
@@ -44,7 +45,6 @@ class Classifier:
         name: name of the model.
         class_names: K class names in the order of the outputs.
         input_spec: size, colour and normalisation of the images that the model takes.
-        plan: variant, provider, threads and micro-batch, with the reason.
         bundle: bundle that it was loaded from; None for a lone file.
         source: path and options that load it again.
     """
@@ -53,7 +53,7 @@ class Classifier:
         self.name = model.name
         self.class_names = model.class_names
         self.input_spec = model.input_spec
-        self.plan = model.plan
+        self._plan = model.plan
         self.bundle = model.bundle
         self.source = model.source
         self._engine = model.engine
@@ -66,6 +66,7 @@ class Classifier:
         variant: str | None = None,
         provider: str = "auto",
         threads: int | None = None,
+        mode: Mode = "auto",
         tf32: bool = False,
         cuda_graphs: bool = False,
         replay_golden: bool = True,
@@ -83,6 +84,9 @@ class Classifier:
             variant: name of the bundle's variant; its default one if None.
             provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
             threads: calls that run at once; the processors this process may use if None.
+            mode: what is tuned for on the CPU: `latency` computes a single picture on all threads, with a second
+                session that takes the memory of the weights once more; `throughput` never does; `auto` measures after
+                a few calls of single pictures whether that is faster, and `plan` says what it found.
             tf32: whether a GPU may compute float32 products in TF32, with 10 bits of mantissa.
             cuda_graphs: whether `cuda` records each batch size once and replays it.
             replay_golden: whether the golden samples are replayed.
@@ -105,6 +109,7 @@ class Classifier:
             variant=variant,
             provider=provider,
             threads=threads,
+            mode=mode,
             tf32=tf32,
             cuda_graphs=cuda_graphs,
             replay_golden=replay_golden,
@@ -139,6 +144,11 @@ class Classifier:
             ProviderError: the provider asked for cannot be had.
         """
         return cls(model_of_bundle(bundle, variant, open_session(content, options), options))
+
+    @property
+    def plan(self) -> ExecutionPlan:
+        """Variant, provider, threads and micro-batch, with the reasons."""
+        return replace(self._plan, small_calls=self._engine.latency_note)
 
     @property
     def sha256(self) -> str:

@@ -19,6 +19,8 @@ from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.inference.fork_gate import FORK_GATE
 from torchstone_runtime.inference.gpu_engine import bind
 from torchstone_runtime.inference.gpu_options import ON_NVIDIA
+from torchstone_runtime.inference.latency_session import LatencySession, Opener
+from torchstone_runtime.inference.load_options import Mode
 from torchstone_runtime.inference.providers import OpenedSession
 from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, ModelRunner, RunOptions, row_shape
 from torchstone_runtime.inference.workers import WorkerPool
@@ -31,6 +33,8 @@ CPU_MICRO_BATCH: Final = 64
 _CPU_MICRO_BATCH_BYTES: Final = 64 << 10
 _SMALLEST_SHARE: Final = 8
 """Fewer images than this are not worth handing to a second worker, which takes some 50 microseconds."""
+_LONE: Final = 2
+"""A batch that leaves this share of the workers without an image is not shared out, but computed by many threads."""
 GPU_MICRO_BATCH: Final = 1024
 
 
@@ -54,6 +58,7 @@ class Engine:
         micro_batch: largest number of images in a call.
         buckets: batch sizes of a GPU, ascending; none where any size is run as it is.
         survives_fork: whether the session works in a process forked from this one; one on a GPU doesn't.
+        latency: runner of the calls that are too small to be shared out; the session itself if None.
     """
 
     def __init__(
@@ -65,8 +70,10 @@ class Engine:
         micro_batch: int,
         buckets: tuple[int, ...] = (),
         survives_fork: bool = True,
+        latency: LatencySession | None = None,
     ) -> None:
         self._session: ModelRunner | None = session
+        self._latency = latency
         self.num_classes = num_classes
         self.workers = workers
         self.micro_batch = micro_batch
@@ -100,6 +107,9 @@ class Engine:
                 "Load the classifier in that process, or make it by 'spawn'.",
             )
         count = len(images)
+        latency = self._latency
+        if latency is not None and run_options is None and 0 < _LONE * count <= self.workers:
+            return self._call(latency, images, None)
         micro_batch = self._share_of(count, micro_batch or self.micro_batch)
         if 0 < count <= micro_batch:
             return self._call(session, images, run_options)
@@ -118,6 +128,13 @@ class Engine:
         """End the worker threads and let go of the session."""
         self._session = None
         self._pool.close()
+        self._latency = None
+
+    @property
+    def latency_note(self) -> str:
+        """What runs small calls and why, for people; empty where that is not decided or nothing is to be."""
+        latency = self._latency
+        return "" if latency is None else latency.note
 
     @property
     def closed(self) -> bool:
@@ -163,7 +180,14 @@ class Engine:
         return logits, probabilities
 
 
-def make_engine(opened: OpenedSession, num_classes: int, threads: int | None = None) -> Engine:
+def make_engine(
+    opened: OpenedSession,
+    num_classes: int,
+    threads: int | None = None,
+    *,
+    mode: Mode = "throughput",
+    opener: Opener | None = None,
+) -> Engine:
     """Return the engine that serves a session: what is certified and measured runs on the very same.
 
     Args:
@@ -171,11 +195,18 @@ def make_engine(opened: OpenedSession, num_classes: int, threads: int | None = N
         num_classes: K.
         threads: number of calls that run at once on the CPU; the processors this process may use if None. A GPU runs
             one call at a time: more threads would only wait for each other.
+        mode: what it is tuned for.
+        opener: what makes a session of several threads on the CPU; without one every call runs on one thread.
     """
     if opened.provider == "cpu":
         micro_batch = cpu_micro_batch(math.prod(row_shape(opened.session.get_inputs()[0])))
         workers = threads or usable_cpus()
-        return Engine(opened.session, num_classes=num_classes, workers=workers, micro_batch=micro_batch)
+        latency = None
+        if opener is not None and mode != "throughput" and workers >= _LONE:
+            latency = LatencySession(opened.session, opener, workers, mode)
+        return Engine(
+            opened.session, num_classes=num_classes, workers=workers, micro_batch=micro_batch, latency=latency
+        )
     if opened.provider in ON_NVIDIA:
         bound = bind(opened)
         largest, sizes = bound.buckets[-1], bound.buckets

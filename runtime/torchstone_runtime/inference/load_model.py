@@ -14,6 +14,7 @@ from torchstone_runtime.inference.engine import Engine, make_engine
 from torchstone_runtime.inference.load_options import LoadOptions, ModelSource
 from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.inference.providers import OpenedSession, open_session
+from torchstone_runtime.inference.second_session import SecondSession
 from torchstone_runtime.inference.session_io import check_signature, read_metadata
 from torchstone_runtime.inference.variants import open_variant
 from torchstone_runtime.system.cpu import cpu_features, missing_features
@@ -105,7 +106,9 @@ def _assemble(
 ) -> LoadedModel:
     name, class_names, spec = essentials
     check_signature(opened.session, spec, len(class_names))
-    engine = make_engine(opened, len(class_names), source.options.threads)
+    options = source.options
+    opener = SecondSession(source, variant, bundle)
+    engine = make_engine(opened, len(class_names), options.threads, mode=options.mode, opener=opener)
     plan = ExecutionPlan(
         variant=variant,
         provider=opened.provider,

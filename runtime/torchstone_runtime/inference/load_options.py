@@ -3,10 +3,12 @@
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.gpu_options import ON_NVIDIA
+
+Mode = Literal["auto", "latency", "throughput"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,8 @@ class LoadOptions:
         variant: model of the bundle, by name; its default one if None.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         threads: number of calls that run at once; the processors this process may use if None.
+        mode: what is tuned for on the CPU: `latency`, calls of a single picture on all threads; `throughput`, as many
+            pictures as possible; `auto`, which measures after a few calls whether single pictures gain.
         tf32: permission for a GPU to compute float32 products with 10 bits of mantissa, which is faster; that error
             is larger than what the certificate measured.
         cuda_graphs: permission for `cuda` to record each batch size once and replay it: fewer calls into the driver.
@@ -29,6 +33,7 @@ class LoadOptions:
     variant: str | None = None
     provider: str = "auto"
     threads: int | None = None
+    mode: Mode = "auto"
     tf32: bool = False
     cuda_graphs: bool = False
     replay_golden: bool = True
@@ -40,11 +45,13 @@ class LoadOptions:
         """Refuse what cannot be, or could have no effect; `auto` may end on the CPU.
 
         Raises:
-            UsageError: `threads` below 1, a signature without hashes, TF32 without an NVIDIA GPU, or CUDA graphs with
-                another provider than `cuda`.
+            UsageError: `threads` below 1, a mode that there isn't, a signature without hashes, TF32 without an NVIDIA
+                GPU, or CUDA graphs with another provider than `cuda`.
         """
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads must be at least 1, not {self.threads}.")
+        if self.mode not in get_args(Mode):
+            raise UsageError(f"mode is '{self.mode}'.", f"Give one of {', '.join(get_args(Mode))}.")
         if self.public_key is not None and not self.check_hashes:
             raise UsageError("A signature holds for a file through its hash.", "Leave check_hashes on.")
         if self.tf32 and self.provider not in ("auto", *ON_NVIDIA):

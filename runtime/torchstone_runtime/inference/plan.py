@@ -16,6 +16,8 @@ class ExecutionPlan:
         buckets: batch sizes of a GPU, ascending: a batch is cut into these; none on the CPU, which takes any size.
         tf32: whether float32 products may be computed in TF32; only on a GPU.
         cuda_graphs: whether each batch size is recorded once and replayed.
+        small_calls: what runs calls that are too small to be shared out, and why; empty before that is decided, and
+            where nothing is to be.
     """
 
     variant: str
@@ -26,6 +28,7 @@ class ExecutionPlan:
     buckets: tuple[int, ...] = ()
     tf32: bool = False
     cuda_graphs: bool = False
+    small_calls: str = ""
 
     @property
     def tile(self) -> int:
@@ -38,7 +41,8 @@ class ExecutionPlan:
         words = [f"{self.variant} on {self.provider} ({self.reason})", threads, sizes]
         if self.provider in ON_NVIDIA:
             words.append("TF32 allowed" if self.tf32 else "no TF32")
-        return ", ".join(words + (["CUDA graphs"] if self.cuda_graphs else []))
+        words += ["CUDA graphs"] if self.cuda_graphs else []
+        return ", ".join(words + ([self.small_calls] if self.small_calls else []))
 
 
 Plan = ExecutionPlan

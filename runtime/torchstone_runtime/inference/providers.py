@@ -86,6 +86,24 @@ def open_session(model: bytes, options: LoadOptions) -> OpenedSession:
     return _on_gpu(_open_by_name(model, provider, options), provider, "asked for by name", options)
 
 
+def open_shared_session(model: bytes, threads: int) -> OrtSession:
+    """Create a session on the CPU whose calls are computed by several threads, for one call at a time.
+
+    Its threads wait for work by spinning while a call is in progress, and sleep between calls.
+
+    Args:
+        model: the bytes of an ONNX file that `open_session` has opened before.
+        threads: number of threads, the caller's among them.
+
+    Raises:
+        BundleError: ONNX Runtime cannot read the model.
+    """
+    options = _session_options(threads)
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    with load_deadline("to open"):
+        return _create(model, [PROVIDERS["cpu"]], options)
+
+
 def _on_gpu(session: OrtSession, provider: str, reason: str, options: LoadOptions) -> OpenedSession:
     return OpenedSession(session, provider, reason, tf32=options.tf32, cuda_graphs=options.cuda_graphs)
 
@@ -184,13 +202,13 @@ def _create(model: bytes, providers: list[str], options: Any) -> OrtSession:  # 
     return session
 
 
-def _session_options() -> Any:  # noqa: ANN401 - onnxruntime ships no types
+def _session_options(threads: int = 1) -> Any:  # noqa: ANN401 - onnxruntime ships no types
     options = ort.SessionOptions()
     # One thread per call, several calls at once: as fast as one call on several threads where the machine is idle, and
     # far faster where it is not (docs/design.md).
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
     # Weights outside the file would be looked for in the current directory; in here there is never any.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     options.log_severity_level = _ERRORS_ONLY

@@ -154,6 +154,36 @@ def test_it_works_in_forked_processes_and_in_their_parent(run_program: Callable[
     assert run_program(FORK).split() == ["True"] * 4
 
 
+FORK_WITH_TWO_SESSIONS = """
+import gc, multiprocessing, sys
+import numpy as np
+from torchstone_runtime import Classifier
+
+picture = np.load("images.npy")[:1]
+classifier = Classifier.load(sys.argv[1], provider="cpu", threads=2, mode="latency")
+expected = classifier.predict(picture).logits
+
+def child(calls):
+    global classifier
+    for _ in range(calls):
+        np.testing.assert_allclose(classifier.predict(picture).logits, expected, atol=1e-4)
+    classifier.close()
+    del classifier
+    gc.collect()
+
+for calls in (0, 8):
+    process = multiprocessing.get_context("fork").Process(target=child, args=(calls,))
+    process.start()
+    process.join(60)
+    print(process.exitcode)
+"""
+
+
+def test_a_forked_process_makes_its_own_second_session(run_program: Callable[[str], str]) -> None:
+    """The parent's threads are not there: the child neither uses that session nor waits for it when it lets go."""
+    assert run_program(FORK_WITH_TWO_SESSIONS).split() == ["0", "0"]
+
+
 FORK_UNDER_LOAD = """
 import multiprocessing, sys, threading
 import numpy as np
