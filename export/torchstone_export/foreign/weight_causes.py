@@ -8,10 +8,10 @@ from typing import Final
 
 from torch import Tensor, nn
 
-from torchstone_export.foreign.state_dicts import StateDict, describe, is_under
-from torchstone_export.foreign.weight_file import Weights, shard_of
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.text import showable
+from torchstone_train.networks.state_dicts import StateDict, describe, is_under
+from torchstone_train.networks.weight_file import Weights, shard_of
 
 _SHOWN: Final = 4
 _ARGUMENTS: Final = (

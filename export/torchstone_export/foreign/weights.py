@@ -10,7 +10,10 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from torchstone_export.foreign.state_dicts import (
+from torchstone_export.foreign.weight_causes import explain_misfit
+from torchstone_runtime.errors import DataError, UsageError, suggestion
+from torchstone_runtime.text import showable
+from torchstone_train.networks.state_dicts import (
     Found,
     StateDict,
     find_state_dicts,
@@ -18,10 +21,7 @@ from torchstone_export.foreign.state_dicts import (
     is_under,
     without_wrappers,
 )
-from torchstone_export.foreign.weight_causes import explain_misfit
-from torchstone_export.foreign.weight_file import SAVE_HELP, Weights, read_weights
-from torchstone_runtime.errors import DataError, UsageError, suggestion
-from torchstone_runtime.text import showable
+from torchstone_train.networks.weight_file import SAVE_HELP, Weights, read_weights
 
 __all__ = ["FittedWeights", "Weights", "fit_weights", "read_weights"]
 

@@ -4,7 +4,6 @@ A new one is a function here and its entry in `ARCHITECTURES` (docs/recipes.md).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -12,18 +11,10 @@ from torch import Tensor, nn
 
 from torchstone_runtime.errors import DataError, UsageError, suggestion
 from torchstone_train.networks.residual import Stage, convolutions, residual_network
+from torchstone_train.networks.shape import ModelShape
 from torchstone_train.recipes.own_code import class_and_message, is_reference, load_object, users_line
 
-
-@dataclass(frozen=True, slots=True)
-class ModelShape:
-    """What a network is built for: images (channels, height, width) and the number of classes."""
-
-    channels: int
-    height: int
-    width: int
-    num_classes: int
-
+__all__ = ["ARCHITECTURES", "ModelShape", "build_network"]
 
 Builder = Callable[[ModelShape], nn.Module]
 

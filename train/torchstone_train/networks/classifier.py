@@ -1,12 +1,15 @@
 """The model as training and export share it: raw uint8 pixels in, logits out."""
 
-from typing import cast
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
 
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.networks.architectures import ModelShape, build_network
+from torchstone_train.networks.architectures import build_network
+from torchstone_train.networks.shape import ModelShape
+
+BACKBONE_CHANNELS: Final = 3
 
 
 class ImageClassifier(nn.Module):
@@ -15,14 +18,17 @@ class ImageClassifier(nn.Module):
     Args:
         network: normalised float images (N, C, H, W) to logits (N, K).
         spec: its mean and std normalise the pixels.
+        channels: channels that the network takes; gray images are repeated where it takes three. Those of `spec` if
+            None.
     """
 
     scale: Tensor
     offset: Tensor
 
-    def __init__(self, network: nn.Module, spec: InputSpec) -> None:
+    def __init__(self, network: nn.Module, spec: InputSpec, channels: int | None = None) -> None:
         super().__init__()
         self.network = network
+        self._repeated = channels if channels not in (None, spec.channels) else None
         mean = torch.tensor(spec.mean, dtype=torch.float64).reshape(1, -1, 1, 1)
         std = torch.tensor(spec.std, dtype=torch.float64).reshape(1, -1, 1, 1)
         # (x / 255 - mean) / std as one multiplication and one addition.
@@ -31,10 +37,27 @@ class ImageClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, K) of uint8 images (N, C, H, W)."""
-        return cast("Tensor", self.network(images.to(self.scale.dtype) * self.scale + self.offset))
+        normalised = images.to(self.scale.dtype) * self.scale + self.offset
+        if self._repeated is not None:
+            normalised = normalised.expand(-1, self._repeated, -1, -1)
+        return cast("Tensor", self.network(normalised))
 
 
-def build_classifier(architecture: str, spec: InputSpec, num_classes: int) -> ImageClassifier:
-    """Build a classifier with fresh weights; errors as for `build_network`."""
+def build_classifier(architecture: str, spec: InputSpec, num_classes: int, head: str = "") -> ImageClassifier:
+    """Build a classifier with fresh weights.
+
+    Args:
+        architecture: name as for `build_network`, or of a backbone as for `open_backbone`.
+        spec: input specification.
+        num_classes: number of classes.
+        head: last layer of a backbone, as its recipe records it; empty: the architecture is no backbone.
+
+    Raises:
+        UsageError, DataError: as for `build_network` and `open_backbone`.
+    """
     shape = ModelShape(spec.channels, spec.height, spec.width, num_classes)
-    return ImageClassifier(build_network(architecture, shape), spec)
+    if not head:
+        return ImageClassifier(build_network(architecture, shape), spec)
+    from torchstone_train.networks.backbones.opening import rebuild_backbone  # noqa: PLC0415 - loads torchvision's networks
+
+    return ImageClassifier(rebuild_backbone(architecture, shape, head), spec, BACKBONE_CHANNELS)

@@ -120,13 +120,40 @@ STONE_L: Final = replace(
     augment="flip-shift-erase",
     epochs=120,
 )
+FINETUNE: Final = Recipe(
+    name="finetune",
+    summary="a pretrained network (--backbone) for your photos: the head first, then all layers, lower ones slower",
+    architecture="",
+    method="finetune",
+    optimizer="adamw",
+    lr=1e-3,
+    schedule="cosine",
+    weight_decay=0.02,
+    decay_biases=False,
+    head_epochs=1,
+    layer_decay=0.9,
+    freeze_norm="auto",
+    warmup_epochs=1.0,
+    clip_norm=1.0,
+    ema=0.99,
+    label_smoothing=0.1,
+    augment="flip",
+    amp="auto",
+    batch_size=32,
+    epochs=10,
+    patience=0,
+    val_fraction=0.2,
+)
 
 _DOCUMENTED: Final = (SGD_CNN, MLP, CNN3, MNIST_CNN, BN_CNN)
 RECIPES: Final[dict[str, Recipe]] = {
-    recipe.name: recipe for recipe in (*_DOCUMENTED, SPRINT, SPRINT_MNIST, STONE_S, STONE_M, STONE_M_MNIST, STONE_L)
+    recipe.name: recipe
+    for recipe in (*_DOCUMENTED, SPRINT, SPRINT_MNIST, STONE_S, STONE_M, STONE_M_MNIST, STONE_L, FINETUNE)
 }
 
-OVERRIDABLE: Final = frozenset(field.name for field in fields(Recipe)) - {"name", "summary", "architecture", "teacher"}
+OVERRIDABLE: Final = frozenset(field.name for field in fields(Recipe)) - {
+    *("name", "summary", "architecture", "teacher", "method", "head"),
+}
 
 
 RECIPE_GROUP: Final = "torchstone.recipes"

@@ -13,6 +13,8 @@ MonitorName = Literal["accuracy", "f1_macro", "f1_weighted", "loss"]
 AmpName = Literal["off", "auto", "bf16", "fp16"]
 AugmentName = Literal["none", "flip", "shift", "flip-shift", "shift-erase", "flip-shift-erase"]
 FlipName = Literal["random", "alternating"]
+MethodName = Literal["scratch", "finetune", "probe"]
+NormName = Literal["auto", "on", "off"]
 
 
 _CHOICES: Final = {
@@ -22,6 +24,8 @@ _CHOICES: Final = {
     "amp": AmpName,
     "augment": AugmentName,
     "flips": FlipName,
+    "method": MethodName,
+    "freeze_norm": NormName,
 }
 
 
@@ -32,18 +36,34 @@ class Recipe:
     Attributes:
         name: name by which it is chosen.
         summary: one line for people.
-        architecture: a name of `torchstone_train.networks.architectures`.
+        architecture: a name of `torchstone_train.networks.architectures`, `package.module:NAME` of the owner's code, or
+            of a backbone `torchvision:NAME`, `timm:NAME` or `package.module:factory`; empty where a recipe leaves the
+            backbone to be named.
+        method: what is trained: `scratch`: a whole network with fresh weights; `finetune`: a backbone (see
+            `networks.backbones.opening`) with its weights; `probe`: its last layer alone.
+        head: dotted name of the last layer of a backbone; found if empty.
         optimizer: `adam`, `adamw` or `sgd`.
         lr: learning rate, the largest of the training.
         schedule: schedule of the learning rate: `constant`, `cosine` or `one-cycle` (`optimization.schedule_factor`).
         momentum: momentum of `sgd`; the others ignore it. nesterov: whether it is Nesterov's.
         weight_decay: L2 penalty (`adamw`: decoupled).
+        head_epochs: epochs in which the head of a backbone is trained alone, with a constant rate, before the schedule.
+        layer_decay: factor from the learning rate of each stage of a backbone to that of the stage below it
+            (`stages.stages_of`); the head has the whole rate.
+        freeze: number of stages, from the lowest, that are not trained.
+        freeze_norm: whether batch norm keeps its statistics: `on`, `off`, or `auto`: where a pretrained backbone is
+            trained in small batches (`frozen_norm.SMALLEST_FOR_STATISTICS`).
+        warmup_epochs: epochs in which the rate rises linearly to `lr`, before the schedule.
+        clip_norm: largest Euclidean norm of the gradient of all weights; longer ones are shortened; 0: none are.
+        accumulate: batches whose gradients make one update, as if they were one batch.
         decay_biases: whether weight decay also applies to biases, and to scale and shift of normalisation.
         ema: decay of the moving average of the weights that is validated, kept and exported (`ema.EMA`);
             0: the weights themselves.
         fused: whether the optimiser updates all weights in one kernel, where PyTorch has one for the device; the last
             bits of the weights differ from those of separate updates.
         label_smoothing: share of the target spread evenly over all classes, 0 to 1.
+        mixup: parameter of the Beta distribution by which two images and their targets are blended (`mixing`); 0: none.
+        cutmix: likewise, for a rectangle of one image in the other. Where both are set, each batch has one of them.
         distill_weight: share of the teacher's loss (`distill.distillation_loss`) where there is a teacher, 0 to 1;
             the rest is the labels'. distill_temperature: temperature by which both outputs are softened.
         teacher: the recipe whose model, trained on the same data with the same seed, is to be the teacher
@@ -66,6 +86,8 @@ class Recipe:
     name: str
     summary: str
     architecture: str
+    method: MethodName = "scratch"
+    head: str = ""
     optimizer: OptimizerName = "adam"
     lr: float = 1e-3
     momentum: float = 0.9
@@ -73,9 +95,18 @@ class Recipe:
     schedule: ScheduleName = "constant"
     weight_decay: float = 0.0
     decay_biases: bool = True
+    head_epochs: int = 0
+    layer_decay: float = 1.0
+    freeze: int = 0
+    freeze_norm: NormName = "off"
+    warmup_epochs: float = 0.0
+    clip_norm: float = 0.0
+    accumulate: int = 1
     ema: float = 0.0
     fused: bool = False
     label_smoothing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
     distill_weight: float = 0.9
     distill_temperature: float = 2.0
     teacher: str = ""
@@ -95,9 +126,10 @@ class Recipe:
     def __post_init__(self) -> None:
         for option, names in _CHOICES.items():
             value = getattr(self, option)
-            _require(value in get_args(names), f"--{option}", f"one of {', '.join(get_args(names))}")
+            _require(value in get_args(names), f"--{option.replace('_', '-')}", f"one of {', '.join(get_args(names))}")
         _require(math.isfinite(self.lr) and self.lr > 0, "--lr", "a number greater than 0")
         _require(0 <= self.weight_decay < math.inf, "--weight-decay", "0 or more")
+        self._check_stages()
         _require(0 <= self.label_smoothing < 1, "--label-smoothing", "at least 0 and less than 1")
         _require(0 <= self.distill_weight <= 1, "--distill-weight", "at least 0 and at most 1")
         _require(0 < self.distill_temperature < math.inf, "--distill-temperature", "greater than 0")
@@ -114,6 +146,28 @@ class Recipe:
         _require(self.patience >= 0, "--patience", "0 (never stop early) or more")
         _require(0 <= self.min_delta < 1, "--min-delta", "at least 0 and less than 1")
         _require(0 < self.val_fraction < 1, "--val-fraction", "between 0 and 1")
+
+    def _check_stages(self) -> None:
+        _require(0 <= self.head_epochs < self.epochs, "--head-epochs", "0 or more, and less than --epochs")
+        _require(0 < self.layer_decay <= 1, "--layer-decay", "greater than 0 and at most 1 (no decay)")
+        _require(self.freeze >= 0, "--freeze", "0 (no stage) or more")
+        _require(
+            0 <= self.warmup_epochs <= self.epochs - self.head_epochs,
+            "--warmup-epochs",
+            "0 to the epochs after the head's",
+        )
+        _require(0 <= self.clip_norm < math.inf, "--clip-norm", "0 (no clipping) or more")
+        _require(self.accumulate >= 1, "--accumulate", "1 or more")
+        _require(0 <= self.mixup < math.inf, "--mixup", "0 (none) or more")
+        _require(0 <= self.cutmix < math.inf, "--cutmix", "0 (none) or more")
+        backbone = self.method == "finetune"
+        only = {"head_epochs": 0, "layer_decay": 1.0, "freeze": 0}
+        for name, off in only.items():
+            _require(
+                backbone or getattr(self, name) == off,
+                f"--{name.replace('_', '-')}",
+                "left out: it is for the recipe finetune",
+            )
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> "Recipe":
         """Return the recipe with every given field that is not None replaced.
