@@ -2,26 +2,19 @@
 
 import math
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError, OutputError, UsageError
-from torchstone_runtime.images.input_spec import ColorMode, InputSpec
 from torchstone_train.compute.device import choose_device, set_determinism
 from torchstone_train.compute.distributed import World, joined_world
-from torchstone_train.compute.precision import Precision, choose_precision
-from torchstone_train.data.batches import make_batches
+from torchstone_train.compute.precision import choose_precision
 from torchstone_train.data.describe import describe_data
-from torchstone_train.data.splits import TrainingData, load_training_data
-from torchstone_train.networks.classifier import build_classifier
-from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.data.splits import TrainingData
+from torchstone_train.preparation import describe, load_data, prepare
 from torchstone_train.report.results import RunResults
-from torchstone_train.run.environment import git_commit, versions
+from torchstone_train.request import TrainingRequest
 from torchstone_train.run.run_claim import claimed, holds_run, remove_partial_files, remove_run
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.training.distill import Teacher
@@ -29,46 +22,12 @@ from torchstone_train.training.loop import TrainingLoop
 from torchstone_train.training.progress import Progress
 from torchstone_train.training.resumption import carried_on, schedule_warning
 from torchstone_train.training.stopping import StopReason
-from torchstone_train.training.task import Outcome, TrainingTask
+from torchstone_train.training.task import Outcome
 from torchstone_train.training.validate import predict_split
 
+__all__ = ["TrainingRequest", "train"]
+
 _MAX_SEED = 2**32 - 1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingRequest:
-    """What a person asks for.
-
-    Attributes:
-        recipe: recipe with all overrides applied.
-        dataset: name of the data; `data_dir`: folder that holds downloaded datasets.
-        out: directory of the run.
-        device: `auto`, `cpu` or `cuda`.
-        seed: 0 to 2**32 - 1.
-        resume: whether the run at `out` is gone on with; overwrite: whether it is replaced.
-        image_size, color: height and width, and color mode, that a folder's pictures are converted to; chosen from them
-            if None.
-        bits: number of bits that the 16-bit pictures of a folder use; all if None.
-        resident_budget: bytes of images held in memory before they are streamed; half of what is free if None.
-        teachers: bundles whose answers are learnt beside the labels (`distill.Teacher`).
-        deterministic: same seed, same machine, same weights; False may be faster on a GPU.
-    """
-
-    recipe: Recipe
-    dataset: DatasetRef
-    data_dir: Path
-    out: Path
-    device: str = "auto"
-    seed: int = 0
-    resume: bool = False
-    overwrite: bool = False
-    image_size: tuple[int, int] | None = None
-    color: ColorMode | None = None
-    bits: int | None = None
-    resident_budget: int | None = None
-    teachers: tuple[Path, ...] = ()
-    deterministic: bool = True
-    progress: Progress | None = field(default=None)
 
 
 def train(request: TrainingRequest) -> Outcome:
@@ -90,7 +49,7 @@ def train(request: TrainingRequest) -> Outcome:
         world.check_batch(request.recipe.batch_size)
         torch.set_num_threads(world.threads)
         with world.first_goes_ahead():  # it downloads what is missing
-            data = _load_data(request)
+            data = load_data(request)
         place = world.place(device)
         teacher = None
         if request.teachers:
@@ -111,7 +70,7 @@ def _train_in_world(
 ) -> Outcome:
     progress = request.progress or Progress(request.recipe.epochs, silent=not world.is_first)
     precision = choose_precision(request.recipe.amp, device)
-    info = _describe(request, data, device, reason, precision, world)
+    info = describe(request, data, device, reason, precision, world)
     if teacher is not None:
         info["teachers"] = teacher.to_json()
     run, begins = RunDirectory(request.out), world.is_first and not request.resume
@@ -129,7 +88,7 @@ def _train_in_world(
         if begins and not stands:
             # First of all: a kill while the images are read leaves what --resume takes for a run.
             _begin(request, info)
-        task = _prepare(request, data, device, precision, world, teacher)
+        task = prepare(request, data, device, precision, world, teacher)
         results = RunResults(run, _title(request), progress.say) if world.is_first else None
         loop = TrainingLoop(task, run, info, progress, results.observers() if results else ())
         if begins and stands:
@@ -146,77 +105,6 @@ def _train_in_world(
         results.write(outcome, predict_split(task.model, task.validation, data.validation, device))
     _conclude(outcome, run, progress)
     return outcome
-
-
-def _load_data(request: TrainingRequest) -> TrainingData:
-    return load_training_data(
-        request.dataset,
-        request.data_dir,
-        request.recipe,
-        request.seed,
-        image_size=request.image_size,
-        color=request.color,
-        bits=request.bits,
-        spec=_recorded_spec(request),
-    )
-
-
-def _recorded_spec(request: TrainingRequest) -> InputSpec | None:
-    # How the pictures of a folder are converted need not be said again, but may be.
-    if not request.resume or request.image_size or request.color or request.bits:
-        return None
-    run = RunDirectory.open(request.out)
-    with run.told_if_damaged():
-        return InputSpec.from_json(run.read_info()["input"])
-
-
-def _prepare(
-    request: TrainingRequest,
-    data: TrainingData,
-    device: torch.device,
-    precision: Precision,
-    world: World,
-    teacher: Teacher | None,
-) -> TrainingTask:
-    torch.manual_seed(request.seed)
-    names = data.train.class_names
-    model = build_classifier(request.recipe.architecture, data.spec, len(names))
-    # The layout in which convolutions run fastest, on CPUs and GPUs alike; values don't change.
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    train, validation = (
-        make_batches(split, device, request.resident_budget) for split in (data.train, data.validation)
-    )
-    return TrainingTask(
-        request.recipe, request.seed, names, model, train, validation, device, precision, world, teacher
-    )
-
-
-def _describe(
-    request: TrainingRequest,
-    data: TrainingData,
-    device: torch.device,
-    reason: str,
-    precision: Precision,
-    world: World,
-) -> dict[str, Any]:
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{world.threads} CPU threads"
-    return {
-        "recipe": request.recipe.to_json(),
-        "seed": request.seed,
-        "dataset": {**data.to_json(), "source": _absolute(request.dataset)},
-        "class_names": list(data.train.class_names),
-        "input": data.spec.to_json(),
-        "device": {"type": device.type, "name": name, "reason": reason, "processes": world.size},
-        "precision": {"amp": precision.name, "reason": precision.reason},
-        "deterministic": request.deterministic,
-        "versions": versions(),
-        "git_commit": git_commit(Path.cwd()),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _absolute(ref: DatasetRef) -> str:
-    return ref.kind if ref.path is None else f"{ref.kind}:{ref.path.absolute()}"
 
 
 def _check_out(request: TrainingRequest, info: dict[str, Any]) -> bool:

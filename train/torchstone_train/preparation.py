@@ -1,0 +1,94 @@
+"""What a training needs before its first step: data, network, batches, and what `run.json` records of them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.compute.distributed import World
+from torchstone_train.compute.precision import Precision
+from torchstone_train.data.batches import make_batches
+from torchstone_train.data.splits import TrainingData, load_training_data
+from torchstone_train.networks.classifier import build_classifier
+from torchstone_train.request import TrainingRequest
+from torchstone_train.run.environment import git_commit, versions
+from torchstone_train.run.run_dir import RunDirectory
+from torchstone_train.training.distill import Teacher
+from torchstone_train.training.task import TrainingTask
+
+
+def load_data(request: TrainingRequest) -> TrainingData:
+    """Find and split the data of a training, or of the run that goes on; errors as for `load_training_data`."""
+    return load_training_data(
+        request.dataset,
+        request.data_dir,
+        request.recipe,
+        request.seed,
+        image_size=request.image_size,
+        color=request.color,
+        bits=request.bits,
+        spec=_recorded_spec(request),
+    )
+
+
+def _recorded_spec(request: TrainingRequest) -> InputSpec | None:
+    # How the pictures of a folder are converted need not be said again, but may be.
+    if not request.resume or request.image_size or request.color or request.bits:
+        return None
+    run = RunDirectory.open(request.out)
+    with run.told_if_damaged():
+        return InputSpec.from_json(run.read_info()["input"])
+
+
+def prepare(
+    request: TrainingRequest,
+    data: TrainingData,
+    device: torch.device,
+    precision: Precision,
+    world: World,
+    teacher: Teacher | None,
+) -> TrainingTask:
+    """Return a network with fresh weights and the batches, on the device."""
+    torch.manual_seed(request.seed)
+    names = data.train.class_names
+    model = build_classifier(request.recipe.architecture, data.spec, len(names))
+    # The layout in which convolutions run fastest, on CPUs and GPUs alike; values don't change.
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    train, validation = (
+        make_batches(split, device, request.resident_budget) for split in (data.train, data.validation)
+    )
+    return TrainingTask(
+        request.recipe, request.seed, names, model, train, validation, device, precision, world, teacher
+    )
+
+
+def describe(
+    request: TrainingRequest,
+    data: TrainingData,
+    device: torch.device,
+    reason: str,
+    precision: Precision,
+    world: World,
+) -> dict[str, Any]:
+    """Return the fields of `run.json` that are known before the training; `reason` is that of the device."""
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{world.threads} CPU threads"
+    return {
+        "recipe": request.recipe.to_json(),
+        "seed": request.seed,
+        "dataset": {**data.to_json(), "source": _absolute(request.dataset)},
+        "class_names": list(data.train.class_names),
+        "input": data.spec.to_json(),
+        "device": {"type": device.type, "name": name, "reason": reason, "processes": world.size},
+        "precision": {"amp": precision.name, "reason": precision.reason},
+        "deterministic": request.deterministic,
+        "versions": versions(),
+        "git_commit": git_commit(Path.cwd()),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _absolute(ref: DatasetRef) -> str:
+    return ref.kind if ref.path is None else f"{ref.kind}:{ref.path.absolute()}"

@@ -1,0 +1,45 @@
+"""What a person asks a training for."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.images.input_spec import ColorMode
+from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.training.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingRequest:
+    """What a person asks for.
+
+    Attributes:
+        recipe: recipe with all overrides applied.
+        dataset: name of the data; `data_dir`: folder that holds downloaded datasets.
+        out: directory of the run.
+        device: `auto`, `cpu` or `cuda`.
+        seed: 0 to 2**32 - 1.
+        resume: whether the run at `out` is gone on with; overwrite: whether it is replaced.
+        image_size, color: height and width, and color mode, that a folder's pictures are converted to; chosen from them
+            if None.
+        bits: number of bits that the 16-bit pictures of a folder use; all if None.
+        resident_budget: bytes of images held in memory before they are streamed; half of what is free if None.
+        teachers: bundles whose answers are learnt beside the labels (`distill.Teacher`).
+        deterministic: same seed, same machine, same weights; False may be faster on a GPU.
+    """
+
+    recipe: Recipe
+    dataset: DatasetRef
+    data_dir: Path
+    out: Path
+    device: str = "auto"
+    seed: int = 0
+    resume: bool = False
+    overwrite: bool = False
+    image_size: tuple[int, int] | None = None
+    color: ColorMode | None = None
+    bits: int | None = None
+    resident_budget: int | None = None
+    teachers: tuple[Path, ...] = ()
+    deterministic: bool = True
+    progress: Progress | None = field(default=None)
