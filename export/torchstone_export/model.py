@@ -76,7 +76,7 @@ def load_trained(run: RunDirectory) -> TrainedModel:
     except (KeyError, TypeError) as error:
         raise DataError(f"{run.path}/run.json is not valid: {error!r}.", "Train again.") from error
     weights = run.read_weights()
-    classifier = build_classifier(recipe.architecture, spec, len(class_names))
+    classifier = build_classifier(recipe.architecture, spec, len(class_names), recipe.head)
     try:
         classifier.network.load_state_dict(weights)
     except RuntimeError as error:
@@ -94,5 +94,6 @@ def _provenance(info: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
         "dataset": {key: value for key, value in info["dataset"].items() if key != "source"},
         "training": {key: info[key] for key in ("stop_reason", "best_epoch", "epochs_run", "git_commit")}
         | {"device": info["device"]["type"], "versions": info["versions"]},
+        **({"backbone": info["backbone"]} if info.get("backbone") else {}),
         **({"teachers": info["teachers"]} if info.get("teachers") else {}),
     }

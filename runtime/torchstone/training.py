@@ -107,8 +107,15 @@ def train(
     data_dir: str | os.PathLike[str] | None = None,
     device: str = "auto",
     seed: int = 0,
+    backbone: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    head: str | None = None,
     image_size: tuple[int, int] | None = None,
     color: str | None = None,
+    fit: str | None = None,
+    resize: int | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
     teachers: Sequence[str | os.PathLike[str]] = (),
     deterministic: bool = True,
     resume: bool = False,
@@ -125,8 +132,18 @@ def train(
         data_dir: directory of the downloaded datasets; `TORCHSTONE_DATA`, or `./data`, if None.
         device: `auto`, `cpu` or `cuda`; `cuda` never falls back to the CPU.
         seed: 0 to 2**32 - 1.
-        image_size: height and width that a folder's pictures are resized to; chosen from them if None.
+        backbone: network to fine-tune: a name of torchvision's, `timm:NAME`, or `package.module:factory`.
+        weights: what it begins with: `default`, `none`, a name of torchvision's, or the path of a file; `default` if
+            None.
+        head: dotted name of its last layer, where it can't be found.
+        image_size: height and width that a folder's pictures are resized to; chosen from them if None, or as the
+            weights of a backbone have it.
         color: `L` or `RGB`, for folders; `L` if all pictures are gray, if None.
+        fit: `stretch`, `crop` or `pad`: what becomes of a folder's pictures of another shape; as the weights of a
+            backbone have it, else `stretch`, if None.
+        resize: pixels of their shorter side before the centre is cut out.
+        mean: mean of the pixels, 0 to 1, for all channels or one each; the weights' or the recipe's if None.
+        std: their standard deviation, likewise.
         teachers: bundles whose answers are learnt beside the labels.
         deterministic: same seed, same machine, same weights; False may be faster on a GPU.
         resume: whether the run at `out` is gone on with.
@@ -146,12 +163,13 @@ def train(
     from torchstone_train.compute.openmp import wait_passively  # noqa: PLC0415 - before PyTorch
 
     wait_passively()
-    from torchstone_train.recipes.catalog import resolve_recipe  # noqa: PLC0415 - likewise
+    from torchstone_train.recipes.catalog import get_recipe, resolve_recipe, with_backbone  # noqa: PLC0415 - likewise
     from torchstone_train.session import TrainingRequest  # noqa: PLC0415 - loads PyTorch
     from torchstone_train.session import train as run_training  # noqa: PLC0415
     from torchstone_train.training.progress import make_progress  # noqa: PLC0415
 
-    resolved = resolve_recipe(recipe, fields)
+    found = get_recipe(recipe) if isinstance(recipe, str) else recipe
+    resolved = resolve_recipe(with_backbone(found, backbone, head), fields)
     target = Path(out) if out is not None else numbered_directory(Path("runs"), resolved.name)
     request = TrainingRequest(
         recipe=resolved,
@@ -162,14 +180,25 @@ def train(
         seed=seed,
         resume=resume,
         overwrite=overwrite,
+        weights=None if weights is None else str(weights),
         image_size=image_size,
         color=color,  # type: ignore[arg-type]  # checked when the data is read
+        fit=fit,  # type: ignore[arg-type]  # likewise
+        resize=resize,
+        mean=_by_channel(mean),
+        std=_by_channel(std),
         teachers=tuple(map(Path, teachers)),
         deterministic=deterministic,
         progress=make_progress(resolved.epochs, progress),
     )
     run_training(request)
     return TrainingRun.open(target)
+
+
+def _by_channel(values: float | Sequence[float] | None) -> tuple[float, ...] | None:
+    if values is None:
+        return None
+    return (float(values),) if isinstance(values, int | float) else tuple(map(float, values))
 
 
 def _flat(epoch: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from torchstone_train import session
 from torchstone_train.compute.distributed import World
 from torchstone_train.compute.precision import choose_precision
 from torchstone_train.data.splits import load_training_data
+from torchstone_train.network_choice import open_network
 from torchstone_train.preparation import prepare
 from torchstone_train.recipes.catalog import CNN3
 from torchstone_train.run.run_dir import RunDirectory
@@ -102,7 +103,8 @@ def fit(tiny_npz: Path, tmp_path: Path) -> Fit:
         )
         data = load_training_data(request.dataset, tmp_path, recipe, seed)
         cpu = torch.device("cpu")
-        task = prepare(request, data, cpu, choose_precision(recipe.amp, cpu), World(), None)
+        chosen = open_network(request, data.spec, len(data.train.class_names))
+        task = prepare(chosen, data, cpu, choose_precision(recipe.amp, cpu), World(), None)
         if network is not None:
             task.model.network = network
         run = RunDirectory.create(request.out, overwrite=True)

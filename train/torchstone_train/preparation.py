@@ -12,7 +12,7 @@ from torchstone_train.compute.distributed import World
 from torchstone_train.compute.precision import Precision
 from torchstone_train.data.batches import make_batches
 from torchstone_train.data.splits import TrainingData, load_training_data
-from torchstone_train.networks.classifier import build_classifier
+from torchstone_train.network_choice import ChosenNetwork, input_of_weights
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.environment import git_commit, versions
 from torchstone_train.run.run_dir import RunDirectory
@@ -31,12 +31,18 @@ def load_data(request: TrainingRequest) -> TrainingData:
         color=request.color,
         bits=request.bits,
         spec=_recorded_spec(request),
+        fit=request.fit,
+        resize=request.resize,
+        template=input_of_weights(request),
+        mean=request.mean,
+        std=request.std,
     )
 
 
 def _recorded_spec(request: TrainingRequest) -> InputSpec | None:
     # How the pictures of a folder are converted need not be said again, but may be.
-    if not request.resume or request.image_size or request.color or request.bits:
+    said = (request.image_size, request.color, request.bits, request.fit, request.resize, request.mean, request.std)
+    if not request.resume or any(value is not None for value in said):
         return None
     run = RunDirectory.open(request.out)
     with run.told_if_damaged():
@@ -44,29 +50,37 @@ def _recorded_spec(request: TrainingRequest) -> InputSpec | None:
 
 
 def prepare(
-    request: TrainingRequest,
+    chosen: ChosenNetwork,
     data: TrainingData,
     device: torch.device,
     precision: Precision,
     world: World,
     teacher: Teacher | None,
 ) -> TrainingTask:
-    """Return a network with fresh weights and the batches, on the device."""
-    torch.manual_seed(request.seed)
-    names = data.train.class_names
-    model = build_classifier(request.recipe.architecture, data.spec, len(names))
+    """Return the network and the batches, on the device."""
+    request, names = chosen.request, data.train.class_names
     # The layout in which convolutions run fastest, on CPUs and GPUs alike; values don't change.
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    model = chosen.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     train, validation = (
         make_batches(split, device, request.resident_budget) for split in (data.train, data.validation)
     )
     return TrainingTask(
-        request.recipe, request.seed, names, model, train, validation, device, precision, world, teacher
+        request.recipe,
+        request.seed,
+        names,
+        model,
+        train,
+        validation,
+        device,
+        precision,
+        world,
+        teacher,
+        pretrained=chosen.pretrained,
     )
 
 
 def describe(
-    request: TrainingRequest,
+    chosen: ChosenNetwork,
     data: TrainingData,
     device: torch.device,
     reason: str,
@@ -74,6 +88,7 @@ def describe(
     world: World,
 ) -> dict[str, Any]:
     """Return the fields of `run.json` that are known before the training; `reason` is that of the device."""
+    request = chosen.request
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{world.threads} CPU threads"
     return {
         "recipe": request.recipe.to_json(),
@@ -81,6 +96,7 @@ def describe(
         "dataset": {**data.to_json(), "source": _absolute(request.dataset)},
         "class_names": list(data.train.class_names),
         "input": data.spec.to_json(),
+        **({} if chosen.record is None else {"backbone": chosen.record}),
         "device": {"type": device.type, "name": name, "reason": reason, "processes": world.size},
         "precision": {"amp": precision.name, "reason": precision.reason},
         "deterministic": request.deterministic,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchstone_runtime.data.catalog import DatasetRef
-from torchstone_runtime.images.input_spec import ColorMode
+from torchstone_runtime.images.input_spec import ColorMode, Fit
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.training.progress import Progress
 
@@ -22,6 +22,11 @@ class TrainingRequest:
         resume: whether the run at `out` is gone on with; overwrite: whether it is replaced.
         image_size, color: height and width, and color mode, that a folder's pictures are converted to; chosen from them
             if None.
+        fit, resize: what becomes of a folder's pictures of another shape (`InputSpec`); as a backbone's weights have
+            it, else `stretch`, if None.
+        weights: weights that a backbone begins with: `default`, `none`, a name of torchvision's, or the path of a file
+            (`opening.open_backbone`); None: `default`. weights_sha256: SHA-256 that they must have; any if None.
+        mean, std: per channel, in place of the recipe's and of what a backbone's weights state.
         bits: number of bits that the 16-bit pictures of a folder use; all if None.
         resident_budget: bytes of images held in memory before they are streamed; half of what is free if None.
         teachers: bundles whose answers are learnt beside the labels (`distill.Teacher`).
@@ -38,6 +43,12 @@ class TrainingRequest:
     overwrite: bool = False
     image_size: tuple[int, int] | None = None
     color: ColorMode | None = None
+    fit: Fit | None = None
+    resize: int | None = None
+    weights: str | None = None
+    weights_sha256: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     bits: int | None = None
     resident_budget: int | None = None
     teachers: tuple[Path, ...] = ()

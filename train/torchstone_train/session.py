@@ -12,6 +12,7 @@ from torchstone_train.compute.distributed import World, joined_world
 from torchstone_train.compute.precision import choose_precision
 from torchstone_train.data.describe import describe_data
 from torchstone_train.data.splits import TrainingData
+from torchstone_train.network_choice import ChosenNetwork, describe_network, open_network, resolve_backbone
 from torchstone_train.preparation import describe, load_data, prepare
 from torchstone_train.report.results import RunResults
 from torchstone_train.request import TrainingRequest
@@ -45,6 +46,7 @@ def train(request: TrainingRequest) -> Outcome:
         raise UsageError(f"--seed must lie in 0 to {_MAX_SEED}.")
     device, reason = choose_device(request.device)
     set_determinism(request.deterministic)
+    request = resolve_backbone(request)
     with joined_world(device) as world, ExitStack() as opened:
         world.check_batch(request.recipe.batch_size)
         torch.set_num_threads(world.threads)
@@ -57,20 +59,25 @@ def train(request: TrainingRequest) -> Outcome:
         with world.first_goes_ahead():
             if world.is_first:
                 opened.enter_context(claimed(request.out))
-        return _train_in_world(request, world, place, reason, data, teacher)
+                if not request.resume:
+                    holds_run(request.out, overwrite=request.overwrite)  # before weights are downloaded
+        with world.first_goes_ahead():
+            chosen = open_network(request, data.spec, len(data.train.class_names))
+        return _train_in_world(chosen, world, place, reason, data, teacher)
 
 
 def _train_in_world(
-    request: TrainingRequest,
+    chosen: ChosenNetwork,
     world: World,
     device: torch.device,
     reason: str,
     data: TrainingData,
     teacher: Teacher | None,
 ) -> Outcome:
+    request = chosen.request
     progress = request.progress or Progress(request.recipe.epochs, silent=not world.is_first)
     precision = choose_precision(request.recipe.amp, device)
-    info = describe(request, data, device, reason, precision, world)
+    info = describe(chosen, data, device, reason, precision, world)
     if teacher is not None:
         info["teachers"] = teacher.to_json()
     run, begins = RunDirectory(request.out), world.is_first and not request.resume
@@ -80,7 +87,8 @@ def _train_in_world(
     if request.recipe.amp != "off":
         progress.say(f"amp      {precision.name} ({precision.reason})")
     schedule = schedule_warning(RunDirectory(request.out), request.recipe) if request.resume else ()
-    for line in (*describe_data(data, bits_stated=request.bits is not None), *schedule):
+    told = describe_data(data, bits_stated=request.bits is not None)
+    for line in (*told, *describe_network(chosen, data.spec), *schedule):
         progress.say(line)
     for member in info.get("teachers", ()):
         progress.say(f"teacher  {member['name']} ({member['variant']}, seed {member['seed']})")
@@ -88,7 +96,7 @@ def _train_in_world(
         if begins and not stands:
             # First of all: a kill while the images are read leaves what --resume takes for a run.
             _begin(request, info)
-        task = prepare(request, data, device, precision, world, teacher)
+        task = prepare(chosen, data, device, precision, world, teacher)
         results = RunResults(run, _title(request), progress.say) if world.is_first else None
         loop = TrainingLoop(task, run, info, progress, results.observers() if results else ())
         if begins and stands:
@@ -132,8 +140,9 @@ def _discard_unusable(run: RunDirectory) -> None:
 
 
 def _title(request: TrainingRequest) -> str:
-    ref = request.dataset
-    return f"{request.recipe.name} on {ref.kind if ref.path is None else ref.path.name}"
+    ref, recipe = request.dataset, request.recipe
+    name = recipe.name if recipe.method == "scratch" else f"{recipe.name} of {recipe.architecture}"
+    return f"{name} on {ref.kind if ref.path is None else ref.path.name}"
 
 
 def _conclude(outcome: Outcome, run: RunDirectory, progress: Progress) -> None:

@@ -13,7 +13,7 @@ from torchstone_runtime.bundle.builtin import builtin_names
 from torchstone_runtime.cli.output import QUIET, VERBOSE, tell_detail
 from torchstone_runtime.version import __version__
 
-HEADINGS: Final = ("Data", "Model", "Training", "Variants", "Output", "Gates", "Advanced", "General")
+HEADINGS: Final = ("Data", "Model", "Backbone", "Training", "Variants", "Output", "Gates", "Advanced", "General")
 """The groups of options, in the order in which `--help` shows them."""
 
 

@@ -15,7 +15,7 @@ from torchstone_runtime.errors import DataError, UsageError
 from torchstone_train.data.batch_plan import plan_batches, trains_on_one_image
 from torchstone_train.recipes.catalog import RECIPES
 from torchstone_train.run.run_dir import RunDirectory
-from torchstone_train.training.optimization import schedule_factor
+from torchstone_train.training.schedule import schedule_factor
 from torchstone_train.training.task import Outcome
 
 Fit = Callable[..., tuple[Outcome, RunDirectory]]

@@ -12,7 +12,8 @@ from torch import nn
 from helpers.support import run_torchstone
 from torchstone_train.compute.precision import choose_precision
 from torchstone_train.recipes.recipe import Recipe, ScheduleName
-from torchstone_train.training.optimization import Optimization, schedule_factor
+from torchstone_train.training.optimization import Optimization
+from torchstone_train.training.schedule import schedule_factor
 
 SCHEDULES: list[ScheduleName] = ["constant", "cosine", "one-cycle"]
 

@@ -1,5 +1,6 @@
 """`torchstone recipes | download`."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -7,9 +8,12 @@ import click
 
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import DATA_DIR_OPTION, json_option
-from torchstone_runtime.cli.output import print_result
+from torchstone_runtime.cli.output import print_result, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
+from torchstone_runtime.errors import UsageError
+from torchstone_runtime.text import showable, showable_lines
+from torchstone_train.recipes.backbone_name import TIMM
 from torchstone_train.recipes.catalog import RECIPES
 from torchstone_train.recipes.fields import RECIPE_FIELDS
 from torchstone_train.recipes.measured import PublishedResult, load_measured
@@ -17,19 +21,47 @@ from torchstone_train.recipes.measured import PublishedResult, load_measured
 _CASCADE: Final = "a cascade: the first answers where it is sure; torchstone export RUN --fast FAST_RUN"
 
 
-@command(examples=("torchstone recipes", "torchstone recipes --fields"))
+@command(examples=("torchstone recipes", "torchstone recipes --fields", "torchstone recipes --backbones resnet"))
 @option("--fields", group="Output", is_flag=True, help="List the fields of a recipe that train --set can change.")
+@option(
+    "--backbones",
+    group="Output",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[PATTERN]",
+    help="List the networks that finetune takes: all, or those whose names hold PATTERN.",
+)
 @json_option
-def recipes(fields: bool, json_file: Path | None) -> None:
+def recipes(fields: bool, backbones: str | None, json_file: Path | None) -> None:
     """List the recipes and cascades with their measured results, or with --fields what can be changed in a recipe.
 
     docs/results.md has all results.
     """
-    if fields:
+    if fields and backbones is not None:
+        raise UsageError("--fields and --backbones list different things.", "Leave one out.")
+    if backbones is not None:
+        names = _backbones(backbones)
+        print_result(json_file, lambda: {"backbones": names}, lambda: showable_lines(names))
+    elif fields:
         print_result(json_file, _fields_document, _fields_text)
     else:
         measured = load_measured()
         print_result(json_file, lambda: _document(measured), lambda: _text(measured))
+
+
+def _backbones(pattern: str) -> list[str]:
+    require_component("train", "torch", "torchvision")
+    from torchstone_train.networks.backbones.listing import backbone_names
+
+    names = backbone_names(pattern)
+    if find_spec(TIMM) is None:
+        tell("timm's are listed where it is installed: pip install 'torchstone[timm]'")
+    if not names:
+        raise UsageError(
+            f"No backbone has '{showable(pattern)}' in its name.", "torchstone recipes --backbones lists all of them."
+        )
+    return names
 
 
 def _text(measured: list[PublishedResult]) -> str:

@@ -13,11 +13,11 @@ from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.files import numbered_directory
-from torchstone_runtime.text import showable_lines
+from torchstone_runtime.text import showable, showable_lines
 from torchstone_train.cli.train_options import RecipeName, take_fields, train_options
 from torchstone_train.cli.train_settings import Settings, read_config, read_run
 from torchstone_train.compute.openmp import wait_passively
-from torchstone_train.recipes.catalog import get_recipe, resolve_recipe
+from torchstone_train.recipes.catalog import get_recipe, resolve_recipe, with_backbone
 from torchstone_train.recipes.fields import parse_assignments
 from torchstone_train.recipes.recipe import Recipe
 
@@ -27,7 +27,8 @@ EXIT_INTERRUPTED: Final = 130
 @command(
     examples=(
         "torchstone train cnn3 --data fashion-mnist",
-        "torchstone train stone-s --data folder:photos --epochs 20 --set ema=0.99 -o runs/photos",
+        "torchstone train finetune --backbone resnet18 --data folder:photos -o runs/photos",
+        "torchstone train stone-s --data folder:photos --epochs 20 --set ema=0.99",
         "torchstone train --config train.toml --seed 1",
     )
 )
@@ -56,8 +57,9 @@ def train(
     given = take_fields(options)
     earlier = _earlier(config_file, repeated, context)
     fields = {**earlier.fields, **parse_assignments(assignments), **given}
-    resolved = resolve_recipe(_chosen(recipe, earlier, repeated), fields)
     options = {**earlier.options, **{name: value for name, value in options.items() if value not in (None, ())}}
+    chosen = with_backbone(_chosen(recipe, earlier, repeated), options.pop("backbone", None), options.pop("head", None))
+    resolved = resolve_recipe(chosen, fields)
     require_writable([json_file])
     outcome_code, out = _train(resolved, options)
     if outcome_code or os.environ.get("RANK", "0") != "0":  # of several processes the first one speaks
@@ -101,6 +103,11 @@ def _train(recipe: Recipe, options: dict[str, Any]) -> tuple[int, Path]:
         raise UsageError(
             f"That run had a teacher ({', '.join(taught)}), and run.json does not say where its bundle lies.",
             "Name it with --teacher.",
+        )
+    if (lost := options.pop("lost_weights", None)) and not options.get("weights"):
+        raise UsageError(
+            f"That run began with the weights {showable(lost)}, and run.json does not say where they lie.",
+            "Name the file with --weights.",
         )
     require_component("train", "torch", "torchvision", "safetensors", "tqdm")
     if options.get("teachers"):

@@ -47,21 +47,33 @@ class _ImageSize(click.ParamType[tuple[int, int]]):
         return int(parts[0]), int(parts[-1])
 
 
+class _Numbers(click.ParamType[tuple[float, ...]]):
+    name = "NUMBERS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:  # noqa: ANN401
+        parts = value if isinstance(value, tuple | list) else str(value).split(",")
+        try:
+            return tuple(float(part) for part in parts)
+        except (TypeError, ValueError):
+            self.fail(f"'{value}' is not a number, or one for each channel: 0.5, or 0.485,0.456,0.406.", param, ctx)
+
+
 _FORMER: Final = (
     *("min_delta", "optimizer", "weight_decay", "decay_biases", "momentum", "nesterov", "ema", "fused"),
     *("label_smoothing", "distill_weight", "distill_temperature", "schedule", "flips", "monitor"),
 )
+_OF_BACKBONES: Final = ("freeze", "head_epochs")
 _EVERYDAY: Final = ("epochs", "batch_size", "lr", "augment", "amp", "target_accuracy", "patience", "val_fraction")
 
 
-def _field_option(name: str, *, hidden: bool = False) -> Callable[[Any], Any]:
+def _field_option(name: str, *, hidden: bool = False, group: str = "Training") -> Callable[[Any], Any]:
     field = RECIPE_FIELDS[name]
     spelling = f"--{name.replace('_', '-')}"
     if field.kind is bool:
         spelling = f"{spelling}/--no-{spelling[2:]}"
     return option(
         spelling,
-        group="Training",
+        group=group,
         type=click.Choice(field.choices) if field.choices else field.kind,
         default=None,
         hidden=hidden,
@@ -84,12 +96,35 @@ _OPTIONS: Final = (
     ),
     BITS_OPTION,
     option(
+        "--mean",
+        group="Data",
+        type=_Numbers(),
+        help="Mean of the pixels, 0 to 1: one number, or one a channel  [default: the weights', or the recipe's]",
+    ),
+    option("--std", group="Data", type=_Numbers(), help="Their standard deviation, likewise"),
+    option(
         "--stream",
         group="Data",
         is_flag=True,
         default=None,
         help="Read images from their files as needed, even if they fit in memory.",
     ),
+    option(
+        "--backbone",
+        group="Backbone",
+        metavar="NAME",
+        help="Network to fine-tune: one of torchvision's, timm:NAME, or package.module:factory; `torchstone recipes "
+        "--backbones` lists them.",
+    ),
+    option(
+        "--weights",
+        group="Backbone",
+        metavar="default|none|FILE",
+        help="Weights to begin with: the published ones (torchvision's also by name), none, or a file of tensors  "
+        "[default: default]",
+    ),
+    option("--head", group="Backbone", metavar="NAME", help="Its last layer, dotted, where it can't be found."),
+    *(_field_option(name, group="Backbone") for name in _OF_BACKBONES),
     *(_field_option(name) for name in _EVERYDAY),
     option("--seed", group="Training", type=SEED_TYPE, help="Seed of everything random  [default: 0]"),
     option(
@@ -149,7 +184,7 @@ def train_options(command: _Command) -> _Command:
 
 def take_fields(options: dict[str, Any]) -> dict[str, Any]:
     """Take the fields of the recipe that were given as options out of `options`; say what replaces former ones."""
-    given = {name: options.pop(name) for name in (*_EVERYDAY, *_FORMER)}
+    given = {name: options.pop(name) for name in (*_OF_BACKBONES, *_EVERYDAY, *_FORMER)}
     given = {name: value for name, value in given.items() if value is not None}
     former = [name for name in _FORMER if name in given]
     if former:

@@ -27,6 +27,11 @@ _KEYS: Final = {
     "stream": "stream",
     "deterministic": "deterministic",
     "teacher": "teachers",
+    "backbone": "backbone",
+    "weights": "weights",
+    "head": "head",
+    "mean": "mean",
+    "std": "std",
 }
 """Keys of a configuration file, and the arguments of the command that they stand for."""
 _RUN_FILE: Final = "run.json"
@@ -81,7 +86,8 @@ def _settings(content: dict[str, Any], context: click.Context) -> Settings:
         found.recipe = get_recipe(name)
     if not isinstance(table, Mapping):
         raise UsageError("set is no table.", "Write [set], and below it such lines as ema = 0.99.")
-    fields = {key: content.pop(key) for key in list(content) if key in RECIPE_FIELDS}
+    by_channel = {key for key in ("mean", "std") if isinstance(content.get(key), list | str)}
+    fields = {key: content.pop(key) for key in list(content) if key in RECIPE_FIELDS and key not in by_channel}
     found.fields = check_values({**fields, **table})
     for key, value in content.items():
         if key not in _KEYS:
@@ -97,7 +103,8 @@ def _converted(argument: str, key: str, value: Any, context: click.Context) -> A
         raise UsageError(f"{key} is {value!r}; expected {'true or false' if is_flag else 'text or a number'}.")
     if parameter.multiple and not isinstance(value, list):
         value = [value]
-    if isinstance(value, (list, Mapping)) and not parameter.multiple:
+    takes_several = parameter.multiple or argument in ("mean", "std")
+    if isinstance(value, (list, Mapping)) and not takes_several:
         raise UsageError(f"{key} is {value!r}; expected one value.")
     return parameter.type_cast_value(context, value)
 
@@ -123,7 +130,24 @@ def read_run(path: Path) -> Settings:
             spec = info["input"]
             options["image_size"] = (int(spec["height"]), int(spec["width"]))
             options |= {"color": spec["color"], "bits": spec.get("bits")}
+            options |= {"fit": spec["fit"], "resize": spec.get("resize")}
+        if "backbone" in info:
+            options |= _weights_of(info)
         taught = [str(teacher["name"]) for teacher in info.get("teachers", ())]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{file} is not valid: {error!r}.", "Give the run.json of a training.") from error
     return Settings(recipe, options | ({"taught": taught} if taught else {}))
+
+
+def _weights_of(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that name the weights of a run's backbone again; of a file, its name alone is known."""
+    weights, normalisation = info["backbone"]["weights"], info["input"]["in_graph"]
+    name, source = str(weights["name"]), str(info["backbone"]["architecture"]).partition(":")[0]
+    found: dict[str, Any] = {key: tuple(map(float, normalisation[key])) for key in ("mean", "std")}
+    if "sha256" in weights:
+        found["weights_sha256"] = str(weights["sha256"])
+    if name == "none" or (source == "torchvision" and "_Weights." in name):
+        return found | {"weights": name}
+    if name == info["backbone"]["architecture"]:
+        return found
+    return found | {"lost_weights": name}

@@ -12,9 +12,10 @@ from torchstone_runtime.data.holdout import stratified_holdout
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.data.windows_names import flat_tree
 from torchstone_runtime.errors import DataError, UsageError
-from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, InputSpec
+from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, Fit, InputSpec
 from torchstone_runtime.images.picture_header import picture_header
 from torchstone_train.data.download import ensure_downloaded
+from torchstone_train.data.pretrained_input import like_template, normalised, of_channels
 from torchstone_train.recipes.recipe import Recipe
 
 DEFAULT_FOLDER_SIDE: Final = 64
@@ -61,7 +62,12 @@ def load_training_data(
     image_size: tuple[int, int] | None = None,
     color: ColorMode | None = None,
     bits: int | None = None,
+    fit: Fit | None = None,
+    resize: int | None = None,
     spec: InputSpec | None = None,
+    template: InputSpec | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
 ) -> TrainingData:
     """Find, download where needed, and split a dataset.
 
@@ -73,20 +79,29 @@ def load_training_data(
         image_size: height and width for a folder; chosen from its pictures if None.
         color: `L` or `RGB` for a folder; chosen from its pictures if None.
         bits: number of bits that a folder's 16-bit pictures use; all if None.
+        template: input of a pretrained network, which holds where nothing else is said.
+        mean: mean of the pixels, one value for all channels or one each, in place of the recipe's or the template's.
+        std: their standard deviation, likewise.
+        fit: what becomes of a folder's pictures of another shape; `stretch` if None.
+        resize: pixels of their shorter side before the centre is cut out.
         spec: the input specification of a run that exists already; image_size, color and bits are then ignored.
 
     Raises:
         DataError: the data is missing, damaged, or too small to be split.
         UsageError: a size, colour or bits for data that is no folder.
     """
-    if ref.kind != "folder" and (image_size or color or bits):
+    if ref.kind != "folder" and (image_size or color or bits or fit or resize):
         raise UsageError(
-            f"--image-size, --color and --bits are for folders; the images of {ref} are taken as they are."
+            f"--image-size, --color, --bits, --fit and --resize are for folders; the images of {ref} are taken as they "
+            "are."
         )
     if ref.kind in MNIST_FAMILY:
         ensure_downloaded(ref.kind, data_dir)
     if spec is None and ref.kind == "folder":
-        spec = replace(_folder_spec(ref, recipe, image_size, color), bits=bits or MAX_BITS)
+        if template is None:
+            template, image_size, color = _folder_spec(ref, recipe, image_size, color), None, None
+        shaped = like_template(template, image_size, color, fit, resize)
+        spec = normalised(replace(shaped, bits=bits or MAX_BITS), mean, std)
     dataset = Dataset(ref, data_dir, spec)
     pool, test = dataset.training(), dataset.test()
     if len(pool.class_names) < 2:  # noqa: PLR2004 - what a classifier tells apart
@@ -94,7 +109,9 @@ def load_training_data(
     if pool.image_shape != test.image_shape:
         raise DataError(f"The training images are {pool.image_shape}, the test images {test.image_shape}.")
     train, validation = _divide(dataset, pool, recipe, seed)
-    return TrainingData(ref, spec or _array_spec(pool, recipe), train, validation, test)
+    if spec is None:
+        spec = normalised(_array_spec(pool, recipe), mean or _levels(template, pool), std or _spread(template, pool))
+    return TrainingData(ref, spec, train, validation, test)
 
 
 def _divide(dataset: Dataset, pool: Split, recipe: Recipe, seed: int) -> tuple[Split, Split]:
@@ -125,6 +142,14 @@ def _folder_spec(
                 all_gray = all_gray and header.is_gray
     height, width = image_size or _native_size(sizes) or (DEFAULT_FOLDER_SIDE, DEFAULT_FOLDER_SIDE)
     return _make_spec(color or ("L" if all_gray and sizes else "RGB"), height, width, recipe)
+
+
+def _levels(template: InputSpec | None, pool: Split) -> tuple[float, ...] | None:
+    return None if template is None else of_channels(template.mean, pool.image_shape[0])
+
+
+def _spread(template: InputSpec | None, pool: Split) -> tuple[float, ...] | None:
+    return None if template is None else of_channels(template.std, pool.image_shape[0])
 
 
 def _native_size(sizes: Counter[tuple[int, int]]) -> tuple[int, int] | None:

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from torchstone_runtime.errors import UsageError, suggestion
+from torchstone_train.recipes.backbone_name import architecture_of
 from torchstone_train.recipes.own_code import is_reference, load_object
 from torchstone_train.recipes.recipe import Recipe
 
@@ -193,6 +194,30 @@ def resolve_recipe(recipe: str | Recipe, overrides: Mapping[str, Any]) -> Recipe
         if name not in OVERRIDABLE:
             raise UsageError(f"A recipe has no field '{name}'.", suggestion(name, OVERRIDABLE))
     return found.with_overrides(overrides)
+
+
+def with_backbone(recipe: Recipe, backbone: str | None, head: str | None = None) -> Recipe:
+    """Return a recipe for a backbone.
+
+    Args:
+        recipe: recipe, such as `finetune`.
+        backbone: name, see `architecture_of`; the recipe's own if None.
+        head: dotted name of the backbone's last layer; found where it is not given.
+
+    Raises:
+        UsageError: the text is no name, or the recipe has a network of its own.
+    """
+    if backbone is None and head is None:
+        return recipe
+    if recipe.method == "scratch":
+        able = " or ".join(name for name, item in RECIPES.items() if item.method != "scratch")
+        raise UsageError(
+            f"--backbone is for the recipe {able}; {recipe.name} has a network of its own.",
+            "Such as: torchstone train finetune --backbone resnet18",
+        )
+    architecture = recipe.architecture if backbone is None else architecture_of(backbone)
+    kept = recipe.head if backbone is None else ""
+    return replace(recipe, architecture=architecture, head=kept if head is None else head)
 
 
 def _own_recipe(reference: str) -> Recipe:

@@ -147,6 +147,11 @@ class RunDirectory:
             except RuntimeError as error:  # how torch reports a failed write, say on a full disk
                 raise OutputError(f"Cannot write {file}: {error}.", "Make room on the disk.") from error
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether an epoch was saved to go on from."""
+        return (self.path / _CHECKPOINT_FILE).is_file()
+
     def read_checkpoint(self) -> dict[str, Any] | None:
         """Return what `write_checkpoint` wrote, or None where there is none; nothing is unpickled but data.
 
@@ -154,7 +159,7 @@ class RunDirectory:
             DataError: it is damaged.
         """
         file = self.path / _CHECKPOINT_FILE
-        if not file.is_file():
+        if not self.has_checkpoint:
             return None
         try:
             return dict(torch.load(file, map_location="cpu", weights_only=True))

@@ -18,16 +18,18 @@ from torch import nn
 
 from torchstone_runtime.errors import DataError
 from torchstone_train.data.augment import Augmentation
-from torchstone_train.data.batch_plan import plan_batches
+from torchstone_train.data.batch_plan import plan_batches, update_windows
 from torchstone_train.run.run_dir import RunDirectory, Weights
 from torchstone_train.training.ema import EMA
 from torchstone_train.training.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.training.interrupt import GracefulInterrupt
+from torchstone_train.training.mixing import Mixing
 from torchstone_train.training.observer import Record, TrainingObserver
 from torchstone_train.training.optimization import Optimization
 from torchstone_train.training.progress import Progress
 from torchstone_train.training.stopping import EarlyStopping, StopReason
 from torchstone_train.training.task import Outcome, TrainingTask
+from torchstone_train.training.trained_part import TrainedPart
 from torchstone_train.training.validate import EpochMetrics, RunningMetrics, validate
 
 _GPU_CHECK_EVERY: Final = 64
@@ -65,10 +67,14 @@ class TrainingLoop:
         self._info = info
         self._progress = progress
         self._observers = observers
-        self._batch_sizes = _plan(task)
+        batch = task.recipe.batch_size // task.world.size
+        self._trained = TrainedPart(task.recipe, task.model.network, batch, pretrained=task.pretrained)
+        self._batch_sizes = _plan(task, self._trained)
+        self._windows = update_windows(self._batch_sizes, task.recipe.accumulate)
         steps = len(self._batch_sizes) * task.recipe.epochs
         self._optimization = Optimization(task.recipe, task.world.wrap(task.model), task.precision, steps)
         self._ema = EMA(task.model.network, task.recipe.ema) if task.recipe.ema else None
+        self._mixing = Mixing.of(task.recipe, len(task.class_names))
         self._augmentation = Augmentation(task.recipe.augment, task.recipe.flips, len(task.train), task.seed)
         self._stopping = EarlyStopping(task.recipe.patience, task.recipe.min_delta)
         self._history: list[Record] = []
@@ -170,16 +176,23 @@ class TrainingLoop:
         order = world.share(torch.randperm(len(task.train), generator=generator), even=True)
         running = RunningMetrics(task.class_names, task.device, world)
         check = FiniteCheck(epoch, 1 if task.device.type == "cpu" else _GPU_CHECK_EVERY)
-        task.model.train()
+        if self._trained.begin_epoch(epoch) and world.size > 1:
+            self._optimization.wrap(world.wrap(task.model))  # it waits for the gradients of what is trained
         sizes = self._batch_sizes
         walk = zip(torch.split(order, sizes), task.train.walk(order, sizes), strict=True)
         for step, (indices, (images, labels)) in enumerate(walk):
             if self._interrupted(interrupt, step):
                 raise _InterruptedError
             changed = self._augmentation(images, indices, epoch, generator)
+            changed, mixed = self._mixing(changed, labels, generator)
             teacher_logits = None if task.teacher is None else task.teacher(changed)
-            logits, loss = self._optimization.step(changed, labels, teacher_logits)
-            if self._ema is not None:
+            window = self._windows[step]
+            logits, loss = self._optimization.step(
+                changed, labels if mixed is None else mixed, teacher_logits, share=window.share, updates=window.ends
+            )
+            if mixed is not None:
+                labels = mixed.argmax(dim=1)  # what is most of the image  # noqa: PLW2901
+            if self._ema is not None and window.ends:
                 self._ema.update()
             if world.size == 1:  # a process that stopped alone would leave the others waiting
                 check.add(loss)
@@ -251,11 +264,14 @@ class TrainingLoop:
         }
 
 
-def _plan(task: TrainingTask) -> list[int]:
+def _plan(task: TrainingTask, trained: TrainedPart) -> list[int]:
     world = task.world
     share = len(world.share(torch.arange(len(task.train)), even=True))
     image, _ = next(iter(task.train.walk(torch.zeros(1, dtype=torch.int64), 1)))
-    return plan_batches(share, task.recipe.batch_size // world.size, task.model, image, world.size)
+    size = task.recipe.batch_size // world.size
+    return plan_batches(
+        share, size, task.model, image, world.size, lambda model: trained.set_mode(model.get_submodule("network"))
+    )
 
 
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> torch.Generator:

@@ -1,8 +1,7 @@
 """One step of training: forward pass, loss, backward pass, update of the weights."""
 
-import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +9,8 @@ from torch import Tensor, nn
 from torchstone_train.compute.precision import Precision
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.training.distill import distillation_loss
-
-_WARM_UP: Final = 0.25
-_FIRST_FACTOR: Final = 0.04
-"""Of the one-cycle schedule: share of the steps in which the rate rises, and the factor that it rises from."""
+from torchstone_train.training.parameter_groups import parameter_groups
+from torchstone_train.training.schedule import Schedule
 
 
 class Optimization:
@@ -23,50 +20,74 @@ class Optimization:
         recipe: says which, and how.
         model: uint8 images (N, C, H, W) to logits (N, K).
         precision: precision of the forward pass.
-        num_steps: number of steps of the whole training, if no epoch is left out.
+        num_steps: number of batches of the whole training, if no epoch is left out.
     """
 
     def __init__(self, recipe: Recipe, model: nn.Module, precision: Precision, num_steps: int) -> None:
         self._recipe = recipe
         self._model = model
         self._precision = precision
-        self._num_steps = num_steps
+        self._schedule = Schedule.of(recipe, num_steps)
         self._optimizer = make_optimizer(recipe, model)
         self._scaler = precision.make_scaler()
         self._steps_done = 0
+        self._gathers = False
+
+    def wrap(self, model: nn.Module) -> None:
+        """Go on with the same parameters behind another wrapper."""
+        self._model = model
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the last step."""
+        """The rate of the last step, the largest of all layers."""
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def step(self, images: Tensor, labels: Tensor, teacher_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def step(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        teacher_logits: Tensor | None = None,
+        *,
+        share: float = 1.0,
+        updates: bool = True,
+    ) -> tuple[Tensor, Tensor]:
         """Train on a batch.
 
         Args:
             images: uint8 (n, C, H, W), on the model's device.
-            labels: int64 (n).
+            targets: labels, int64 (n), or probabilities, float32 (n, K).
             teacher_logits: logits of a teacher, float32 (n, K); None without one.
+            share: share of this batch in the images of an update.
+            updates: whether the gradients since the last update make one now.
 
         Returns:
             The logits (n, K), float32, and the mean loss; neither carries gradients.
         """
-        rate = self._recipe.lr * schedule_factor(self._recipe.schedule, self._steps_done / self._num_steps)
+        rate = self._recipe.lr * self._schedule.factor(self._steps_done)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)
         with self._precision.autocast():
             logits = self._model(images).float()
-        loss = self._loss(logits, labels, teacher_logits)
-        self._optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
+        loss = self._loss(logits, targets, teacher_logits)
+        if not self._gathers:
+            self._optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        if updates:
+            self._update()
+        self._gathers = not updates
         self._steps_done += 1
         return logits.detach(), loss.detach()
 
-    def _loss(self, logits: Tensor, labels: Tensor, teacher_logits: Tensor | None) -> Tensor:
+    def _update(self) -> None:
+        if self._recipe.clip_norm:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self._model.parameters(), self._recipe.clip_norm)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+
+    def _loss(self, logits: Tensor, targets: Tensor, teacher_logits: Tensor | None) -> Tensor:
         recipe = self._recipe
-        loss = nn.functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        loss = nn.functional.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
         if teacher_logits is None:
             return loss
         distilled = distillation_loss(logits, teacher_logits, recipe.distill_temperature)
@@ -89,7 +110,7 @@ class Optimization:
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """Return the recipe's optimiser over all parameters of a model."""
-    parameters = _parameter_groups(recipe, model)
+    parameters = parameter_groups(recipe, model)
     fused = True if recipe.fused else None  # None leaves the choice to PyTorch
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
@@ -102,34 +123,3 @@ def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
         )
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=fused)
-
-
-def _parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
-    parameters = list(model.parameters())
-    if recipe.decay_biases:
-        return [{"params": parameters}]
-    # Biases, and scale and shift of normalisation, are vectors; weights have two axes or more.
-    weights = [parameter for parameter in parameters if parameter.ndim > 1]
-    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
-    return [{"params": weights}, {"params": vectors, "weight_decay": 0.0}]
-
-
-def schedule_factor(schedule: str, progress: float) -> float:
-    """Return what the learning rate is multiplied with.
-
-    Args:
-        schedule: `constant`; `cosine`: from 1 to 0 along half a cosine; `one-cycle`: linearly from 0.04 to 1 over the
-            first quarter, then along half a cosine to 0 (after L. N. Smith, arXiv 1708.07120).
-        progress: share of the steps that are done, 0 to 1.
-    """
-    if schedule == "constant":
-        return 1.0
-    if schedule == "cosine":
-        return _half_cosine(progress)
-    if progress < _WARM_UP:
-        return _FIRST_FACTOR + (1 - _FIRST_FACTOR) * progress / _WARM_UP
-    return _half_cosine((progress - _WARM_UP) / (1 - _WARM_UP))
-
-
-def _half_cosine(progress: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

@@ -6,7 +6,7 @@ from typing import Any
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.run.run_dir import RunDirectory
-from torchstone_train.training.optimization import schedule_factor
+from torchstone_train.training.schedule import Schedule
 
 
 def carried_on(run: RunDirectory, info: dict[str, Any]) -> dict[str, Any]:
@@ -41,6 +41,7 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     then, asked = Recipe.from_json(before["recipe"]).to_json(), now["recipe"]
     different = [key for key in asked if key not in free and then[key] != asked[key]]
     different += [key for key in ("seed", "input") if before[key] != now[key]]
+    different += ["weights"] if before.get("backbone") != now.get("backbone") else []
     different += ["teachers"] if before.get("teachers") != now.get("teachers") else []
     if different:
         raise UsageError(
@@ -68,7 +69,7 @@ def schedule_warning(run: RunDirectory, now: Recipe) -> Iterator[str]:
     then, history = Recipe.from_json(run.read_info()["recipe"]), run.read_history()
     if not _changes_schedule(then, now, len(history)):
         return
-    rate = now.lr * schedule_factor(now.schedule, len(history) / now.epochs)
+    rate = now.lr * Schedule.of(now, now.epochs).factor(len(history))
     yield (
         f"Warning: the {now.schedule} schedule was made for {then.epochs} epochs, of which {len(history)} are done, "
         f"and is now laid over {now.epochs}: the learning rate, last {history[-1]['learning_rate']:.3g}, goes on at "

@@ -28,6 +28,7 @@ class TrainingTask:
         train, validation: the batches, on `device`.
         precision: precision of the forward pass in training; validation runs in float32, as the exported model will.
         world: the processes that train together.
+        pretrained: whether the model begins with pretrained weights.
         teacher: uint8 images (N, C, H, W) to logits (N, K) that are learnt beside the labels.
     """
 
@@ -41,6 +42,7 @@ class TrainingTask:
     precision: Precision
     world: World = field(default_factory=World)
     teacher: Callable[[Tensor], Tensor] | None = None
+    pretrained: bool = False
 
 
 @dataclass(slots=True)

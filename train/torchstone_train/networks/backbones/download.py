@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 
 import torch
 
-from torchstone_runtime.errors import DataError, MissingComponentError, first_line
+from torchstone_runtime.errors import DataError, MissingComponentError
 from torchstone_runtime.text import showable
 
 _HASH_IN_NAME: Final = re.compile(r"-([0-9a-f]{8,})\.")
@@ -77,6 +77,8 @@ def fetch_from_hub(repository: str, filename: str | None, what: str) -> Path:
         "--weights FILE."
     )
 
+    huggingface_hub.utils.logging.set_verbosity_error()  # its lines about each further try
+
     def load() -> Path:
         for name in wanted:
             try:
@@ -116,4 +118,5 @@ def _reason(error: Exception) -> str:
     cause: Any = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    return showable(first_line(cause)).rstrip(".")
+    cause = getattr(cause, "reason", cause)  # what urllib wraps
+    return showable(str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__).rstrip(".")

@@ -137,7 +137,10 @@ def _build(architecture: str, shape: ModelShape, head: str, *, pretrained: bool)
         torchvision_networks.require_name(named.name)
         smallest = torchvision_networks.smallest_side(named.name)
         if min(shape.height, shape.width) < smallest:
-            raise _too_small(named.name, shape, f", which takes {smallest} x {smallest} or more", smallest)
+            raise UsageError(
+                f"{named.name} takes images of {smallest} x {smallest} or more, not {shape.height} x {shape.width}.",
+                f"Give a larger --image-size: {smallest}.",
+            )
         network = torchvision_networks.build(named.name, colours)
         return network, _same_head(head, last_layer(network, colours))
     if named.source == TIMM:
@@ -237,7 +240,10 @@ def _checked(opened: OpenedBackbone, architecture: str, shape: ModelShape) -> Op
         with torch.no_grad():
             found = network(own_networks.sample(_colours(shape)))
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-        raise _too_small(architecture, shape, f": {first_line(error)}", 224) from error
+        raise UsageError(
+            f"{architecture} does not take images of {shape.height} x {shape.width}: {first_line(error)}.",
+            "Give a larger --image-size: 224.",
+        ) from error
     if not isinstance(found, Tensor) or tuple(found.shape) != (2, shape.num_classes):
         raise DataError(
             f"The backbone {architecture} gives {type(found).__name__} of shape {tuple(getattr(found, 'shape', ()))} "
@@ -255,12 +261,6 @@ def _same_head(given: str, own: str) -> str:
     if given not in ("", own):
         raise UsageError(f"The last layer of this backbone is '{own}', not '{showable(given)}'.", "Leave --head out.")
     return own
-
-
-def _too_small(name: str, shape: ModelShape, why: str, side: int) -> UsageError:
-    return UsageError(
-        f"{name} does not take images of {shape.height} x {shape.width}{why}.", f"Give a larger --image-size: {side}."
-    )
 
 
 def _no_such_weights(named: _Named, weights: str) -> UsageError:

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, get_args
 
-_FILTERS: Final = ("nearest", "bilinear", "bicubic", "lanczos")
+from torchstone_runtime.images.input_spec import Fit, ResampleFilter
+
+_FILTERS: Final = get_args(ResampleFilter)
 _CROP_SHARE: Final = 0.875
 """timm's `DEFAULT_CROP_PCT`."""
 
@@ -27,10 +29,10 @@ class StatedInput:
     source: str
     height: int
     width: int
-    fit: Literal["stretch", "crop", "pad"]
+    fit: Fit
     resize: int | None
     fill: int = 0
-    resample: str
+    resample: ResampleFilter
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -76,7 +78,7 @@ def of_timm(config: Mapping[str, Any], source: str) -> StatedInput | None:
     }
     if channels != 3 or resampling not in _FILTERS or not fits.get(mode):  # noqa: PLR2004 - red, green, blue
         return None
-    names: dict[str, Literal["stretch", "crop", "pad"]] = {"center": "crop", "squash": "stretch", "border": "pad"}
+    names: dict[str, Fit] = {"center": "crop", "squash": "stretch", "border": "pad"}
     return StatedInput(
         source=source,
         height=height,
