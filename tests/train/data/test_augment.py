@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from torchstone_train.data.augment import ERASED_AREA, MAX_SHIFT, Augmentation, augment
-from torchstone_train.recipes.recipe import AugmentName
+from torchstone_train.recipes.transforms import AugmentName
 
 
 def seeded(seed: int) -> torch.Generator:

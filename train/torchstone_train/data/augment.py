@@ -5,7 +5,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from torchstone_train.recipes.recipe import AugmentName, FlipName
+from torchstone_train.recipes.recipe import FlipName
+from torchstone_train.recipes.transforms import AugmentName
 
 MAX_SHIFT: Final = 2
 """Pixels by which `shift` moves an image at most, in each direction; what moves in is black."""

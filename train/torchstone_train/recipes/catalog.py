@@ -9,6 +9,7 @@ from torchstone_runtime.errors import UsageError, suggestion
 from torchstone_train.recipes.backbone_name import architecture_of
 from torchstone_train.recipes.own_code import is_reference, load_object
 from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.recipes.transforms import settle_augment
 
 SGD_CNN: Final = Recipe(
     name="sgd-cnn",
@@ -193,7 +194,7 @@ def resolve_recipe(recipe: str | Recipe, overrides: Mapping[str, Any]) -> Recipe
     for name in overrides:
         if name not in OVERRIDABLE:
             raise UsageError(f"A recipe has no field '{name}'.", suggestion(name, OVERRIDABLE))
-    return found.with_overrides(overrides)
+    return found.with_overrides(settle_augment(overrides))
 
 
 def with_backbone(recipe: Recipe, backbone: str | None, head: str | None = None) -> Recipe:

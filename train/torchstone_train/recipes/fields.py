@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 from torchstone_runtime.errors import UsageError, suggestion
 from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.recipes.transforms import TRANSFORMS, AugmentName
 
 _SUMMARIES: Final = {
     "optimizer": "Optimizer.",
@@ -30,7 +31,8 @@ _SUMMARIES: Final = {
     "cutmix": "Put a rectangle of one image into another: likewise.",
     "distill_weight": "With a teacher: share of the teacher's loss, 0 to 1.",
     "distill_temperature": "With a teacher: temperature that softens both answers.",
-    "augment": "Random changes of each training image.",
+    "augment": "Random changes of each training image: one of these words, or a list of transforms.",
+    "transforms": "Random changes of each picture, in this order, with such numbers as random-resized-crop(0.5).",
     "flips": "How augmentation flips images: at random, or in every second epoch.",
     "amp": "Mixed precision.",
     "batch_size": "Images per step.",
@@ -53,7 +55,12 @@ _BOOLEANS: Final = {
     "off": False,
     "0": False,
 }
-_EXPECTED: Final = {bool: "true or false", int: "a whole number", float: "a number"}
+_EXPECTED: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_TEXTS: Final = {
+    "augment": " | ".join((*get_args(AugmentName), "a list of transforms")),
+    "transforms": f"any of {', '.join(TRANSFORMS)}",
+}
+"""What may be written where neither a type nor choices say it; the recipe checks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ class RecipeField:
     @property
     def expected(self) -> str:
         """What may be written, for people."""
-        return " | ".join(self.choices) if self.choices else _EXPECTED[self.kind]
+        return " | ".join(self.choices) or _TEXTS.get(self.name, _EXPECTED[self.kind])
 
     def parse(self, text: str) -> Any:  # noqa: ANN401 - of the field's type
         """Return the value that a text stands for.
@@ -113,9 +120,10 @@ def _recipe_fields() -> dict[str, RecipeField]:
     for field in fields(Recipe):
         if field.name in _SUMMARIES:
             hint = hints[field.name]
-            choices = get_args(hint) if get_origin(hint) is Literal else ()
+            is_literal = get_origin(hint) is Literal
+            choices = get_args(hint) if is_literal and field.name not in _TEXTS else ()
             default = None if field.default is MISSING else field.default
-            kind = str if choices else hint
+            kind = str if is_literal else hint
             found[field.name] = RecipeField(field.name, kind, choices, default, _SUMMARIES[field.name])
     return found
 

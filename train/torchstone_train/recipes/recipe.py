@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, get_args
 
 from torchstone_runtime.errors import UsageError
+from torchstone_train.recipes.transforms import AugmentName, parse_transforms
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
 ScheduleName = Literal["constant", "cosine", "one-cycle"]
 MonitorName = Literal["accuracy", "f1_macro", "f1_weighted", "loss"]
 AmpName = Literal["off", "auto", "bf16", "fp16"]
-AugmentName = Literal["none", "flip", "shift", "flip-shift", "shift-erase", "flip-shift-erase"]
 FlipName = Literal["random", "alternating"]
 MethodName = Literal["scratch", "finetune", "probe"]
 NormName = Literal["auto", "on", "off"]
@@ -70,6 +70,8 @@ class Recipe:
             (docs/results.md was made with it; `torchstone train` takes its bundle); empty: none.
         augment: `none`, or `flip`, `shift` (by up to 2 pixels) and `erase` (a rectangle of noise) in the combinations
             of `AugmentName`, at random for each image and epoch.
+        transforms: random changes of each picture before `augment`, made from whole photographs where it is a crop: names of
+            `transforms.TRANSFORMS`, separated by commas; empty: none.
         flips: choice of the images that `flip` mirrors: `random` or `alternating` (`augment.Augmentation`).
         amp: mixed precision: `off` (float32), `auto`, `bf16` or `fp16` (`precision.choose_precision`).
         batch_size: images per step; the last batch of an epoch may differ (`batch_plan.plan_batches`).
@@ -111,6 +113,7 @@ class Recipe:
     distill_temperature: float = 2.0
     teacher: str = ""
     augment: AugmentName = "none"
+    transforms: str = ""
     flips: FlipName = "random"
     amp: AmpName = "off"
     batch_size: int = 64
@@ -127,6 +130,7 @@ class Recipe:
         for option, names in _CHOICES.items():
             value = getattr(self, option)
             _require(value in get_args(names), f"--{option.replace('_', '-')}", f"one of {', '.join(get_args(names))}")
+        parse_transforms(self.transforms)
         _require(math.isfinite(self.lr) and self.lr > 0, "--lr", "a number greater than 0")
         _require(0 <= self.weight_decay < math.inf, "--weight-decay", "0 or more")
         self._check_stages()
