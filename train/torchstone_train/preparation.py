@@ -1,5 +1,6 @@
 """What a training needs before its first step: data, network, batches, and what `run.json` records of them."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.compute.distributed import World
 from torchstone_train.compute.precision import Precision
-from torchstone_train.data.batches import make_batches
+from torchstone_train.data.loading import Opener
 from torchstone_train.data.splits import TrainingData, load_training_data
 from torchstone_train.network_choice import ChosenNetwork, input_of_weights
 from torchstone_train.request import TrainingRequest
@@ -56,14 +57,14 @@ def prepare(
     precision: Precision,
     world: World,
     teacher: Teacher | None,
+    say: Callable[[str], None],
 ) -> TrainingTask:
-    """Return the network and the batches, on the device."""
+    """Return the network and the batches, on the device; `say` is told how pictures are kept."""
     request, names = chosen.request, data.train.class_names
     # The layout in which convolutions run fastest, on CPUs and GPUs alike; values don't change.
     model = chosen.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    train, validation = (
-        make_batches(split, device, request.resident_budget) for split in (data.train, data.validation)
-    )
+    opener = Opener(request.loading, request.loading.memory_bytes(request.resident_budget), device, world, say)
+    train, validation = opener.open(data, request.recipe, request.seed)
     return TrainingTask(
         request.recipe,
         request.seed,

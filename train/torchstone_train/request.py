@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.images.input_spec import ColorMode, Fit
+from torchstone_train.data.loading import Loading
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.training.progress import Progress
 
@@ -29,6 +30,7 @@ class TrainingRequest:
         mean, std: per channel, in place of the recipe's and of what a backbone's weights state.
         bits: number of bits that the 16-bit pictures of a folder use; all if None.
         resident_budget: bytes of images held in memory before they are streamed; half of what is free if None.
+        loading: what is kept of decoded pictures, and how many threads decode.
         teachers: bundles whose answers are learnt beside the labels (`distill.Teacher`).
         deterministic: same seed, same machine, same weights; False may be faster on a GPU.
     """
@@ -51,6 +53,7 @@ class TrainingRequest:
     std: tuple[float, ...] | None = None
     bits: int | None = None
     resident_budget: int | None = None
+    loading: Loading = field(default_factory=Loading)
     teachers: tuple[Path, ...] = ()
     deterministic: bool = True
     progress: Progress | None = field(default=None)

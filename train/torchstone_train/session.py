@@ -96,7 +96,7 @@ def _train_in_world(
         if begins and not stands:
             # First of all: a kill while the images are read leaves what --resume takes for a run.
             _begin(request, info)
-        task = prepare(chosen, data, device, precision, world, teacher)
+        task = prepare(chosen, data, device, precision, world, teacher, progress.say)
         results = RunResults(run, _title(request), progress.say) if world.is_first else None
         loop = TrainingLoop(task, run, info, progress, results.observers() if results else ())
         if begins and stands:

@@ -94,6 +94,23 @@ def decode_original(
     return read_picture(source, convert)
 
 
+def upright_picture(image: Image.Image, name: str, color: ColorMode, bits: int = MAX_BITS) -> Image.Image:
+    """Return an opened picture in its own size, upright, of 8 bits and a colour mode, as `decode_original` has it.
+
+    Args:
+        image: picture, not decoded yet.
+        name: name of the picture, for messages.
+        color: `L` or `RGB`.
+        bits: number of bits that the values of a 16-bit picture use, 8 to 16.
+
+    Raises:
+        ImageError: more than `MAX_PIXELS` pixels, or values whose range is not known.
+    """
+    check_size(image, name)
+    container = PixelStorage.of(image)
+    return _to_eight_bits(ImageOps.exif_transpose(image), name, container, bits).convert(color)
+
+
 def read_picture(source: ImageInput, convert: Callable[[Image.Image, str], _Result]) -> _Result:
     """Open a picture and return what `convert` makes of it, whatever goes wrong being told as an `ImageError`.
 

@@ -6,12 +6,14 @@ Pushing images one by one through a DataLoader costs more than training a small 
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import torch
 from torch import Tensor
 
 from torchstone_runtime.data.split import Split
+from torchstone_runtime.errors import ImageError
 from torchstone_runtime.system.memory import memory_available
 
 Batch = tuple[Tensor, Tensor]
@@ -26,10 +28,14 @@ class Batches(Protocol):
     def __len__(self) -> int:
         """Number of images."""
 
-    def walk(self, order: Tensor, size: int | list[int]) -> Iterator[Batch]:
+    def walk(self, order: Tensor, size: int | list[int], epoch: int = 0) -> Iterator[Batch]:
         """Hand out the images at `order` (int64, on the CPU).
 
-        `size` at a time, and the last batch may be smaller; or in batches of the sizes given, whose sum is that of all.
+        Args:
+            order: indices of the images; one that comes twice is handed out twice.
+            size: images at a time, and the last batch may be smaller; or the sizes of the batches, whose sum is that of
+                all.
+            epoch: number of the epoch, which random changes of the images follow from where there are any.
         """
 
 
@@ -51,8 +57,9 @@ class ResidentBatches:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def walk(self, order: Tensor, size: int | list[int]) -> Iterator[Batch]:
+    def walk(self, order: Tensor, size: int | list[int], epoch: int = 0) -> Iterator[Batch]:
         """See `Batches.walk`."""
+        del epoch
         for chunk in torch.split(order.to(self._device), size):
             yield self._images[chunk], self._labels[chunk]
 
@@ -72,21 +79,37 @@ class StreamedBatches:
     def __len__(self) -> int:
         return len(self._split)
 
-    def walk(self, order: Tensor, size: int | list[int]) -> Iterator[Batch]:
-        """See `Batches.walk`."""
+    def walk(self, order: Tensor, size: int | list[int], epoch: int = 0) -> Iterator[Batch]:
+        """See `Batches.walk`.
+
+        Raises:
+            ImageError: a picture has vanished or is damaged; the message names it.
+        """
+        del epoch
         chunks = list(torch.split(order, size))
         with ThreadPoolExecutor(1) as reader:
             upcoming = reader.submit(self._read, chunks[0]) if chunks else None
             for following in (*chunks[1:], None):
                 if upcoming is None:
                     return
-                images, labels = upcoming.result()
+                with told_of_lost_pictures():
+                    images, labels = upcoming.result()
                 upcoming = None if following is None else reader.submit(self._read, following)
                 yield images.to(self._device), labels.to(self._device)
 
     def _read(self, chunk: Tensor) -> Batch:
         indices = chunk.numpy()
         return torch.from_numpy(self._split.store.read(indices)), torch.from_numpy(self._split.labels[indices])
+
+
+@contextmanager
+def told_of_lost_pictures() -> Iterator[None]:
+    """Add to the error for a picture that can't be read what may be done about it while a training runs."""
+    try:
+        yield
+    except ImageError as error:
+        advice = "Restore it and go on with --resume, or take it away and train anew."
+        raise ImageError(f"The training stops: {error.problem}", f"{error.remedy}\n{advice}".strip()) from error
 
 
 def resident_budget() -> int:

@@ -1,7 +1,7 @@
 """The named transforms of a recipe, carried out by torchvision.transforms.v2 on Pillow pictures.
 
-On Pillow pictures rather than tensors: crops, turns and changes of colour take a half to a fifth of the time, most of it
-outside the interpreter's lock, and resizing is the very one that validation and the exported model's inputs go through.
+On Pillow pictures rather than tensors: crops, turns and changes of colour take a half to a fifth of the time, most of
+it outside the interpreter's lock, and resizing is the one that validation and the exported model's inputs go through.
 """
 
 import math

@@ -70,8 +70,8 @@ class Recipe:
             (docs/results.md was made with it; `torchstone train` takes its bundle); empty: none.
         augment: `none`, or `flip`, `shift` (by up to 2 pixels) and `erase` (a rectangle of noise) in the combinations
             of `AugmentName`, at random for each image and epoch.
-        transforms: random changes of each picture before `augment`, made from whole photographs where it is a crop: names of
-            `transforms.TRANSFORMS`, separated by commas; empty: none.
+        transforms: random changes of each picture, made before `augment`, from whole photographs where the first is a
+            crop: names of `transforms.TRANSFORMS`, separated by commas; empty: none.
         flips: choice of the images that `flip` mirrors: `random` or `alternating` (`augment.Augmentation`).
         amp: mixed precision: `off` (float32), `auto`, `bf16` or `fp16` (`precision.choose_precision`).
         batch_size: images per step; the last batch of an epoch may differ (`batch_plan.plan_batches`).

@@ -51,8 +51,12 @@ TRANSFORMS: Final[Mapping[str, Transform]] = {
     "shift": Transform("moved by up to {} pixels; what moves in is black", 4, 1, 64, whole=True),
     "rotate": Transform("turned by up to {} degrees", 15, 1, 180),
     "trivial-augment": Transform("one of 14 changes of shape or colour, of any strength (TrivialAugment Wide)"),
-    "rand-augment": Transform("two of 14 changes of shape or colour, of strength {} (RandAugment)", 9, 1, 30, whole=True),
-    "colour": Transform("brightness, contrast and saturation changed by up to {}, hue by a quarter of it", 0.4, 0.01, 1),
+    "rand-augment": Transform(
+        "two of 14 changes of shape or colour, of strength {} (RandAugment)", 9, 1, 30, whole=True
+    ),
+    "colour": Transform(
+        "brightness, contrast and saturation changed by up to {}, hue by a quarter of it", 0.4, 0.01, 1
+    ),
     "gray": Transform("without colour, with probability {}", 0.1),
     "blur": Transform("blurred, with probability {}", 0.1),
     "erase": Transform("a rectangle of 0.02 to 0.33 of the area filled with noise, with probability {}", 0.5),
@@ -96,7 +100,7 @@ def settle_augment(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return overrides of a recipe in which `augment` alone says what is changed at random.
 
     A value of `AugmentName` stands for itself and takes the recipe's `transforms` away; any other text is a list of
-    transforms, which takes the place of the recipe's `augment`. Where `transforms` is given as well, both stay as given.
+    transforms, which takes the place of the recipe's `augment`. With `transforms` beside it, both stay as given.
     """
     asked = overrides.get("augment")
     if asked is None or overrides.get("transforms") is not None:

@@ -179,7 +179,7 @@ class TrainingLoop:
         if self._trained.begin_epoch(epoch) and world.size > 1:
             self._optimization.wrap(world.wrap(task.model))  # it waits for the gradients of what is trained
         sizes = self._batch_sizes
-        walk = zip(torch.split(order, sizes), task.train.walk(order, sizes), strict=True)
+        walk = zip(torch.split(order, sizes), task.train.walk(order, sizes, epoch), strict=True)
         for step, (indices, (images, labels)) in enumerate(walk):
             if self._interrupted(interrupt, step):
                 raise _InterruptedError

@@ -1,0 +1,121 @@
+"""Where augmentation takes its pictures from: files, or arrays, one picture at a time and from any thread."""
+
+import math
+import os
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+import PIL
+from PIL import Image
+
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.data.folder import FileStore
+from torchstone_runtime.data.split import ImageStore
+from torchstone_runtime.images.decode import check_size, decode_image, read_picture, upright_picture
+
+_HEADROOM: Final = 2
+"""Shorter side of a picture that is cropped from, in sides of the model's input: a crop of a quarter of the area is
+still as large as the input."""
+
+
+class PictureSource(Protocol):
+    """Pictures by index, in the colour mode of the model."""
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+
+    def picture(self, index: int) -> Image.Image:
+        """Return a picture, which is not to be altered.
+
+        Raises:
+            ImageError: it can't be decoded; the message names it.
+        """
+
+
+class ArrayPictures:
+    """Pictures of a store of arrays.
+
+    Args:
+        store: images uint8 (C, H, W) by index.
+    """
+
+    def __init__(self, store: ImageStore) -> None:
+        self._store = store
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def picture(self, index: int) -> Image.Image:
+        """See `PictureSource.picture`."""
+        return to_picture(self._store.read(np.array([index], dtype=np.int64))[0])
+
+
+class FilePictures:
+    """Pictures decoded from files: as the model takes them, or whole, to be cropped.
+
+    A whole picture whose shorter side is longer than `shorter_side` is reduced to that; a JPEG is then decoded at a
+    half, a quarter or an eighth of its size, where that is still no smaller. So what is augmented doesn't depend on
+    whether it is kept in a cache.
+
+    Args:
+        store: the files, and the specification that they are decoded by.
+        shorter_side: pixels of the shorter side; None: pictures as `decode_image` gives them.
+    """
+
+    def __init__(self, store: FileStore, shorter_side: int | None = None) -> None:
+        self._store = store
+        self._shorter_side = shorter_side
+        self._made_by = repr((store.spec, shorter_side, PIL.__version__))
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    def picture(self, index: int) -> Image.Image:
+        """See `PictureSource.picture`."""
+        if self._shorter_side is None:
+            return to_picture(decode_image(self._path(index), self._store.spec))
+        return read_picture(self._path(index), self._whole)
+
+    def key(self, index: int) -> str:
+        """Return a text that is the same as long as the file and what is made of it are: path, size, time, how.
+
+        Raises:
+            OSError: there is no such file any more.
+        """
+        path = self._path(index)
+        found = path.stat()
+        return f"{os.path.realpath(path)}\n{found.st_size} {found.st_mtime_ns}\n{self._made_by}"
+
+    def _path(self, index: int) -> Path:
+        return self._store.root / self._store.names[index]
+
+    def _whole(self, image: Image.Image, name: str) -> Image.Image:
+        spec, shortest = self._store.spec, self._shorter_side or 1
+        check_size(image, name)
+        image.draft(None, _reduced_size(image.size, shortest))  # None leaves the mode
+        upright = upright_picture(image, name, spec.color, spec.bits)
+        if min(upright.size) <= shortest:
+            return upright
+        return upright.resize(_reduced_size(upright.size, shortest), Image.Resampling[spec.resample.upper()])
+
+
+def shorter_side_of_crops(height: int, width: int) -> int:
+    """Return the shorter side that pictures are reduced to before crops are resized to `height` x `width`."""
+    return _HEADROOM * max(height, width)
+
+
+def to_picture(pixels: Uint8Array) -> Image.Image:
+    """Return uint8 (C, H, W) of one or three channels as a Pillow picture."""
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(np.moveaxis(pixels, 0, -1)))
+
+
+def to_pixels(picture: Image.Image) -> Uint8Array:
+    """Return a Pillow picture of mode L or RGB as uint8 (H, W, C)."""
+    pixels = np.asarray(picture, dtype=np.uint8)
+    return pixels if pixels.ndim == 3 else pixels[..., np.newaxis]  # noqa: PLR2004 - L has two
+
+
+def _reduced_size(size: tuple[int, int], shorter_side: int) -> tuple[int, int]:
+    factor = shorter_side / min(size)
+    return math.ceil(size[0] * factor), math.ceil(size[1] * factor)
