@@ -116,6 +116,9 @@ def train(
     resize: int | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
+    cache: str = "memory",
+    cache_size: int | None = None,
+    workers: int | None = None,
     teachers: Sequence[str | os.PathLike[str]] = (),
     deterministic: bool = True,
     resume: bool = False,
@@ -144,6 +147,9 @@ def train(
         resize: pixels of their shorter side before the centre is cut out.
         mean: mean of the pixels, 0 to 1, for all channels or one each; the weights' or the recipe's if None.
         std: their standard deviation, likewise.
+        cache: where decoded pictures are kept: `memory`, as far as they fit, `disk`, for all runs, or `off`.
+        cache_size: bytes that the cache may take; half of the free memory, or 20 GiB on disk, if None.
+        workers: number of threads that decode and augment pictures; one a processor if None.
         teachers: bundles whose answers are learnt beside the labels.
         deterministic: same seed, same machine, same weights; False may be faster on a GPU.
         resume: whether the run at `out` is gone on with.
@@ -163,6 +169,7 @@ def train(
     from torchstone_train.compute.openmp import wait_passively  # noqa: PLC0415 - before PyTorch
 
     wait_passively()
+    from torchstone_train.data.loading import Loading  # noqa: PLC0415 - likewise
     from torchstone_train.recipes.catalog import get_recipe, resolve_recipe, with_backbone  # noqa: PLC0415 - likewise
     from torchstone_train.session import TrainingRequest  # noqa: PLC0415 - loads PyTorch
     from torchstone_train.session import train as run_training  # noqa: PLC0415
@@ -182,6 +189,7 @@ def train(
         overwrite=overwrite,
         weights=None if weights is None else str(weights),
         image_size=image_size,
+        loading=Loading(cache=cache, cache_size=cache_size, workers=workers),  # type: ignore[arg-type]  # checked there
         color=color,  # type: ignore[arg-type]  # checked when the data is read
         fit=fit,  # type: ignore[arg-type]  # likewise
         resize=resize,

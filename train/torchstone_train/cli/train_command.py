@@ -22,13 +22,14 @@ from torchstone_train.recipes.fields import parse_assignments
 from torchstone_train.recipes.recipe import Recipe
 
 EXIT_INTERRUPTED: Final = 130
+_LOADING: Final = ("cache", "cache_size", "cache_dir", "workers")
 
 
 @command(
     examples=(
         "torchstone train cnn3 --data fashion-mnist",
         "torchstone train finetune --backbone resnet18 --data folder:photos -o runs/photos",
-        "torchstone train stone-s --data folder:photos --epochs 20 --set ema=0.99",
+        "torchstone train stone-s --data folder:photos --augment random-resized-crop,flip,trivial-augment --cache disk",
         "torchstone train --config train.toml --seed 1",
     )
 )
@@ -116,6 +117,7 @@ def _train(recipe: Recipe, options: dict[str, Any]) -> tuple[int, Path]:
         tell(f"Note: {recipe.name}'s results were reached with a bundle of {recipe.teacher} as --teacher.")
     wait_passively()
     from torchstone_runtime.data.catalog import DatasetRef
+    from torchstone_train.data.loading import Loading
     from torchstone_train.session import TrainingRequest
     from torchstone_train.session import train as run_training
     from torchstone_train.training.progress import make_progress
@@ -124,10 +126,18 @@ def _train(recipe: Recipe, options: dict[str, Any]) -> tuple[int, Path]:
     ref = DatasetRef.parse(dataset)
     out = options.pop("out", None) or _default_out(recipe.name, resume=options["resume"])
     data_dir = options.pop("data_dir", None) or default_data_dir()
+    loading = Loading(**{name: options.pop(name) for name in _LOADING if name in options})
     budget = 0 if options.pop("stream", False) else None
     progress = make_progress(recipe.epochs, _only_warnings) if is_quiet() else None
     request = TrainingRequest(
-        recipe=recipe, dataset=ref, data_dir=data_dir, out=out, resident_budget=budget, progress=progress, **options
+        recipe=recipe,
+        dataset=ref,
+        data_dir=data_dir,
+        out=out,
+        resident_budget=budget,
+        loading=loading,
+        progress=progress,
+        **options,
     )
     outcome = run_training(request)
     return EXIT_INTERRUPTED if outcome.stop_reason is StopReason.INTERRUPTED else 0, out

@@ -1,5 +1,6 @@
 """The options of `torchstone train`: those that people use, and the former ones that `--set` has replaced."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
@@ -13,6 +14,7 @@ from torchstone_runtime.cli.output import warn
 from torchstone_runtime.images.input_spec import ColorMode
 from torchstone_train.recipes.catalog import RECIPES
 from torchstone_train.recipes.fields import RECIPE_FIELDS
+from torchstone_train.recipes.transforms import CacheName
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -58,11 +60,29 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
             self.fail(f"'{value}' is not a number, or one for each channel: 0.5, or 0.485,0.456,0.406.", param, ctx)
 
 
+class _ByteSize(click.ParamType[int]):
+    name = "SIZE"
+    _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+    _BINARY: Final = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", str(value).strip().lower())
+        factor = (self._UNITS | self._BINARY).get(match[2]) if match else None
+        if match is None or factor is None:
+            self.fail(f"'{value}' is not a size; write 500MB, 4GB or 4GiB, or a number of bytes.", param, ctx)
+        return int(float(match[1]) * factor)
+
+
 _FORMER: Final = (
     *("min_delta", "optimizer", "weight_decay", "decay_biases", "momentum", "nesterov", "ema", "fused"),
     *("label_smoothing", "distill_weight", "distill_temperature", "schedule", "flips", "monitor"),
 )
 _OF_BACKBONES: Final = ("freeze", "head_epochs")
+_METAVARS: Final = {"augment": "NAMES"}
+_HELP: Final = {
+    "augment": "Random changes of each training image: flip-shift, flip-shift-erase, …; for photographs a list such as "
+    "random-resized-crop,flip,trivial-augment (docs/recipes.md has all); none = none.",
+}
 _EVERYDAY: Final = ("epochs", "batch_size", "lr", "augment", "amp", "target_accuracy", "patience", "val_fraction")
 
 
@@ -75,9 +95,10 @@ def _field_option(name: str, *, hidden: bool = False, group: str = "Training") -
         spelling,
         group=group,
         type=click.Choice(field.choices) if field.choices else field.kind,
+        metavar=_METAVARS.get(name),
         default=None,
         hidden=hidden,
-        help=f"{field.summary.removesuffix('.')}  [default: the recipe's]",
+        help=f"{_HELP.get(name, field.summary).removesuffix('.')}  [default: the recipe's]",
     )
 
 
@@ -125,6 +146,32 @@ _OPTIONS: Final = (
     ),
     option("--head", group="Backbone", metavar="NAME", help="Its last layer, dotted, where it can't be found."),
     *(_field_option(name, group="Backbone") for name in _OF_BACKBONES),
+    option(
+        "--cache",
+        group="Data",
+        type=click.Choice(get_args(CacheName)),
+        help="Where decoded pictures are kept: in memory as far as they fit, on disk for all runs, or not at all  "
+        "[default: memory]",
+    ),
+    option(
+        "--cache-size",
+        group="Data",
+        type=_ByteSize(),
+        help="Most that the cache may take, such as 4GB  [default: half of the free memory; on disk 20GiB]",
+    ),
+    option(
+        "--cache-dir",
+        group="Advanced",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIRECTORY",
+        help="Directory of --cache disk  [default: torchstone/pictures in the user's cache directory]",
+    ),
+    option(
+        "--workers",
+        group="Data",
+        type=int,
+        help="Threads that decode and augment pictures, of each process  [default: one a processor]",
+    ),
     *(_field_option(name) for name in _EVERYDAY),
     option("--seed", group="Training", type=SEED_TYPE, help="Seed of everything random  [default: 0]"),
     option(

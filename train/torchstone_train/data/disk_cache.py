@@ -1,4 +1,4 @@
-"""Decoded pictures in files that outlive a run: keyed by the picture's file and what was made of it, shared by all runs.
+"""Decoded pictures in files that outlive a run: keyed by the picture's file and what was made of it, for all runs.
 
 A file of the cache holds a header (format, channels, width, height, CRC-32 of the pixels) and the pixels, uint8
 (H, W, C) in C order. It appears whole, by a rename; what is damaged all the same counts as not there.

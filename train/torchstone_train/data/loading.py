@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import torch
 
@@ -20,9 +20,8 @@ from torchstone_train.data.pictures import ArrayPictures, FilePictures, PictureS
 from torchstone_train.data.splits import TrainingData
 from torchstone_train.data.transforms import PictureTransforms
 from torchstone_train.recipes.recipe import Recipe
-from torchstone_train.recipes.transforms import parse_transforms
+from torchstone_train.recipes.transforms import CacheName, parse_transforms
 
-CacheName = Literal["off", "memory", "disk"]
 DEFAULT_DISK_BYTES: Final = 20 << 30
 """Size of the cache on disk where none is stated: 20 GiB."""
 
