@@ -1,0 +1,1 @@
+"""Photographs: preprocessing, loading and training, beside other tools."""
