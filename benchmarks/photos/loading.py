@@ -3,9 +3,9 @@
 Run: python -m benchmarks.photos.loading FOLDER [--rounds 5] [--side 224] [--out benchmarks/results/photos-loading.json]
 
 FOLDER holds class folders of photographs. They are measured as they are and enlarged to about 1600 x 1200, in a
-temporary folder, each with two augmentations (random crops and flips, and these with TrivialAugment). In every round each side
-gives the same number of pictures once, one side after the other, so that other work on the machine meets them all; the
-ratios are taken within a round. No network is trained meanwhile: it is the loading alone.
+temporary folder, each with two augmentations (random crops and flips, and these with TrivialAugment). In every round
+each side gives the same number of pictures once, one side after the other, so that other work on the machine meets them
+all; the ratios are taken within a round. No network is trained meanwhile: it is the loading alone.
 
 Sides: `DataLoader` with 0, 1, 2 and 4 worker processes, which stay alive between rounds, uint8 batches (the fastest in
 the median is compared with); ours without a cache, in the first epoch with the cache in memory, in later ones, and from
