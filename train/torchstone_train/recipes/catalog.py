@@ -77,6 +77,19 @@ SPRINT_MNIST: Final = replace(
     batch_size=128,
     epochs=2,
 )
+SPRINT_COLOR: Final = replace(
+    SPRINT,
+    name="sprint-color",
+    summary="small colour pictures (32 x 32) in minutes on a CPU: six convolutions, flips, shifts, one cycle",
+    architecture="sprint-color",
+    lr=0.2,
+    weight_decay=5e-4,
+    label_smoothing=0.1,
+    augment="flip-shift",
+    flips="alternating",
+    batch_size=128,
+    epochs=10,
+)
 STONE_S: Final = Recipe(
     name="stone-s",
     summary="residual network 32, 64, 64 with two blocks, made for ONNX Runtime in 8 bits; the smallest of three",
@@ -150,7 +163,7 @@ FINETUNE: Final = Recipe(
 _DOCUMENTED: Final = (SGD_CNN, MLP, CNN3, MNIST_CNN, BN_CNN)
 RECIPES: Final[dict[str, Recipe]] = {
     recipe.name: recipe
-    for recipe in (*_DOCUMENTED, SPRINT, SPRINT_MNIST, STONE_S, STONE_M, STONE_M_MNIST, STONE_L, FINETUNE)
+    for recipe in (*_DOCUMENTED, SPRINT, SPRINT_MNIST, SPRINT_COLOR, STONE_S, STONE_M, STONE_M_MNIST, STONE_L, FINETUNE)
 }
 
 OVERRIDABLE: Final = frozenset(field.name for field in fields(Recipe)) - {
