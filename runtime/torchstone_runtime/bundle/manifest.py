@@ -1,4 +1,4 @@
-"""The manifest of a bundle, format 1 (docs/bundle-format.md). Standard library only: `inspect` stays light."""
+"""The manifest of a bundle, formats 1 to 3 (docs/bundle-format.md). Standard library only: `inspect` stays light."""
 
 import json
 import re
@@ -12,8 +12,8 @@ from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.text import is_showable
 
 FORMAT_NAME: Final = "torchstone-bundle"
-_VERSIONS: Final = (1, 2)
-"""Format versions that are read. Version 2 is written where `input.bits` is, which readers of version 1 don't know."""
+_VERSIONS: Final = (1, 2, 3)
+"""Format versions that are read. The lowest that knows all of the input is written, see `InputSpec.format_version`."""
 MANIFEST_FILE: Final = "manifest.json"
 METADATA_KEY: Final = "torchstone"
 """Key in an ONNX file's own metadata that holds `Manifest.essentials` as JSON."""
@@ -104,7 +104,7 @@ class Manifest:
         """Return the content of `manifest.json`."""
         return {
             "format": FORMAT_NAME,
-            "format_version": _version(self.input_spec),
+            "format_version": self.input_spec.format_version,
             "name": self.name,
             "classes": list(self.class_names),
             "input": self.input_spec.to_json(),
@@ -128,7 +128,7 @@ def essentials_json(name: str, class_names: tuple[str, ...], spec: InputSpec, te
     """Return what makes a lone ONNX file usable, as JSON with sorted keys."""
     data = {
         "format": FORMAT_NAME,
-        "format_version": _version(spec),
+        "format_version": spec.format_version,
         "name": name,
         "classes": list(class_names),
         "input": spec.to_json(),
@@ -221,11 +221,7 @@ def _check_format(data: Mapping[str, Any]) -> None:
             "Update it: pip install --upgrade torchstone",
         )
     if type(version) is not int or version not in _VERSIONS:
-        raise BundleError(f"The bundle's format version {version!r} is not known; expected {_VERSIONS[0]} or 2.")
-
-
-def _version(spec: InputSpec) -> int:
-    return 2 if spec.needs_version_2 else 1
+        raise BundleError(f"The bundle's format version {version!r} is not known; expected 1, 2 or 3.")
 
 
 def _text(value: object) -> str:

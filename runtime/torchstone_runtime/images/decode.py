@@ -16,21 +16,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import ImageError, UsageError, first_line
 from torchstone_runtime.images.bit_depth import scale_to_eight_bits
+from torchstone_runtime.images.geometry import MAX_PIXELS, fit_picture
 from torchstone_runtime.images.image_formats import FORMATS_HELP
 from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, InputSpec
 from torchstone_runtime.images.picture_file import PixelStorage, open_picture
 
 ImageInput = str | os.PathLike[str] | bytes | Image.Image
 
-MAX_PIXELS: Final = 89_478_485
-"""Largest picture decoded, in pixels: Pillow's own limit for decompression bombs (256 MiB of RGB)."""
-
-_FILTERS: Final = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 SIXTEEN_BIT_MODES: Final = ("I;16", "I;16L", "I;16B", "I;16N")
 
 _Result = TypeVar("_Result")
@@ -40,8 +32,8 @@ def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
     """Decode one picture as the model expects it.
 
     In order: the first frame, the EXIF rotation, 16 bits (of which `spec.bits` are used) reduced to 8, conversion to
-    `spec.color` (an alpha channel is dropped), resizing to `spec.height` x `spec.width` (stretched) with
-    `spec.resample`. Embedded colour profiles are not applied.
+    `spec.color` (an alpha channel is dropped), and `spec.height` x `spec.width` by `fit_picture`. Embedded colour
+    profiles are not applied.
 
     Args:
         source: a path, the bytes of an image file, or a Pillow image (which is not altered).
@@ -51,7 +43,7 @@ def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
         uint8 array of shape (C, H, W).
 
     Raises:
-        ImageError: no file, not an image, damaged, or more than `MAX_PIXELS` pixels.
+        ImageError: no file, not an image, damaged, or more than `MAX_PIXELS` pixels, be it on the way only.
         UsageError: no path, bytes or Pillow image.
     """
     return read_picture(source, lambda image, name: _to_pixels(image, spec, name))
@@ -208,9 +200,7 @@ def _to_pixels(image: Image.Image, spec: InputSpec, name: str) -> Uint8Array:
     container = PixelStorage.of(image)
     upright = ImageOps.exif_transpose(image)
     converted = _to_eight_bits(upright, name, container, spec.bits).convert(spec.color)
-    if converted.size != (spec.width, spec.height):
-        converted = converted.resize((spec.width, spec.height), _FILTERS[spec.resample])
-    return _channels_first(converted)
+    return _channels_first(fit_picture(converted, spec, name))
 
 
 def check_size(image: Image.Image, name: str) -> None:

@@ -9,8 +9,10 @@ from torchstone_runtime.errors import BundleError
 
 ColorMode = Literal["L", "RGB"]
 ResampleFilter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+Fit = Literal["stretch", "crop", "pad"]
 
 MAX_SIDE: Final = 8192
+MAX_LEVEL: Final = 255
 MIN_BITS: Final = 8
 MAX_BITS: Final = 16
 
@@ -26,7 +28,14 @@ class InputSpec:
         color: Pillow mode that a picture is converted to: `L` (one channel) or `RGB` (three).
         height: rows of pixels.
         width: columns of pixels.
-        resample: Pillow filter used where a picture has another size; the picture is stretched to fit.
+        resample: filter used where a picture has another size, Pillow's with `antialias`.
+        fit: what becomes of a picture of another shape. `stretch`: both sides are resized on their own; `crop`: the
+            shorter side is resized to `resize`, then the centre is cut out; `pad`: the whole picture is shown, with
+            a border of the level `fill`. `torchstone_runtime.images.geometry` does it.
+        resize: pixels of the shorter side before the centre is cut out, 1 to 8192; None unless `fit` is `crop`.
+        fill: gray level of the border, in all channels, 0 to 255; 0 unless `fit` is `pad`.
+        antialias: whether a picture that shrinks is smoothed, as Pillow does it. Without, pixels are sampled between
+            their nearest neighbours, as OpenCV does it; not with `lanczos`. Nothing changes with `nearest`.
         mean: per channel, in units of the full range (0 to 1).
         std: per channel, in units of the full range, greater than 0.
         bits: number of bits that the values of a 16-bit picture use, 8 to 16: 12 where the white of one is 4095.
@@ -36,6 +45,10 @@ class InputSpec:
     height: int
     width: int
     resample: ResampleFilter = "bilinear"
+    fit: Fit = "stretch"
+    resize: int | None = None
+    fill: int = 0
+    antialias: bool = True
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bits: int = MAX_BITS
@@ -47,12 +60,29 @@ class InputSpec:
             raise ValueError(f"resample must be one of {get_args(ResampleFilter)}, not {self.resample!r}")
         if not (0 < self.height <= MAX_SIDE and 0 < self.width <= MAX_SIDE):
             raise ValueError(f"height and width must lie in 1..{MAX_SIDE}, not {self.height} x {self.width}")
+        self._check_fit()
         if not MIN_BITS <= self.bits <= MAX_BITS:
             raise ValueError(f"bits must lie in {MIN_BITS}..{MAX_BITS}, not {self.bits}")
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise ValueError(f"mean and std need {self.channels} values each for color {self.color}")
         if not all(map(math.isfinite, self.mean + self.std)) or min(self.std) <= 0:
             raise ValueError("mean and std must be finite, and std greater than 0")
+
+    def _check_fit(self) -> None:
+        if self.fit not in get_args(Fit):
+            raise ValueError(f"fit must be one of {get_args(Fit)}, not {self.fit!r}")
+        if self.fit == "crop" and self.resize is None:
+            raise ValueError("fit 'crop' needs resize, the pixels of the shorter side before the centre is cut out")
+        if self.fit != "crop" and self.resize is not None:
+            raise ValueError(f"resize is for fit 'crop', not for {self.fit!r}")
+        if self.resize is not None and not 0 < self.resize <= MAX_SIDE:
+            raise ValueError(f"resize must lie in 1..{MAX_SIDE}, not {self.resize}")
+        if self.fit != "pad" and self.fill != 0:
+            raise ValueError(f"fill is for fit 'pad', not for {self.fit!r}")
+        if not 0 <= self.fill <= MAX_LEVEL:
+            raise ValueError(f"fill must lie in 0..{MAX_LEVEL}, not {self.fill}")
+        if not self.antialias and self.resample == "lanczos":
+            raise ValueError("resample 'lanczos' is only defined with antialias")
 
     @property
     def channels(self) -> int:
@@ -65,16 +95,23 @@ class InputSpec:
         return self.channels, self.height, self.width
 
     @property
-    def needs_version_2(self) -> bool:
-        """Whether a reader that knows version 1 of the bundle format alone would give the model other pixels."""
-        return self.bits != MAX_BITS
+    def format_version(self) -> int:
+        """The earliest version of the bundle format whose readers would give the model the right pixels: 1, 2 or 3."""
+        if self.fit != "stretch" or not self.antialias:
+            return 3
+        return 2 if self.bits != MAX_BITS else 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the `input` object of a manifest (see docs/bundle-format.md)."""
-        # Only where it isn't the usual one: then the manifest is of a later version, see `needs_version_2`.
-        narrow = {"bits": self.bits} if self.needs_version_2 else {}
+        # Only where they aren't the usual ones: then the manifest is of a later version, see `format_version`.
+        unusual = {
+            "bits": None if self.bits == MAX_BITS else self.bits,
+            "resize": self.resize,
+            "fill": self.fill or None,
+            "antialias": None if self.antialias else False,
+        }
         return {
-            **narrow,
+            **{key: value for key, value in unusual.items() if value is not None},
             "name": "images",
             "dtype": "uint8",
             "layout": "NCHW",
@@ -82,7 +119,7 @@ class InputSpec:
             "height": self.height,
             "width": self.width,
             "resample": self.resample,
-            "fit": "stretch",
+            "fit": self.fit,
             "in_graph": {"scale": "1/255", "mean": list(self.mean), "std": list(self.std)},
         }
 
@@ -95,14 +132,19 @@ class InputSpec:
         """
         try:
             in_graph = data["in_graph"]
-            for key, value in (("dtype", "uint8"), ("layout", "NCHW"), ("fit", "stretch")):
-                if data[key] != value:
-                    raise BundleError(f"input.{key} is {data[key]!r}; this version reads {value!r} only")
+            for key, values in (("dtype", ("uint8",)), ("layout", ("NCHW",)), ("fit", get_args(Fit))):
+                if data[key] not in values:
+                    known = " and ".join(map(repr, values))
+                    raise BundleError(f"input.{key} is {data[key]!r}; this version reads {known} only")
             return cls(
                 color=cast("ColorMode", data["color"]),
                 height=_whole(data["height"]),
                 width=_whole(data["width"]),
                 resample=cast("ResampleFilter", data["resample"]),
+                fit=cast("Fit", data["fit"]),
+                resize=_whole(data["resize"]) if "resize" in data else None,
+                fill=_whole(data.get("fill", 0)),
+                antialias=_flag(data.get("antialias", True)),
                 mean=tuple(float(value) for value in in_graph["mean"]),
                 std=tuple(float(value) for value in in_graph["std"]),
                 bits=_whole(data.get("bits", MAX_BITS)),
@@ -116,4 +158,10 @@ class InputSpec:
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"expected a whole number, not {value!r}")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, not {value!r}")
     return value

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from torchstone_runtime.errors import ImageError
-from torchstone_runtime.images.decode import MAX_PIXELS, decode_image
+from torchstone_runtime.images.decode import decode_image
+from torchstone_runtime.images.geometry import MAX_PIXELS
 from torchstone_runtime.images.input_spec import InputSpec
 
 SPEC = InputSpec(color="L", height=6, width=5, mean=(0.5,), std=(0.5,))

@@ -1,0 +1,117 @@
+"""From a picture of any shape to the height and width that a model takes: stretched, cut to its centre, or bordered.
+
+The last step of `decode_image`, and the only place where it is done: training on folders, golden samples, evaluation
+and prediction all come through here.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from torchstone_runtime.errors import ImageError
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.images.sampling import sample
+
+MAX_PIXELS: Final = 89_478_485
+"""Largest picture decoded or made on the way to a model's input: Pillow's own limit for decompression bombs."""
+
+_FILTERS: Final = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a picture comes to lie in a model's input.
+
+    Attributes:
+        height: rows that the picture is resized to.
+        width: columns that it is resized to.
+        top: row of the input where the resized picture begins; negative where its upper rows are cut off.
+        left: column of the input where it begins; negative where its left columns are cut off.
+    """
+
+    height: int
+    width: int
+    top: int
+    left: int
+
+    @classmethod
+    def of(cls, height: int, width: int, spec: InputSpec) -> "Placement":
+        """Return the placement of a picture of `height` x `width` pixels, upright.
+
+        `crop` rounds as torchvision's `Resize` and `CenterCrop` do, `pad` as ultralytics' `LetterBox`.
+        """
+        rows, columns = _resized(height, width, spec)
+        return cls(rows, columns, _offset(rows, spec.height), _offset(columns, spec.width))
+
+
+def _resized(height: int, width: int, spec: InputSpec) -> tuple[int, int]:
+    if spec.resize is not None:
+        longer = spec.resize * max(height, width) // min(height, width)
+        return (longer, spec.resize) if width <= height else (spec.resize, longer)
+    if spec.fit == "pad":
+        scale = min(spec.height / height, spec.width / width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+    return spec.height, spec.width
+
+
+def _offset(size: int, target: int) -> int:
+    if size <= target:
+        return (target - size) // 2
+    return -round((size - target) / 2)  # halves to even, as torchvision rounds
+
+
+def fit_picture(image: Image.Image, spec: InputSpec, name: str) -> Image.Image:
+    """Return a picture at the model's height and width.
+
+    Args:
+        image: upright picture of the mode `spec.color`; it is not altered.
+        spec: input specification of the model.
+        name: name of the picture for a message.
+
+    Raises:
+        ImageError: the picture is so long and narrow that resizing it would take more than `MAX_PIXELS` pixels.
+    """
+    place = Placement.of(image.height, image.width, spec)
+    # A part of a resized picture is computed as such where pixels are sampled: those of others don't matter then.
+    if (place.height, place.width) == (image.height, image.width):
+        resized = image
+    elif spec.antialias or spec.resample == "nearest":
+        _check_effort(image, place, name)
+        resized = image.resize((place.width, place.height), _FILTERS[spec.resample])
+    else:
+        return _on_ground(_sampled_part(image, place, spec), max(place.top, 0), max(place.left, 0), spec)
+    return _on_ground(resized, place.top, place.left, spec)
+
+
+def _check_effort(image: Image.Image, place: Placement, name: str) -> None:
+    # Pillow resizes the rows of the picture as it is, then the columns.
+    halfway = place.width * image.height
+    if max(halfway, place.width * place.height) > MAX_PIXELS:
+        raise ImageError(
+            f"{name} has {image.width:,} x {image.height:,} pixels (width x height), and would be resized to "
+            f"{place.width:,} x {place.height:,}: too long and narrow to be resized in {MAX_PIXELS:,} pixels.",
+            "Cut the picture to the part that matters first.",
+        )
+
+
+def _sampled_part(image: Image.Image, place: Placement, spec: InputSpec) -> Image.Image:
+    rows = range(max(-place.top, 0), min(place.height, spec.height - place.top))
+    columns = range(max(-place.left, 0), min(place.width, spec.width - place.left))
+    pixels = sample(np.asarray(image), (place.height, place.width), rows, columns, cubic=spec.resample == "bicubic")
+    return Image.fromarray(pixels)
+
+
+def _on_ground(image: Image.Image, top: int, left: int, spec: InputSpec) -> Image.Image:
+    if (image.height, image.width, top, left) == (spec.height, spec.width, 0, 0):
+        return image
+    level = spec.fill if spec.color == "L" else (spec.fill,) * spec.channels
+    ground = Image.new(spec.color, (spec.width, spec.height), level)
+    ground.paste(image, (left, top))
+    return ground
