@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Torchstone needs Python 3.11 or later; this is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(RUNTIME),train,export,sign]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(RUNTIME),train,export,timm,sign]' --group dev
 	@touch $(STAMP)
 
 quickstart: install ## train, export, verify and evaluate on real digits, in under a minute after the install

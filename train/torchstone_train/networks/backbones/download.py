@@ -1,6 +1,7 @@
 """Published weights, fetched once and checked against their checksum."""
 
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -50,7 +51,7 @@ def fetch_url(url: str, what: str) -> Path:
 
 
 def fetch_from_hub(repository: str, filename: str | None, what: str) -> Path:
-    """Return the path of weights of the Hugging Face hub, downloaded where they are not in its cache (`HF_HOME`).
+    """Return the path of weights of the Hugging Face hub (`HF_ENDPOINT`), downloaded if not in its cache (`HF_HOME`).
 
     Large files are kept there under their SHA-256, which is checked.
 
@@ -71,7 +72,7 @@ def fetch_from_hub(repository: str, filename: str | None, what: str) -> Path:
     from huggingface_hub.errors import RemoteEntryNotFoundError  # noqa: PLC0415
 
     wanted = (filename,) if filename else _HUB_FILES
-    endpoint = huggingface_hub.constants.ENDPOINT
+    endpoint = os.environ.get("HF_ENDPOINT") or huggingface_hub.constants.ENDPOINT
     by_hand = (
         f"Fetch {endpoint}/{repository}/resolve/main/{wanted[0]} where there is a network, and name the file: "
         "--weights FILE."
