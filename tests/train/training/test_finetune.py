@@ -20,7 +20,7 @@ from torchstone_runtime.errors import UsageError
 from torchstone_train.compute.precision import choose_precision
 from torchstone_train.data.batch_plan import update_windows
 from torchstone_train.recipes.catalog import FINETUNE
-from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.recipes.recipe import NormName, Recipe
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.session import TrainingRequest, train
 from torchstone_train.training.mixing import Mixing
@@ -89,7 +89,7 @@ def test_frozen_stages_keep_weights_and_statistics(colours: str, tmp_path: Path)
 
 @pytest.mark.parametrize(("choice", "batch", "kept"), [("on", 32, True), ("off", 8, False), ("auto", 8, True)])
 def test_norms_keep_their_statistics_where_batches_are_small(
-    colours: str, tmp_path: Path, choice: str, batch: int, kept: bool
+    colours: str, tmp_path: Path, choice: NormName, batch: int, kept: bool
 ) -> None:
     """Their scale and shift learn all the same."""
     recipe = replace(RECIPE, freeze_norm=choice, batch_size=batch, head_epochs=0)
@@ -164,7 +164,7 @@ def test_accumulated_batches_are_one_batch() -> None:
         model = nn.Linear(4, 3)
         optimization = Optimization(recipe, model, PRECISION, 10)
         windows = update_windows(sizes, 3)
-        for part, target, window in zip(images.split(sizes), labels.split(sizes), windows, strict=True):
+        for part, target, window in zip(torch.split(images, sizes), torch.split(labels, sizes), windows, strict=True):
             optimization.step(part, target, share=window.share, updates=window.ends)
         found.append(model.weight.detach())
     torch.testing.assert_close(found[0], found[1])
