@@ -1,0 +1,1 @@
+"""What others state of a model's preprocessing, read from where it stands."""

@@ -1,0 +1,66 @@
+"""A preprocessing that somebody stated, in the terms of a model's spec."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torchstone_runtime.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What a source says of a model's input.
+
+    Attributes:
+        source: name of the source, for messages.
+        fields: values by field of `foreign.model_spec.ModelSpec`; mean and std are in the order of `color`.
+        notes: sentences on what its owner should know.
+    """
+
+    source: str
+    fields: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def require_sides(value: object, what: str, source: str) -> tuple[int, int]:
+    """Return height and width of one number or two.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    sides = [value] if isinstance(value, int) else value
+    if isinstance(sides, list | tuple) and len(sides) in (1, 2) and all(_is_side(side) for side in sides):
+        return int(sides[0]), int(sides[-1])
+    raise UsageError(f"{source}: {what} is {value!r}; expected a number of pixels, or height and width.")
+
+
+def cropped(resize: int, crop: tuple[int, int], source: str) -> dict[str, Any]:
+    """Return the fields of a resize of the shorter side and a centre crop.
+
+    Args:
+        resize: pixels of the shorter side.
+        crop: height and width.
+        source: name of the source, for messages.
+
+    Raises:
+        UsageError: the crop is larger than what it is taken from, so that it would be filled up.
+    """
+    if resize < max(crop):
+        raise UsageError(
+            f"{source}: it crops {crop[0]} x {crop[1]} pixels out of a picture whose shorter side is {resize}, and "
+            "fills up what is missing; a bundle can't do that.",
+            "Say by options what to do instead, such as --fit crop, --fit pad or --fit stretch, with --input.",
+        )
+    return {"fit": "crop", "resize": resize, "input": (3, *crop)}
+
+
+def no_such_geometry(source: str, what: str, remedy: str = "") -> UsageError:
+    """Return the error for a way of fitting pictures that a bundle can't express."""
+    return UsageError(
+        f"{source} {what}; a bundle can't do just that (it stretches, crops after a resize of the shorter side, or "
+        "pads).",
+        remedy or "Name what comes nearest by options: --input, --fit, --resize, --resize-filter, --mean and --std.",
+    )
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -1,0 +1,122 @@
+"""The preprocessing of timm's networks, from the configuration of their pretrained weights; nothing is downloaded."""
+
+import math
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
+from torchstone_export.preprocessing.preprocessing import Preprocessing, cropped, no_such_geometry
+from torchstone_runtime.components import require_component
+from torchstone_runtime.errors import UsageError, suggestion
+
+_FILTERS: Final = ("nearest", "bilinear", "bicubic", "lanczos")
+_CROP_SHARE: Final = 0.875
+"""timm's `DEFAULT_CROP_PCT`."""
+_IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def from_timm(name: str) -> Preprocessing:
+    """Read the preprocessing of a network of timm, such as `resnet50.a1_in1k`.
+
+    It is what `create_transform(**resolve_data_config(...), is_training=False)` does to a Pillow picture.
+
+    Raises:
+        MissingComponentError: timm is not installed.
+        UsageError: no such network, or a preprocessing that a bundle can't express.
+    """
+    require_component("timm", "timm")
+    timm: Any = import_module("timm")  # takes seconds; an untyped package that need not be there
+    if name.startswith(("hf-hub:", "hf_hub:", "local-dir:")):
+        raise UsageError(
+            f"timm:{name} is a place, not a network's name.",
+            "Download its config.json, and give that file or its folder: --preprocess PATH",
+        )
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        known = [*timm.list_models(), *timm.list_pretrained()]
+        raise UsageError(f"timm has no network '{name}'.", _near(name, known))
+    try:
+        stated = timm.models.get_pretrained_cfg(name)
+    except RuntimeError:  # timm's own, where the name after the dot is unknown
+        stated = None
+    if stated is None:
+        raise _unknown_tag(architecture, tag, timm.list_pretrained(f"{architecture}.*"))
+    pretrained = stated.to_dict()
+    return from_timm_config(timm.data.resolve_data_config(pretrained_cfg=pretrained), f"timm:{name}", pretrained)
+
+
+def from_timm_config(config: Mapping[str, Any], source: str, pretrained: Mapping[str, Any]) -> Preprocessing:
+    """Express a configuration of timm.
+
+    Args:
+        config: values as timm's `resolve_data_config` gives them; what is missing is timm's default.
+        source: name of the source, for messages.
+        pretrained: whole configuration of the weights, where a larger input for testing may stand.
+
+    Raises:
+        UsageError: it can't be expressed.
+    """
+    channels, height, width = (int(side) for side in config.get("input_size", (3, 224, 224)))
+    if channels != 3:  # noqa: PLR2004 - red, green, blue
+        raise UsageError(f"{source} takes {channels} channels; pictures have 3 (or 1, by options).")
+    resampling = config.get("interpolation", "bicubic")
+    if resampling not in _FILTERS:
+        raise no_such_geometry(source, f"resizes with the filter {resampling}")
+    mean, std = (
+        tuple(map(float, config.get(key) or usual)) for key, usual in zip(("mean", "std"), _IMAGENET, strict=True)
+    )
+    share = float(config.get("crop_pct") or _CROP_SHARE)
+    geometry = _geometry(config.get("crop_mode") or "center", share, (height, width), mean, source)
+    fields = {"input": (3, height, width), "color": "RGB", "pixel_range": "0-1", "resize_filter": resampling}
+    return Preprocessing(
+        source, geometry | fields | {"mean": mean, "std": std}, _notes(pretrained, (height, width), share)
+    )
+
+
+def _geometry(mode: str, share: float, size: tuple[int, int], mean: tuple[float, ...], source: str) -> dict[str, Any]:
+    resized = tuple(math.floor(side / share) for side in size)
+    if mode == "squash":
+        if resized != size:
+            raise no_such_geometry(
+                source, f"stretches pictures to {resized[0]} x {resized[1]} and crops them after that"
+            )
+        return {"fit": "stretch"}
+    if mode == "border":
+        levels = {round(255 * value) for value in mean}
+        if resized != size or len(levels) > 1:
+            raise no_such_geometry(source, "pads pictures with a colour, or crops the padded picture")
+        return {"fit": "pad", "fill": levels.pop()}
+    if mode != "center":
+        raise no_such_geometry(source, f"fits pictures by the mode '{mode}'")
+    if size[0] != size[1]:
+        raise no_such_geometry(source, f"crops {size[0]} x {size[1]} pixels out of a picture that just covers them")
+    return cropped(resized[0], size, source)
+
+
+def _notes(pretrained: Mapping[str, Any], size: tuple[int, int], share: float) -> tuple[str, ...]:
+    larger = pretrained.get("test_input_size")
+    if not larger or tuple(larger[1:]) == size:
+        return ()
+    resize = math.floor(larger[1] / float(pretrained.get("test_crop_pct") or share))
+    shape = "x".join(map(str, larger))
+    line = (
+        f"timm states {size[0]} x {size[1]} pixels, and {larger[1]} x {larger[2]} for testing; for these add --input "
+        f"{shape} --resize {resize}"
+    )
+    return (line,)
+
+
+def _near(name: str, known: list[str]) -> str:
+    hint = suggestion(name, known)
+    return hint if hint.startswith("Did") else "timm.list_models() lists them."
+
+
+def _unknown_tag(architecture: str, tag: str, pretrained: list[str]) -> UsageError:
+    if not pretrained:
+        return UsageError(
+            f"timm states no preprocessing of '{architecture}': there are no pretrained weights of it.",
+            "State it by options: --input, --fit, --resize, --resize-filter, --mean and --std.",
+        )
+    return UsageError(
+        f"timm has no weights '{tag}' of '{architecture}'.", suggestion(f"{architecture}.{tag}", pretrained)
+    )
