@@ -9,6 +9,7 @@ from torchstone_export.bundle.signing import BundleSigner
 from torchstone_export.bundle.writer import FILE_NAMES, write_descriptions
 from torchstone_export.cascade.build import cascade_of, choose_routing, export_cascade, load_first
 from torchstone_export.cascade.model import CascadeClassifier
+from torchstone_export.certificate.accuracy import accuracy_line, require_accuracy
 from torchstone_export.certificate.calibration import calibrate
 from torchstone_export.certificate.certify import VariantCertificate
 from torchstone_export.certificate.reference import Reference, make_reference
@@ -71,6 +72,8 @@ class ExportRequest:
         lossy: lossy variants that are wanted, of `int8` and `fp16`; each is shipped only if it keeps to `limits`.
         require_lossy: whether one that is not shipped ends the export.
         default_variant: name of the variant that is to be the bundle's default, if it is shipped; else that is `fp32`.
+        expect_accuracy: accuracy that the exported file must reach on the test split; None: any.
+        check_spec: whether, of a model of another origin, a better preprocessing than the spec's is looked for.
     """
 
     out: Path
@@ -83,6 +86,8 @@ class ExportRequest:
     limits: LossyLimits = field(default_factory=LossyLimits)
     require_lossy: bool = False
     default_variant: str = "fp32"
+    expect_accuracy: float | None = None
+    check_spec: bool = True
 
     @property
     def exact_variants(self) -> int:
@@ -97,7 +102,7 @@ class Exported:
     Attributes:
         rejected: reasons why lossy variants are missing from it, one line per variant.
         warnings: classes without images in a split that it was measured on, one line per set of splits; for a model of
-            another origin also a doubt about the order of its classes.
+            another origin also doubts about its preprocessing and the order of its classes.
     """
 
     bundle: Bundle
@@ -115,8 +120,8 @@ def export_run(source: RunSource | CascadeSource, request: ExportRequest) -> Exp
 
     Raises:
         DataError: the run or its data is missing, damaged, or not what the run was trained on.
-        CheckFailedError: an exported file does not do what the model does, or a lossy variant that is required is not
-            good enough; the target is as it was.
+        CheckFailedError: an exported file does not do what the model does or is less accurate than expected, or a lossy
+            variant that is required is not good enough; the target is as it was.
         OutputError: the bundle can't be written; the target is as it was.
         UsageError: the target holds something that is no bundle, or the private key cannot be used.
     """
@@ -150,6 +155,7 @@ def export_model(
     signer: BundleSigner | None = None,
     reference: Reference | None = None,
     build: Callable[[TrainedModel], dict[str, bytes]] | None = None,
+    doubts: Callable[[Reference], list[str]] = lambda _: [],
 ) -> Exported:
     """Export a model, verify the files over the whole validation and test splits of `data`, and publish the bundle.
 
@@ -160,14 +166,17 @@ def export_model(
         signer: signer of the bundle; see `open_signer`.
         reference: outputs over both splits that the files are compared with; the model's, float32 and float64, if None.
         build: function that makes the files' bytes by variant; PyTorch's exporters if None.
+        doubts: function of the reference that returns what its owner should know of the model, a line each.
 
     Raises:
-        CheckFailedError: the model gives no answer for an image, an exported file does not do what the model does, or a
-            lossy variant that is required is not good enough; the target is as it was.
+        CheckFailedError: the model gives no answer for an image, an exported file does not do what the model does, is
+            less accurate than expected, or a lossy variant that is required is not good enough; the target is as it
+            was.
         OutputError: the bundle can't be written; the target is as it was.
     """
     reference = reference or make_reference(model.module, {"validation": data.validation, "test": data.test})
     reference.require_finite()
+    doubtful = doubts(reference)
     calibration = calibrate(reference, fit=request.temperature)
     model = model.with_temperature(calibration.temperature)
     reference = replace(reference, temperature=calibration.temperature)  # the logits are those without it
@@ -177,6 +186,7 @@ def export_model(
             (folder / FILE_NAMES[name]).write_bytes(content)
         certificates = certify_files(_read_back(folder, list(contents)), reference)
         _require_passed(certificates, request.out, reference.owner)
+        require_accuracy(certificates["fp32"], request.expect_accuracy, request.out, doubtful)
         lossy = make_lossy(request.lossy, contents["fp32"], data, reference, request.limits)
         _write_lossy(folder, lossy, request)
         write_descriptions(
@@ -192,9 +202,10 @@ def export_model(
     cascade = describe_cascade(model.provenance)
     summary = [f"cascade: {cascade}"] if cascade else []
     summary += [*summarize(reference, certificates), *(item.line for item in lossy if item.accepted)]
+    summary += [calibration.summary(), accuracy_line(certificates["fp32"])]
     rejected = [item.line for item in lossy if not item.accepted]
     warnings = missing_by_split({name: part.split for name, part in reference.splits.items()})
-    return Exported(Bundle.open(request.out), [*summary, calibration.summary()], rejected, warnings)
+    return Exported(Bundle.open(request.out), summary, rejected, [*warnings, *doubtful])
 
 
 def _write_lossy(folder: Path, lossy: list[LossyVariant], request: ExportRequest) -> None:

@@ -12,6 +12,7 @@ from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.location import default_data_dir
+from torchstone_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from torchstone.training import TrainingRun
@@ -98,6 +99,7 @@ def export(
     threshold: float | None = None,
     mirror: bool = False,
     sign: str | os.PathLike[str] | None = None,
+    expect_accuracy: float | None = None,
 ) -> ExportedBundle:
     """Export a run to ONNX and TorchScript, prove both over its validation and test splits, publish a bundle.
 
@@ -119,10 +121,11 @@ def export(
         threshold: confidence from which it answers alone; chosen on validation if None.
         mirror: whether `run` answers with the mean over picture and mirror image, in a cascade.
         sign: private key (PEM) that signs the bundle.
+        expect_accuracy: accuracy, 0 to 1, that the exported file must reach on the test split; any if None.
 
     Raises:
-        CheckFailedError: an exported file does not do what the model does, or a required variant is not good enough;
-            an earlier bundle at `out` is as it was.
+        CheckFailedError: an exported file does not do what the model does or is less accurate than expected, or a
+            required variant is not good enough; an earlier bundle at `out` is as it was.
         DataError: the run or its data is missing, damaged, or not what the run was trained on.
         OutputError: the bundle can't be written.
         UsageError: `out` holds something that is no bundle, or options contradict each other.
@@ -152,9 +155,16 @@ def export(
         limits=LossyLimits(max_accuracy_drop=max_accuracy_drop, min_speedup=min_speedup, provider=provider),
         require_lossy=require_variants,
         default_variant=default_variant,
+        expect_accuracy=_accuracy(expect_accuracy),
     )
     exported = export_run(source, request)
     return ExportedBundle(request.out, tuple(exported.summary), (*exported.warnings, *exported.rejected))
+
+
+def _accuracy(expected: float | None) -> float | None:
+    if expected is not None and not 0 <= expected <= 1:
+        raise UsageError(f"expect_accuracy is {expected!r}.", "Give a share from 0 to 1, such as 0.761.")
+    return expected
 
 
 def _run_path(run: "TrainingRun | str | os.PathLike[str]") -> Path:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from torchstone_export.foreign.model_spec import ModelSpec, read_spec
+from torchstone_export.foreign.model_spec import ModelSpec
+from torchstone_export.foreign.read_spec import read_spec
 from torchstone_export.pipeline import ExportRequest
 from torchstone_runtime.data.catalog import DatasetRef
 

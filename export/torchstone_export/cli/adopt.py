@@ -6,18 +6,30 @@ from typing import Any, get_args
 import click
 
 from torchstone_export.bundle.default_path import default_bundle
-from torchstone_export.cli.bundle_options import OUT_OPTION, PACKAGES, SIGN_OPTION, report_bundle
+from torchstone_export.cli.bundle_options import (
+    CHECK_SPEC_OPTION,
+    EXPECT_OPTION,
+    OUT_OPTION,
+    PACKAGES,
+    SIGN_OPTION,
+    report_bundle,
+)
 from torchstone_export.cli.spec_options import spec_from_options, spec_options
 from torchstone_export.foreign.model_spec import Dtype, Layout
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import DATA_DIR_OPTION, DATA_HELP, data_option, json_option
-from torchstone_runtime.cli.output import require_writable
+from torchstone_runtime.cli.output import require_writable, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_train.compute.openmp import wait_passively
 
 
-@command(examples=("torchstone adopt server.onnx --spec spec.toml --data folder:photos",))
+@command(
+    examples=(
+        "torchstone adopt server.onnx --spec spec.toml --data folder:photos",
+        "torchstone adopt resnet50.onnx --preprocess torchvision:ResNet50_Weights.IMAGENET1K_V2 --data folder:photos",
+    )
+)
 @click.argument("model", type=click.Path(path_type=Path))
 @data_option(required=True, text=f"{DATA_HELP} The certificate is computed on its validation and test splits.")
 @OUT_OPTION
@@ -30,7 +42,9 @@ from torchstone_train.compute.openmp import wait_passively
     help="Fit a temperature on the validation split; the probabilities are then no longer MODEL's.",
 )
 @SIGN_OPTION
+@EXPECT_OPTION
 @json_option
+@CHECK_SPEC_OPTION
 @spec_options
 @option(
     "--layout",
@@ -49,7 +63,7 @@ def adopt(
     temperature: bool,
     sign: Path | None,
     json_file: Path | None,
-    **spec: Any,  # noqa: ANN401 - the options of `spec_options`
+    **spec: Any,  # noqa: ANN401 - the options of `spec_options`, and those of the accuracy
 ) -> None:
     """Wrap MODEL, an ONNX file made elsewhere, into a bundle with preprocessing, golden samples and certificate.
 
@@ -57,7 +71,6 @@ def adopt(
     is no PyTorch reference, so it can't show that MODEL agrees with the model it was made from.
     """
     require_writable([json_file])
-    stated = spec_from_options(spec)
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
@@ -71,6 +84,8 @@ def adopt(
         dataset=DatasetRef.parse(dataset),
         temperature=temperature,
         sign=sign,
+        expect_accuracy=spec.pop("expect_accuracy"),
+        check_spec=spec.pop("check_spec"),
     )
-    exported = adopt_onnx(OnnxSource(model, stated), request)
+    exported = adopt_onnx(OnnxSource(model, spec_from_options(spec, model)), request, tell)
     report_bundle(exported, request.out, json_file)

@@ -22,6 +22,21 @@ SIGN_OPTION = option(
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Sign the bundle with this private key (PEM, P-256, P-384 or P-521); needs torchstone[sign].",
 )
+EXPECT_OPTION = option(
+    "--expect-accuracy",
+    group="Gates",
+    metavar="A",
+    type=click.FloatRange(0, 1),
+    help="Accuracy that the model is known for: where the exported file's on the test split is lower, nothing is "
+    "written, and the exit code is 1.",
+)
+CHECK_SPEC_OPTION = option(
+    "--check-spec/--no-check-spec",
+    group="Advanced",
+    default=True,
+    show_default=True,
+    help="Look, on some images, whether another preprocessing than the spec's gives clearly more right answers.",
+)
 
 
 def report_bundle(exported: "Exported", out: Path, json_file: Path | None) -> None:

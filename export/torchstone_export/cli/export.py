@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_export.bundle.default_path import default_bundle
-from torchstone_export.cli.bundle_options import OUT_OPTION, PACKAGES, SIGN_OPTION, report_bundle
+from torchstone_export.cli.bundle_options import (
+    CHECK_SPEC_OPTION,
+    EXPECT_OPTION,
+    OUT_OPTION,
+    PACKAGES,
+    SIGN_OPTION,
+    report_bundle,
+)
 from torchstone_export.cli.export_options import (
     CASCADE_NAMES,
     LOSSY_NAMES,
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     examples=(
         "torchstone export runs/cnn3-1 --int8",
         "torchstone export --module models.resnet:build --weights best.pt --spec spec.toml --data folder:photos",
+        "torchstone export --module my_models:resnet --weights best.pt --preprocess timm:resnet50 --data folder:photos",
     )
 )
 @click.argument("run", type=click.Path(path_type=Path), required=False)
@@ -48,6 +56,7 @@ if TYPE_CHECKING:
     "--torchscript/--no-torchscript", group="Output", default=True, show_default=True, help="Also export TorchScript."
 )
 @SIGN_OPTION
+@EXPECT_OPTION
 @option(
     "--temperature/--no-temperature",
     group="Model",
@@ -58,6 +67,7 @@ if TYPE_CHECKING:
 @lossy_options
 @cascade_options
 @module_options
+@CHECK_SPEC_OPTION
 @spec_options
 def export(
     run: Path | None,
@@ -103,6 +113,8 @@ def export(
         torchscript=torchscript,
         temperature=temperature,
         sign=sign,
+        expect_accuracy=options.pop("expect_accuracy"),
+        check_spec=options.pop("check_spec"),
         lossy=names,
         limits=LossyLimits(**{key: lossy[key] for key in ("max_accuracy_drop", "min_speedup", "provider")}),
         require_lossy=lossy["require_variants"],

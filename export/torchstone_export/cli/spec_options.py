@@ -6,14 +6,23 @@ from typing import Any, Final, TypeVar, get_args
 
 import click
 
-from torchstone_export.foreign.model_spec import ChannelOrder, ModelSpec, OutputKind, PixelRange, read_spec
+from torchstone_export.foreign.model_spec import ChannelOrder, Fit, ModelSpec, OutputKind, PixelRange
+from torchstone_export.foreign.read_spec import read_spec
 from torchstone_runtime.cli.command import option
-from torchstone_runtime.images.input_spec import ResampleFilter
+from torchstone_runtime.cli.output import tell
+from torchstone_runtime.images.input_spec import MAX_SIDE, ResampleFilter
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS: Final = (
     option("--spec", group="Model", type=click.Path(path_type=Path), help="TOML file with the fields below."),
+    option(
+        "--preprocess",
+        group="Model",
+        metavar="SOURCE",
+        help="Take the fields from torchvision:WEIGHTS, timm:NAME, a Hugging Face preprocessor_config.json or its "
+        "folder, or (adopt) onnx, the file's own metadata. Fields that are given beside it win.",
+    ),
     option("--input", "spec_input", group="Model", metavar="CxHxW", help="Shape of one image, such as 3x224x224."),
     option(
         "--color",
@@ -34,6 +43,33 @@ _OPTIONS: Final = (
         group="Model",
         type=click.Choice(get_args(ResampleFilter)),
         help="Filter that resizes pictures of another size  [default: bilinear]",
+    ),
+    option(
+        "--fit",
+        group="Model",
+        type=click.Choice(get_args(Fit)),
+        help="How pictures of another size become the input's: stretched, cropped at the centre after --resize, or "
+        "padded. Needed where there are such.",
+    ),
+    option(
+        "--resize",
+        group="Model",
+        metavar="PIXELS",
+        type=click.IntRange(1, MAX_SIDE),
+        help="With --fit crop: length that the shorter side gets before the crop  [default: the input's longer side]",
+    ),
+    option(
+        "--fill",
+        group="Model",
+        metavar="LEVEL",
+        type=click.IntRange(0, 255),
+        help="With --fit pad: level around the picture, 0 to 255  [default: 0]",
+    ),
+    option(
+        "--antialias/--no-antialias",
+        group="Model",
+        default=None,
+        help="Whether pictures are smoothed where they are made smaller, as Pillow does  [default: they are]",
     ),
     option(
         "--classes",
@@ -58,7 +94,7 @@ _OPTIONS: Final = (
     option("--name", group="Model", metavar="NAME", help="Name of the model."),
 )
 _FIELDS: Final = (
-    *("color", "mean", "std", "pixel_range", "resize_filter"),
+    *("preprocess", "color", "mean", "std", "pixel_range", "resize_filter", "fit", "resize", "fill", "antialias"),
     *("classes", "output", "positive_threshold", "output_name", "name"),
 )
 
@@ -70,12 +106,12 @@ def spec_options(command: _Command) -> _Command:
     return command
 
 
-def spec_from_options(options: dict[str, Any]) -> ModelSpec:
-    """Take the options out of a command's keyword arguments; errors as for `read_spec`."""
+def spec_from_options(options: dict[str, Any], model: Path | None = None) -> ModelSpec:
+    """Take the options out of a command's keyword arguments; `model` and errors as for `read_spec`."""
     path = options.pop("spec")
     values = {name: options.pop(name) for name in _FIELDS} | {"input": options.pop("spec_input")}
     extra = {name: options.pop(name) for name in ("layout", "dtype") if name in options}
-    return read_spec(path, values | extra)
+    return read_spec(path, values | extra, model=model, tell=tell)
 
 
 def any_given(options: dict[str, Any]) -> bool:

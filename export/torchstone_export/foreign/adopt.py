@@ -1,5 +1,6 @@
 """From an ONNX file made elsewhere to a published bundle."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from torchstone_export.bundle.publish import check_target
 from torchstone_export.certificate.reference import Reference, SplitReference
 from torchstone_export.foreign.answer_checks import PROBED, check_answers
 from torchstone_export.foreign.batch_statistics import find_batch_reductions
-from torchstone_export.foreign.class_order import doubts_about_order
+from torchstone_export.foreign.doubts import find_doubts
 from torchstone_export.foreign.given_data import load_given_data
 from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.module_model import foreign_provenance
@@ -57,12 +58,13 @@ class OnnxSource:
     spec: ModelSpec
 
 
-def adopt_onnx(source: OnnxSource, request: ExportRequest) -> Exported:
+def adopt_onnx(source: OnnxSource, request: ExportRequest, tell: Callable[[str], None] = lambda _: None) -> Exported:
     """Wrap an ONNX file, verify that the wrapped one decides as it does, and publish the bundle.
 
     Args:
         source: ONNX file with the specification of its input and output.
         request: place of the bundle, and the data; there is no TorchScript without a PyTorch model.
+        tell: function that is called with a sentence on what is done beside.
 
     Raises:
         DataError: file, spec and data don't belong together, or the file can't be run for any number of images.
@@ -76,7 +78,7 @@ def adopt_onnx(source: OnnxSource, request: ExportRequest) -> Exported:
     signer = open_signer(request)
     spec = source.spec
     original = read_original(source.path, spec)
-    data = load_given_data(request.dataset, request.data_dir, spec.input_spec(), spec.classes)
+    data = load_given_data(request.dataset, request.data_dir, spec)
     require_room((data.validation, data.test), variants=1)
     original, spec, two_classes = settle_output(original, spec, data)
     answers, plain = (answers_of(original, spec, two_classes, optimized=optimized) for optimized in (True, False))
@@ -87,10 +89,12 @@ def adopt_onnx(source: OnnxSource, request: ExportRequest) -> Exported:
     def build(built: TrainedModel) -> dict[str, bytes]:
         return {"fp32": wrap_onnx(original, spec, built, free_shapes=free_shapes, two_classes=two_classes)}
 
-    exported = export_model(model, data, request, signer=signer, reference=reference, build=build)
+    def doubts(found: Reference) -> list[str]:
+        return find_doubts(spec, found, answers.with_spec if request.check_spec else None, tell)
+
+    exported = export_model(model, data, request, signer=signer, reference=reference, build=build, doubts=doubts)
     note = [] if two_classes is None else [two_classes.describe(model.class_names)]
-    doubts = doubts_about_order(reference.splits, model.class_names, stated=spec.classes is not None)
-    return replace(exported, summary=[*note, *exported.summary], warnings=[*exported.warnings, *doubts])
+    return replace(exported, summary=[*note, *exported.summary])
 
 
 def _describe(path: Path, original: OnnxOriginal, answers: OriginalAnswers, data: TrainingData) -> TrainedModel:

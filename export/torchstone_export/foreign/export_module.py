@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from torchstone_export.bundle.publish import check_target
-from torchstone_export.foreign.class_order import doubts_about_order
+from torchstone_export.certificate.reference import Reference
+from torchstone_export.foreign.doubts import find_doubts
 from torchstone_export.foreign.exporter_errors import explain_onnx_failure, explain_torchscript_failure
 from torchstone_export.foreign.given_data import load_given_data
 from torchstone_export.foreign.module_model import ModuleSource, load_module
-from torchstone_export.foreign.module_network import NormalizedNetwork
+from torchstone_export.foreign.module_network import NormalizedNetwork, answer_of
 from torchstone_export.foreign.module_reference import make_module_reference
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.formats.torchscript_file import export_torchscript
@@ -43,21 +44,24 @@ def export_module(
         raise UsageError("No labelled data was named.", "Add --data DATASET: the proof is made over it.")
     check_target(request.out)
     signer = open_signer(request)
-    data = load_given_data(request.dataset, request.data_dir, source.spec.input_spec(), source.spec.classes)
+    data = load_given_data(request.dataset, request.data_dir, source.spec)
     require_room((data.validation, data.test), request.exact_variants)
     model = load_module(source, data, tell)
     reference = make_module_reference(model.module, {"validation": data.validation, "test": data.test})
     network = model.module.classifier.network
-    if isinstance(network, NormalizedNetwork) and network.two_classes is not None:
+    if not isinstance(network, NormalizedNetwork):
+        raise TypeError(f"load_module gave a {type(network).__name__}")
+    if network.two_classes is not None:
         note = network.two_classes.describe(model.class_names)
         reference = replace(reference, origin=f"{reference.origin}; {note}")
 
     def build(built: TrainedModel) -> dict[str, bytes]:
         return build_module_files(built, torchscript=request.torchscript)
 
-    exported = export_model(model, data, request, signer=signer, reference=reference, build=build)
-    doubts = doubts_about_order(reference.splits, model.class_names, stated=source.spec.classes is not None)
-    return replace(exported, warnings=[*exported.warnings, *doubts])
+    def doubts(found: Reference) -> list[str]:
+        return find_doubts(source.spec, found, answer_of(network) if request.check_spec else None, tell)
+
+    return export_model(model, data, request, signer=signer, reference=reference, build=build, doubts=doubts)
 
 
 def build_module_files(model: TrainedModel, *, torchscript: bool) -> dict[str, bytes]:

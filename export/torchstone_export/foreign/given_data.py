@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Final
 
+from torchstone_export.foreign.model_spec import ModelSpec
+from torchstone_export.foreign.stated_fit import require_fit
 from torchstone_runtime.data.catalog import MNIST_FAMILY, Dataset, DatasetRef
 from torchstone_runtime.data.holdout import stratified_holdout
 from torchstone_runtime.data.split import Split
@@ -16,23 +18,22 @@ _VALIDATION_FRACTION: Final = 0.2
 _SEED: Final = 0
 
 
-def load_given_data(
-    ref: DatasetRef, data_dir: Path, spec: InputSpec, class_names: tuple[str, ...] | None
-) -> TrainingData:
+def load_given_data(ref: DatasetRef, data_dir: Path, stated: ModelSpec) -> TrainingData:
     """Find and split a dataset by the runtime's rules, whatever the model was trained on.
 
     Args:
         ref: reference of the dataset.
         data_dir: directory of the downloaded datasets.
-        spec: input specification of the model.
-        class_names: names of the classes in the order of the model's outputs, which the data's classes are put into;
-            a folder may lack some. None: the data's own.
+        stated: input of the model, and the names of its classes in the order of its outputs, which the data's classes
+            are put into; a folder may lack some. Without names, the data's own.
 
     Raises:
+        UsageError: it is not said how the data's pictures become the size of the input.
         DataError: the data is missing, too small to be split, of another shape, or of other classes.
     """
     if ref.kind in MNIST_FAMILY:
         ensure_downloaded(ref.kind, data_dir)
+    spec, class_names = stated.input_spec(), stated.classes
     dataset = Dataset(ref, data_dir, spec, class_names)
     pool, test = dataset.training(), dataset.test()
     validation = dataset.validation()
@@ -40,6 +41,7 @@ def load_given_data(
     if validation is None:
         kept, held_out = stratified_holdout(pool.labels, _VALIDATION_FRACTION, _SEED, pool.class_names)
         train, validation = pool.select(kept, "train"), pool.select(held_out, "validation")
+    require_fit(stated, ref, (validation, test))
     names = class_names or pool.class_names
     train, validation, test = (_fitting(split, spec, names) for split in (train, validation, test))
     return TrainingData(ref, spec, train, validation, test)

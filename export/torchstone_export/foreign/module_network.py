@@ -1,5 +1,7 @@
 """A module of another origin between normalised images and logits."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -8,7 +10,9 @@ from torch import Tensor, nn
 
 from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.two_classes import SigmoidTakenOff, TwoClasses
+from torchstone_runtime.arrays import Float64Array, Uint8Array
 from torchstone_runtime.errors import DataError
+from torchstone_train.networks.classifier import ImageClassifier
 
 SMALLEST_PROBABILITY: Final = float(np.finfo(np.float32).tiny)
 """Smaller probabilities count as this one, so that their logarithm is finite: float32's smallest normal number."""
@@ -29,6 +33,7 @@ class NormalizedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.module = module
+        self.spec = spec
         self._swap_channels = spec.color == "BGR"
         self._probabilities = spec.output == "probabilities"
         self._output_name = spec.output_name
@@ -46,9 +51,26 @@ class NormalizedNetwork(nn.Module):
             output = self.output(images)
         return self.two_classes.logits(output)
 
+    def with_spec(self, spec: ModelSpec) -> "NormalizedNetwork":
+        """Return the same module behind another spec of its input."""
+        return NormalizedNetwork(self.module, spec, self.two_classes, self._sigmoid)
+
     def output(self, images: Tensor) -> Tensor:
         """Return the module's own class outputs."""
         return pick_output(self.module(images.flip(1) if self._swap_channels else images), self._output_name)
+
+
+def answer_of(network: NormalizedNetwork) -> Callable[[ModelSpec, Uint8Array], Float64Array]:
+    """Return a function that answers uint8 images (N, C, H, W), normalised as a spec says, with logits (N, K)."""
+
+    def answer(spec: ModelSpec, images: Uint8Array) -> Float64Array:
+        stated = replace(spec, output=network.spec.output)  # what a final sigmoid told of the output stays
+        classifier = ImageClassifier(network.with_spec(stated), stated.input_spec()).eval()
+        with torch.no_grad():
+            logits: Float64Array = classifier(torch.from_numpy(images)).numpy().astype(np.float64)
+        return logits
+
+    return answer
 
 
 def pick_output(output: object, name: str | None) -> Tensor:

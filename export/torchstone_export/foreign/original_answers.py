@@ -1,6 +1,6 @@
 """The answers of an ONNX file as it was given, and what kind of answers they are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import numpy as np
@@ -60,6 +60,10 @@ class OriginalAnswers:
         if self.spec.output == "probabilities":
             return cast("npt.NDArray[np.float64]", np.log(np.maximum(outputs, SMALLEST_PROBABILITY)))
         return outputs
+
+    def with_spec(self, spec: ModelSpec, images: Uint8Array) -> npt.NDArray[np.float64]:
+        """Return logits, float64 (N, K), of uint8 images (N, C, H, W) that another spec says how to normalise."""
+        return replace(self, spec=spec, input_spec=spec.input_spec()).logits(images, np.float32)
 
     def outputs(self, images: Uint8Array, precision: type[np.floating[Any]]) -> npt.NDArray[Any]:
         """Return the file's own class outputs of uint8 images (N, C, H, W)."""

@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from torchstone_export.preprocessing.hugging_face_defaults import DEFAULTS, class_of
-from torchstone_export.preprocessing.preprocessing import Preprocessing, cropped, no_such_geometry, require_sides
+from torchstone_export.preprocessing.preprocessing import (
+    Preprocessing,
+    cropped,
+    nearest,
+    no_such_geometry,
+    require_sides,
+)
 from torchstone_export.preprocessing.timm_config import from_timm_config
-from torchstone_runtime.errors import UsageError, first_line, suggestion
+from torchstone_runtime.errors import UsageError, first_line
 from torchstone_runtime.text import showable
 
 FILES: Final = ("preprocessor_config.json", "processor_config.json", "config.json")
@@ -77,8 +83,8 @@ def _from_processor(config: dict[str, Any], source: str) -> Preprocessing:
         known = [f"{item}ImageProcessor" for item in DEFAULTS]
         raise UsageError(
             f"{source} is of {showable(name)}, whose way with pictures is not known here.",
-            f"{suggestion(f'{kind}ImageProcessor', known)} State the preprocessing by options: --input, --fit, "
-            "--resize, --resize-filter, --mean and --std.",
+            f"{nearest(f'{kind}ImageProcessor', known)} State the preprocessing by options: --input, --fit, --resize, "
+            "--resize-filter, --mean and --std.".strip(),
         )
     stated = DEFAULTS[kind] | {key: value for key, value in config.items() if value is not None}
     if odd := [what for key, what in _UNUSUAL.items() if stated.get(key)]:

@@ -1,9 +1,10 @@
 """A preprocessing that somebody stated, in the terms of a model's spec."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from torchstone_runtime.errors import UsageError
+from torchstone_runtime.errors import UsageError, suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,10 @@ def require_sides(value: object, what: str, source: str) -> tuple[int, int]:
     sides = [value] if isinstance(value, int) else value
     if isinstance(sides, list | tuple) and len(sides) in (1, 2) and all(_is_side(side) for side in sides):
         return int(sides[0]), int(sides[-1])
-    raise UsageError(f"{source}: {what} is {value!r}; expected a number of pixels, or height and width.")
+    raise UsageError(
+        f"{source}: {what} is {value!r}; expected a number of pixels, or height and width.",
+        "State it by options: --input, --fit and --resize.",
+    )
 
 
 def cropped(resize: int, crop: tuple[int, int], source: str) -> dict[str, Any]:
@@ -51,6 +55,14 @@ def cropped(resize: int, crop: tuple[int, int], source: str) -> dict[str, Any]:
             "Say by options what to do instead, such as --fit crop, --fit pad or --fit stretch, with --input.",
         )
     return {"fit": "crop", "resize": resize, "input": (3, *crop)}
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return "Did you mean 'x'?" for the known name nearest to one, capitals aside; empty where none is near."""
+    proper = {item.lower(): item for item in known}
+    hint = suggestion(name, proper)
+    found = [item for item in proper if f"'{item}'" in hint]
+    return f"Did you mean '{proper[found[0]]}'?" if found and hint.startswith("Did") else ""
 
 
 def no_such_geometry(source: str, what: str, remedy: str = "") -> UsageError:

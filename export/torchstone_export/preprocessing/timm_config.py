@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final
 
-from torchstone_export.preprocessing.preprocessing import Preprocessing, cropped, no_such_geometry
+from torchstone_export.preprocessing.preprocessing import Preprocessing, cropped, nearest, no_such_geometry
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import UsageError, suggestion
 
@@ -34,7 +34,7 @@ def from_timm(name: str) -> Preprocessing:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         known = [*timm.list_models(), *timm.list_pretrained()]
-        raise UsageError(f"timm has no network '{name}'.", _near(name, known))
+        raise UsageError(f"timm has no network '{name}'.", nearest(name, known) or "timm.list_models() lists them.")
     try:
         stated = timm.models.get_pretrained_cfg(name)
     except RuntimeError:  # timm's own, where the name after the dot is unknown
@@ -104,11 +104,6 @@ def _notes(pretrained: Mapping[str, Any], size: tuple[int, int], share: float) -
         f"{shape} --resize {resize}"
     )
     return (line,)
-
-
-def _near(name: str, known: list[str]) -> str:
-    hint = suggestion(name, known)
-    return hint if hint.startswith("Did") else "timm.list_models() lists them."
 
 
 def _unknown_tag(architecture: str, tag: str, pretrained: list[str]) -> UsageError:

@@ -3,8 +3,14 @@
 import inspect
 from typing import Any, Final
 
-from torchstone_export.preprocessing.preprocessing import Preprocessing, cropped, no_such_geometry, require_sides
-from torchstone_runtime.errors import UsageError, suggestion
+from torchstone_export.preprocessing.preprocessing import (
+    Preprocessing,
+    cropped,
+    nearest,
+    no_such_geometry,
+    require_sides,
+)
+from torchstone_runtime.errors import UsageError
 from torchstone_runtime.text import shortlist
 
 _EXAMPLE: Final = "For example: --preprocess torchvision:ResNet50_Weights.IMAGENET1K_V2"
@@ -74,9 +80,4 @@ def _unknown_enumeration(name: str, known: dict[str, Any]) -> UsageError:
         return UsageError(
             f"torchvision has no weights '{name}': they are named with their set.", f"Give one: {listed}."
         )
-    hint = suggestion(wanted, plain)
-    for item, proper in plain.items():
-        hint = hint.replace(f"'{item}'", f"'{proper}'")
-    if not hint.startswith("Did"):
-        hint = _EXAMPLE
-    return UsageError(f"torchvision has no weights '{name}'.", hint)
+    return UsageError(f"torchvision has no weights '{name}'.", nearest(name, known) or _EXAMPLE)

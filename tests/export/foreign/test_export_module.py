@@ -235,7 +235,7 @@ def test_the_command_exports_a_module_with_a_spec_file(place: Path, tmp_path: Pa
     (tmp_path / "weights.pt").write_bytes((place / "net.pt").read_bytes())
     (tmp_path / "spec.toml").write_text(
         'input = "3x8x8"\nmean = [0.4, 0.5, 0.6]\nstd = [0.2, 0.25, 0.3]\nclasses = ["c", "b", "a", "d"]\n'
-        'resize_filter = "bicubic"\nname = "mine"\n'
+        'resize_filter = "bicubic"\nfit = "stretch"\nname = "mine"\n'
     )
     common = ("--module", "my_models:Net", "--weights", "weights.pt", "--data", "folder:photos", "--arg", "hidden=6")
     made = run_torchstone("export", *common, "--spec", "spec.toml", "--out", "bundle", cwd=tmp_path)

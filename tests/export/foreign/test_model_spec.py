@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from torchstone_export.foreign.model_spec import read_spec
+from torchstone_export.foreign.read_spec import read_spec
 from torchstone_runtime.errors import UsageError
 
 GOOD: dict[str, Any] = {"input": "3x224x200", "mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
