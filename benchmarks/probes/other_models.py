@@ -37,6 +37,7 @@ input = "3x224x224"
 mean = [0.485, 0.456, 0.406]
 std = [0.229, 0.224, 0.225]
 resize_filter = "bilinear"
+fit = "stretch"
 classes = ["circle", "cross", "square", "stripes"]
 """
 COUNT = 30

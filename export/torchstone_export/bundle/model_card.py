@@ -69,7 +69,7 @@ size and shape.
 ## Results
 
 Accuracy on the test split ({test["samples"]:,} images): **{test["accuracy"]:.4f}**
-(95% interval {low:.4f} to {high:.4f}).
+(95% interval {low:.4f} to {high:.4f}){_validation_accuracy(metrics)}.
 Measured on the exported ONNX file with ONNX Runtime.
 
 {which if len(shown) < count else ""}{classes}
@@ -89,6 +89,13 @@ Measured on the exported ONNX file with ONNX Runtime.
 The figures hold for images like those of the test split. The model answers every picture with one of its classes,
 also pictures of something else.
 """
+
+
+def _validation_accuracy(metrics: dict[str, Any]) -> str:
+    validation = metrics.get("validation")
+    if validation is None:
+        return ""
+    return f"; on the validation split ({validation['samples']:,} images) {validation['accuracy']:.4f}"
 
 
 def _figure(value: float | None) -> str:

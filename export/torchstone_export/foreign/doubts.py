@@ -5,8 +5,9 @@ from collections.abc import Callable
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.foreign.class_order import doubts_about_order
 from torchstone_export.foreign.model_spec import ModelSpec
-from torchstone_export.foreign.spec_diagnosis import find_better_spec
+from torchstone_export.foreign.spec_diagnosis import BetterSpec, find_better_spec
 from torchstone_export.foreign.spec_screening import Answer
+from torchstone_runtime.errors import first_line
 
 
 def find_doubts(
@@ -20,9 +21,19 @@ def find_doubts(
         answer: function that answers images by another spec; None: other preprocessings are not tried.
         tell: function that is called with a sentence on what is done.
     """
-    better = find_better_spec(spec, reference.splits, answer, tell) if answer is not None else None
+    better = None if answer is None else _better_spec(spec, reference, answer, tell)
     names = next(iter(reference.splits.values())).split.class_names
     return [
         *([better.describe()] if better is not None else []),
         *doubts_about_order(reference.splits, names, stated=spec.classes is not None),
     ]
+
+
+def _better_spec(
+    spec: ModelSpec, reference: Reference, answer: Answer, tell: Callable[[str], None]
+) -> BetterSpec | None:
+    try:
+        return find_better_spec(spec, reference.splits, answer, tell)
+    except Exception as error:  # noqa: BLE001 - the owner's code, on numbers that it may refuse
+        tell(f"the spec was not checked: with another preprocessing the model fails: {first_line(error)}")
+        return None

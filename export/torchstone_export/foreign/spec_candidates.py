@@ -13,13 +13,14 @@ _CLIP: Final = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.
 _CIFAR: Final = ((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616))
 _LITE: Final = (127 / 255, 128 / 255)
 """Of EfficientNet-lite: (pixel - 127) / 128."""
-_MNIST: Final = (((0.1307,), (0.3081,)), ((0.286, 0.286), (0.353, 0.353)))
-_SHARES: Final = (1.0, 0.95, 0.9, 0.875, 0.8)
-"""Of the resized picture's shorter side that a centre crop keeps."""
+_MNIST: Final = (((0.1307,), (0.3081,)), ((0.286,), (0.353,)))
+"""Of MNIST and of Fashion-MNIST."""
+_SHARES: Final = (0.875, 1.0, 0.95, 0.9, 0.8)
+"""Of the resized picture's shorter side that a centre crop keeps, the most usual first."""
 _FILLS: Final = (0, 128, 255)
 _SAME_RESIZE: Final = 0.02
 _SAME_NUMBER: Final = 1e-3
-_FILTERS: Final = ("nearest", "bilinear", "bicubic", "lanczos")
+_FILTERS: Final = ("bilinear", "bicubic", "lanczos", "nearest")
 _NORMALISATION: Final = ("pixel_range", "mean", "std")
 _GEOMETRY: Final = ("fit", "resize", "fill")
 
@@ -38,7 +39,7 @@ class Candidate:
 
 
 def candidates_beside(spec: ModelSpec, *, pictures: bool) -> list[Candidate]:
-    """Return the usual specs that differ from one in one factor.
+    """Return the usual specs that differ from one in one factor; of each factor, the most usual first.
 
     Args:
         spec: spec to start from.
@@ -102,10 +103,10 @@ def _other_normalisations(spec: ModelSpec) -> Iterator[Candidate]:
 
 def _usual_normalisations(channels: int, turned: bool) -> Iterator[dict[str, Any]]:
     mean, std = _IMAGENET if channels > 1 else _GRAY_IMAGENET
-    even = [(_LITE[:1] * channels, _LITE[1:] * channels), ((0.5,) * channels, (0.5,) * channels)]
+    half, lite = ((0.5,) * channels, (0.5,) * channels), (_LITE[:1] * channels, _LITE[1:] * channels)
     plain = ((0.0,) * channels, (1.0,) * channels)
     others = (_CLIP, _CIFAR) if channels > 1 else _MNIST
-    for center, spread in ((mean, std), *even, plain, *others, (mean, plain[1])):
+    for center, spread in ((mean, std), half, plain, *others, lite, (mean, plain[1])):
         order = -1 if turned else 1
         yield {"pixel_range": "0-1", "mean": center[:channels][::order], "std": spread[:channels][::order]}
     for center in (plain[0], tuple(255 * value for value in mean)[:: -1 if turned else 1]):

@@ -36,6 +36,8 @@ _LEAST_NET: Final = 2
 """Images that a candidate must answer right beyond the one before, to be kept in the search."""
 _LEAST_GAIN: Final = 0.01
 """Of the accuracy: less is not clearly better, however sure."""
+_AS_MUCH: Final = 1.0
+"""Of the gain, in images: less doesn't tell two candidates apart."""
 _HOPELESS_AFTER: Final = 256
 _LOOKED_AT: Final = 64
 _SEED: Final = 0
@@ -140,12 +142,15 @@ def _search(spec: ModelSpec, sample: Sample, answer: Answer, *, pictures: bool) 
 
 
 def _best(candidates: list[Candidate], scores: list[Score]) -> Candidate | None:
+    """Return the candidate that helps most; of those of its factor that help as much, the most usual one."""
+    pairs = list(zip(candidates, scores, strict=True))
     ahead = [
-        (score.gain, -place)
-        for place, score in enumerate(scores)
-        if score.net >= _LEAST_NET and score.gain > 0 and not score.is_lost
+        (item, score.gain) for item, score in pairs if score.net >= _LEAST_NET and score.gain > 0 and not score.is_lost
     ]
-    return candidates[-max(ahead)[1]] if ahead else None
+    if not ahead:
+        return None
+    best, most = max(ahead, key=lambda pair: pair[1])
+    return next(item for item, gain in ahead if item.factor == best.factor and gain >= most - _AS_MUCH)
 
 
 def _confirmed(stated: ModelSpec, found: ModelSpec, tested: list[Sample], answer: Answer) -> BetterSpec | None:

@@ -64,10 +64,12 @@ class Marks:
 
     @classmethod
     def of(cls, logits: Float64Array, labels: Int64Array) -> "Marks":
-        """Mark logits [n, K]."""
-        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        chances = shifted[np.arange(len(labels)), labels] / shifted.sum(axis=1)
-        right = logits.argmax(axis=1) == labels
+        """Mark logits [n, K]; an image whose logits are no finite numbers is answered wrongly."""
+        finite = np.isfinite(logits).all(axis=1)
+        sound = np.where(finite[:, np.newaxis], logits, 0.0)
+        shifted = np.exp(sound - sound.max(axis=1, keepdims=True))
+        chances = finite * shifted[np.arange(len(labels)), labels] / shifted.sum(axis=1)
+        right = finite & (sound.argmax(axis=1) == labels)
         return cls(right, float((right + chances).sum() / 2))
 
 

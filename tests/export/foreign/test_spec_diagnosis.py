@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from torchstone_export.certificate.reference import SplitReference
+from torchstone_export.certificate.reference import Reference, SplitReference
+from torchstone_export.foreign.doubts import find_doubts
 from torchstone_export.foreign.given_data import load_given_data
 from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.spec_candidates import candidates_beside, changed_options
 from torchstone_export.foreign.spec_diagnosis import BetterSpec, find_better_spec
-from torchstone_export.foreign.spec_screening import Sample
+from torchstone_export.foreign.spec_screening import Marks, Sample
 from torchstone_runtime.arrays import Float64Array, Uint8Array
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.split import Split
@@ -158,3 +159,28 @@ def test_a_model_that_takes_uint8_has_no_other_normalisation() -> None:
     *_, spec = specs()
 
     assert {item.factor for item in candidates_beside(spec, pictures=False)} == {"color"}
+
+
+def test_a_model_that_fails_on_other_numbers_is_exported_all_the_same(scene: Scene) -> None:
+    """Its code may refuse what it was not made for; then it is said that nothing was checked."""
+    told: list[str] = []
+    parts = {
+        name: SplitReference(split, np.zeros((len(split), 4), dtype=np.float32), np.zeros((len(split), 4)))
+        for name, split in scene.splits.items()
+    }
+
+    def refuse(spec: ModelSpec, images: Uint8Array) -> Float64Array:
+        raise ValueError("expected numbers from -1 to 1")
+
+    doubts = find_doubts(RIGHT, Reference(parts), refuse, told.append)
+
+    assert "the spec was not checked" in told[-1]
+    assert "expected numbers from -1 to 1" in told[-1]
+    assert all("McNemar" not in line for line in doubts)
+
+
+def test_answers_that_are_no_numbers_are_wrong_ones() -> None:
+    """Not an accident of where NaN stands."""
+    marks = Marks.of(np.array([[np.nan, 0.0], [2.0, 0.0], [np.inf, 0.0]]), np.zeros(3, dtype=np.int64))
+
+    assert marks.right.tolist() == [False, True, False]

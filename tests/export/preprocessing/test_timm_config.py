@@ -7,7 +7,7 @@ from PIL import Image
 from helpers.support_pictures import blocks
 from torchstone_export.foreign.read_spec import read_spec
 from torchstone_export.preprocessing.timm_config import from_timm, from_timm_config
-from torchstone_runtime.errors import UsageError
+from torchstone_runtime.errors import MissingComponentError, UsageError
 from torchstone_runtime.images.decode import decode_image
 
 timm = pytest.importorskip("timm")
@@ -102,3 +102,12 @@ def test_a_name_that_is_nearly_right_is_answered_by_the_nearest(name: str, fragm
         from_timm(name)
 
     assert fragment in str(refused.value)
+
+
+def test_without_timm_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One message, with the line that installs it."""
+    monkeypatch.setattr("torchstone_runtime.components.find_spec", lambda _: None)
+    with pytest.raises(MissingComponentError) as refused:
+        from_timm("resnet50")
+
+    assert "pip install 'torchstone[timm]'" in str(refused.value)
