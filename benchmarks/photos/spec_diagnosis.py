@@ -245,7 +245,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as work:
         for network in networks(options.networks.split(","), options.photos, Path(work)):
-            for found[network.name] in study(network, options.repeats):
+            for result in study(network, options.repeats):
+                found[network.name] = result
                 write(options.results, found)
     print(json.dumps(totals(found), indent=2))
 

@@ -170,7 +170,7 @@ def test_a_model_that_fails_on_other_numbers_is_exported_all_the_same(scene: Sce
     }
 
     def refuse(spec: ModelSpec, images: Uint8Array) -> Float64Array:
-        raise ValueError("expected numbers from -1 to 1")
+        raise ValueError(f"expected numbers from -1 to 1, not {len(images)} images of {spec.color}")
 
     doubts = find_doubts(RIGHT, Reference(parts), refuse, told.append)
 
