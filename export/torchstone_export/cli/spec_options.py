@@ -6,11 +6,11 @@ from typing import Any, Final, TypeVar, get_args
 
 import click
 
-from torchstone_export.foreign.model_spec import ChannelOrder, Fit, ModelSpec, OutputKind, PixelRange
+from torchstone_export.foreign.model_spec import ChannelOrder, ModelSpec, OutputKind, PixelRange
 from torchstone_export.foreign.read_spec import read_spec
 from torchstone_runtime.cli.command import option
 from torchstone_runtime.cli.output import tell
-from torchstone_runtime.images.input_spec import MAX_SIDE, ResampleFilter
+from torchstone_runtime.images.input_spec import MAX_SIDE, Fit, ResampleFilter
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

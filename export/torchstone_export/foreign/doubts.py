@@ -17,7 +17,7 @@ def find_doubts(
 
     Args:
         spec: input and output of the model.
-        reference: what it answers.
+        reference: answers of the model.
         answer: function that answers images by another spec; None: other preprocessings are not tried.
         tell: function that is called with a sentence on what is done.
     """

@@ -4,12 +4,11 @@ from dataclasses import dataclass, fields
 from typing import Final, Literal
 
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.images.input_spec import InputSpec, ResampleFilter
+from torchstone_runtime.images.input_spec import Fit, InputSpec, ResampleFilter
 
 ChannelOrder = Literal["L", "RGB", "BGR"]
 OutputKind = Literal["logits", "probabilities", "log-probabilities"]
 PixelRange = Literal["0-1", "0-255"]
-Fit = Literal["stretch", "crop", "pad"]
 Layout = Literal["NCHW", "NHWC"]
 Dtype = Literal["float32", "uint8"]
 
@@ -28,8 +27,8 @@ class ModelSpec:
         color: `L`, `RGB` or `BGR`: the channels in the order in which the model takes them.
         pixel_range: range of the pixels before mean and std: `0-1` (divided by 255, as torchvision has it) or `0-255`.
         resize_filter: Pillow's filter for pictures of another size.
-        fit: how these become height x width, as in `InputSpec`; None: not stated, which is enough where no picture has
-            another size.
+        fit: way in which these become height x width, as in `InputSpec`; None: not stated, which is enough where no
+            picture has another size.
         resize: pixels of the shorter side before a centre crop; with `crop` alone. None there: the crop's longer side.
         fill: level, 0 to 255, around a picture that is fitted in; with `pad` alone.
         antialias: whether pictures are smoothed where they are made smaller, as Pillow does it.

@@ -10,7 +10,6 @@ from torchstone_export.foreign.model_spec import (
     FIELDS,
     ChannelOrder,
     Dtype,
-    Fit,
     Layout,
     ModelSpec,
     OutputKind,
@@ -29,7 +28,7 @@ from torchstone_export.foreign.spec_values import (
 )
 from torchstone_export.preprocessing.sources import read_preprocessing, recognised
 from torchstone_runtime.errors import UsageError, suggestion
-from torchstone_runtime.images.input_spec import MAX_SIDE, ResampleFilter
+from torchstone_runtime.images.input_spec import MAX_SIDE, Fit, ResampleFilter
 
 _MAX_SPEC_BYTES: Final = 16 << 20
 _CHANNELS: Final = {"L": 1, "RGB": 3, "BGR": 3}

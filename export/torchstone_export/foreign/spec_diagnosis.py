@@ -82,7 +82,7 @@ def find_better_spec(
 
     Args:
         spec: spec that is stated.
-        splits: what the model answered with it: `validation`, where another is looked for, and `test`.
+        splits: answers of the model with it: `validation`, where another is looked for, and `test`.
         answer: function that answers images that were read, and are to be normalised, by another spec.
         tell: function that is called with a sentence on what is done.
     """
