@@ -65,7 +65,7 @@ class Marks:
     @classmethod
     def of(cls, logits: Float64Array, labels: Int64Array) -> "Marks":
         """Mark logits [n, K]; an image whose logits are no finite numbers is answered wrongly."""
-        finite = np.isfinite(logits).all(axis=1)
+        finite = np.asarray(np.isfinite(logits).all(axis=1))
         sound = np.where(finite[:, np.newaxis], logits, 0.0)
         shifted = np.exp(sound - sound.max(axis=1, keepdims=True))
         chances = finite * shifted[np.arange(len(labels)), labels] / shifted.sum(axis=1)
