@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 from dataclasses import replace
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,8 @@ def in_a_fork(request: TrainingRequest, killed_at: int = 0) -> int:
 def main(dataset: str, folder: str, *options: str) -> None:
     """Kill one training after the other, until one saves its first epoch."""
     sys.modules["matplotlib"] = None  # type: ignore[assignment]  # as if not installed: pictures take most of the time
+    for late in ("torch._dynamo", "torch._inductor.config", "torch.utils.tensorboard"):
+        import_module(late)  # once, in place of in every fork
     earlier, out = Path(folder) / "earlier", Path(folder) / "deep" / "run"
     recipe = replace(get_recipe("mlp"), epochs=1)
     request = TrainingRequest(recipe=recipe, dataset=DatasetRef.parse(dataset), data_dir=Path(folder), out=out)

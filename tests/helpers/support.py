@@ -3,17 +3,31 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from PIL import Image
 
+from helpers.fork_server import ForkedCommand, ForkServer
 from torchstone_runtime.arrays import Int64Array
 
 Mount = Callable[[int], Path]
 """Makes a disk of some bytes and returns where it is."""
 
+_OF_PYTORCH: Final = frozenset({"train", "export", "adopt", "download", "quickstart", "recipes"})
+_IMPORTED: Final = (
+    *("torchstone_train.session", "torch._dynamo", "torch._inductor.config", "torch.utils.tensorboard"),
+    *("matplotlib.backends.backend_agg", "onnxscript"),
+)
+"""What the commands of PyTorch import, some of it late: its optimisers want its compiler, for one.
+
+ONNX Runtime is not among them: it starts a thread as it is imported, which a fork would leave behind.
+"""
 RUNTIME_HEAVY = ("torch", "torchvision", "onnx", "onnxscript", "sklearn", "scipy", "matplotlib")
 
 
@@ -22,17 +36,48 @@ def run_torchstone(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     timeout: float = 300,
+    fresh: bool = False,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run the command line in a fresh interpreter."""
+    """Run the command line in a process of its own: in a fork that has PyTorch already, or in a fresh interpreter.
+
+    `fresh` asks for the latter, for what depends on an interpreter's start: its hash seed, say. Commands without
+    PyTorch get one in any case, and so do variables that are read there.
+    """
+    given, environment = [str(argument) for argument in arguments], {**os.environ, **(env or {})}
+    if not fresh and given and given[0] in _OF_PYTORCH and _fork_server().suits(environment):
+        return _fork_server().run(given, cwd or Path.cwd(), environment, timeout)
     return subprocess.run(
-        [sys.executable, "-m", "torchstone_runtime", *map(str, arguments)],
+        [sys.executable, "-m", "torchstone_runtime", *given],
         capture_output=True,
         text=True,
         cwd=cwd,
-        env={**os.environ, **(env or {})},
+        env=environment,
         timeout=timeout,
         check=False,
     )
+
+
+@contextmanager
+def started_torchstone(
+    *arguments: str | Path, stderr: Path | None = None
+) -> Iterator[tuple[ForkedCommand, Iterator[str]]]:
+    """Start a command of PyTorch; give it, and the lines of its stderr as they come. It is killed at the end.
+
+    With `stderr`, a terminal say, the messages go there in place of the lines.
+    """
+    with ExitStack() as ends:
+        folder = Path(ends.enter_context(tempfile.TemporaryDirectory()))
+        os.mkfifo(folder / "stderr")
+        streams = folder / "stdout", stderr or folder / "stderr"
+        command = _fork_server().start(list(map(str, arguments)), Path.cwd(), os.environ, *streams)
+        ends.callback(command.kill)
+        yield command, iter(()) if stderr else ends.enter_context((folder / "stderr").open())
+
+
+@cache
+def _fork_server() -> ForkServer:
+    """Start the server of the commands of PyTorch, once for all tests of this process."""
+    return ForkServer(*_IMPORTED)
 
 
 def assert_refused(result: "subprocess.CompletedProcess[str]", *fragments: str) -> None:

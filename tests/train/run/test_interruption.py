@@ -4,28 +4,29 @@ import pty
 import re
 import signal
 import struct
-import subprocess
-import sys
 import termios
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from fcntl import ioctl
 from pathlib import Path
 
 import pytest
 
-from helpers.support import run_torchstone
+from helpers.fork_server import ForkedCommand
+from helpers.support import run_torchstone, started_torchstone
 
 
-def start(*arguments: str | Path, stderr: int = subprocess.PIPE) -> "subprocess.Popen[str]":
+def start(
+    *arguments: str | Path, stderr: Path | None = None
+) -> AbstractContextManager[tuple[ForkedCommand, Iterator[str]]]:
     """Start a training without waiting for it."""
-    command = [sys.executable, "-m", "torchstone_runtime", "train", "cnn3", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, text=True)
+    return started_torchstone("train", "cnn3", *arguments, stderr=stderr)
 
 
-def wait_for_epoch(process: "subprocess.Popen[str]", epoch: int) -> None:
+def wait_for_epoch(log: Iterator[str], epoch: int) -> None:
     """Read the log until the epoch's line."""
-    assert process.stderr is not None
-    for line in process.stderr:
+    for line in log:
         if re.match(rf"epoch +{epoch}/", line):
             return
     raise AssertionError("the training ended before")
@@ -34,11 +35,11 @@ def wait_for_epoch(process: "subprocess.Popen[str]", epoch: int) -> None:
 def interrupted(tiny_npz: Path, run: Path, signal_number: int) -> tuple[int, str]:
     """Train, send a signal after the second epoch; return exit code and what was said after it."""
     arguments = ("--dataset", f"npz:{tiny_npz}", "--out", run, "--epochs", "3000", "--patience", "0")
-    with start(*arguments) as process:
-        wait_for_epoch(process, 2)
+    with start(*arguments) as (process, log):
+        wait_for_epoch(log, 2)
         process.send_signal(signal_number)
-        _, rest = process.communicate(timeout=120)
-        return process.returncode, rest
+        rest = "".join(log)
+        return process.wait(120), rest
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +79,14 @@ def test_interrupt_in_the_first_epoch_keeps_what_was_learnt(tmp_path: Path) -> N
     run = tmp_path / "run"
     # So many steps an epoch that the signal comes in its middle.
     arguments = ("--dataset", "digits", "--out", run, "--batch-size", "2")
-    with start(*arguments) as process:
+    with start(*arguments) as (process, log):
         # Before the loop has begun a signal discards the run, which is right but not what is tested here.
         while not (run / "tensorboard").is_dir():
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=120)
+        assert "".join(log)
+        process.wait(120)
     info = json.loads((run / "run.json").read_text())
     assert (process.returncode, info["stop_reason"], info["epochs_run"]) == (130, "interrupted", 0)
     assert info["metrics"]["validation"]["accuracy"] >= 0
@@ -99,8 +101,8 @@ def test_killed_and_resumed_ends_with_the_same_weights(tiny_npz: Path, tmp_path:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run_torchstone("train", "cnn3", *settings, "--out", whole).returncode == 0
     for epoch, resume in ((2, ()), (8, ("--resume",)), (15, ("--resume",))):
-        with start(*settings, "--out", killed, *resume) as process:
-            wait_for_epoch(process, epoch)
+        with start(*settings, "--out", killed, *resume) as (process, log):
+            wait_for_epoch(log, epoch)
             process.kill()
     result = run_torchstone("train", "cnn3", *settings, "--out", killed, "--resume")
     assert result.returncode == 0, result.stderr
@@ -128,10 +130,10 @@ def test_terminal_shows_a_bar_with_speed_loss_and_time_left(tmp_path: Path) -> N
     leader, follower = pty.openpty()
     ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     arguments = ("--dataset", "digits", "--epochs", "1", "--batch-size", "16", "--out", tmp_path / "run")
-    with start(*arguments, stderr=follower) as process:
+    with start(*arguments, stderr=Path(os.ttyname(follower))) as (process, _):
         os.close(follower)
         shown = read_all(leader)
-        process.wait(timeout=120)
+        process.wait(120)
     assert re.search(r"epoch 1/1: +\d+%.*\[\d\d:\d\d<\d\d:\d\d, .* images/s, loss \d\.\d{4}\]", shown), shown[-2000:]
 
 

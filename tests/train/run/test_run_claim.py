@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.support import Mount, assert_refused, run_torchstone
+from helpers.support import Mount, assert_refused, run_torchstone, started_torchstone
 from torchstone_runtime.errors import OutputError, UsageError
 from torchstone_train.run.run_claim import claimed, remove_run
 from torchstone_train.run.run_dir import RunDirectory
 
 KILLS = Path(__file__).parents[2] / "helpers" / "early_kills.py"
-COMMAND = [sys.executable, "-m", "torchstone_runtime"]
 
 
 def begin(run: Path, **info: object) -> Path:
@@ -56,7 +55,7 @@ def test_training_killed_in_its_first_moments_can_be_started_again(
     """By the command line, some time after the directory appeared."""
     run = tmp_path / "run"
     arguments = ["train", "mlp", "--dataset", f"npz:{tiny_npz}", "--epochs", "1", "--out", str(run)]
-    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with started_torchstone(*arguments, stderr=Path(os.devnull)) as (process, _):
         while not run.exists():
             assert process.poll() is None
             time.sleep(0.001)
