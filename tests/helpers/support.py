@@ -1,6 +1,7 @@
 """What several tests need: the command line in a process of its own, and small datasets."""
 
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from PIL import Image
 
 from helpers.fork_server import ForkedCommand, ForkServer
 from torchstone_runtime.arrays import Int64Array
+from torchstone_runtime.data.idx import find_idx, read_idx
 
 Mount = Callable[[int], Path]
 """Makes a disk of some bytes and returns where it is."""
@@ -44,7 +46,8 @@ def run_torchstone(
     PyTorch get one in any case, and so do variables that are read there.
     """
     given, environment = [str(argument) for argument in arguments], {**os.environ, **(env or {})}
-    if not fresh and given and given[0] in _OF_PYTORCH and _fork_server().suits(environment):
+    needs_pytorch = bool(given) and (given[0] in _OF_PYTORCH or "--run" in given)
+    if needs_pytorch and not fresh and _fork_server().suits(environment):
         return _fork_server().run(given, cwd or Path.cwd(), environment, timeout)
     return subprocess.run(
         [sys.executable, "-m", "torchstone_runtime", *given],
@@ -101,6 +104,15 @@ def write_image_tree(root: Path, classes: Mapping[str, int], *, side: int = 12, 
             pixels = generator.integers(0, 100, shape) + 150 * position // max(1, len(classes) - 1)
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index:03}.png")
     return root
+
+
+def write_first_items(source: Path, target: Path, dimensions: int, count: int) -> None:
+    """Write an IDX file of the first items of another one, which may be compressed."""
+    found = find_idx(source.parent, source.name)
+    assert found is not None, source
+    items = read_idx(found, dimensions)[:count]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(struct.pack(f">4B{dimensions}I", 0, 0, 8, dimensions, *items.shape) + items.tobytes())
 
 
 def half_right(classes: int, samples: int) -> tuple[Int64Array, Int64Array, tuple[str, ...]]:

@@ -1,9 +1,8 @@
 """Programs of users, seen by a type checker: only it runs them."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
+
+from conftest import CheckTypes
 
 RIGHT = """
 import asyncio
@@ -51,16 +50,9 @@ async def answer(classifier: Classifier, path: str) -> str:
 """
 
 
-def check(program: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run `mypy --strict` on a program outside of the repository, against the installed package."""
-    (folder / "program.py").write_text(program)
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--cache-dir", ".cache", "program.py"]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-
-
-def test_a_program_that_uses_everything_is_accepted(tmp_path: Path) -> None:
+def test_a_program_that_uses_everything_is_accepted(check_types: CheckTypes) -> None:
     """With the types that the documentation states."""
-    result = check(RIGHT, tmp_path)
+    result = check_types(RIGHT)
     assert result.returncode == 0, result.stdout
 
 
@@ -73,7 +65,7 @@ MISTAKES = {
 }
 
 
-def test_mistakes_are_found(tmp_path: Path) -> None:
+def test_mistakes_are_found(check_types: CheckTypes) -> None:
     """Each in its line, before the program runs."""
     head = (
         "import numpy as np",
@@ -81,7 +73,7 @@ def test_mistakes_are_found(tmp_path: Path) -> None:
         "from torchstone_runtime import Classifier",
         "def use(classifier: Classifier, images: npt.NDArray[np.uint8]) -> None:",
     )
-    result = check("\n".join([*head, *(f"    {line}" for line in MISTAKES)]), tmp_path)
+    result = check_types("\n".join([*head, *(f"    {line}" for line in MISTAKES)]))
     assert result.returncode == 1
     found = re.findall(r"^program\.py:(\d+): error: .*\[([a-z-]+)\]$", result.stdout, re.MULTILINE)
     assert found == [(str(len(head) + n), code) for n, code in enumerate(MISTAKES.values(), 1)]

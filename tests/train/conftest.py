@@ -3,7 +3,7 @@
 import io
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,6 @@ from torchstone_train.training.progress import Progress
 from torchstone_train.training.task import Outcome
 
 Fit = Callable[..., tuple[Outcome, RunDirectory]]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def patient_threads() -> Iterator[None]:
-    """Let the threads of the trainings that are started wait without spinning: several share few processors."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_WAIT_POLICY", "passive")
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.in_process import export_with_a_short_stopwatch
 from helpers.support import assert_refused, run_torchstone
 from torchstone_export.cascade import file as cascade_file
 from torchstone_export.cascade.build import cascade_of
@@ -45,7 +46,7 @@ def bundle(digits_run: Path, fast_run: Path, make_once: MakeOnce) -> Path:
 
     def export(folder: Path) -> None:
         options = ("--threshold", "0.8", "--mirror", "--int8", "--max-accuracy-drop", "0.2", "--min-speedup", "0.01")
-        result = run_torchstone("export", digits_run, "--fast", fast_run, *options, "--out", folder / "bundle")
+        result = export_with_a_short_stopwatch(digits_run, "--fast", fast_run, *options, "--out", folder / "bundle")
         assert result.returncode == 0, result.stderr
 
     return make_once("digits-cascade", export) / "bundle"

@@ -36,7 +36,10 @@ def make(folder: Path, classes: int, images: int) -> None:
         assert result.returncode == 0, result.stderr
 
 
-@pytest.fixture(scope="module", params=[(1000, 5), (5000, 3)], ids=["1000", "5000"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param((1000, 5), id="1000"), pytest.param((5000, 3), id="5000", marks=pytest.mark.study)],
+)
 def made(request: pytest.FixtureRequest, make_once: MakeOnce) -> tuple[Path, int]:
     """A folder with data, run and bundle, and the number of classes."""
     classes, images = request.param

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from helpers.in_process import export_with_a_short_stopwatch
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import GoldenSamples
@@ -128,7 +129,8 @@ def test_products_that_saturate_are_caught_by_the_golden_samples(
 @pytest.mark.slow
 def test_a_variant_that_does_not_pay_is_left_out_and_the_rest_published(digits_run: Path, tmp_path: Path) -> None:
     """359 test images can't show a drop below 0.3 points: exit code 0, the reason on stderr and in the certificate."""
-    result = run_torchstone("export", digits_run, "--out", tmp_path / "b", "--fp16", "--default-variant", "fp16")
+    options = ("--fp16", "--default-variant", "fp16")
+    result = export_with_a_short_stopwatch(digits_run, "--out", tmp_path / "b", *options)
 
     assert result.returncode == 0, result.stderr
     assert "Warning: fp16: not shipped" in result.stderr
@@ -147,7 +149,8 @@ def test_a_variant_that_does_not_pay_is_left_out_and_the_rest_published(digits_r
 def test_a_required_variant_that_does_not_pay_fails_the_export(digits_run: Path, tmp_path: Path) -> None:
     """Exit code 1 with the reason, and nothing is written."""
     out = tmp_path / "b"
-    result = run_torchstone("export", digits_run, "--out", out, "--fp16", "--require-variants", "--no-torchscript")
+    options = ("--fp16", "--require-variants", "--no-torchscript")
+    result = export_with_a_short_stopwatch(digits_run, "--out", out, *options)
 
     assert result.returncode == 1
     assert "A variant that was required is not shipped" in result.stderr
