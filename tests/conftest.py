@@ -98,7 +98,8 @@ def check_types(make_once: MakeOnce, tmp_path: Path) -> CheckTypes:
 
     def check(program: str) -> "subprocess.CompletedProcess[str]":
         (tmp_path / "program.py").write_text(program)
-        command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--cache-dir", cache, "program.py"]
+        options = ["--strict", "--config-file", "", "--cache-dir", str(cache)]
+        command = [sys.executable, "-m", "mypy", *options, "program.py"]
         with (cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)

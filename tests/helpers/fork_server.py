@@ -49,23 +49,35 @@ class ForkServer:
         return not any(name.startswith(_READ_AT_IMPORT) for name in changed)
 
     def start(
-        self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], stdout: Path, stderr: Path
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        environment: Mapping[str, str],
+        stdout: Path,
+        stderr: Path,
+        hidden: Sequence[str] = (),
     ) -> "ForkedCommand":
         """Start a command of Torchstone, one at a time; its streams go to the ends of files, named pipes or terminals.
 
-        A pipe is to be opened by the reader: the command begins once both ends are.
+        A pipe is to be opened by the reader: the command begins once both ends are. Hidden modules seem not installed.
         """
         request = {"arguments": list(arguments), "cwd": str(cwd), "environment": dict(environment)}
-        os.write(self._requests, f"{json.dumps({**request, 'streams': [str(stdout), str(stderr)]})}\n".encode())
+        request |= {"streams": [str(stdout), str(stderr)], "hidden": list(hidden)}
+        os.write(self._requests, f"{json.dumps(request)}\n".encode())
         return ForkedCommand(["torchstone", *arguments], self._replies)
 
     def run(
-        self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: float
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        environment: Mapping[str, str],
+        timeout: float,
+        hidden: Sequence[str] = (),
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command of Torchstone as `subprocess.run` does with `text` and `capture_output`."""
         with tempfile.TemporaryDirectory() as folder:
             out, err = Path(folder) / "stdout", Path(folder) / "stderr"
-            command = self.start(arguments, cwd, environment, out, err)
+            command = self.start(arguments, cwd, environment, out, err, hidden)
             code = command.wait(timeout)
             return subprocess.CompletedProcess(command.args, code, out.read_text(), err.read_text())
 
@@ -137,7 +149,7 @@ def serve(requests: IO[str], replies: IO[str]) -> None:
     sys.exit()
 
 
-def become(arguments: list[str], cwd: str, environment: dict[str, str], streams: list[str]) -> None:
+def become(arguments: list[str], cwd: str, environment: dict[str, str], streams: list[str], hidden: list[str]) -> None:
     """Take over what a fresh process is given."""
     for number, path in enumerate(streams, 1):
         os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), number)
@@ -145,6 +157,7 @@ def become(arguments: list[str], cwd: str, environment: dict[str, str], streams:
     os.environ.clear()
     os.environ.update(environment)
     sys.path[0] = cwd
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: can't be imported
     sys.argv[1:] = arguments
 
 

@@ -39,16 +39,19 @@ def run_torchstone(
     env: Mapping[str, str] | None = None,
     timeout: float = 300,
     fresh: bool = False,
+    pictures: bool = True,
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process of its own: in a fork that has PyTorch already, or in a fresh interpreter.
 
     `fresh` asks for the latter, for what depends on an interpreter's start: its hash seed, say. Commands without
-    PyTorch get one in any case, and so do variables that are read there.
+    PyTorch get one in any case, and so do variables that are read there. Without `pictures` a fork's training draws
+    none, as if matplotlib weren't installed: they take longer than most of the tests' trainings.
     """
     given, environment = [str(argument) for argument in arguments], {**os.environ, **(env or {})}
     needs_pytorch = bool(given) and (given[0] in _OF_PYTORCH or "--run" in given)
     if needs_pytorch and not fresh and _fork_server().suits(environment):
-        return _fork_server().run(given, cwd or Path.cwd(), environment, timeout)
+        hidden = () if pictures else ("matplotlib",)
+        return _fork_server().run(given, cwd or Path.cwd(), environment, timeout, hidden)
     return subprocess.run(
         [sys.executable, "-m", "torchstone_runtime", *given],
         capture_output=True,

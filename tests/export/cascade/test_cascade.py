@@ -34,7 +34,7 @@ def fast_run(make_once: MakeOnce) -> Path:
 
     def train(folder: Path) -> None:
         arguments = ("train", "sprint-mnist", "--dataset", "digits", "--val-fraction", "0.2", "--out", folder / "run")
-        result = run_torchstone(*arguments)
+        result = run_torchstone(*arguments, pictures=False)
         assert result.returncode == 0, result.stderr
 
     return make_once("digits-fast", train) / "run"
@@ -261,9 +261,8 @@ def test_options_of_a_cascade_need_its_runs(digits_run: Path, fast_run: Path, tm
 
 def test_models_that_held_out_other_images_make_no_cascade(digits_run: Path, tmp_path: Path) -> None:
     """One may have been trained on what the other is judged by."""
-    trained = run_torchstone(
-        "train", "mlp", "--dataset", "digits", "--epochs", "1", "--seed", "1", "--out", tmp_path / "run"
-    )
+    arguments = ("train", "mlp", "--dataset", "digits", "--epochs", "1", "--seed", "1", "--out", tmp_path / "run")
+    trained = run_torchstone(*arguments, pictures=False)
     assert trained.returncode == 0, trained.stderr
     result = run_torchstone("export", digits_run, "--fast", tmp_path / "run", "--out", tmp_path / "bundle")
 

@@ -99,12 +99,12 @@ def test_killed_and_resumed_ends_with_the_same_weights(tiny_npz: Path, tmp_path:
     """Kill -9 at several moments, --resume each time: the very bytes of a training that was never stopped."""
     settings = ("--dataset", f"npz:{tiny_npz}", "--epochs", "24", "--patience", "0")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert run_torchstone("train", "cnn3", *settings, "--out", whole).returncode == 0
+    assert run_torchstone("train", "cnn3", *settings, "--out", whole, pictures=False).returncode == 0
     for epoch, resume in ((2, ()), (8, ("--resume",)), (15, ("--resume",))):
         with start(*settings, "--out", killed, *resume) as (process, log):
             wait_for_epoch(log, epoch)
             process.kill()
-    result = run_torchstone("train", "cnn3", *settings, "--out", killed, "--resume")
+    result = run_torchstone("train", "cnn3", *settings, "--out", killed, "--resume", pictures=False)
     assert result.returncode == 0, result.stderr
     assert (killed / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
     epochs = [[json.loads(line)["epoch"] for line in (run / "history.jsonl").open()] for run in (whole, killed)]
@@ -114,7 +114,8 @@ def test_killed_and_resumed_ends_with_the_same_weights(tiny_npz: Path, tmp_path:
 def test_finished_run_can_be_given_more_epochs(resumed_run: Path, tiny_npz: Path, tmp_path: Path) -> None:
     """--resume with more epochs goes on where the run ended, as if they had been asked for at first."""
     run = tmp_path / "run"
-    result = run_torchstone("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "5", "--out", run)
+    arguments = ("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "5", "--out", run)
+    result = run_torchstone(*arguments, pictures=False)
     assert result.returncode == 0, result.stderr
     assert (run / "best.safetensors").read_bytes() == (resumed_run / "best.safetensors").read_bytes()
 

@@ -62,7 +62,7 @@ def test_training_killed_in_its_first_moments_can_be_started_again(
         time.sleep(delay)
         process.kill()
     learnt = ["--resume"] if (run / "best.safetensors").exists() else []
-    result = run_torchstone(*arguments, *learnt)
+    result = run_torchstone(*arguments, *learnt, pictures=False)
     assert result.returncode == 0, result.stderr
 
 
@@ -237,6 +237,7 @@ def test_resume_clears_what_kills_left_half_written(tiny_run: Path, tiny_npz: Pa
     left = [run / ".best.safetensors.ab12cd34.partial", run / "last" / ".checkpoint.pt.ab12cd34.partial"]
     for file in (*left, run / ".film.mkv.ab12cd34.partial"):
         file.write_text("a part")
-    result = run_torchstone("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "3", "--out", run, "--resume")
+    arguments = ("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "3", "--out", run, "--resume")
+    result = run_torchstone(*arguments, pictures=False)
     assert result.returncode == 0, result.stderr
     assert [file.name for file in run.rglob("*.partial")] == [".film.mkv.ab12cd34.partial"]

@@ -42,7 +42,8 @@ def learn(tiny_npz: Path) -> Callable[..., None]:
     """Train a small recipe on `tiny_npz` by the command line."""
 
     def run(*options: str | Path) -> None:
-        result = run_torchstone("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "1", *options)
+        arguments = ("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "1", *options)
+        result = run_torchstone(*arguments, pictures=False)
         assert result.returncode == 0, result.stderr
 
     return run
@@ -148,6 +149,6 @@ def test_resuming_asks_for_the_same_teacher(
     arguments = ("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "2", "--out", out, "--resume")
 
     assert_refused(run_torchstone(*arguments), "other settings: teachers")
-    resumed = run_torchstone(*arguments, "--teacher", teacher_bundle)
+    resumed = run_torchstone(*arguments, "--teacher", teacher_bundle, pictures=False)
     assert resumed.returncode == 0
     assert re.search(r"teacher  cnn3 \(fp32, seed 0\)", resumed.stderr)

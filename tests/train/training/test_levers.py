@@ -183,10 +183,11 @@ def test_training_stops_at_the_target(fit: Fit) -> None:
 def test_a_reached_target_is_not_trained_past_on_resuming(tiny_npz: Path, tmp_path: Path) -> None:
     """Resuming adds no epoch; with a higher target it goes on."""
     arguments = ("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--out", tmp_path / "run", "--epochs", "4")
-    assert run_torchstone(*arguments, "--target-accuracy", "0.01").returncode == 0
+    assert run_torchstone(*arguments, "--target-accuracy", "0.01", pictures=False).returncode == 0
     counts = []
     for target in ("0.01", "1"):
-        assert run_torchstone(*arguments, "--resume", "--target-accuracy", target).returncode == 0
+        more = run_torchstone(*arguments, "--resume", "--target-accuracy", target, pictures=False)
+        assert more.returncode == 0, more.stderr
         counts.append(json.loads((tmp_path / "run" / "run.json").read_text())["epochs_run"])
 
     assert counts == [1, 4]
