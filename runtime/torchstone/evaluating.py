@@ -17,6 +17,8 @@ from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.evaluation.choose_split import choose_split
 from torchstone_runtime.evaluation.evaluate import evaluate as measure
+from torchstone_runtime.evaluation.explanations import explain as explain_samples
+from torchstone_runtime.evaluation.explanations import explained_mistakes
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.frames import make_frame
 from torchstone_runtime.images.array_input import as_batch
@@ -138,6 +140,7 @@ def evaluate(
     variant: str | None = None,
     provider: str = "auto",
     threads: int | None = None,
+    explain: int = 0,
 ) -> EvaluationResult:
     """Measure a bundle, or a loaded classifier, on labelled images. An image without an answer counts as wrong.
 
@@ -151,6 +154,8 @@ def evaluate(
         variant: model of the bundle, by name; its default one if None. Not for a `Classifier`, as the two below.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         threads: number of calls that run at once; the processors this process may use if None.
+        explain: number of mistakes, the surest first, for which the report shows where the model looked; each takes
+            some 145 runs of the model.
 
     Raises:
         DataError: the data is missing or unusable, or its classes are not the model's.
@@ -161,9 +166,9 @@ def evaluate(
     if isinstance(bundle, Classifier):
         if variant is not None or provider != "auto" or threads is not None:
             raise UsageError("A classifier is loaded already.", "Give variant, provider and threads to load.")
-        return _measure(bundle, str(bundle.source.path), data, split, data_dir, class_map)
+        return _measure(bundle, str(bundle.source.path), data, split, data_dir, class_map, explain)
     with load(bundle, variant=variant, provider=provider, threads=threads) as classifier:
-        return _measure(classifier, str(bundle_path(bundle)), data, split, data_dir, class_map)
+        return _measure(classifier, str(bundle_path(bundle)), data, split, data_dir, class_map, explain)
 
 
 def _measure(
@@ -173,6 +178,7 @@ def _measure(
     split: str,
     data_dir: str | os.PathLike[str] | None,
     class_map: str | os.PathLike[str] | Mapping[str, str | None] | None,
+    explain: int,
 ) -> EvaluationResult:
     mapping = _class_map(class_map)
     if isinstance(data, str):
@@ -185,7 +191,8 @@ def _measure(
     evaluation = measure(classifier, chosen, class_map=None if isinstance(data, str) else mapping)
     dataset = data if isinstance(data, str) else "arrays"
     file = MeasuredFile.of(classifier, evaluation.split, reason, bundle=name, dataset=dataset)
-    return EvaluationResult(EvaluationDocument(file, evaluation))
+    explanations = explain_samples(classifier, evaluation, explained_mistakes(evaluation, explain))
+    return EvaluationResult(EvaluationDocument(file, evaluation, explanations=explanations))
 
 
 def _class_map(given: str | os.PathLike[str] | Mapping[str, str | None] | None) -> ClassMap | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,13 +19,20 @@ from torchstone_runtime.cli.options import (
 )
 from torchstone_runtime.cli.output import print_result, require_writable, tell
 from torchstone_runtime.components import require_component
+from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torchstone_runtime.data.split import Split
     from torchstone_runtime.evaluation.evaluate import Evaluation
+    from torchstone_runtime.evaluation.explanations import Explanation
     from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.report.document import EvaluationDocument
+
+_MOST_EXPLAINED: Final = 50
+"""Each is three pictures of the page."""
 
 
 @command(
@@ -48,6 +55,12 @@ if TYPE_CHECKING:
     help="Write each sample's id, classes, margin and probabilities as CSV.",
 )
 @option("--report", group="Output", type=FILE, help="Write a self-contained HTML page.")
+@option(
+    "--explain",
+    group="Output",
+    type=click.IntRange(0, _MOST_EXPLAINED),
+    help="Show in the report where the model looked in its N surest mistakes: 6 unless said, 0 for none.",
+)
 @option(
     *("--slice", "slices"),
     group="Data",
@@ -80,7 +93,13 @@ class _Wanted:
     confusion_csv: Path | None
     predictions: Path | None
     report: Path | None
+    explain: int | None
     slices: Path | None
+
+    def __post_init__(self) -> None:
+        """Refuse pictures for a report that is not written."""
+        if self.explain is not None and self.report is None:
+            raise UsageError("--explain draws into the report, and none is written.", "Add --report FILE.")
 
     def reports(self) -> dict[str, Path | None]:
         """Return the files that are written when everything is measured, by kind."""
@@ -102,7 +121,9 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
         grouping = Grouping.read(wanted.slices, split) if wanted.slices else None
         require_writable((*wanted.reports().values(), wanted.predictions, wanted.json_file))
         evaluation = _run(classifier, split, wanted.predictions)
+        explanations = _explain(classifier, evaluation, wanted) if wanted.report else ()
     document = _document(classifier, str(bundle), dataset, reason, evaluation)
+    document = replace(document, explanations=explanations)
     if grouping:
         document = replace(document, slices=grouping.measure(split, evaluation.predicted))
     document = replace(document, judgements=judge_document(document, gates, on_interval=bounds.on_interval))
@@ -129,6 +150,16 @@ def _run(classifier: "Classifier", split: "Split", predictions: Path | None) -> 
         return measure(classifier, split)
     with atomic_writer(predictions) as file:
         return measure(classifier, split, PredictionsCsv(file, classifier.class_names).add)
+
+
+def _explain(classifier: "Classifier", evaluation: "Evaluation", wanted: _Wanted) -> "Sequence[Explanation]":
+    from torchstone_runtime.evaluation import explanations
+
+    count = explanations.DEFAULT_EXPLAINED if wanted.explain is None else wanted.explain
+    chosen = explanations.explained_mistakes(evaluation, count)
+    if len(chosen):
+        tell(explanations.describe_cost(evaluation, chosen))
+    return explanations.explain(classifier, evaluation, chosen)
 
 
 def _write_reports(document: "EvaluationDocument", wanted: _Wanted) -> None:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from torchstone_runtime.evaluation.evaluate import Evaluation
+from torchstone_runtime.evaluation.explanations import Explanation
 from torchstone_runtime.evaluation.occurring import f1_intervals_of
 from torchstone_runtime.evaluation.slices import Slice
 from torchstone_runtime.metrics.calibration import Reliability
@@ -32,12 +33,14 @@ class EvaluationDocument:
         evaluation: figures that were measured.
         slices: metrics by group, where groups were given.
         judgements: outcome of each gate, where any were set.
+        explanations: mistakes with what the model looked at; in the page alone.
     """
 
     file: MeasuredFile
     evaluation: Evaluation
     slices: Sequence[Slice] = ()
     judgements: Sequence[Judgement] = ()
+    explanations: Sequence[Explanation] = ()
 
     @property
     def reliability(self) -> Reliability:

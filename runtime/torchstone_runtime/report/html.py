@@ -2,6 +2,7 @@
 
 from torchstone_runtime.report import sections
 from torchstone_runtime.report.document import EvaluationDocument
+from torchstone_runtime.report.explanation_gallery import explanations_html
 from torchstone_runtime.report.figures_html import figure_sections, gate_section
 from torchstone_runtime.report.page import card, escape, facts, render_page, section
 
@@ -16,11 +17,18 @@ def render_html(document: EvaluationDocument) -> str:
         _cards(document),
         gate_section(document),
         sections.decision_sections(document.evaluation),
+        _explained(document),
         figure_sections(document),
         section("Where this comes from", facts(_provenance(document))),
     ]
     title = f"{file.model} on {file.dataset}: {metrics.accuracy:.2%}"
     return render_page(title, "\n".join(body))
+
+
+def _explained(document: EvaluationDocument) -> str:
+    if not document.explanations:
+        return ""
+    return section("Where the model looked", explanations_html(document.evaluation, document.explanations))
 
 
 def _cards(document: EvaluationDocument) -> str:
