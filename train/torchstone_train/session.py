@@ -2,6 +2,7 @@
 
 import math
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torchstone_train.data.describe import describe_data
 from torchstone_train.data.splits import TrainingData
 from torchstone_train.network_choice import ChosenNetwork, describe_network, open_network, resolve_backbone
 from torchstone_train.preparation import describe, load_data, prepare
+from torchstone_train.networks.penultimate import penultimate_features
 from torchstone_train.report.results import RunResults
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.run_claim import claimed, holds_run, remove_partial_files, remove_run
@@ -110,7 +112,8 @@ def _train_in_world(
         raise
     progress.say(_summary(outcome, request.recipe.monitor))
     if results and outcome.best is not None:
-        results.write(outcome, predict_split(task.model, task.validation, data.validation, device))
+        seen = predict_split(task.model, task.validation, data.validation, device)
+        results.write(outcome, seen, data.test, partial(penultimate_features, task.model, device=device))
     _conclude(outcome, run, progress)
     return outcome
 

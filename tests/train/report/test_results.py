@@ -14,7 +14,7 @@ from torchstone_train.report.figures import save_figures
 from torchstone_train.report.page import RunReport, render_report
 from torchstone_train.training.validate import ValidationPass
 
-FIGURES = ("confusion", "confusion_normalized", "curves", "mistakes")
+FIGURES = ("confusion", "confusion_normalized", "curves", "map", "mistakes")
 VOID = {"meta", "link", "img", "br"}
 
 
@@ -102,7 +102,7 @@ def test_same_run_draws_the_same_bytes(history: list[dict[str, Any]], tmp_path: 
     for name in ("first", "second"):
         save_figures(tmp_path / name, history, decided, "title")
     files = sorted(path.name for path in (tmp_path / "first").iterdir())
-    assert files == sorted(f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg"))
+    assert files == sorted(f"{name}.{suffix}" for name in FIGURES if name != "map" for suffix in ("png", "svg"))
     assert all((tmp_path / "first" / n).read_bytes() == (tmp_path / "second" / n).read_bytes() for n in files)
 
 
@@ -204,7 +204,7 @@ def test_report_of_a_run_without_epochs_says_so(info: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("missing", "left"),
-    [("matplotlib", {"tensorboard"}), ("tensorboard", {"figures"}), ("matplotlib,tensorboard", set[str]())],
+    [("matplotlib", {"tensorboard"}), ("tensorboard", {"figures"}), ("sklearn,tensorboard,matplotlib", set[str]())],
 )
 def test_training_works_without_the_packages_for_pictures(
     missing: str, left: set[str], tiny_npz: Path, tmp_path: Path

@@ -36,7 +36,9 @@ from torchstone_train.report.drawing import (
     set_titles,
     shorten,
 )
+from torchstone_train.report.feature_map import FeatureMap
 from torchstone_train.report.gallery_figures import gallery_figure, mistakes_figure
+from torchstone_train.report.map_figure import map_figure
 from torchstone_train.report.reliability_figure import reliability_figure
 from torchstone_train.training.observer import Record
 
@@ -74,12 +76,26 @@ def save_figures(folder: Path, history: Sequence[Record], seen: LabelledPredicti
     Raises:
         OutputError: a file can't be written.
     """
-    with reported_as_output_error(folder):
-        folder.mkdir(exist_ok=True)
     with mpl.rc_context(STYLE):
         for name, figure in _figures(history, seen, title):
-            for suffix, content in encode(figure).items():
-                write_atomic(folder / f"{name}.{suffix}", content)
+            _save(folder, name, figure)
+
+
+def save_map(folder: Path, seen: LabelledPredictions, layout: FeatureMap, title: str) -> None:
+    """Write the map of a run's images, `map`, as `save_figures` writes the others.
+
+    Raises:
+        OutputError: a file can't be written.
+    """
+    with mpl.rc_context(STYLE):
+        _save(folder, "map", map_figure(seen, layout, title))
+
+
+def _save(folder: Path, name: str, figure: Figure) -> None:
+    with reported_as_output_error(folder):
+        folder.mkdir(exist_ok=True)
+    for suffix, content in encode(figure).items():
+        write_atomic(folder / f"{name}.{suffix}", content)
 
 
 def _figures(history: Sequence[Record], seen: LabelledPredictions, title: str) -> Iterator[tuple[str, Figure]]:

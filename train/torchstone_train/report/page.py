@@ -1,5 +1,6 @@
 """A run as one self-contained HTML page: figures, curves, confusions, images, and how it was made."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -7,11 +8,12 @@ from typing import Any, Final
 import numpy as np
 
 from torchstone_runtime.report import sections
-from torchstone_runtime.report.page import card, escape, facts, render_page, section, style_sheet
+from torchstone_runtime.report.page import card, escape, facts, render_page, section, style_sheet, tag
 from torchstone_train.report import curves
 from torchstone_train.training.observer import Record
 from torchstone_train.training.validate import ValidationPass
 
+_MAP: Final = "Map of validation and test images by the features before the last layer"
 _STOP_WORDS: Final = {
     "max_epochs": "all epochs done",
     "early_stopping": "stopped early",
@@ -30,12 +32,14 @@ class RunReport:
         info: the content of `run.json`.
         history: records of the epochs, one per epoch.
         seen: the validation split as the kept weights decide it.
+        feature_map: PNG file of the map of the images; None where none was drawn.
     """
 
     title: str
     info: Mapping[str, Any]
     history: Sequence[Record]
     seen: ValidationPass
+    feature_map: bytes | None = None
 
 
 def render_report(report: RunReport) -> str:
@@ -46,6 +50,7 @@ def render_report(report: RunReport) -> str:
         _cards(report),
         section("Over the epochs", _curves(report)),
         sections.decision_sections(report.seen),
+        *([section("Map of the images", _map(report.feature_map))] if report.feature_map else []),
         section("How it was made", facts(_provenance(report))),
     ]
     return render_page(
@@ -93,6 +98,16 @@ def _curves(report: RunReport) -> str:
     if not report.history:
         return "<p>No epoch was completed.</p>"
     return curves.curves_html(report.history, report.info["best_epoch"])
+
+
+def _map(content: bytes) -> str:
+    note = (
+        "Images near each other are alike to the network. A cross far inside another class's cloud is a picture worth "
+        "looking at: its label may be wrong. Test images where no validation image lies are unlike those of the "
+        "training. Distances between clouds, and their sizes, mean nothing."
+    )
+    image = f'<img class="map" src="data:image/png;base64,{base64.b64encode(content).decode()}" alt="{_MAP}">'
+    return tag("p", note, class_="soft") + image
 
 
 def _provenance(report: RunReport) -> list[tuple[str, str]]:

@@ -12,9 +12,13 @@ from torchstone_train.training.task import Outcome
 from torchstone_train.training.validate import ValidationPass
 
 if TYPE_CHECKING:
+    from torchstone_runtime.data.split import Split
+    from torchstone_train.report.feature_map import FeaturesOf
     from torchstone_train.report.tensorboard_log import TensorBoardLog
 
-_NEEDS: Final = {"figures/": "matplotlib", "tensorboard/": "tensorboard"}
+_NEEDS: Final = {"figures/": "matplotlib", "tensorboard/": "tensorboard", "figures/map": "sklearn"}
+_PACKAGES: Final = {"sklearn": "scikit-learn"}
+"""Names that packages are installed by, where they are imported by others."""
 _LOGGED: Final = ("confusion", "confusion_normalized", "mistakes")
 """Files of `figures/` that TensorBoard shows as well."""
 
@@ -38,8 +42,9 @@ class RunResults:
         self._log: TensorBoardLog | None = None
         self._drawn_for_log: dict[str, bytes] = {}
         if self._missing:
+            packages = [_PACKAGES.get(name, name) for name in self._missing.values()]
             say(
-                f"left out {' and '.join(self._missing)}: {' and '.join(self._missing.values())} not installed; "
+                f"left out {' and '.join(self._missing)}: {' and '.join(packages)} not installed; "
                 "pip install 'torchstone[train]'"
             )
 
@@ -49,8 +54,14 @@ class RunResults:
             shielded(self._open_log, "tensorboard/", self._say)
         return [Shielded(self._log, "tensorboard/", self._say)] if self._log else []
 
-    def write(self, outcome: Outcome, seen: ValidationPass) -> None:
+    def write(self, outcome: Outcome, seen: ValidationPass, test: "Split", features_of: "FeaturesOf") -> None:
         """Write everything once the training has ended and the weights that were kept have been measured.
+
+        Args:
+            outcome: what the training came to.
+            seen: predictions for the validation split.
+            test: the test split, of which the map shows images without their classes.
+            features_of: the trained network's features.
 
         Raises:
             OutputError: a file can't be written.
@@ -58,6 +69,8 @@ class RunResults:
         info = self._run.read_info()
         if "figures/" not in self._missing:
             shielded(partial(self._write_figures, outcome, seen), "figures/", self._say)
+        if not {"figures/", "figures/map"} & self._missing.keys():
+            shielded(partial(self._write_map, seen, test, features_of), "figures/map", self._say)
         if self._log:
             shielded(partial(self._end_log, self._log, outcome, seen, info), "tensorboard/", self._say)
         if shielded(partial(self._write_report, outcome, seen, info), "report.html", self._say):
@@ -75,6 +88,13 @@ class RunResults:
         if self._log:
             self._drawn_for_log = draw_for_log(seen, self._title)
 
+    def _write_map(self, seen: ValidationPass, test: "Split", features_of: "FeaturesOf") -> None:
+        from torchstone_train.report.feature_map import make_feature_map  # noqa: PLC0415 - loads scikit-learn
+        from torchstone_train.report.figures import save_map  # noqa: PLC0415 - loads matplotlib
+
+        if seen.split is not None:
+            save_map(self._run.path / "figures", seen, make_feature_map(features_of, seen.split, test), self._title)
+
     def _end_log(self, log: "TensorBoardLog", outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:
         files = {name: self._run.path / "figures" / f"{name}.png" for name in _LOGGED}
         figures = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
@@ -84,7 +104,9 @@ class RunResults:
     def _write_report(self, outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:
         from torchstone_train.report.page import RunReport, render_report  # noqa: PLC0415 - not needed until now
 
-        page = render_report(RunReport(self._title, info, outcome.history, seen))
+        drawn = self._run.path / "figures" / "map.png"
+        feature_map = drawn.read_bytes() if drawn.is_file() else None
+        page = render_report(RunReport(self._title, info, outcome.history, seen, feature_map))
         write_atomic(self._run.path / "report.html", page)
 
 
