@@ -18,6 +18,8 @@ from helpers.support import Mount, run_torchstone, write_first_items
 
 # As `torchstone train` does, and before any test imports PyTorch: tests/runtime runs where that isn't installed.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# A test's pictures have no place in the cache of whoever runs it, nor the other way round.
+os.environ["TORCHSTONE_CACHE"] = ""
 
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 CheckTypes = Callable[[str], "subprocess.CompletedProcess[str]"]

@@ -1,13 +1,18 @@
 """The data that a run was trained on, found again and checked."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.system.memory import memory_available
 from torchstone_train.data.splits import TrainingData, load_training_data
 from torchstone_train.recipes.recipe import Recipe
+
+_MOST_HELD: Final = 512 << 20
 
 
 def load_run_data(info: dict[str, Any], dataset: DatasetRef | None, data_dir: Path) -> TrainingData:
@@ -28,6 +33,7 @@ def load_run_data(info: dict[str, Any], dataset: DatasetRef | None, data_dir: Pa
         int(info["seed"]),
         spec=InputSpec.from_json(info["input"]),
     )
+    data = held(data)
     for split in (data.validation, data.test):
         stated = info["dataset"][split.name]["fingerprint"]
         if split.fingerprint != stated:
@@ -37,3 +43,16 @@ def load_run_data(info: dict[str, Any], dataset: DatasetRef | None, data_dir: Pa
                 "Restore the data, or train again on what is there now.",
             )
     return data
+
+
+def held(data: TrainingData) -> TrainingData:
+    """Return the data with validation and test images in memory where they take little of it.
+
+    An export walks through them half a dozen times, and decoding would take most of it. What is in memory is also what
+    the fingerprint was made of: no file can change between the two.
+    """
+    room = min(_MOST_HELD, (memory_available() or _MOST_HELD) // 4)
+    size = sum(len(split) * math.prod(split.image_shape) for split in (data.validation, data.test))
+    if size > room:
+        return data
+    return replace(data, validation=data.validation.in_memory(), test=data.test.in_memory())

@@ -4,13 +4,17 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.data.mapped_classes import MappedClasses
+from torchstone_runtime.data.reading import tell_read
 from torchstone_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Digest
 
 READ_BATCH = 256
 """Images read at once where a whole split is walked through: bounds the memory of streaming."""
@@ -120,9 +124,23 @@ class Split:
         return Split(self.name, self.store, labels, class_names, self.ids)
 
     def batches(self, size: int = READ_BATCH) -> Iterator[Uint8Array]:
-        """Walk through the images in order, `size` at a time; the last batch may be smaller."""
-        for start in range(0, len(self), size):
-            yield self.store.read(np.arange(start, min(start + size, len(self)), dtype=np.int64))
+        """Walk through the images in order, `size` at a time; the last batch may be smaller.
+
+        A whole walk through pictures that are decoded finds the fingerprint on its way, so that nothing is read twice.
+        """
+        if self.has_fingerprint or isinstance(self.store, ArrayStore):
+            yield from self._walk(size)
+            return
+        digest = self._begin_digest()
+        for batch in self._walk(size):
+            digest.update(np.ascontiguousarray(batch).data)
+            yield batch
+        self.__dict__["fingerprint"] = self._end_digest(digest)
+
+    @property
+    def has_fingerprint(self) -> bool:
+        """Whether the fingerprint is known already, and asking for it reads nothing."""
+        return "fingerprint" in self.__dict__
 
     @cached_property
     def fingerprint(self) -> str:
@@ -131,12 +149,14 @@ class Split:
         The bytes hashed: `torchstone-split-1`, then N, C, H, W as little-endian int64, the pixels in C order,
         the labels as little-endian int64.
         """
-        digest = hashlib.sha256(b"torchstone-split-1")
-        digest.update(np.array([len(self), *self.image_shape], dtype="<i8").tobytes())
-        for batch in self.batches():
+        digest = self._begin_digest()
+        for batch in self._walk(READ_BATCH):
             digest.update(np.ascontiguousarray(batch).data)
-        digest.update(self.labels.astype("<i8").tobytes())
-        return digest.hexdigest()
+        return self._end_digest(digest)
+
+    def with_class_names(self, class_names: tuple[str, ...]) -> "Split":
+        """Return the same images and labels with other names of the classes."""
+        return self._like(class_names=class_names)
 
     def in_memory(self) -> "Split":
         """Return the same split with its images in one array."""
@@ -147,4 +167,27 @@ class Split:
         for batch in self.batches():
             array[start : start + len(batch)] = batch
             start += len(batch)
-        return replace(self, store=ArrayStore(array))
+        return self._like(store=ArrayStore(array))
+
+    def _walk(self, size: int) -> Iterator[Uint8Array]:
+        for start in range(0, len(self), size):
+            end = min(start + size, len(self))
+            batch = self.store.read(np.arange(start, end, dtype=np.int64))
+            if not isinstance(self.store, ArrayStore):
+                tell_read(self.name, end, len(self))
+            yield batch
+
+    def _begin_digest(self) -> "Digest":
+        digest = hashlib.sha256(b"torchstone-split-1")
+        digest.update(np.array([len(self), *self.image_shape], dtype="<i8").tobytes())
+        return digest
+
+    def _end_digest(self, digest: "Digest") -> str:
+        digest.update(self.labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def _like(self, **changes: Any) -> "Split":  # noqa: ANN401 - fields that the fingerprint does not follow from
+        other = replace(self, **changes)
+        if self.has_fingerprint:
+            other.__dict__["fingerprint"] = self.fingerprint
+        return other

@@ -2,10 +2,10 @@
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from torchstone_runtime.data.catalog import Dataset
+from torchstone_runtime.data.known_fingerprints import known_fingerprint
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.text import shortlist
@@ -38,7 +38,7 @@ def choose_split(dataset: Dataset, wanted: str, provenance: Mapping[str, Any]) -
         held_out = dataset.test()
     except DataError:
         return whole, "every image: too few to have been split"
-    if held_out.fingerprint == certified_fingerprint(provenance):
+    if known_fingerprint(held_out) == certified_fingerprint(provenance):
         done = "certified" if "origin" in provenance else "trained"
         return held_out, f"the fifth that was held out when the model was {done} on this data"
     return whole, "every image: the model was not trained on this data as it is now"
@@ -78,7 +78,7 @@ def align_classes(split: Split, class_names: tuple[str, ...]) -> Split:
         return split
     same = tuple(map(_normal, split.class_names)) == tuple(map(_normal, class_names))
     if same or (not split.names_given and len(split.class_names) <= len(class_names)):
-        return replace(split, class_names=class_names)
+        return split.with_class_names(class_names)
     raise DataError(
         "The classes of the data are not those of the model.",
         f"The data's:  {shortlist(split.class_names)}.\nThe model's: {shortlist(class_names)}.",

@@ -9,6 +9,7 @@ from torchstone_runtime.class_names import require_describable
 from torchstone_runtime.data.catalog import MNIST_FAMILY, Dataset, DatasetRef
 from torchstone_runtime.data.folder import folder_parts, list_classes
 from torchstone_runtime.data.holdout import stratified_holdout
+from torchstone_runtime.data.known_fingerprints import known_fingerprint
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.data.windows_names import flat_tree
 from torchstone_runtime.errors import DataError, UsageError
@@ -49,7 +50,7 @@ class TrainingData:
         splits = (self.train, self.validation, self.test)
         return {
             "kind": self.ref.kind,
-            **{split.name: {"samples": len(split), "fingerprint": split.fingerprint} for split in splits},
+            **{split.name: {"samples": len(split), "fingerprint": known_fingerprint(split)} for split in splits},
         }
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.manifest import Manifest
+from torchstone_runtime.data.known_fingerprints import known_fingerprint
 from torchstone_runtime.errors import UsageError
 from torchstone_train.data.splits import TrainingData
 
@@ -126,8 +127,8 @@ def check_teacher(name: str, manifest: Manifest, data: TrainingData) -> None:
             "Give a teacher that takes the same images.",
         )
     learnt_from: Mapping[str, Any] = manifest.provenance.get("dataset", {})
-    same_data = learnt_from.get("test", {}).get("fingerprint") == data.test.fingerprint
-    same_split = learnt_from.get("validation", {}).get("fingerprint") == data.validation.fingerprint
+    same_data = learnt_from.get("test", {}).get("fingerprint") == known_fingerprint(data.test)
+    same_split = learnt_from.get("validation", {}).get("fingerprint") == known_fingerprint(data.validation)
     if "train" in learnt_from and same_data and not same_split:
         raise UsageError(
             f"The teacher {name} was trained on images that this training is validated on.",
