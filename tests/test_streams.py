@@ -23,6 +23,7 @@ QUICK: Final = {
     "predict": ("BUNDLE", "PICTURES", "--gallery", "gallery.html"),
     "compare": ("BUNDLE", "BUNDLE", "--data", "digits", "--no-speed", "--csv", "c.csv", "--report", "c.html"),
     "diagnose": ("BUNDLE", "--golden", "0", "--tensor", "TENSOR"),
+    "data": ("digits", "--json", "d.json", "--report", "d.html", "--fix-list", "d.csv"),
     "doctor": ("--json", "doctor.json"),
 }
 """Arguments of a run that ends with exit code 0; what has a suffix, or is named `golden`, is written."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from torchstone_runtime.version import __version__
 
 if TYPE_CHECKING:
+    from torchstone.auditing import AuditResult, audit_data
     from torchstone.evaluating import EvaluationResult, evaluate
     from torchstone.exporting import ExportedBundle, export
     from torchstone.loading import load
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from torchstone_runtime.metrics.classification import Metrics
 
 __all__ = [
+    "AuditResult",
     "BundleError",
     "CheckFailedError",
     "Classifier",
@@ -60,6 +62,7 @@ __all__ = [
     "UsageError",
     "Verification",
     "__version__",
+    "audit_data",
     "evaluate",
     "export",
     "load",
@@ -68,6 +71,7 @@ __all__ = [
 ]
 
 _HOME = {
+    **dict.fromkeys(("AuditResult", "audit_data"), "torchstone.auditing"),
     **dict.fromkeys(("EvaluationResult", "evaluate"), "torchstone.evaluating"),
     **dict.fromkeys(("ExportedBundle", "export"), "torchstone.exporting"),
     **dict.fromkeys(("TrainingRun", "train"), "torchstone.training"),

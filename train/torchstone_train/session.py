@@ -14,8 +14,8 @@ from torchstone_train.compute.precision import choose_precision
 from torchstone_train.data.describe import describe_data
 from torchstone_train.data.splits import TrainingData
 from torchstone_train.network_choice import ChosenNetwork, describe_network, open_network, resolve_backbone
-from torchstone_train.preparation import describe, load_data, prepare
 from torchstone_train.networks.penultimate import penultimate_features
+from torchstone_train.preparation import describe, load_data, prepare
 from torchstone_train.report.results import RunResults
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.run_claim import claimed, holds_run, remove_partial_files, remove_run

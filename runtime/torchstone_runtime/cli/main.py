@@ -26,6 +26,7 @@ EXIT_INTERNAL: Final = 70
 
 _RUNTIME_COMMANDS: Final = {
     "compare": "torchstone_runtime.cli.compare:compare",
+    "data": "torchstone_runtime.cli.data:data",
     "doctor": "torchstone_runtime.cli.doctor:doctor",
     "bench": "torchstone_runtime.cli.bench:bench",
     "diagnose": "torchstone_runtime.cli.diagnose:diagnose",
@@ -36,7 +37,7 @@ _RUNTIME_COMMANDS: Final = {
     "verify": "torchstone_runtime.cli.verify:verify",
 }
 _SECTIONS: Final = {
-    "Make": ("quickstart", "train", "recipes", "download", "export", "adopt"),
+    "Make": ("quickstart", "data", "train", "recipes", "download", "export", "adopt"),
     "Use": ("predict", "evaluate", "compare", "robustness", "bench", "verify", "inspect"),
     "Help": ("doctor", "diagnose"),
 }

@@ -1,20 +1,18 @@
 """A labelled set of images, resident in memory or read from files as needed."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.data.mapped_classes import MappedClasses
 from torchstone_runtime.data.reading import tell_read
+from torchstone_runtime.data.split_digest import SplitDigest
 from torchstone_runtime.errors import DataError
-
-if TYPE_CHECKING:
-    from hashlib import _Hash as Digest
 
 READ_BATCH = 256
 """Images read at once where a whole split is walked through: bounds the memory of streaming."""
@@ -131,11 +129,7 @@ class Split:
         if self.has_fingerprint or isinstance(self.store, ArrayStore):
             yield from self._walk(size)
             return
-        digest = self._begin_digest()
-        for batch in self._walk(size):
-            digest.update(np.ascontiguousarray(batch).data)
-            yield batch
-        self.__dict__["fingerprint"] = self._end_digest(digest)
+        yield from self._digested(size)
 
     @property
     def has_fingerprint(self) -> bool:
@@ -149,10 +143,22 @@ class Split:
         The bytes hashed: `torchstone-split-1`, then N, C, H, W as little-endian int64, the pixels in C order,
         the labels as little-endian int64.
         """
-        digest = self._begin_digest()
-        for batch in self._walk(READ_BATCH):
-            digest.update(np.ascontiguousarray(batch).data)
-        return self._end_digest(digest)
+        for _ in self._digested(READ_BATCH):
+            pass
+        return str(self.__dict__["fingerprint"])
+
+    @cached_property
+    def image_digests(self) -> npt.NDArray[np.uint64]:
+        """BLAKE2b of each image's pixels, its first 8 bytes, uint64 [N]: of the same walk as the fingerprint."""
+        for _ in self._digested(READ_BATCH):
+            pass
+        found: npt.NDArray[np.uint64] = self.__dict__["image_digests"]
+        return found
+
+    @property
+    def has_image_digests(self) -> bool:
+        """Whether the digests of the images are known already, and asking for them reads no files."""
+        return "image_digests" in self.__dict__ or isinstance(self.store, ArrayStore)
 
     def with_class_names(self, class_names: tuple[str, ...]) -> "Split":
         """Return the same images and labels with other names of the classes."""
@@ -177,17 +183,17 @@ class Split:
                 tell_read(self.name, end, len(self))
             yield batch
 
-    def _begin_digest(self) -> "Digest":
-        digest = hashlib.sha256(b"torchstone-split-1")
-        digest.update(np.array([len(self), *self.image_shape], dtype="<i8").tobytes())
-        return digest
-
-    def _end_digest(self, digest: "Digest") -> str:
-        digest.update(self.labels.astype("<i8").tobytes())
-        return digest.hexdigest()
+    def _digested(self, size: int) -> Iterator[Uint8Array]:
+        digest = SplitDigest((len(self), *self.image_shape))
+        for batch in self._walk(size):
+            digest.update(batch)
+            yield batch
+        self.__dict__["fingerprint"] = digest.fingerprint(self.labels)
+        self.__dict__["image_digests"] = digest.images
 
     def _like(self, **changes: Any) -> "Split":  # noqa: ANN401 - fields that the fingerprint does not follow from
         other = replace(self, **changes)
-        if self.has_fingerprint:
-            other.__dict__["fingerprint"] = self.fingerprint
+        for name in ("fingerprint", "image_digests"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
         return other

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from torchstone_runtime.arrays import Float64Array, Int64Array
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.answered import NO_ANSWER
@@ -49,6 +50,50 @@ def read_predictions(path: Path) -> LabelledPredictions:
     labels, predicted = (np.array([row[column] for row in rows], dtype=np.int64) for column in (1, 2))
     confidence = np.array([row[3] for row in rows])
     return LabelledPredictions(ids, class_names, labels, predicted, confidence, complete=complete)
+
+
+def read_probabilities(path: Path) -> tuple[LabelledPredictions, Int64Array, Float64Array]:
+    """Read a predictions file with the probabilities that it holds.
+
+    Returns:
+        The predictions, with all classes that the file names; for each sample classes, int64 [N, R], and their
+        probabilities, float64 [N, R]. Where the file has a column per class, R is the number of classes; else those of
+        the true, the predicted and the next classes. The probabilities of a sample without an answer are NaN.
+
+    Raises:
+        DataError: as for `read_predictions`.
+    """
+    found = read_predictions(path)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.reader(file) if row][1:]
+    try:
+        if found.complete:
+            values = np.array([[_number(cell) for cell in row[len(FIXED_COLUMNS) :]] for row in rows])
+            return found, np.tile(np.arange(len(found.class_names)), (len(rows), 1)), values
+        return _compact_probabilities(found, rows)
+    except ValueError as error:
+        raise DataError(f"{path} holds a probability that is no number: {error}.", _REMEDY) from error
+
+
+def _compact_probabilities(
+    found: LabelledPredictions, rows: list[list[str]]
+) -> tuple[LabelledPredictions, Int64Array, Float64Array]:
+    """Take the classes of each row, its own, the predicted and the next ones, with their probabilities."""
+    first = len(FIXED_COLUMNS)
+    named = [[(row[1], row[first + 1]), (row[2], row[first]), *_pairs(row[first + 2 :])] for row in rows]
+    names = tuple(sorted({name for row in named for name, _ in row if name}))
+    position = {name: index for index, name in enumerate(names)}
+    classes = np.array([[position.get(name, position[row[0][0]]) for name, _ in row] for row in named], dtype=np.int64)
+    values = np.array([[_number(cell) for _, cell in row] for row in named])
+    return found.with_classes(names), classes, values
+
+
+def _pairs(cells: list[str]) -> list[tuple[str, str]]:
+    return list(zip(cells[::2], cells[1::2], strict=True))
+
+
+def _number(cell: str) -> float:
+    return float(cell) if cell else math.nan
 
 
 def _class_names(path: Path, header: list[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from typing import Final
 
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.folder import FileStore
+from torchstone_runtime.data.overlap import balance_line, overlap_lines
 from torchstone_runtime.data.parts import folder_layout
 from torchstone_runtime.data.windows_names import SEPARATOR
 from torchstone_runtime.evaluation.occurring import missing_by_split
@@ -29,6 +30,7 @@ def describe_data(data: TrainingData, *, bits_stated: bool = False) -> Iterator[
     )
     yield from _parts(data.ref)
     yield f"classes  {shortened(data.train.class_names)}"
+    yield f"balance  {balance_line(data.train)}"
     stores = [split.store for split in (data.train, data.validation, data.test)]
     # One tree that was split is told of once.
     trees = [store for store in stores if isinstance(store, FileStore)]
@@ -37,6 +39,8 @@ def describe_data(data: TrainingData, *, bits_stated: bool = False) -> Iterator[
         yield warning
     for line in missing_by_split({split.name: split for split in (data.train, data.validation, data.test)}):
         yield f"Warning: {line}"
+    for line in overlap_lines((data.train, data.validation, data.test)):
+        yield f"Warning: {line} 'torchstone data {data.ref}' lists them."
 
 
 def shortened(names: Sequence[str]) -> str:
