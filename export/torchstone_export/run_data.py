@@ -9,6 +9,7 @@ from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.system.memory import memory_available
+from torchstone_train.data.selection import Selection
 from torchstone_train.data.splits import TrainingData, load_training_data
 from torchstone_train.recipes.recipe import Recipe
 
@@ -32,6 +33,7 @@ def load_run_data(info: dict[str, Any], dataset: DatasetRef | None, data_dir: Pa
         Recipe.from_json(info["recipe"]),
         int(info["seed"]),
         spec=InputSpec.from_json(info["input"]),
+        selection=Selection.recorded(info["dataset"]),
     )
     data = held(data)
     for split in (data.validation, data.test):

@@ -18,6 +18,7 @@ from torchstone_runtime.version import __version__
 
 if TYPE_CHECKING:
     from torchstone.auditing import AuditResult, audit_data
+    from torchstone.cross_validation import CrossValidation
     from torchstone.evaluating import EvaluationResult, evaluate
     from torchstone.exporting import ExportedBundle, export
     from torchstone.loading import load
@@ -45,6 +46,7 @@ __all__ = [
     "BundleError",
     "CheckFailedError",
     "Classifier",
+    "CrossValidation",
     "DataError",
     "EvaluationResult",
     "ExportedBundle",
@@ -72,6 +74,7 @@ __all__ = [
 
 _HOME = {
     **dict.fromkeys(("AuditResult", "audit_data"), "torchstone.auditing"),
+    "CrossValidation": "torchstone.cross_validation",
     **dict.fromkeys(("EvaluationResult", "evaluate"), "torchstone.evaluating"),
     **dict.fromkeys(("ExportedBundle", "export"), "torchstone.exporting"),
     **dict.fromkeys(("TrainingRun", "train"), "torchstone.training"),

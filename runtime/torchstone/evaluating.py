@@ -13,6 +13,7 @@ from torchstone.tables import html_table
 from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.class_map import ClassMap
+from torchstone_runtime.data.left_out import recorded_left_out
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.evaluation.choose_split import choose_split
@@ -184,7 +185,8 @@ def _measure(
     if isinstance(data, str):
         place = Path(data_dir) if data_dir is not None else None
         spec, names = classifier.input_spec, classifier.class_names
-        source = Dataset.for_model(DatasetRef.parse(data), place, spec, names, mapping)
+        left_out = recorded_left_out(classifier.provenance.get("dataset", {}))
+        source = Dataset.for_model(DatasetRef.parse(data), place, spec, names, mapping, left_out)
         chosen, reason = choose_split(source, split, classifier.provenance)
     else:
         chosen, reason = _split_of(classifier, data), "the images that were given"

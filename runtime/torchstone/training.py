@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
+from torchstone.cross_validation import CrossValidation
 from torchstone.tables import html_table
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.catalog import DatasetRef
@@ -15,6 +16,7 @@ from torchstone_runtime.frames import make_frame
 
 if TYPE_CHECKING:
     from torchstone_train.recipes.recipe import Recipe
+    from torchstone_train.request import TrainingRequest
 
 PACKAGES = ("torch", "torchvision", "safetensors", "tqdm")
 ProgressCallback = Callable[[str], None]
@@ -99,6 +101,7 @@ class TrainingRun:
         return html_table(head, rows)
 
 
+@overload
 def train(
     recipe: "str | Recipe",
     *,
@@ -119,14 +122,47 @@ def train(
     cache: str = "memory",
     cache_size: int | None = None,
     workers: int | None = None,
+    folds: None = None,
     teachers: Sequence[str | os.PathLike[str]] = (),
+    min_class_size: int | None = None,
     deterministic: bool = True,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | ProgressCallback = False,
-    **fields: Any,  # noqa: ANN401 - fields of the recipe, checked by it
-) -> TrainingRun:
-    """Train a recipe and return the run; nothing is printed unless asked for.
+    **fields: Any,  # noqa: ANN401 - fields of the recipe
+) -> TrainingRun: ...
+@overload
+def train(recipe: "str | Recipe", *, data: str, folds: int, **options: Any) -> CrossValidation: ...  # noqa: ANN401 - as below
+def train(
+    recipe: "str | Recipe",
+    *,
+    data: str,
+    out: str | os.PathLike[str] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    backbone: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    head: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    color: str | None = None,
+    fit: str | None = None,
+    resize: int | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    cache: str = "memory",
+    cache_size: int | None = None,
+    workers: int | None = None,
+    folds: int | None = None,
+    teachers: Sequence[str | os.PathLike[str]] = (),
+    min_class_size: int | None = None,
+    deterministic: bool = True,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool | ProgressCallback = False,
+    **fields: Any,
+) -> TrainingRun | CrossValidation:
+    """Train a recipe and return the run, or with `folds` the cross-validation; nothing is printed unless asked for.
 
     Args:
         recipe: name of a recipe (`torchstone recipes` lists them), `package.module:NAME`, or a `Recipe`.
@@ -150,7 +186,10 @@ def train(
         cache: where decoded pictures are kept: `memory`, as far as they fit, `disk`, for all runs, or `off`.
         cache_size: bytes that the cache may take; half of the free memory, or 20 GiB on disk, if None.
         workers: number of threads that decode and augment pictures; one a processor if None.
+        folds: number of folds of a cross-validation, whose networks each leave a part of the training images out; a
+            single network is trained if None.
         teachers: bundles whose answers are learnt beside the labels.
+        min_class_size: classes with fewer training images are left out; none is if None.
         deterministic: same seed, same machine, same weights; False may be faster on a GPU.
         resume: whether the run at `out` is gone on with.
         overwrite: whether a run at `out` is replaced.
@@ -177,7 +216,7 @@ def train(
 
     found = get_recipe(recipe) if isinstance(recipe, str) else recipe
     resolved = resolve_recipe(with_backbone(found, backbone, head), fields)
-    target = Path(out) if out is not None else numbered_directory(Path("runs"), resolved.name)
+    target = Path(out) if out is not None else numbered_directory(Path("runs"), _run_name(resolved.name, folds))
     request = TrainingRequest(
         recipe=resolved,
         dataset=DatasetRef.parse(data),
@@ -196,11 +235,25 @@ def train(
         mean=_by_channel(mean),
         std=_by_channel(std),
         teachers=tuple(map(Path, teachers)),
+        min_class_size=min_class_size,
         deterministic=deterministic,
         progress=make_progress(resolved.epochs, progress),
     )
+    if folds is not None:
+        return _cross_validated(request, folds)
     run_training(request)
     return TrainingRun.open(target)
+
+
+def _run_name(recipe: str, folds: int | None) -> str:
+    return recipe if folds is None else f"{recipe}-folds"
+
+
+def _cross_validated(request: "TrainingRequest", folds: int) -> CrossValidation:
+    from torchstone_train.crossvalidation.cross_validate import cross_validate  # noqa: PLC0415 - loads PyTorch
+
+    cross_validate(request, folds)
+    return CrossValidation.open(request.out)
 
 
 def _by_channel(values: float | Sequence[float] | None) -> tuple[float, ...] | None:

@@ -96,7 +96,7 @@ def fit(tiny_npz: Path, tmp_path: Path) -> Fit:
         data = load_training_data(request.dataset, tmp_path, recipe, seed)
         cpu = torch.device("cpu")
         chosen = open_network(request, data.spec, len(data.train.class_names))
-        task = prepare(chosen, data, cpu, choose_precision(recipe.amp, cpu), World(), None)
+        task = prepare(chosen, data, cpu, choose_precision(recipe.amp, cpu), World(), None, lambda _line: None)
         if network is not None:
             task.model.network = network
         run = RunDirectory.create(request.out, overwrite=True)

@@ -12,6 +12,7 @@ from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.compute.distributed import World
 from torchstone_train.compute.precision import Precision
 from torchstone_train.data.loading import Opener
+from torchstone_train.data.selection import Selection
 from torchstone_train.data.splits import TrainingData, load_training_data
 from torchstone_train.network_choice import ChosenNetwork, input_of_weights
 from torchstone_train.request import TrainingRequest
@@ -32,6 +33,7 @@ def load_data(request: TrainingRequest) -> TrainingData:
         color=request.color,
         bits=request.bits,
         spec=_recorded_spec(request),
+        selection=_selection(request),
         fit=request.fit,
         resize=request.resize,
         template=input_of_weights(request),
@@ -50,6 +52,14 @@ def _recorded_spec(request: TrainingRequest) -> InputSpec | None:
         return InputSpec.from_json(run.read_info()["input"])
 
 
+def _selection(request: TrainingRequest) -> Selection:
+    if not request.resume or request.min_class_size is not None:
+        return Selection(request.min_class_size or 0, fold=request.fold)
+    run = RunDirectory.open(request.out)
+    with run.told_if_damaged():
+        return Selection.recorded(run.read_info()["dataset"])
+
+
 def prepare(
     chosen: ChosenNetwork,
     data: TrainingData,
@@ -65,6 +75,7 @@ def prepare(
     model = chosen.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     opener = Opener(request.loading, request.loading.memory_bytes(request.resident_budget), device, world, say)
     train, validation = opener.open(data, request.recipe, request.seed)
+    labels = torch.from_numpy(data.train.labels.copy())
     return TrainingTask(
         request.recipe,
         request.seed,
@@ -74,6 +85,7 @@ def prepare(
         validation,
         device,
         precision,
+        labels,
         world,
         teacher,
         pretrained=chosen.pretrained,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.images.input_spec import ColorMode, Fit
+from torchstone_train.data.folds import Fold
 from torchstone_train.data.loading import Loading
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.training.progress import Progress
@@ -32,6 +33,8 @@ class TrainingRequest:
         resident_budget: bytes of images held in memory before they are streamed; half of what is free if None.
         loading: what is kept of decoded pictures, and how many threads decode.
         teachers: bundles whose answers are learnt beside the labels (`distill.Teacher`).
+        min_class_size: images that a class must have to be learnt; any number if None, or that of a run that goes on.
+        fold: the fold of a cross-validation that is held out in the place of the test part.
         deterministic: same seed, same machine, same weights; False may be faster on a GPU.
     """
 
@@ -55,5 +58,7 @@ class TrainingRequest:
     resident_budget: int | None = None
     loading: Loading = field(default_factory=Loading)
     teachers: tuple[Path, ...] = ()
+    min_class_size: int | None = None
+    fold: Fold | None = None
     deterministic: bool = True
     progress: Progress | None = field(default=None)

@@ -16,10 +16,12 @@ from torchstone_train.data.splits import TrainingData
 from torchstone_train.network_choice import ChosenNetwork, describe_network, open_network, resolve_backbone
 from torchstone_train.networks.penultimate import penultimate_features
 from torchstone_train.preparation import describe, load_data, prepare
+from torchstone_train.probe.fitting import ProbeFit, require_probe
 from torchstone_train.report.results import RunResults
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.run_claim import claimed, holds_run, remove_partial_files, remove_run
 from torchstone_train.run.run_dir import RunDirectory
+from torchstone_train.training.class_balance import are_balanced
 from torchstone_train.training.distill import Teacher
 from torchstone_train.training.loop import TrainingLoop
 from torchstone_train.training.progress import Progress
@@ -31,6 +33,13 @@ from torchstone_train.training.validate import predict_split
 __all__ = ["TrainingRequest", "train"]
 
 _MAX_SEED = 2**32 - 1
+_FIGURES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1_macro": "macro F1",
+    "f1_weighted": "weighted F1",
+    "loss": "loss",
+}
 
 
 def train(request: TrainingRequest) -> Outcome:
@@ -50,6 +59,8 @@ def train(request: TrainingRequest) -> Outcome:
     set_determinism(request.deterministic)
     request = resolve_backbone(request)
     with joined_world(device) as world, ExitStack() as opened:
+        if request.recipe.method == "probe":
+            require_probe(request.recipe, teachers=request.teachers, processes=world.size)
         world.check_batch(request.recipe.batch_size)
         torch.set_num_threads(world.threads)
         with world.first_goes_ahead():  # it downloads what is missing
@@ -100,7 +111,12 @@ def _train_in_world(
             _begin(request, info)
         task = prepare(chosen, data, device, precision, world, teacher, progress.say)
         results = RunResults(run, _title(request), progress.say) if world.is_first else None
-        loop = TrainingLoop(task, run, info, progress, results.observers() if results else ())
+        observers = results.observers() if results else ()
+        loop: TrainingLoop | ProbeFit = (
+            ProbeFit(task, run, info, progress, observers, data.spec)
+            if request.recipe.method == "probe"
+            else TrainingLoop(task, run, info, progress, observers)
+        )
         if begins and stands:
             # Last of all: until nothing but the training itself can fail, the earlier run stays.
             _begin(request, info)
@@ -110,7 +126,7 @@ def _train_in_world(
         if begins and not stands:
             _discard_unusable(run)
         raise
-    progress.say(_summary(outcome, request.recipe.monitor))
+    progress.say(_summary(outcome, request.recipe.monitor, unequal=are_balanced("auto", task.labels)))
     if results and outcome.best is not None:
         seen = predict_split(task.model, task.validation, data.validation, device)
         results.write(outcome, seen, data.test, partial(penultimate_features, task.model, device=device))
@@ -156,7 +172,7 @@ def _conclude(outcome: Outcome, run: RunDirectory, progress: Progress) -> None:
         progress.say(f"The run at {run.path} can be exported; --resume goes on with it.")
 
 
-def _summary(outcome: Outcome, monitor: str) -> str:
+def _summary(outcome: Outcome, monitor: str, *, unequal: bool) -> str:
     words = {
         StopReason.MAX_EPOCHS: "all epochs done",
         StopReason.EARLY_STOPPING: "stopped early: no improvement within the patience",
@@ -164,7 +180,9 @@ def _summary(outcome: Outcome, monitor: str) -> str:
         StopReason.INTERRUPTED: f"interrupted {outcome.detail}",
         StopReason.NON_FINITE_LOSS: outcome.detail,
     }
-    accuracy = outcome.best["accuracy"] if outcome.best else math.nan
+    figures = outcome.best or {}
+    shown = ["accuracy", *(("balanced_accuracy", "f1_macro") if unequal else ()), monitor]
+    best_figures = ", ".join(f"{_FIGURES[name]} {figures.get(name, math.nan):.4f}" for name in dict.fromkeys(shown))
     best = f"best epoch {outcome.best_epoch}" if outcome.best_epoch else "unfinished first epoch"
-    by = "" if monitor == "accuracy" else f" (by validation {monitor})"
-    return f"{words[outcome.stop_reason]}; {best}{by}, validation accuracy {accuracy:.4f}"
+    by = "" if monitor == "accuracy" else f" (by validation {_FIGURES[monitor]})"
+    return f"{words[outcome.stop_reason]}; {best}{by}, validation {best_figures}"

@@ -94,10 +94,12 @@ def open_dataset(
     """
     from torchstone_runtime.data.catalog import Dataset, DatasetRef
     from torchstone_runtime.data.class_map import ClassMap
+    from torchstone_runtime.data.left_out import recorded_left_out
 
     ref = DatasetRef.parse(dataset)
     if bits is not None and ref.kind != "folder":
         raise UsageError(f"--bits is for folders; the images of {ref} are taken as they are.", "Leave it out.")
     spec = classifier.input_spec if bits is None else replace(classifier.input_spec, bits=bits)
     mapping = ClassMap.read(class_map) if class_map is not None else None
-    return Dataset.for_model(ref, data_dir, spec, classifier.class_names, mapping)
+    left_out = recorded_left_out(classifier.provenance.get("dataset", {}))
+    return Dataset.for_model(ref, data_dir, spec, classifier.class_names, mapping, left_out)

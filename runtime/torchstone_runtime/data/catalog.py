@@ -8,6 +8,7 @@ from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.digits import load_digits
 from torchstone_runtime.data.folder import folder_parts, list_classes, load_folder
 from torchstone_runtime.data.holdout import TEST_FRACTION, TEST_SEED, stratified_holdout
+from torchstone_runtime.data.left_out import without_classes
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.data.mnist_family import FASHION_MNIST, MNIST, MnistLayout, load_mnist_part
 from torchstone_runtime.data.npz import load_npz
@@ -73,6 +74,7 @@ class Dataset:
         class_names: the classes a `folder` is read with; without them its sub-folders' names. Another source that
             names just these is put into their order.
         class_map: map from the data's class names to `class_names`, which are then needed whatever the source is.
+        left_out: names of classes whose images are skipped, as if they were not there.
     """
 
     ref: DatasetRef
@@ -80,6 +82,7 @@ class Dataset:
     spec: InputSpec | None = None
     class_names: tuple[str, ...] | None = None
     class_map: ClassMap | None = None
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def for_model(
@@ -89,6 +92,7 @@ class Dataset:
         spec: InputSpec,
         class_names: tuple[str, ...],
         class_map: ClassMap | None = None,
+        left_out: tuple[str, ...] = (),
     ) -> "Dataset":
         """Return a dataset as a model takes it: pictures of its size and colour, classes in its order by their names.
 
@@ -98,8 +102,10 @@ class Dataset:
             spec: input of the model.
             class_names: classes of the model.
             class_map: names that the model has for the data's classes.
+            left_out: names of the classes that its training left out (`left_out.recorded_left_out`).
         """
-        return cls(ref, data_dir or default_data_dir(), spec, class_names, class_map)
+        unknown = tuple(name for name in left_out if name not in class_names)
+        return cls(ref, data_dir or default_data_dir(), spec, class_names, class_map, unknown)
 
     @property
     def has_test_part(self) -> bool:
@@ -148,15 +154,26 @@ class Dataset:
         if self.spec is None:
             raise DataError(f"{self.ref} needs an input specification before its images can be read.")
         if self.class_map is None:
-            return load_folder(root, part, self.spec, class_names)
+            return self._without_left_out(load_folder(root, part, self.spec, self._with_left_out(root, class_names)))
         # Every part is read with the names of all of them: one may lack a class.
         found = sorted({name for tree in folder_parts(self._path).values() for name in list_classes(tree)})
         return self._renamed(load_folder(root, part, self.spec, tuple(found)))
 
+    def _with_left_out(self, root: Path, class_names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if not self.left_out:
+            return class_names
+        names = class_names or tuple(name for name in list_classes(root) if name not in self.left_out)
+        return (*names, *self.left_out)
+
+    def _without_left_out(self, split: Split) -> Split:
+        return without_classes(split, self.left_out)
+
     def _renamed(self, split: Split) -> Split:
         if self.class_map is None or self.class_names is None:
-            return split.in_order(self.class_names)
-        return self.class_map.apply(split, self.class_names, by_class=self.ref.kind == "folder")
+            return self._without_left_out(split).in_order(self.class_names)
+        return self.class_map.leaving_out(self.left_out).apply(
+            split, self.class_names, by_class=self.ref.kind == "folder"
+        )
 
     @property
     def _path(self) -> Path:

@@ -88,6 +88,11 @@ class ClassMap:
             raise DataError(f"{source} names no class.", _FORMATS)
         return cls(names, source)
 
+    def leaving_out(self, names: Iterable[str]) -> "ClassMap":
+        """Return a map that leaves out more classes of the data, those that it doesn't name itself."""
+        more = {_normal(name): None for name in names}
+        return ClassMap({**more, **self.names}, self.source) if more else self
+
     def resolve(self, found: Sequence[str], known: Sequence[str]) -> dict[str, str | None]:
         """Return the model's class of each of the data's, in their order; None where it is left out.
 

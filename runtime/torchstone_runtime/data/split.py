@@ -119,7 +119,7 @@ class Split:
             return self
         places = {name: index for index, name in enumerate(class_names)}
         labels = np.array([places[name] for name in names], dtype=np.int64)[self.labels]
-        return Split(self.name, self.store, labels, class_names, self.ids)
+        return Split(self.name, self.store, labels, class_names, self.ids, mapped=self.mapped)
 
     def batches(self, size: int = READ_BATCH) -> Iterator[Uint8Array]:
         """Walk through the images in order, `size` at a time; the last batch may be smaller.

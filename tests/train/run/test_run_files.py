@@ -33,6 +33,7 @@ RECORD = {"epoch", "train", "validation", "learning_rate", "images_per_second", 
 FIGURES = {
     "loss",
     "accuracy",
+    "balanced_accuracy",
     "precision_macro",
     "recall_macro",
     "f1_macro",

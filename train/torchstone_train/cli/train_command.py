@@ -14,6 +14,7 @@ from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.files import numbered_directory
 from torchstone_runtime.text import showable, showable_lines
+from torchstone_train.cli.train_folds import train_folds
 from torchstone_train.cli.train_options import RecipeName, take_fields, train_options
 from torchstone_train.cli.train_settings import Settings, read_config, read_run
 from torchstone_train.compute.openmp import wait_passively
@@ -62,8 +63,9 @@ def train(
     chosen = with_backbone(_chosen(recipe, earlier, repeated), options.pop("backbone", None), options.pop("head", None))
     resolved = resolve_recipe(chosen, fields)
     require_writable([json_file])
-    outcome_code, out = _train(resolved, options)
-    if outcome_code or os.environ.get("RANK", "0") != "0":  # of several processes the first one speaks
+    folds = options.pop("folds", None)
+    outcome_code, out = _train(resolved, options, folds, json_file)
+    if folds or outcome_code or os.environ.get("RANK", "0") != "0":  # of several processes the first one speaks
         return outcome_code
     from torchstone_train.run.run_dir import RunDirectory
 
@@ -95,7 +97,7 @@ def _chosen(recipe: str | None, earlier: Settings, repeated: Path | None) -> Rec
     return earlier.recipe
 
 
-def _train(recipe: Recipe, options: dict[str, Any]) -> tuple[int, Path]:
+def _train(recipe: Recipe, options: dict[str, Any], folds: int | None, json_file: Path | None) -> tuple[int, Path]:
     """Train, and return the exit code and the run directory."""
     dataset, taught = options.pop("dataset", None), options.pop("taught", None)
     if dataset is None:
@@ -124,7 +126,8 @@ def _train(recipe: Recipe, options: dict[str, Any]) -> tuple[int, Path]:
     from torchstone_train.training.stopping import StopReason
 
     ref = DatasetRef.parse(dataset)
-    out = options.pop("out", None) or _default_out(recipe.name, resume=options["resume"])
+    name = recipe.name if folds is None else f"{recipe.name}-folds"
+    out = options.pop("out", None) or _default_out(name, resume=options["resume"])
     data_dir = options.pop("data_dir", None) or default_data_dir()
     loading = Loading(**{name: options.pop(name) for name in _LOADING if name in options})
     budget = 0 if options.pop("stream", False) else None
@@ -139,6 +142,8 @@ def _train(recipe: Recipe, options: dict[str, Any]) -> tuple[int, Path]:
         progress=progress,
         **options,
     )
+    if folds is not None:
+        return 0 if train_folds(request, folds, json_file) else EXIT_INTERRUPTED, out
     outcome = run_training(request)
     return EXIT_INTERRUPTED if outcome.stop_reason is StopReason.INTERRUPTED else 0, out
 

@@ -84,6 +84,7 @@ _HELP: Final = {
     "random-resized-crop,flip,trivial-augment (docs/recipes.md has all); none = none.",
 }
 _EVERYDAY: Final = ("epochs", "batch_size", "lr", "augment", "amp", "target_accuracy", "patience", "val_fraction")
+_CLASSES: Final = ("class_weights", "sampler")
 
 
 def _field_option(name: str, *, hidden: bool = False, group: str = "Training") -> Callable[[Any], Any]:
@@ -131,6 +132,13 @@ _OPTIONS: Final = (
         help="Read images from their files as needed, even if they fit in memory.",
     ),
     option(
+        "--min-class-size",
+        group="Data",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Leave out classes with fewer than N training images  [default: none is]",
+    ),
+    option(
         "--backbone",
         group="Backbone",
         metavar="NAME",
@@ -172,7 +180,7 @@ _OPTIONS: Final = (
         type=int,
         help="Threads that decode and augment pictures, of each process  [default: one a processor]",
     ),
-    *(_field_option(name) for name in _EVERYDAY),
+    *(_field_option(name) for name in (*_EVERYDAY, *_CLASSES)),
     option("--seed", group="Training", type=SEED_TYPE, help="Seed of everything random  [default: 0]"),
     option(
         *("--teacher", "teachers"),
@@ -180,6 +188,13 @@ _OPTIONS: Final = (
         type=BUNDLE_PATH,
         multiple=True,
         help="Bundle whose answers are learnt beside the labels; may be repeated.",
+    ),
+    option(
+        "--folds",
+        group="Training",
+        type=click.IntRange(min=2),
+        metavar="N",
+        help="Cross-validation: train N networks, each without a part of the training images, and measure it on those.",
     ),
     option(
         "--device",
@@ -231,7 +246,7 @@ def train_options(command: _Command) -> _Command:
 
 def take_fields(options: dict[str, Any]) -> dict[str, Any]:
     """Take the fields of the recipe that were given as options out of `options`; say what replaces former ones."""
-    given = {name: options.pop(name) for name in (*_OF_BACKBONES, *_EVERYDAY, *_FORMER)}
+    given = {name: options.pop(name) for name in (*_OF_BACKBONES, *_EVERYDAY, *_CLASSES, *_FORMER)}
     given = {name: value for name, value in given.items() if value is not None}
     former = [name for name in _FORMER if name in given]
     if former:

@@ -29,6 +29,8 @@ _KEYS: Final = {
     "cache_size": "cache_size",
     "cache_dir": "cache_dir",
     "workers": "workers",
+    "min_class_size": "min_class_size",
+    "folds": "folds",
     "deterministic": "deterministic",
     "teacher": "teachers",
     "backbone": "backbone",
@@ -130,6 +132,7 @@ def read_run(path: Path) -> Settings:
         recipe = Recipe.from_json(info["recipe"])
         options = {"dataset": info["dataset"]["source"], "seed": int(info["seed"])}
         options["deterministic"] = bool(info.get("deterministic", True))
+        options["min_class_size"] = info["dataset"].get("min_class_size")
         if options["dataset"].startswith("folder:"):
             spec = info["input"]
             options["image_size"] = (int(spec["height"]), int(spec["width"]))

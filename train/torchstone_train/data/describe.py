@@ -23,14 +23,17 @@ def describe_data(data: TrainingData, *, bits_stated: bool = False) -> Iterator[
         data: data of the training.
         bits_stated: whether a person said how many bits 16-bit pictures use.
     """
+    measured = "held-out" if data.selection.fold else "test"
     yield (
         f"data     {data.ref}: {len(data.train):,} train, {len(data.validation):,} validation, "
-        f"{len(data.test):,} test images of {' x '.join(map(str, data.spec.shape))}, "
+        f"{len(data.test):,} {measured} images of {' x '.join(map(str, data.spec.shape))}, "
         f"{len(data.train.class_names)} classes"
     )
     yield from _parts(data.ref)
     yield f"classes  {shortened(data.train.class_names)}"
     yield f"balance  {balance_line(data.train)}"
+    if (line := data.selection.line()) is not None:
+        yield line
     stores = [split.store for split in (data.train, data.validation, data.test)]
     # One tree that was split is told of once.
     trees = [store for store in stores if isinstance(store, FileStore)]

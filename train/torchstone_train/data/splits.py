@@ -16,11 +16,14 @@ from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, Fit, InputSpec
 from torchstone_runtime.images.picture_header import picture_header
 from torchstone_train.data.download import ensure_downloaded
+from torchstone_train.data.folds import Fold, divide_fold
 from torchstone_train.data.pretrained_input import like_template, normalised, of_channels
+from torchstone_train.data.selection import Selection, class_sizes, require_divisible
 from torchstone_train.recipes.recipe import Recipe
 
 DEFAULT_FOLDER_SIDE: Final = 64
 _LARGEST_NATIVE_SIDE: Final = 128
+_EVERYTHING: Final = Selection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,8 @@ class TrainingData:
     Attributes:
         ref: the dataset as it was named.
         spec: input specification of the trained model.
-        train: fitted on; validation: chosen by; test: never looked at in training.
+        train: fitted on; validation: chosen by; test: never looked at in training (the fold of a cross-validation).
+        selection: which images of the data were taken.
     """
 
     ref: DatasetRef
@@ -40,6 +44,7 @@ class TrainingData:
     train: Split
     validation: Split
     test: Split
+    selection: Selection = _EVERYTHING
 
     def __post_init__(self) -> None:
         """Refuse classes that no bundle could hold, before anything is trained or measured on them."""
@@ -50,6 +55,7 @@ class TrainingData:
         splits = (self.train, self.validation, self.test)
         return {
             "kind": self.ref.kind,
+            **self.selection.to_json(),
             **{split.name: {"samples": len(split), "fingerprint": known_fingerprint(split)} for split in splits},
         }
 
@@ -66,6 +72,7 @@ def load_training_data(
     fit: Fit | None = None,
     resize: int | None = None,
     spec: InputSpec | None = None,
+    selection: Selection = _EVERYTHING,
     template: InputSpec | None = None,
     mean: tuple[float, ...] | None = None,
     std: tuple[float, ...] | None = None,
@@ -86,6 +93,7 @@ def load_training_data(
         fit: what becomes of a folder's pictures of another shape; `stretch` if None.
         resize: pixels of their shorter side before the centre is cut out.
         spec: the input specification of a run that exists already; image_size, color and bits are then ignored.
+        selection: which images are taken.
 
     Raises:
         DataError: the data is missing, damaged, or too small to be split.
@@ -104,21 +112,45 @@ def load_training_data(
         shaped = like_template(template, image_size, color, fit, resize)
         spec = normalised(replace(shaped, bits=bits or MAX_BITS), mean, std)
     dataset = Dataset(ref, data_dir, spec)
-    pool, test = dataset.training(), dataset.test()
-    if len(pool.class_names) < 2:  # noqa: PLR2004 - what a classifier tells apart
-        raise DataError(f"{ref} has only one class; a classifier needs at least two.", "Add images of another class.")
+    selection = selection.of(dataset)
+    _require_two_classes(dataset, selection)
+    dataset = replace(dataset, left_out=tuple(selection.left_out))
+    own = dataset.validation()
+    require_divisible(dataset, selection, own_validation=own is not None)
+    pool, test = _pool_and_test(dataset, selection.fold, seed)
     if pool.image_shape != test.image_shape:
         raise DataError(f"The training images are {pool.image_shape}, the test images {test.image_shape}.")
-    train, validation = _divide(dataset, pool, recipe, seed)
+    train, validation = (pool, own) if own is not None else _divide(pool, recipe, seed)
     if spec is None:
         spec = normalised(_array_spec(pool, recipe), mean or _levels(template, pool), std or _spread(template, pool))
-    return TrainingData(ref, spec, train, validation, test)
+    return TrainingData(ref, spec, train, validation, test, selection)
 
 
-def _divide(dataset: Dataset, pool: Split, recipe: Recipe, seed: int) -> tuple[Split, Split]:
-    own = dataset.validation()
-    if own is not None:
-        return pool, own
+def _require_two_classes(dataset: Dataset, selection: Selection) -> None:
+    if dataset.ref.kind == "folder" and not selection.left_out:
+        return  # listing the folder says it, with what is wrong about it
+    remaining = [name for name in class_sizes(dataset) if name not in selection.left_out]
+    if len(remaining) >= 2:  # noqa: PLR2004 - what a classifier tells apart
+        return
+    count = {0: "no class", 1: "only one class"}[len(remaining)]
+    if selection.left_out:
+        raise DataError(
+            f"{dataset.ref} has {count} with {selection.min_class_size} images or more; a classifier needs at least "
+            "two.",
+            "Give a smaller --min-class-size, or more images.",
+        )
+    raise DataError(f"{dataset.ref} has {count}; a classifier needs at least two.", "Add images of another class.")
+
+
+def _pool_and_test(dataset: Dataset, fold: Fold | None, seed: int) -> tuple[Split, Split]:
+    pool = dataset.training()
+    if fold is None:
+        return pool, dataset.test()
+    kept, held_out = divide_fold(pool.labels, fold, seed)
+    return pool.select(kept, "train"), pool.select(held_out, "test")
+
+
+def _divide(pool: Split, recipe: Recipe, seed: int) -> tuple[Split, Split]:
     kept, held_out = stratified_holdout(pool.labels, recipe.val_fraction, seed, pool.class_names)
     return pool.select(kept, "train"), pool.select(held_out, "validation")
 

@@ -37,10 +37,12 @@ class ImageClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, K) of uint8 images (N, C, H, W)."""
+        return cast("Tensor", self.network(self.normalised(images)))
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Return what the network is given, float32, of uint8 images (N, C, H, W)."""
         normalised = images.to(self.scale.dtype) * self.scale + self.offset
-        if self._repeated is not None:
-            normalised = normalised.expand(-1, self._repeated, -1, -1)
-        return cast("Tensor", self.network(normalised))
+        return normalised if self._repeated is None else normalised.expand(-1, self._repeated, -1, -1)
 
 
 def build_classifier(architecture: str, spec: InputSpec, num_classes: int, head: str = "") -> ImageClassifier:

@@ -160,10 +160,24 @@ FINETUNE: Final = Recipe(
     val_fraction=0.2,
 )
 
+PROBE: Final = Recipe(
+    name="probe",
+    summary="a pretrained network (--backbone), frozen: logistic regression on its features as the last layer; minutes",
+    architecture="",
+    method="probe",
+    class_weights="auto",
+    epochs=1,
+    patience=0,
+    val_fraction=0.2,
+)
+
 _DOCUMENTED: Final = (SGD_CNN, MLP, CNN3, MNIST_CNN, BN_CNN)
 RECIPES: Final[dict[str, Recipe]] = {
     recipe.name: recipe
-    for recipe in (*_DOCUMENTED, SPRINT, SPRINT_MNIST, SPRINT_COLOR, STONE_S, STONE_M, STONE_M_MNIST, STONE_L, FINETUNE)
+    for recipe in (
+        *(*_DOCUMENTED, SPRINT, SPRINT_MNIST, SPRINT_COLOR),
+        *(STONE_S, STONE_M, STONE_M_MNIST, STONE_L, FINETUNE, PROBE),
+    )
 }
 
 OVERRIDABLE: Final = frozenset(field.name for field in fields(Recipe)) - {

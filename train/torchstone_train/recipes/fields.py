@@ -29,6 +29,8 @@ _SUMMARIES: Final = {
     "label_smoothing": "Share of the target spread evenly over all classes.",
     "mixup": "Blend pairs of images: parameter of the Beta distribution; 0 = none.",
     "cutmix": "Put a rectangle of one image into another: likewise.",
+    "class_weights": "Weight of each class in the loss; balanced: rare classes count as much as frequent ones.",
+    "sampler": "Images of an epoch; balanced: every class equally often.",
     "distill_weight": "With a teacher: share of the teacher's loss, 0 to 1.",
     "distill_temperature": "With a teacher: temperature that softens both answers.",
     "augment": "Random changes of each training image: one of these words, or a list of transforms.",

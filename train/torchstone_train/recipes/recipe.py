@@ -10,11 +10,13 @@ from torchstone_train.recipes.transforms import AugmentName, parse_transforms
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
 ScheduleName = Literal["constant", "cosine", "one-cycle"]
-MonitorName = Literal["accuracy", "f1_macro", "f1_weighted", "loss"]
+MonitorName = Literal["accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "loss"]
 AmpName = Literal["off", "auto", "bf16", "fp16"]
 FlipName = Literal["random", "alternating"]
 MethodName = Literal["scratch", "finetune", "probe"]
 NormName = Literal["auto", "on", "off"]
+ClassWeightsName = Literal["none", "balanced", "auto"]
+SamplerName = Literal["shuffle", "balanced"]
 
 
 _CHOICES: Final = {
@@ -26,6 +28,8 @@ _CHOICES: Final = {
     "flips": FlipName,
     "method": MethodName,
     "freeze_norm": NormName,
+    "class_weights": ClassWeightsName,
+    "sampler": SamplerName,
 }
 
 
@@ -64,6 +68,12 @@ class Recipe:
         label_smoothing: share of the target spread evenly over all classes, 0 to 1.
         mixup: parameter of the Beta distribution by which two images and their targets are blended (`mixing`); 0: none.
         cutmix: likewise, for a rectangle of one image in the other. Where both are set, each batch has one of them.
+        class_weights: weight of each image in the loss: `none`: 1; `balanced`: n / (k * n_class)
+            (`class_balance.balanced_weights`); `auto`: `balanced` where the classes are unequal
+            (`class_balance.are_balanced`). It multiplies the whole loss of the image, the smoothed target and the
+            teacher's part with it.
+        sampler: images of an epoch: `shuffle`: each once; `balanced`: as many images, all classes equally often
+            (`class_balance.balanced_order`).
         distill_weight: share of the teacher's loss (`distill.distillation_loss`) where there is a teacher, 0 to 1;
             the rest is the labels'. distill_temperature: temperature by which both outputs are softened.
         teacher: the recipe whose model, trained on the same data with the same seed, is to be the teacher
@@ -109,6 +119,8 @@ class Recipe:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    class_weights: ClassWeightsName = "none"
+    sampler: SamplerName = "shuffle"
     distill_weight: float = 0.9
     distill_temperature: float = 2.0
     teacher: str = ""

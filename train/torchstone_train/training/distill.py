@@ -94,7 +94,9 @@ class Teacher:
         self.close()
 
 
-def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+def distillation_loss(
+    logits: Tensor, teacher_logits: Tensor, temperature: float, weights: Tensor | None = None
+) -> Tensor:
     """Return how far answers are from a teacher's: the mean over a batch of the Kullback-Leibler divergence.
 
     Both sides are softened by the temperature, and the divergence is multiplied by its square, so that the gradients
@@ -104,9 +106,13 @@ def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float
         logits: float32 (N, K), of the model in training.
         teacher_logits: logits of the teacher, float32 (N, K).
         temperature: greater than 0.
+        weights: weight of each image, float32 (N), whose mean over the training images is 1; all 1 if None.
     """
     own, theirs = (values.div(temperature).log_softmax(dim=1) for values in (logits, teacher_logits))
-    return nn.functional.kl_div(own, theirs, log_target=True, reduction="batchmean") * temperature**2
+    if weights is None:
+        return nn.functional.kl_div(own, theirs, log_target=True, reduction="batchmean") * temperature**2
+    divergences = nn.functional.kl_div(own, theirs, log_target=True, reduction="none").sum(dim=1)
+    return (divergences * weights).mean() * temperature**2
 
 
 def check_teacher(name: str, manifest: Manifest, data: TrainingData) -> None:

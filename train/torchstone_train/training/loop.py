@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from torchstone_runtime.errors import DataError
 from torchstone_train.data.augment import Augmentation
 from torchstone_train.data.batch_plan import plan_batches, update_windows
 from torchstone_train.run.run_dir import RunDirectory, Weights
+from torchstone_train.training.class_balance import are_balanced, balanced_order, balanced_weights
 from torchstone_train.training.ema import EMA
 from torchstone_train.training.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.training.interrupt import GracefulInterrupt
@@ -72,7 +73,9 @@ class TrainingLoop:
         self._batch_sizes = _plan(task, self._trained)
         self._windows = update_windows(self._batch_sizes, task.recipe.accumulate)
         steps = len(self._batch_sizes) * task.recipe.epochs
-        self._optimization = Optimization(task.recipe, task.world.wrap(task.model), task.precision, steps)
+        self._optimization = Optimization(
+            task.recipe, task.world.wrap(task.model), task.precision, steps, _class_weights(task)
+        )
         self._ema = EMA(task.model.network, task.recipe.ema) if task.recipe.ema else None
         self._mixing = Mixing.of(task.recipe, len(task.class_names))
         self._augmentation = Augmentation(task.recipe.augment, task.recipe.flips, len(task.train), task.seed)
@@ -173,7 +176,7 @@ class TrainingLoop:
     def _train(self, epoch: int, interrupt: GracefulInterrupt) -> EpochMetrics:
         task, world = self._task, self._task.world
         generator = seed_epoch(task.seed, epoch, world.rank)
-        order = world.share(torch.randperm(len(task.train), generator=generator), even=True)
+        order = world.share(_epoch_order(task, generator), even=True)
         running = RunningMetrics(task.class_names, task.device, world)
         check = FiniteCheck(epoch, 1 if task.device.type == "cpu" else _GPU_CHECK_EVERY)
         if self._trained.begin_epoch(epoch) and world.size > 1:
@@ -272,6 +275,18 @@ def _plan(task: TrainingTask, trained: TrainedPart) -> list[int]:
     return plan_batches(
         share, size, task.model, image, world.size, lambda model: trained.set_mode(model.get_submodule("network"))
     )
+
+
+def _class_weights(task: TrainingTask) -> Tensor | None:
+    if not are_balanced(task.recipe.class_weights, task.labels):
+        return None
+    return balanced_weights(task.labels, len(task.class_names)).to(task.device)
+
+
+def _epoch_order(task: TrainingTask, generator: torch.Generator) -> Tensor:
+    if task.recipe.sampler == "balanced":
+        return balanced_order(task.labels, generator)
+    return torch.randperm(len(task.train), generator=generator)
 
 
 def seed_epoch(seed: int, epoch: int, rank: int = 0) -> torch.Generator:

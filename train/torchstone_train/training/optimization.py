@@ -21,12 +21,21 @@ class Optimization:
         model: uint8 images (N, C, H, W) to logits (N, K).
         precision: precision of the forward pass.
         num_steps: number of batches of the whole training, if no epoch is left out.
+        class_weights: weight of each class in the loss, float32 (K), on the model's device; all 1 if None.
     """
 
-    def __init__(self, recipe: Recipe, model: nn.Module, precision: Precision, num_steps: int) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: nn.Module,
+        precision: Precision,
+        num_steps: int,
+        class_weights: Tensor | None = None,
+    ) -> None:
         self._recipe = recipe
         self._model = model
         self._precision = precision
+        self._class_weights = class_weights
         self._schedule = Schedule.of(recipe, num_steps)
         self._optimizer = make_optimizer(recipe, model)
         self._scaler = precision.make_scaler()
@@ -87,11 +96,21 @@ class Optimization:
 
     def _loss(self, logits: Tensor, targets: Tensor, teacher_logits: Tensor | None) -> Tensor:
         recipe = self._recipe
-        loss = nn.functional.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+        loss = self._weighted_cross_entropy(logits, targets)
         if teacher_logits is None:
             return loss
-        distilled = distillation_loss(logits, teacher_logits, recipe.distill_temperature)
+        weights = None if self._class_weights is None else _image_weights(self._class_weights, targets)
+        distilled = distillation_loss(logits, teacher_logits, recipe.distill_temperature, weights)
         return recipe.distill_weight * distilled + (1 - recipe.distill_weight) * loss
+
+    def _weighted_cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        smoothing = self._recipe.label_smoothing
+        if self._class_weights is None:
+            return nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+        # Not PyTorch's `weight`: that divides by the batch's own sum of weights, so that a rare class counts less in
+        # the batches where it occurs, and weighs the smoothed part by each class that it is spread over.
+        losses = nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
+        return (losses * _image_weights(self._class_weights, targets)).mean()
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything needed to go on."""
@@ -106,6 +125,11 @@ class Optimization:
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         self._steps_done = int(state["steps_done"])
+
+
+def _image_weights(class_weights: Tensor, targets: Tensor) -> Tensor:
+    # Of a mixed image the mean of its classes' weights, as the target shares them out.
+    return class_weights[targets] if targets.ndim == 1 else targets @ class_weights
 
 
 def make_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:

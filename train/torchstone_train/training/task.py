@@ -28,6 +28,7 @@ class TrainingTask:
         train, validation: the batches, on `device`.
         precision: precision of the forward pass in training; validation runs in float32, as the exported model will.
         world: the processes that train together.
+        labels: labels of the training images, int64 (n), on the CPU, for class weights and the balanced sampler.
         pretrained: whether the model begins with pretrained weights.
         teacher: uint8 images (N, C, H, W) to logits (N, K) that are learnt beside the labels.
     """
@@ -40,6 +41,7 @@ class TrainingTask:
     validation: Batches
     device: torch.device
     precision: Precision
+    labels: Tensor
     world: World = field(default_factory=World)
     teacher: Callable[[Tensor], Tensor] | None = None
     pretrained: bool = False

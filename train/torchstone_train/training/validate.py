@@ -27,11 +27,12 @@ class EpochMetrics:
     metrics: Metrics
 
     def to_json(self) -> dict[str, Any]:
-        """Return loss, accuracy, and precision, recall and F1 (macro and weighted)."""
+        """Return loss, accuracy, balanced accuracy, and precision, recall and F1 (macro and weighted)."""
         macro, weighted = self.metrics.macro, self.metrics.weighted
         return {
             "loss": self.loss,
             "accuracy": self.metrics.accuracy,
+            "balanced_accuracy": self.metrics.balanced_accuracy,
             "precision_macro": macro.precision,
             "recall_macro": macro.recall,
             "f1_macro": macro.f1,

@@ -1,0 +1,1 @@
+"""Cross-validation: a network for each fold of the training images, and what all of them say of images not seen."""

@@ -1,0 +1,121 @@
+"""One network for each fold of the training images, and what they say of the images that they have not seen."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from torchstone_runtime.errors import UsageError
+from torchstone_runtime.text import showable
+from torchstone_train.crossvalidation.directory import CrossValidationDirectory
+from torchstone_train.crossvalidation.held_out import predict_held_out
+from torchstone_train.crossvalidation.outputs import write_predictions, write_report
+from torchstone_train.crossvalidation.result import CrossValidationResult, FoldResult, decisions, fold_figures
+from torchstone_train.data.folds import Fold
+from torchstone_train.request import TrainingRequest
+from torchstone_train.run.run_claim import claimed
+from torchstone_train.session import train
+from torchstone_train.training.observer import shielded
+from torchstone_train.training.progress import Progress
+from torchstone_train.training.stopping import StopReason
+
+_LEAST: Final = 2
+
+
+def cross_validate(request: TrainingRequest, folds: int) -> CrossValidationResult | None:
+    """Train a network for each fold of all training images, and measure each on the images that it has not seen.
+
+    Each fold is a run of its own below `request.out`. Its held-out images choose nothing: the epoch is chosen on a
+    part of the other folds (`val_fraction`), or on the validation part that the data has. The test part is not read.
+
+    Args:
+        request: training as it would be without folds; `out` is the directory of the cross-validation.
+        folds: number of folds, 2 or more.
+
+    Returns:
+        The results; None where the training was interrupted.
+
+    Raises:
+        UsageError, DataError, ProviderError, OutputError, CheckFailedError: as for `session.train`; also options that
+            make no sense with folds, and too many folds.
+    """
+    _require_sensible(request, folds)
+    progress = request.progress or Progress(request.recipe.epochs)
+    directory = CrossValidationDirectory(request.out)
+    settings = _settings(request, folds)
+    with claimed(request.out):
+        directory.begin(settings, resume=request.resume, overwrite=request.overwrite)
+        for number in range(1, folds + 1):
+            if not _train_fold(directory, request, Fold(number, folds), progress):
+                progress.say(f"--resume goes on with the cross-validation at {showable(str(request.out))}.")
+                return None
+        result = _collect(directory, request, folds)
+        directory.write_info({"settings": settings, "state": "complete", **result.to_json()})
+        write_predictions(directory, result.held_out)
+        _report(directory, request, result, progress.say)
+    return result
+
+
+def _train_fold(directory: CrossValidationDirectory, request: TrainingRequest, fold: Fold, progress: Progress) -> bool:
+    """Train the network of a fold where it is not complete; return whether it is now."""
+    name = f"fold {fold.number} of {fold.count}"
+    if directory.is_complete(fold.number):
+        progress.say(f"{name}: complete already")
+        return True
+    progress.say(f"{name}:")
+    run = directory.fold(fold.number)
+    asked = replace(
+        request,
+        out=run.path,
+        fold=fold,
+        resume=directory.has_begun(fold.number),
+        overwrite=False,
+        min_class_size=request.min_class_size or 0,
+        progress=progress,
+    )
+    return train(asked).stop_reason is not StopReason.INTERRUPTED
+
+
+def _collect(directory: CrossValidationDirectory, request: TrainingRequest, folds: int) -> CrossValidationResult:
+    held_out = predict_held_out(directory, request, folds)
+    results = []
+    for number in range(1, folds + 1):
+        samples, figures = fold_figures(held_out, number)
+        run = directory.fold(number)
+        results.append(FoldResult(number, samples, figures, run.path.name, int(run.read_info()["best_epoch"])))
+    return CrossValidationResult(results, decisions(held_out), held_out)
+
+
+def _report(
+    directory: CrossValidationDirectory,
+    request: TrainingRequest,
+    result: CrossValidationResult,
+    say: Callable[[str], None],
+) -> None:
+    ref = request.dataset
+    title = f"{len(result.folds)} folds of {request.recipe.name} on {ref.kind if ref.path is None else ref.path.name}"
+    settings = _settings(request, len(result.folds))
+    shielded(lambda: write_report(directory, title, result, settings), "report.html", say)
+
+
+def _settings(request: TrainingRequest, folds: int) -> dict[str, Any]:
+    return {
+        # The summary is a sentence for people: another wording trains nothing else.
+        "recipe": {key: value for key, value in request.recipe.to_json().items() if key != "summary"},
+        "seed": request.seed,
+        "folds": folds,
+        "data": str(request.dataset),
+        "min_class_size": request.min_class_size or 0,
+        "weights": request.weights,
+    }
+
+
+def _require_sensible(request: TrainingRequest, folds: int) -> None:
+    if folds < _LEAST:
+        raise UsageError(f"--folds is {folds}; expected {_LEAST} or more.")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("--folds trains in one process.", "Start it without torchrun.")
+    if request.teachers:
+        raise UsageError(
+            "A teacher may have seen the images that a fold holds out.", "Leave --teacher out, or --folds."
+        )

@@ -1,0 +1,1 @@
+"""Probe: a frozen backbone whose last layer is a logistic regression on its features."""
