@@ -117,6 +117,9 @@ def train(
     color: str | None = None,
     fit: str | None = None,
     resize: int | None = None,
+    fill: int | None = None,
+    resize_filter: str | None = None,
+    antialias: bool | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     cache: str = "memory",
@@ -148,6 +151,9 @@ def train(
     color: str | None = None,
     fit: str | None = None,
     resize: int | None = None,
+    fill: int | None = None,
+    resize_filter: str | None = None,
+    antialias: bool | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     cache: str = "memory",
@@ -180,7 +186,11 @@ def train(
         color: `L` or `RGB`, for folders; `L` if all pictures are gray, if None.
         fit: `stretch`, `crop` or `pad`: what becomes of a folder's pictures of another shape; as the weights of a
             backbone have it, else `stretch`, if None.
-        resize: pixels of their shorter side before the centre is cut out.
+        resize: pixels of their shorter side before the centre is cut out; the weights' share, or the input's larger
+            side, if None.
+        fill: gray level of the border of `pad`, 0 to 255; the weights' or 0 if None.
+        resize_filter: `nearest`, `bilinear`, `bicubic` or `lanczos`, for folders; the weights' or `bilinear` if None.
+        antialias: whether a folder's pictures that shrink are smoothed; as the weights have it, or True, if None.
         mean: mean of the pixels, 0 to 1, for all channels or one each; the weights' or the recipe's if None.
         std: their standard deviation, likewise.
         cache: where decoded pictures are kept: `memory`, as far as they fit, `disk`, for all runs, or `off`.
@@ -209,6 +219,7 @@ def train(
 
     wait_passively()
     from torchstone_train.data.loading import Loading  # noqa: PLC0415 - likewise
+    from torchstone_train.data.picture_geometry import PictureGeometry  # noqa: PLC0415
     from torchstone_train.recipes.catalog import get_recipe, resolve_recipe, with_backbone  # noqa: PLC0415 - likewise
     from torchstone_train.session import TrainingRequest  # noqa: PLC0415 - loads PyTorch
     from torchstone_train.session import train as run_training  # noqa: PLC0415
@@ -217,6 +228,13 @@ def train(
     found = get_recipe(recipe) if isinstance(recipe, str) else recipe
     resolved = resolve_recipe(with_backbone(found, backbone, head), fields)
     target = Path(out) if out is not None else numbered_directory(Path("runs"), _run_name(resolved.name, folds))
+    geometry = PictureGeometry(
+        fit=fit,  # type: ignore[arg-type]  # checked when the data is read
+        resize=resize,
+        fill=fill,
+        resize_filter=resize_filter,  # type: ignore[arg-type]  # likewise
+        antialias=antialias,
+    )
     request = TrainingRequest(
         recipe=resolved,
         dataset=DatasetRef.parse(data),
@@ -230,8 +248,7 @@ def train(
         image_size=image_size,
         loading=Loading(cache=cache, cache_size=cache_size, workers=workers),  # type: ignore[arg-type]  # checked there
         color=color,  # type: ignore[arg-type]  # checked when the data is read
-        fit=fit,  # type: ignore[arg-type]  # likewise
-        resize=resize,
+        geometry=geometry,
         mean=_by_channel(mean),
         std=_by_channel(std),
         teachers=tuple(map(Path, teachers)),

@@ -34,8 +34,7 @@ def load_data(request: TrainingRequest) -> TrainingData:
         bits=request.bits,
         spec=_recorded_spec(request),
         selection=_selection(request),
-        fit=request.fit,
-        resize=request.resize,
+        geometry=request.geometry,
         template=input_of_weights(request),
         mean=request.mean,
         std=request.std,
@@ -44,8 +43,8 @@ def load_data(request: TrainingRequest) -> TrainingData:
 
 def _recorded_spec(request: TrainingRequest) -> InputSpec | None:
     # How the pictures of a folder are converted need not be said again, but may be.
-    said = (request.image_size, request.color, request.bits, request.fit, request.resize, request.mean, request.std)
-    if not request.resume or any(value is not None for value in said):
+    said = (request.image_size, request.color, request.bits, request.mean, request.std)
+    if not request.resume or request.geometry.stated or any(value is not None for value in said):
         return None
     run = RunDirectory.open(request.out)
     with run.told_if_damaged():

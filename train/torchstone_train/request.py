@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchstone_runtime.data.catalog import DatasetRef
-from torchstone_runtime.images.input_spec import ColorMode, Fit
+from torchstone_runtime.images.input_spec import ColorMode
 from torchstone_train.data.folds import Fold
 from torchstone_train.data.loading import Loading
+from torchstone_train.data.picture_geometry import PictureGeometry
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.training.progress import Progress
 
@@ -24,8 +25,8 @@ class TrainingRequest:
         resume: whether the run at `out` is gone on with; overwrite: whether it is replaced.
         image_size, color: height and width, and color mode, that a folder's pictures are converted to; chosen from them
             if None.
-        fit, resize: what becomes of a folder's pictures of another shape (`InputSpec`); as a backbone's weights have
-            it, else `stretch`, if None.
+        geometry: how the pictures of a folder come to that size; as a backbone's weights have it, else stretched,
+            wherever nothing is asked for.
         weights: weights that a backbone begins with: `default`, `none`, a name of torchvision's, or the path of a file
             (`opening.open_backbone`); None: `default`. weights_sha256: SHA-256 that they must have; any if None.
         mean, std: per channel, in place of the recipe's and of what a backbone's weights state.
@@ -48,8 +49,7 @@ class TrainingRequest:
     overwrite: bool = False
     image_size: tuple[int, int] | None = None
     color: ColorMode | None = None
-    fit: Fit | None = None
-    resize: int | None = None
+    geometry: PictureGeometry = field(default_factory=PictureGeometry)
     weights: str | None = None
     weights_sha256: str | None = None
     mean: tuple[float, ...] | None = None

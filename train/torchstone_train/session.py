@@ -100,7 +100,8 @@ def _train_in_world(
     if request.recipe.amp != "off":
         progress.say(f"amp      {precision.name} ({precision.reason})")
     schedule = schedule_warning(RunDirectory(request.out), request.recipe) if request.resume else ()
-    told = describe_data(data, bits_stated=request.bits is not None)
+    fitted = request.geometry.fit is not None or chosen.record is not None
+    told = describe_data(data, bits_stated=request.bits is not None, fit_stated=fitted)
     for line in (*told, *describe_network(chosen, data.spec), *schedule):
         progress.say(line)
     for member in info.get("teachers", ()):

@@ -101,6 +101,15 @@ class InputSpec:
             return 3
         return 2 if self.bits != MAX_BITS else 1
 
+    def geometry_text(self) -> str:
+        """Return in words how a picture of another size or shape comes to the model's: `stretch (bilinear)`."""
+        steps = {
+            "stretch": "stretch",
+            "crop": f"crop: shorter side to {self.resize}, then the centre {self.height} x {self.width}",
+            "pad": f"pad: the whole picture, border of level {self.fill}",
+        }
+        return f"{steps[self.fit]} ({self.resample}{'' if self.antialias else ', not antialiased'})"
+
     def to_json(self) -> dict[str, Any]:
         """Return the `input` object of a manifest (see docs/bundle-format.md)."""
         # Only where they aren't the usual ones: then the manifest is of a later version, see `format_version`.

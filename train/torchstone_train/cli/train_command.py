@@ -1,6 +1,7 @@
 """`torchstone train`."""
 
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,7 +60,8 @@ def train(
     given = take_fields(options)
     earlier = _earlier(config_file, repeated, context)
     fields = {**earlier.fields, **parse_assignments(assignments), **given}
-    options = {**earlier.options, **{name: value for name, value in options.items() if value not in (None, ())}}
+    stated = {name: value for name, value in options.items() if value not in (None, ())}
+    options = {**_without_other_fit(earlier.options, stated), **stated}
     chosen = with_backbone(_chosen(recipe, earlier, repeated), options.pop("backbone", None), options.pop("head", None))
     resolved = resolve_recipe(chosen, fields)
     require_writable([json_file])
@@ -85,6 +87,13 @@ def _earlier(config_file: Path | None, repeated: Path | None, context: click.Con
     if run.recipe is not None and config.recipe is not None:
         raise UsageError(f"--from repeats a run, and {config_file} names a recipe.", "Leave one of them out.")
     return Settings(run.recipe or config.recipe, {**run.options, **config.options}, config.fields)
+
+
+def _without_other_fit(earlier: dict[str, Any], stated: dict[str, Any]) -> dict[str, Any]:
+    # What a file or a run says of its own fit means nothing to another one.
+    if stated.get("fit", earlier.get("fit")) == earlier.get("fit"):
+        return earlier
+    return {name: value for name, value in earlier.items() if name not in ("resize", "fill")}
 
 
 def _chosen(recipe: str | None, earlier: Settings, repeated: Path | None) -> Recipe:
@@ -120,6 +129,7 @@ def _train(recipe: Recipe, options: dict[str, Any], folds: int | None, json_file
     wait_passively()
     from torchstone_runtime.data.catalog import DatasetRef
     from torchstone_train.data.loading import Loading
+    from torchstone_train.data.picture_geometry import PictureGeometry
     from torchstone_train.session import TrainingRequest
     from torchstone_train.session import train as run_training
     from torchstone_train.training.progress import make_progress
@@ -131,6 +141,7 @@ def _train(recipe: Recipe, options: dict[str, Any], folds: int | None, json_file
     data_dir = options.pop("data_dir", None) or default_data_dir()
     loading = Loading(**{name: options.pop(name) for name in _LOADING if name in options})
     budget = 0 if options.pop("stream", False) else None
+    geometry = PictureGeometry(**{field.name: options.pop(field.name, None) for field in fields(PictureGeometry)})
     progress = make_progress(recipe.epochs, _only_warnings) if is_quiet() else None
     request = TrainingRequest(
         recipe=recipe,
@@ -139,6 +150,7 @@ def _train(recipe: Recipe, options: dict[str, Any], folds: int | None, json_file
         out=out,
         resident_budget=budget,
         loading=loading,
+        geometry=geometry,
         progress=progress,
         **options,
     )

@@ -24,6 +24,11 @@ _KEYS: Final = {
     "image_size": "image_size",
     "color": "color",
     "bits": "bits",
+    "fit": "fit",
+    "resize": "resize",
+    "fill": "fill",
+    "resize_filter": "resize_filter",
+    "antialias": "antialias",
     "stream": "stream",
     "cache": "cache",
     "cache_size": "cache_size",
@@ -137,7 +142,8 @@ def read_run(path: Path) -> Settings:
             spec = info["input"]
             options["image_size"] = (int(spec["height"]), int(spec["width"]))
             options |= {"color": spec["color"], "bits": spec.get("bits")}
-            options |= {"fit": spec["fit"], "resize": spec.get("resize")}
+            options |= {name: spec.get(name) for name in ("fit", "resize", "fill", "antialias")}
+            options["resize_filter"] = spec.get("resample")
         if "backbone" in info:
             options |= _weights_of(info)
         taught = [str(teacher["name"]) for teacher in info.get("teachers", ())]

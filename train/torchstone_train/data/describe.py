@@ -10,18 +10,20 @@ from torchstone_runtime.data.parts import folder_layout
 from torchstone_runtime.data.windows_names import SEPARATOR
 from torchstone_runtime.evaluation.occurring import missing_by_split
 from torchstone_runtime.text import showable
+from torchstone_train.data.picture_geometry import describe_fit
 from torchstone_train.data.splits import TrainingData
 
 _WIDTH: Final = 100
 """Characters of the line of class names; the first and the last one are always shown."""
 
 
-def describe_data(data: TrainingData, *, bits_stated: bool = False) -> Iterator[str]:
+def describe_data(data: TrainingData, *, bits_stated: bool = False, fit_stated: bool = False) -> Iterator[str]:
     """Yield lines on the parts, sizes and classes of a training's data, and warnings of what is odd about it.
 
     Args:
         data: data of the training.
         bits_stated: whether a person said how many bits 16-bit pictures use.
+        fit_stated: whether a person said what becomes of pictures of another shape.
     """
     measured = "held-out" if data.selection.fold else "test"
     yield (
@@ -29,6 +31,8 @@ def describe_data(data: TrainingData, *, bits_stated: bool = False) -> Iterator[
         f"{len(data.test):,} {measured} images of {' x '.join(map(str, data.spec.shape))}, "
         f"{len(data.train.class_names)} classes"
     )
+    if (line := describe_fit(data.spec, data.other_shapes, stated=fit_stated)) is not None:
+        yield line
     yield from _parts(data.ref)
     yield f"classes  {shortened(data.train.class_names)}"
     yield f"balance  {balance_line(data.train)}"

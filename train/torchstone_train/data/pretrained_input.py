@@ -4,15 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.images.input_spec import ColorMode, Fit, InputSpec
+from torchstone_runtime.images.input_spec import ColorMode, InputSpec
 
 
 def like_template(
-    template: InputSpec,
-    image_size: tuple[int, int] | None = None,
-    color: ColorMode | None = None,
-    fit: Fit | None = None,
-    resize: int | None = None,
+    template: InputSpec, image_size: tuple[int, int] | None = None, color: ColorMode | None = None
 ) -> InputSpec:
     """Return the input of a folder's pictures.
 
@@ -22,26 +18,13 @@ def like_template(
         template: input of the weights.
         image_size: height and width; the template's if None.
         color: `L` or `RGB`; the template's if None.
-        fit: what becomes of pictures of another shape; the template's if None.
-        resize: pixels of the shorter side before a crop; the template's share if None.
-
-    Raises:
-        UsageError: `resize` without a crop, or smaller than the crop.
     """
     height, width = image_size or (template.height, template.width)
-    fit = fit or template.fit
-    if fit == "crop" and resize is None:
-        share = (template.resize or min(template.height, template.width)) / min(template.height, template.width)
+    resize = template.resize
+    if resize is not None and image_size is not None:
+        share = resize / min(template.height, template.width)
         resize = max(round(share * min(height, width)), height, width)
-    if resize is not None and fit != "crop":
-        raise UsageError("--resize is for --fit crop.", "Leave it out, or give --fit crop.")
-    if resize is not None and resize < max(height, width):
-        raise UsageError(
-            f"--resize {resize} is smaller than the image of {height} x {width} that is cut out.",
-            f"Give {max(height, width)} or more.",
-        )
-    same = fit == template.fit
-    spec = replace(template, height=height, width=width, fit=fit, resize=resize, fill=template.fill if same else 0)
+    spec = replace(template, height=height, width=width, resize=resize)
     return spec if color in (None, template.color) else _in_gray(spec)
 
 

@@ -1,28 +1,24 @@
 """From a dataset's name to the splits that a training needs."""
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from torchstone_runtime.class_names import require_describable
 from torchstone_runtime.data.catalog import MNIST_FAMILY, Dataset, DatasetRef
-from torchstone_runtime.data.folder import folder_parts, list_classes
 from torchstone_runtime.data.holdout import stratified_holdout
 from torchstone_runtime.data.known_fingerprints import known_fingerprint
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.data.windows_names import flat_tree
 from torchstone_runtime.errors import DataError, UsageError
-from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, Fit, InputSpec
-from torchstone_runtime.images.picture_header import picture_header
+from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, InputSpec
 from torchstone_train.data.download import ensure_downloaded
+from torchstone_train.data.folder_input import recipe_input, survey_folder
 from torchstone_train.data.folds import Fold, divide_fold
+from torchstone_train.data.picture_geometry import PictureGeometry
 from torchstone_train.data.pretrained_input import like_template, normalised, of_channels
 from torchstone_train.data.selection import Selection, class_sizes, require_divisible
 from torchstone_train.recipes.recipe import Recipe
 
-DEFAULT_FOLDER_SIDE: Final = 64
-_LARGEST_NATIVE_SIDE: Final = 128
 _EVERYTHING: Final = Selection()
 
 
@@ -37,6 +33,7 @@ class TrainingData:
         spec: input specification of the trained model.
         train: fitted on; validation: chosen by; test: never looked at in training (the fold of a cross-validation).
         selection: which images of the data were taken.
+        other_shapes: number of a folder's pictures whose aspect ratio is not the input's; 0 where none was looked at.
     """
 
     ref: DatasetRef
@@ -45,6 +42,7 @@ class TrainingData:
     validation: Split
     test: Split
     selection: Selection = _EVERYTHING
+    other_shapes: int = 0
 
     def __post_init__(self) -> None:
         """Refuse classes that no bundle could hold, before anything is trained or measured on them."""
@@ -69,8 +67,7 @@ def load_training_data(
     image_size: tuple[int, int] | None = None,
     color: ColorMode | None = None,
     bits: int | None = None,
-    fit: Fit | None = None,
-    resize: int | None = None,
+    geometry: PictureGeometry | None = None,
     spec: InputSpec | None = None,
     selection: Selection = _EVERYTHING,
     template: InputSpec | None = None,
@@ -90,27 +87,31 @@ def load_training_data(
         template: input of a pretrained network, which holds where nothing else is said.
         mean: mean of the pixels, one value for all channels or one each, in place of the recipe's or the template's.
         std: their standard deviation, likewise.
-        fit: what becomes of a folder's pictures of another shape; `stretch` if None.
-        resize: pixels of their shorter side before the centre is cut out.
-        spec: the input specification of a run that exists already; image_size, color and bits are then ignored.
+        geometry: how a folder's pictures come to that size; as the template has it, else stretched, if None.
+        spec: the input specification of a run that exists already; image_size, color, bits and geometry are then
+            ignored.
         selection: which images are taken.
 
     Raises:
         DataError: the data is missing, damaged, or too small to be split.
-        UsageError: a size, colour or bits for data that is no folder.
+        UsageError: a size, colour, bits or geometry for data that is no folder, or a geometry that there isn't.
     """
-    if ref.kind != "folder" and (image_size or color or bits or fit or resize):
+    geometry = geometry or PictureGeometry()
+    if ref.kind != "folder" and (image_size or color or bits or geometry.stated):
         raise UsageError(
-            f"--image-size, --color, --bits, --fit and --resize are for folders; the images of {ref} are taken as they "
-            "are."
+            "--image-size, --color, --bits, --fit, --resize, --fill, --resize-filter and --antialias are for folders; "
+            f"the images of {ref} are taken as they are."
         )
     if ref.kind in MNIST_FAMILY:
         ensure_downloaded(ref.kind, data_dir)
+    other_shapes = 0
     if spec is None and ref.kind == "folder":
+        pictures = survey_folder(ref)
         if template is None:
-            template, image_size, color = _folder_spec(ref, recipe, image_size, color), None, None
-        shaped = like_template(template, image_size, color, fit, resize)
+            template = pictures.input(recipe, image_size, color)
+        shaped = geometry.apply(like_template(template, image_size, color))
         spec = normalised(replace(shaped, bits=bits or MAX_BITS), mean, std)
+        other_shapes = pictures.other_shapes(spec)
     dataset = Dataset(ref, data_dir, spec)
     selection = selection.of(dataset)
     _require_two_classes(dataset, selection)
@@ -123,7 +124,7 @@ def load_training_data(
     train, validation = (pool, own) if own is not None else _divide(pool, recipe, seed)
     if spec is None:
         spec = normalised(_array_spec(pool, recipe), mean or _levels(template, pool), std or _spread(template, pool))
-    return TrainingData(ref, spec, train, validation, test, selection)
+    return TrainingData(ref, spec, train, validation, test, selection, other_shapes)
 
 
 def _require_two_classes(dataset: Dataset, selection: Selection) -> None:
@@ -157,24 +158,7 @@ def _divide(pool: Split, recipe: Recipe, seed: int) -> tuple[Split, Split]:
 
 def _array_spec(pool: Split, recipe: Recipe) -> InputSpec:
     channels, height, width = pool.image_shape
-    return _make_spec("L" if channels == 1 else "RGB", height, width, recipe)
-
-
-def _folder_spec(
-    ref: DatasetRef, recipe: Recipe, image_size: tuple[int, int] | None, color: ColorMode | None
-) -> InputSpec:
-    if ref.path is None:
-        raise DataError("A folder dataset needs a path: folder:PATH.")
-    sizes: Counter[tuple[int, int]] = Counter()
-    all_gray = True
-    for root in folder_parts(ref.path).values():
-        for files in list_classes(root).values():
-            for file in files:
-                header = picture_header(flat_tree(root)[0] / file)
-                sizes[header.height, header.width] += 1
-                all_gray = all_gray and header.is_gray
-    height, width = image_size or _native_size(sizes) or (DEFAULT_FOLDER_SIDE, DEFAULT_FOLDER_SIDE)
-    return _make_spec(color or ("L" if all_gray and sizes else "RGB"), height, width, recipe)
+    return recipe_input("L" if channels == 1 else "RGB", height, width, recipe)
 
 
 def _levels(template: InputSpec | None, pool: Split) -> tuple[float, ...] | None:
@@ -183,17 +167,3 @@ def _levels(template: InputSpec | None, pool: Split) -> tuple[float, ...] | None
 
 def _spread(template: InputSpec | None, pool: Split) -> tuple[float, ...] | None:
     return None if template is None else of_channels(template.std, pool.image_shape[0])
-
-
-def _native_size(sizes: Counter[tuple[int, int]]) -> tuple[int, int] | None:
-    if len(sizes) != 1:
-        return None
-    (size,) = sizes
-    return size if max(size) <= _LARGEST_NATIVE_SIDE else None
-
-
-def _make_spec(color: ColorMode, height: int, width: int, recipe: Recipe) -> InputSpec:
-    channels = 1 if color == "L" else 3
-    return InputSpec(
-        color=color, height=height, width=width, mean=(recipe.mean,) * channels, std=(recipe.std,) * channels
-    )
