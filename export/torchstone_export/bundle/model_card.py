@@ -8,6 +8,7 @@ from torchstone_export.certificate.calibration import Calibration
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.provenance import describe_cascade, describe_origin
 from torchstone_runtime.images.background import BackgroundRange
+from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.metrics.confusion import MOST_DENSE
 from torchstone_runtime.text import shortlist
 
@@ -63,8 +64,7 @@ print(predictions.labels, predictions.confidences)
 
 {_cascade_section(model)}## Pictures
 
-A picture is converted to {spec.color} and stretched to {spec.height} x {spec.width} ({spec.resample}), whatever its \
-size and shape.
+{_fitting(spec)}
 {_background_section(background)}
 ## Results
 
@@ -169,3 +169,14 @@ model-index:
       value: {test["macro"]["f1"]}
 ---
 """
+
+
+def _fitting(spec: InputSpec) -> str:
+    how = f"({spec.resample}{'' if spec.antialias else ', not antialiased'})"
+    size = f"{spec.height} x {spec.width}"
+    texts = {
+        "stretch": f"and stretched to {size} {how}, whatever its size and shape.",
+        "crop": f", its shorter side resized to {spec.resize} {how}, and the centre {size} cut out.",
+        "pad": f"and resized to fit into {size} {how}, with a border of level {spec.fill} around it.",
+    }
+    return f"A picture is converted to {spec.color} {texts[spec.fit]}".replace(" ,", ",")

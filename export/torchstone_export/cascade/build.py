@@ -36,8 +36,10 @@ def load_first(run: RunDirectory, second: TrainedModel) -> TrainedModel:
     """
     first = load_trained(run)
     _require_alike("classes", first.class_names == second.class_names, run.path)
-    pictures = (first.spec.color, first.spec.shape, first.spec.resample)
-    _require_alike("pictures", pictures == (second.spec.color, second.spec.shape, second.spec.resample), run.path)
+    alike = first.spec.color == second.spec.color and second.spec == replace(
+        first.spec, mean=second.spec.mean, std=second.spec.std
+    )
+    _require_alike("pictures", alike, run.path)
     ours, theirs = (model.provenance["dataset"] for model in (second, first))
     for split in ("validation", "test"):
         _require_alike(f"{split} images", ours[split]["fingerprint"] == theirs[split]["fingerprint"], run.path)

@@ -12,7 +12,7 @@ from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import BUNDLE_PATH, json_option
 from torchstone_runtime.cli.output import print_result, require_writable, tell
 from torchstone_runtime.errors import BundleError
-from torchstone_runtime.images.input_spec import MAX_BITS
+from torchstone_runtime.images.input_spec import MAX_BITS, InputSpec
 from torchstone_runtime.text import shortlist, showable_lines
 
 _MOST_CLASSES: Final = 40
@@ -75,7 +75,7 @@ def _describe(manifest: Manifest) -> list[str]:
     lines = [
         f"model        {manifest.name}",
         f"classes      {len(manifest.class_names)}: {shortlist(manifest.class_names, _MOST_CLASSES)}",
-        f"input        uint8 {size}, {spec.color}, 0 to 255 ({spec.resample} resize; {normalised}{depth})",
+        f"input        uint8 {size}, {spec.color}, 0 to 255 ({_resizing(spec)}; {normalised}{depth})",
         f"output       logits and probabilities, float32 N x K{temperature}",
         "",
     ]
@@ -106,6 +106,11 @@ def _measured(manifest: Manifest) -> list[str]:
         lines.append(f"{split:<12} accuracy {values['accuracy']:.4f} (95% interval {low:.4f} to {high:.4f})")
     lines += [f"certificate  {line}" for line in manifest.certificate.get("summary", ())]
     return lines
+
+
+def _resizing(spec: InputSpec) -> str:
+    # Stretching is what it says of all bundles of the first two versions.
+    return f"{spec.resample} resize" if spec.format_version <= 2 else spec.geometry_text()  # noqa: PLR2004
 
 
 def _numbers(values: tuple[float, ...]) -> str:
