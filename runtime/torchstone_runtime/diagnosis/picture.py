@@ -9,8 +9,9 @@ import numpy as np
 
 from torchstone_runtime.arrays import Float64Array, Uint8Array
 from torchstone_runtime.diagnosis.colours import gray_planes
+from torchstone_runtime.diagnosis.fits import BORDERS, filter_mistake, fitted, other_fits, right_filter
 from torchstone_runtime.diagnosis.geometry import FILTERS, View, resized
-from torchstone_runtime.diagnosis.interpolation import INTERPOLATIONS, interpolate
+from torchstone_runtime.diagnosis.interpolation import INTERPOLATIONS
 from torchstone_runtime.diagnosis.result import Mistake
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.decode import decode_image, decode_original
@@ -20,7 +21,6 @@ _SAME_PICTURE: Final = 8.0
 """Root mean square in gray levels: another JPEG decoder stays well below, another picture far above."""
 
 _ENLARGED: Final = (1.0, 256 / 224, 1 / 0.95, 1 / 0.9, 1.25)
-_BORDERS: Final = (0, 255, 128, 114)
 
 
 def check_same_picture(path: Path, golden: Uint8Array, spec: InputSpec) -> None:
@@ -42,30 +42,26 @@ def picture_views(path: Path, spec: InputSpec) -> Iterator[View]:
     """Yield what other ways of decoding, resizing and cropping make of the picture, at the model's size."""
     original = decode_original(path, spec.color, bits=spec.bits).astype(np.float64)
     yield from _filters(original, spec)
-    yield from _crops(original, spec)
-    yield from _letterboxes(original, spec)
+    if spec.fit == "stretch":
+        yield from _crops(original, spec)
+        yield from _letterboxes(original, spec)
+    else:
+        yield from other_fits(original, spec)
     yield from decodings(path, spec)
 
 
 def _filters(original: Float64Array, spec: InputSpec) -> Iterator[View]:
     if original.shape == spec.shape:
         return
-    for name in FILTERS:
-        if name != spec.resample:
-            yield View(resized(original, spec, name, _whole(original)), (_filter_mistake(name, spec),))
-    for name in INTERPOLATIONS:
-        pixels = interpolate(original, spec.height, spec.width, name)
-        yield View(pixels, (_filter_mistake(name, spec),))
-
-
-def _filter_mistake(name: str, spec: InputSpec) -> Mistake:
-    return Mistake("resize-filter", f"Resized with {name}; the model takes Pillow's {spec.resample}.")
+    for name in (*FILTERS, *INTERPOLATIONS):
+        if name != right_filter(spec):
+            yield View(fitted(original, spec, name), (filter_mistake(name, spec),))
 
 
 def _crops(original: Float64Array, spec: InputSpec) -> Iterator[View]:
     _, height, width = original.shape
     for name in dict.fromkeys((spec.resample, *FILTERS)):
-        other = () if name == spec.resample else (_filter_mistake(name, spec),)
+        other = () if name == spec.resample else (filter_mistake(name, spec),)
         for part_y, part_x, how in _parts(height, width, spec, finely=name in (spec.resample, "bicubic")):
             top, left = height * (1 - part_y) / 2, width * (1 - part_x) / 2
             text = f"Cropped: {how}; the model takes the whole picture, stretched."
@@ -98,8 +94,8 @@ def _letterboxes(original: Float64Array, spec: InputSpec) -> Iterator[View]:
     inner = replace(spec, height=rows, width=columns)
     for name in ("bilinear", "bicubic", "lanczos", "nearest"):
         small = resized(original, inner, name, _whole(original))
-        other = () if name == spec.resample else (_filter_mistake(name, spec),)
-        for fill in _BORDERS:
+        other = () if name == spec.resample else (filter_mistake(name, spec),)
+        for fill in BORDERS:
             for top, left in {((spec.height - rows) // 2, (spec.width - columns) // 2), (0, 0)}:
                 pixels = np.full(spec.shape, float(fill))
                 pixels[:, top : top + rows, left : left + columns] = small
@@ -112,12 +108,12 @@ def decodings(path: Path, spec: InputSpec) -> Iterator[View]:
     unturned = decode_original(path, spec.color, upright=False, bits=spec.bits).astype(np.float64)
     if unturned.shape != original.shape or (unturned != original).any():
         mistake = Mistake("exif-ignored", "The EXIF rotation of the file was not applied.")
-        yield View(resized(unturned, spec, spec.resample, _whole(unturned)), (mistake,))
+        yield View(fitted(unturned, spec), (mistake,))
     for level, name in ((255, "white"), (0, "black")):
         laid = decode_original(path, spec.color, background=level, bits=spec.bits).astype(np.float64)
         if (laid != original).any():
             text = f"A transparent picture was laid on {name}; the model takes it with the alpha channel dropped."
-            yield View(resized(laid, spec, spec.resample, _whole(laid)), (Mistake("alpha-background", text),))
+            yield View(fitted(laid, spec), (Mistake("alpha-background", text),))
     if spec.channels == 1:
         yield from _grays(path, spec)
 
@@ -130,10 +126,10 @@ def _grays(path: Path, spec: InputSpec) -> Iterator[View]:
     for name, plane in (gray_planes(colour) | single).items():
         mistake = Mistake("gray-conversion", f"Gray is {name}; the model takes luma (BT.601), as Pillow makes it.")
         if name != "luma (BT.601)":
-            yield View(resized(plane[np.newaxis], spec, spec.resample, _whole(colour)), (mistake,))
+            yield View(fitted(plane[np.newaxis], spec), (mistake,))
     three = replace(spec, color="RGB", mean=spec.mean * 3, std=spec.std * 3)
     text = "The tensor shows colours; the model takes one channel (gray)."
-    yield View(resized(colour, three, spec.resample, _whole(colour)), (Mistake("channels", text),))
+    yield View(fitted(colour, three), (Mistake("channels", text),))
 
 
 def _whole(pixels: Float64Array) -> tuple[float, float, float, float]:
