@@ -29,7 +29,7 @@ def right_filter(spec: InputSpec) -> str:
 def fitted(pixels: Float64Array, spec: InputSpec, name: str | None = None) -> Float64Array:
     """Return [C, h, w] at the model's size, by its fit and the filter of that name, its own if None."""
     name = name or right_filter(spec)
-    place = Placement.of(*pixels.shape[1:], spec)
+    place = Placement.of(pixels.shape[1], pixels.shape[2], spec)
     inner = replace(spec, height=place.height, width=place.width)
     if name in FILTERS:
         small = resized(pixels, inner, name, (0, 0, pixels.shape[2], pixels.shape[1]))
@@ -51,7 +51,7 @@ def filter_mistake(name: str, spec: InputSpec) -> Mistake:
 def other_fits(original: Float64Array, spec: InputSpec) -> Iterator[View]:
     """Yield what the other fits and the model's own with other numbers make of a picture, with the usual filters."""
     for other, mistake in _others(spec):
-        place = Placement.of(*original.shape[1:], other)
+        place = Placement.of(original.shape[1], original.shape[2], other)
         if max(place.height, original.shape[1]) * place.width > MAX_PIXELS:
             continue
         for name in dict.fromkeys((right_filter(spec), "bilinear", "bicubic", *INTERPOLATIONS)):

@@ -75,12 +75,12 @@ class InputSpec:
             raise ValueError("fit 'crop' needs resize, the pixels of the shorter side before the centre is cut out")
         if self.fit != "crop" and self.resize is not None:
             raise ValueError(f"resize is for fit 'crop', not for {self.fit!r}")
-        if self.resize is not None and not 0 < self.resize <= MAX_SIDE:
-            raise ValueError(f"resize must lie in 1..{MAX_SIDE}, not {self.resize}")
+        if self.resize is not None and not (_is_whole(self.resize) and 0 < self.resize <= MAX_SIDE):
+            raise ValueError(f"resize must be a whole number in 1..{MAX_SIDE}, not {self.resize!r}")
         if self.fit != "pad" and self.fill != 0:
             raise ValueError(f"fill is for fit 'pad', not for {self.fit!r}")
-        if not 0 <= self.fill <= MAX_LEVEL:
-            raise ValueError(f"fill must lie in 0..{MAX_LEVEL}, not {self.fill}")
+        if not (_is_whole(self.fill) and 0 <= self.fill <= MAX_LEVEL):
+            raise ValueError(f"fill must be a whole number in 0..{MAX_LEVEL}, not {self.fill!r}")
         if not self.antialias and self.resample == "lanczos":
             raise ValueError("resample 'lanczos' is only defined with antialias")
 
@@ -162,6 +162,10 @@ class InputSpec:
             raise
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleError(f"the input specification is not valid: {error!r}") from error
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _whole(value: object) -> int:

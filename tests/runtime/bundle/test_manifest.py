@@ -1,6 +1,7 @@
 import contextlib
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,6 +48,17 @@ def test_round_trip() -> None:
 def test_essentials_round_trip() -> None:
     """A lone ONNX file carries name, classes and input."""
     assert parse_essentials(MANIFEST.essentials()) == (MANIFEST.name, MANIFEST.class_names, MANIFEST.input_spec)
+
+
+def test_a_cropped_input_makes_version_3_of_manifest_and_metadata() -> None:
+    """Earlier readers refuse it; this one reads what was written."""
+    spec = replace(MANIFEST.input_spec, fit="crop", resize=12, antialias=False)
+    manifest = replace(MANIFEST, input_spec=spec)
+    written = manifest.to_json()
+    assert written["format_version"] == 3
+    assert parse_manifest(json.dumps(written).encode()).input_spec == spec
+    assert json.loads(manifest.essentials())["format_version"] == 3
+    assert parse_essentials(manifest.essentials())[2] == spec
 
 
 @pytest.mark.parametrize("key", sorted(set(JSON) - {"outputs"}))

@@ -152,3 +152,27 @@ def test_a_stretched_input_has_no_new_keys() -> None:
     assert set(gray_spec(8, 8).to_json()) == {
         *("name", "dtype", "layout", "color", "height", "width", "resample", "fit", "in_graph"),
     }
+
+
+_JSON = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+    st.sampled_from(["stretch", "crop", "pad", 1, 255]),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.dictionaries(st.sampled_from(["fit", "resize", "fill", "antialias", "resample"]), _JSON))
+def test_any_values_give_a_specification_or_a_bundle_error(change: dict[str, object]) -> None:
+    """And a specification can be used and written again."""
+    try:
+        spec = InputSpec.from_json(gray_spec(8, 8).to_json() | change)
+    except BundleError:
+        return
+    assert InputSpec.from_json(spec.to_json()) == spec
+    assert decode_image(Image.new("L", (3, 5)), spec).shape == (1, 8, 8)
