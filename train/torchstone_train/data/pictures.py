@@ -66,6 +66,7 @@ class FilePictures:
     def __init__(self, store: FileStore, shorter_side: int | None = None) -> None:
         self._store = store
         self._shorter_side = shorter_side
+        self._place = os.path.realpath(store.root)
         self._made_by = repr((store.spec, shorter_side, PIL.__version__))
 
     def __len__(self) -> int:
@@ -83,9 +84,9 @@ class FilePictures:
         Raises:
             OSError: there is no such file any more.
         """
-        path = self._path(index)
-        found = path.stat()
-        return f"{os.path.realpath(path)}\n{found.st_size} {found.st_mtime_ns}\n{self._made_by}"
+        path = os.path.join(self._place, self._store.names[index])  # noqa: PTH118 - a tenth of the time, for each picture
+        found = os.stat(path)  # noqa: PTH116 - likewise
+        return f"{path}\n{found.st_size} {found.st_mtime_ns}\n{self._made_by}"
 
     def _path(self, index: int) -> Path:
         return self._store.root / self._store.names[index]
