@@ -35,5 +35,5 @@ def _better_spec(
     try:
         return find_better_spec(spec, reference.splits, answer, tell)
     except Exception as error:  # noqa: BLE001 - the owner's code, on numbers that it may refuse
-        tell(f"the spec was not checked: with another preprocessing the model fails: {first_line(error)}")
+        tell(f"the spec was not checked, as another preprocessing fails: {first_line(error)}")
         return None

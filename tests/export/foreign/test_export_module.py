@@ -339,7 +339,8 @@ def test_torchvisions_networks_are_exported(name: str, tmp_path: Path) -> None:
     write_image_tree(tmp_path / "photos", {"a": 8, "b": 8, "c": 8}, side=90, mode="RGB")
     result = run_torchstone(
         *("export", "--module", f"torchvision.models:{name}", "--arg", "num_classes=3", "--weights", "w.pt"),
-        *("--data", "folder:photos", "--input", "3x96x96", "--mean", "0.485,0.456,0.406"),
+        *("--data", "folder:photos", "--input", "3x96x96", "--fit", "stretch"),
+        *("--mean", "0.485,0.456,0.406"),
         *("--std", "0.229,0.224,0.225", "--out", "bundle"),
         cwd=tmp_path,
     )
