@@ -157,25 +157,35 @@ def _confirmed(stated: ModelSpec, found: ModelSpec, tested: list[Sample], answer
     score, right = _compare(stated, found, tested, answer)
     if not _is_clear(score, LEVEL):
         return None
-    factors = _factors(stated, found)
-    for factor in list(factors):
-        if len(factors) > 1:
-            without = _reverted(stated, found, factor)
-            alone, _ = _compare(without, found, tested, answer)
-            if not _is_clear(alone, LEVEL / len(_factors(stated, found))):
-                kept, others = _compare(stated, without, tested, answer)
-                if _is_clear(kept, LEVEL):
-                    found, score, right = without, kept, others
-                    factors = _factors(stated, found)
+    for factor in _factors(stated, found):
+        shorter = _without(stated, found, factor, tested, answer)
+        if shorter is not None:
+            found, score, right = shorter
     return BetterSpec(
         spec=found,
-        factors=tuple(factors),
+        factors=tuple(_factors(stated, found)),
         options=changed_options(stated, found),
         accuracy=right / score.images,
         stated_accuracy=(right - score.net) / score.images,
         images=score.images,
         probability=at_least(score.wins, score.wins + score.losses, 0.5),
     )
+
+
+def _without(
+    stated: ModelSpec, found: ModelSpec, factor: str, tested: list[Sample], answer: Answer
+) -> tuple[ModelSpec, Score, int] | None:
+    """Return the spec without the change of a factor, and how it does, where that change is not shown to help."""
+    factors = _factors(stated, found)
+    if len(factors) == 1:
+        return None
+    changes: dict[str, Any] = {name: getattr(stated, name) for name in _FACTORS[factor]}
+    other = replace(found, **changes)
+    gained, _ = _compare(other, found, tested, answer)
+    if _is_clear(gained, LEVEL / len(factors)):
+        return None
+    score, right = _compare(stated, other, tested, answer)
+    return (other, score, right) if _is_clear(score, LEVEL) else None
 
 
 def _compare(base: ModelSpec, other: ModelSpec, tested: list[Sample], answer: Answer) -> tuple[Score, int]:
@@ -213,11 +223,6 @@ def _factors(old: ModelSpec, new: ModelSpec) -> list[str]:
     return [
         factor for factor, names in _FACTORS.items() if any(getattr(old, name) != getattr(new, name) for name in names)
     ]
-
-
-def _reverted(stated: ModelSpec, found: ModelSpec, factor: str) -> ModelSpec:
-    changes: dict[str, Any] = {name: getattr(stated, name) for name in _FACTORS[factor]}
-    return replace(found, **changes)
 
 
 @contextmanager
