@@ -214,7 +214,7 @@ def run(photographs: Path, seed: int, judged: dict[str, bool], *, thresholds: bo
         faults = inject(photographs, Path(folder), seed)
         audit = audit_source(open_source(DatasetRef("folder", Path(folder))))
         if thresholds:
-            for radius, alike in itertools.product((8, 10, 12, 14), (0.92, 0.94, 0.95, 0.96, 0.97, 0.98)):
+            for radius, alike in itertools.product((10, 12, 14), (0.975, 0.98, 0.985, 0.9875, 0.99)):
                 outcome = judge(audit, find_duplicates(audit.facts, radius=radius, alike=alike), faults, judged)
                 print(radius, alike, json.dumps(_brief(outcome)), flush=True)
         found = judge(audit, list(audit.groups), faults, judged)

@@ -50,8 +50,16 @@ def test_importing_loads_neither_numpy_nor_pytorch() -> None:
 
 def test_the_public_names_are_these() -> None:
     """A new name is a decision: it is added here, in the API reference and in the changelog."""
-    functions = ["evaluate", "export", "load", "train", "verify"]
-    results = ["EvaluationResult", "ExportedBundle", "Prediction", "Predictions", "TrainingRun", "Verification"]
+    functions = ["audit_data", "evaluate", "export", "load", "train", "verify"]
+    results = [
+        "AuditResult",
+        "EvaluationResult",
+        "ExportedBundle",
+        "Prediction",
+        "Predictions",
+        "TrainingRun",
+        "Verification",
+    ]
     parts = ["Classifier", "InputSpec", "Metrics"]
     errors = ["BundleError", "CheckFailedError", "DataError", "ImageError", "MissingComponentError", "NoAnswerError"]
     errors += ["OutputError", "ProviderError", "TorchstoneError", "UsageError"]

@@ -16,7 +16,7 @@ from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.audit.perceptual_hash import SIDE
 from torchstone_runtime.data.split import READ_BATCH, ImageStore
 from torchstone_runtime.errors import ImageError
-from torchstone_runtime.images.decode import check_size, decode_original, read_picture
+from torchstone_runtime.images.decode import check_size, decode_original, describe, read_picture
 from torchstone_runtime.system.cpu import usable_cpus
 
 DIGEST_BYTES: Final = 16
@@ -116,7 +116,7 @@ def look_at_file(path: str | os.PathLike[str]) -> PictureFacts:
     try:
         return read_picture(path, _facts_of)
     except ImageError as error:
-        return PictureFacts(problem=error.problem)
+        return PictureFacts(problem=error.problem.removeprefix(f"{describe(path)} "))
 
 
 def _facts_of(image: Image.Image, name: str) -> PictureFacts:
