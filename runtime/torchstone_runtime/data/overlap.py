@@ -17,6 +17,8 @@ def balance_line(split: Split) -> str:
     counts = np.bincount(split.labels, minlength=len(split.class_names))
     present = np.flatnonzero(counts)
     least, most = present[counts[present].argmin()], present[counts[present].argmax()]
+    if counts[least] == counts[most]:
+        return f"{counts[least]:,} images in each class"
     return (
         f"{counts[least]:,} ({split.class_names[least]}) to {counts[most]:,} ({split.class_names[most]}) images a class"
         f", {counts[most] / counts[least]:.1f} : 1"

@@ -117,6 +117,8 @@ def _balance(audit: DataAudit) -> list[str]:
         return []
     least, most = present[counts[present].argmin()], present[counts[present].argmax()]
     where = "" if audit.source.parts[0].name == "whole" else f" in the {audit.source.parts[0].name} part"
+    if counts[least] == counts[most]:
+        return [f"balance   {counts[least]:,} pictures in each class{where}"]
     line = (
         f"balance   {counts[least]:,} ({names[least]}) to {counts[most]:,} ({names[most]}) pictures a class{where}, "
         f"{counts[most] / counts[least]:.1f} : 1"

@@ -144,11 +144,25 @@ def test_the_classes_and_parts_are_named_before_a_training(tmp_path: Path) -> No
         write_image_tree(tmp_path / "p" / part, CLASSES)
     write_image_tree(tmp_path / "p" / "raw", {"x": 1})
     lines = list(describe_data(load(tmp_path / "p")))
-    assert lines[1:] == [
+    assert lines[1:4] == [
         "parts    train is Training/, test is Testing/, validation is valid/",
         "not used raw/",
         "classes  cat, dog",
     ]
+
+
+def test_unequal_classes_and_leaked_images_are_told_before_a_training(tmp_path: Path) -> None:
+    """A line on the balance, and a warning that names an image of the test part that is in the training part too."""
+    root = tmp_path / "p"
+    write_image_tree(root / "train", {"cat": 12, "dog": 6})
+    write_image_tree(root / "test", {"cat": 2, "dog": 2}, seed=1)
+    (root / "test" / "cat" / "leak.png").write_bytes((root / "train" / "cat" / "000.png").read_bytes())
+    lines = list(describe_data(load(root)))
+    assert any(line.startswith("balance  ") and "2.0 : 1" in line for line in lines)
+    (warning,) = [line for line in lines if line.startswith("Warning")]
+    assert "1 of 5 test images are in the" in warning
+    assert "cat/leak.png" in warning
+    assert f"torchstone data folder:{root}" in warning
 
 
 def test_training_prints_the_classes_before_its_first_epoch(tmp_path: Path) -> None:
