@@ -97,7 +97,7 @@ def assert_refused(result: "subprocess.CompletedProcess[str]", *fragments: str) 
 
 
 def write_image_tree(root: Path, classes: Mapping[str, int], *, side: int = 12, mode: str = "L", seed: int = 0) -> Path:
-    """Write random PNG files, one sub-folder a class with the given number of images; return `root`."""
+    """Write random PNG files, one sub-folder per class with the given number of images; return `root`."""
     generator = np.random.default_rng(seed)
     shape = (side, side) if mode == "L" else (side, side, 3)
     for position, (name, count) in enumerate(classes.items()):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _READ: Final = 64
 _BATCH_TOLERANCE: Final = 1e-3
 _ORIGIN: Final = (
-    "the ONNX file as it was given, run by ONNX Runtime, one image a call, without graph optimisations, on pixels "
+    "the ONNX file as it was given, run by ONNX Runtime, one image per call, without graph optimisations, on pixels "
     "normalised in float64; there was no PyTorch model. noise_floor is the largest difference of a logit to the same "
     "file run in batches with optimisations on pixels normalised in float32"
 )

@@ -85,7 +85,8 @@ def _check_kind(logits: Float32Array, spec: ModelSpec) -> None:
         raise DataError(
             f"The outputs are not {spec.output}: over the classes they sum to {sums.min():.4g} to {sums.max():.4g}, "
             "not to 1.",
-            'State output = "logits" where no softmax is applied. Several labels an image (sigmoid) are not supported.',
+            'State output = "logits" where no softmax is applied. '
+            "Several labels per image (sigmoid) are not supported.",
         )
 
 

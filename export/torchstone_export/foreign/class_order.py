@@ -143,7 +143,7 @@ def _describe_order(order: Int64Array, test: Answers, names: tuple[str, ...], *,
         more = f" and {len(moved) - len(shown):,} more" if len(moved) > len(shown) else ""
         what = f"in another order ({', '.join(shown)}{more}; outputs are counted from 0)"
     plain = len(names) <= _LISTED and not any("," in name or name != name.strip() for name in names)
-    given = f'--classes "{",".join(map(showable, listed))}"' if plain else "--classes @FILE, one name a line"
+    given = f'--classes "{",".join(map(showable, listed))}"' if plain else "--classes @FILE, one name per line"
     return (
         f"The answers fit better if the classes are {what}. Then {right:,} of {len(test.labels):,} test images are "
         f"answered right, against {kept:,} in the order {'stated' if stated else 'of the data'}, which was taken. "

@@ -70,7 +70,7 @@ def classes_of(value: object, folder: Path) -> tuple[str, ...]:
     elif isinstance(value, str):
         value = [part.strip() for part in value.split(",")]
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise UsageError(f"The spec's 'classes' is {value!r}; expected names, or @FILE with one name a line.")
+        raise UsageError(f"The spec's 'classes' is {value!r}; expected names, or @FILE with one name per line.")
     names = tuple(value)
     if len(names) < 2:  # noqa: PLR2004 - what a classifier tells apart
         raise UsageError("The spec's 'classes' needs at least two names.")
@@ -85,7 +85,7 @@ def _read_lines(path: Path) -> list[str]:
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The classes cannot be read from {path}: {error}.", "One name a line, UTF-8.") from error
+        raise UsageError(f"The classes cannot be read from {path}: {error}.", "One name per line, UTF-8.") from error
 
 
 def threshold_of(value: object) -> float | None:

@@ -17,7 +17,7 @@ from torchstone_runtime.text import is_showable
 _MAX_BYTES: Final = 16 << 30
 _LAYOUT_HELP: Final = (
     "An npz dataset holds 'images' (uint8, N x H x W or N x C x H x W with C 1 or 3), 'labels' (whole numbers, N) "
-    "and optionally 'class_names' (text, one a class)."
+    "and optionally 'class_names' (text, one per class)."
 )
 
 
@@ -86,7 +86,7 @@ def _class_names(path: Path, names: npt.NDArray[Any] | None, labels: Int64Array)
     if names is None:
         return tuple(str(index) for index in range(int(labels.max()) + 1))
     if names.ndim != 1 or names.dtype.kind != "U" or len(set(names.tolist())) != len(names):
-        raise DataError(f"{path}: 'class_names' must be different texts, one a class.", _LAYOUT_HELP)
+        raise DataError(f"{path}: 'class_names' must be different texts, one per class.", _LAYOUT_HELP)
     if unshowable := [name for name in names.tolist() if not is_showable(name)]:
         raise DataError(f"{path}: the class name {unshowable[0]!r} holds control characters or is not valid Unicode.")
     return tuple(names.tolist())

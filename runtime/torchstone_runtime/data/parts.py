@@ -13,7 +13,7 @@ from torchstone_runtime.images.image_formats import is_picture
 from torchstone_runtime.text import showable
 
 LAYOUT_HELP: Final = (
-    "Expected one sub-folder a class (or train/ and test/ with such sub-folders), with image files inside."
+    "Expected one sub-folder per class (or train/ and test/ with such sub-folders), with image files inside."
 )
 _WORDS: Final = {
     "train": ("training", "train"),

@@ -15,7 +15,7 @@ from torchstone_runtime.images.image_formats import START_BYTES, OtherFiles, for
 
 STDIN: Final = "-"
 MAX_STDIN_IMAGE: Final = 256 << 20
-_STDIN_REMEDY: Final = "Give it paths, one a line, or the bytes of an image file."
+_STDIN_REMEDY: Final = "Give it paths, one per line, or the bytes of an image file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _from_stdin(stdin: BufferedReader, others: OtherFiles) -> Iterator[Picture]:
     if b"\0" in start:
         raise DataError(
             "stdin holds neither paths nor an image of a format that is read.",
-            "Give it paths, one a line, or a PNG, JPEG, BMP, GIF, TIFF, WebP, AVIF, PGM or PPM file.",
+            "Give it paths, one per line, or a PNG, JPEG, BMP, GIF, TIFF, WebP, AVIF, PGM or PPM file.",
         )
     for number, line in enumerate(stdin):
         if path := os.fsdecode((line.removeprefix(BOM_UTF8) if number == 0 else line).rstrip(b"\r\n")):

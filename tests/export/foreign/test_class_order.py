@@ -146,7 +146,7 @@ def test_many_classes_are_named_by_those_that_move(tmp_path: Path) -> None:
 
     [warning] = exported.warnings
     assert "output 22 is 'kind 23', output 23 is 'kind 22'; outputs are counted from 0" in warning
-    assert "--classes @FILE, one name a line" in warning
+    assert "--classes @FILE, one name per line" in warning
 
 
 def test_one_output_whose_classes_are_exchanged_is_told(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_classes_of_another_model(digits_bundle: Path, tmp_path: Path, output: P
 def test_an_empty_folder(digits_bundle: Path, tmp_path: Path, output: Path) -> None:
     """The message says what was expected."""
     (tmp_path / "empty").mkdir()
-    refuse_data(digits_bundle, f"folder:{tmp_path}/empty", output, "holds no images", "one sub-folder a class")
+    refuse_data(digits_bundle, f"folder:{tmp_path}/empty", output, "holds no images", "one sub-folder per class")
 
 
 def test_a_folder_with_one_unknown_class(digits_bundle: Path, tmp_path: Path, output: Path) -> None:

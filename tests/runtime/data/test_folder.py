@@ -56,7 +56,7 @@ def test_suffixes_in_capitals_count(tmp_path: Path) -> None:
 
 def test_an_empty_folder_is_refused(tmp_path: Path, gray: InputSpec) -> None:
     """The message says what was expected."""
-    with pytest.raises(DataError, match=r"(?s)is empty: it has no class folders.*one sub-folder a class"):
+    with pytest.raises(DataError, match=r"(?s)is empty: it has no class folders.*one sub-folder per class"):
         load_folder(tmp_path, "whole", gray)
 
 

@@ -44,7 +44,7 @@ def plan_batches(
         raise _too_few_images(processes)
     if size == 1:
         raise UsageError(
-            f"This network cannot be trained on one image at a time: its batch norm sees a single value a channel of "
+            f"This network cannot be trained on one image at a time: its batch norm sees a single value per channel of "
             f"an image of {image.shape[2]} x {image.shape[3]}.",
             f"Choose a --batch-size of {2 * processes} or more.",
         )
@@ -89,7 +89,7 @@ def trains_on_one_image(
     try:
         with torch.no_grad():
             copy(image)
-    except ValueError:  # how PyTorch's batch norm refuses a single value a channel
+    except ValueError:  # how PyTorch's batch norm refuses a single value per channel
         return False
     return True
 

@@ -153,10 +153,8 @@ class Recipe:
         _require(0 <= self.ema < 1, "--ema", "at least 0 and less than 1")
         _require(0 <= self.target_accuracy <= 1, "--target-accuracy", "0 (no target) to 1")
         by_accuracy = self.monitor == "accuracy" and self.min_delta == 0
-        _require(
-            not self.target_accuracy or by_accuracy, "--target-accuracy", "given without --monitor and --min-delta"
-        )
-        _require(not self.nesterov or self.momentum > 0, "--momentum", "greater than 0 with --nesterov")
+        _require(not self.target_accuracy or by_accuracy, "--target-accuracy", "given without monitor and min_delta")
+        _require(not self.nesterov or self.momentum > 0, "--momentum", "greater than 0 with nesterov")
         _require(self.batch_size >= 1, "--batch-size", "1 or more")
         _require(self.epochs >= 1, "--epochs", "1 or more")
         _require(self.patience >= 0, "--patience", "0 (never stop early) or more")
@@ -189,7 +187,7 @@ class Recipe:
         """Return the recipe with every given field that is not None replaced.
 
         Raises:
-            UsageError: a value is out of range; the message names the option.
+            UsageError: a value is out of range; the message names the field.
         """
         return replace(self, **{name: value for name, value in overrides.items() if value is not None})
 
@@ -204,5 +202,6 @@ class Recipe:
 
 
 def _require(fulfilled: bool, option: str, expected: str) -> None:
+    """Refuse a value by its field's name: it may come from --set, a configuration file or Python as well."""
     if not fulfilled:
-        raise UsageError(f"{option} must be {expected}.")
+        raise UsageError(f"{option.removeprefix('--').replace('-', '_')} must be {expected}.")
