@@ -58,7 +58,7 @@ def test_command_line_refuses_bad_value(field: str, value: float, tmp_path: Path
 
 def test_a_target_and_another_monitored_figure_contradict_each_other() -> None:
     """The epoch that reaches the target must be the one that is kept."""
-    with pytest.raises(UsageError, match="^target_accuracy must be given without monitor"):
+    with pytest.raises(UsageError, match=r"^target_accuracy must be given without monitor"):
         CNN3.with_overrides({"target_accuracy": 0.9, "monitor": "loss"})
 
 
