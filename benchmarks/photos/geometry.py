@@ -144,20 +144,16 @@ def measure(files: list[Path]) -> list[list[str]]:
 def main() -> None:
     """Measure and write the page."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--photographs", type=int, default=0, help="only this many, evenly spread; nothing is written")
+    parser.add_argument("--photographs", type=int, default=0, help="about this many, evenly spread; 0: all")
     chosen = parser.parse_args().photographs
-    files = sorted((Path(os.environ["TORCHSTONE_DATA"]) / "caltech40" / "test").rglob("*.jpg"))
-    if chosen:
-        files = files[:: max(1, len(files) // chosen)]
+    found = sorted((Path(os.environ["TORCHSTONE_DATA"]) / "caltech40" / "test").rglob("*.jpg"))
+    files = found[:: max(1, len(found) // chosen)] if chosen else found
     rows = table_rows(measure(files))
-    if chosen:
-        print(rows)
-        return
     page = render(
         TEMPLATE,
         {
             "rows": rows,
-            "photographs": f"{len(files):,}",
+            "photographs": f"{len(files):,} of the {len(found):,}",
             "python": platform.python_version(),
             "pillow": PIL.__version__,
             "torch": torch.__version__,
