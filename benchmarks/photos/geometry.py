@@ -153,6 +153,7 @@ def main() -> None:
         TEMPLATE,
         {
             "rows": rows,
+            "asked": str(chosen),
             "photographs": f"{len(files):,} of the {len(found):,}",
             "python": platform.python_version(),
             "pillow": PIL.__version__,
