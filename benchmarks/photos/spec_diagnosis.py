@@ -186,7 +186,7 @@ def false_alarms(network: StudyNetwork, answer: CachedAnswer, repeats: int) -> l
     return alarms
 
 
-def study(network: StudyNetwork, repeats: int) -> Iterator[dict[str, Any]]:
+def study(network: StudyNetwork, repeats: int, names: str) -> Iterator[dict[str, Any]]:
     """Yield the result after each mistake: all so far."""
     answer = CachedAnswer(network)
     right = right_answers(references(network.spec, network.splits, answer))
@@ -195,7 +195,7 @@ def study(network: StudyNetwork, repeats: int) -> Iterator[dict[str, Any]]:
     print(f"  alarms on right specs: {sum(item['found'] is not None for item in alarms)} of {len(alarms)}", flush=True)
     cases = []
     chosen = [item for item in mistakes(network.spec) if network.name != "lite0" or item.name in LITE0_MISTAKES]
-    for mistake in chosen:
+    for mistake in (item for item in chosen if item.name.startswith(names)):
         case = judge(network, mistake, answer, right)
         cases.append(case)
         options = case["found"]["options"] if case["found"] else "nothing"
@@ -231,6 +231,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--photos", type=Path, default=Path(os.environ.get("TORCHSTONE_DATA", "data")) / "caltech40")
     parser.add_argument("--networks", default=",".join([*RIGHT, "lite0"]))
+    parser.add_argument("--mistakes", default="", help="try only those whose name begins so")
     parser.add_argument("--merge", nargs="+", type=Path, default=[])
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--results", type=Path, default=RESULTS / "spec-diagnosis.json")
@@ -245,7 +246,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as work:
         for network in networks(options.networks.split(","), options.photos, Path(work)):
-            for result in study(network, options.repeats):
+            for result in study(network, options.repeats, options.mistakes):
                 found[network.name] = result
                 write(options.results, found)
     print(json.dumps(totals(found), indent=2))

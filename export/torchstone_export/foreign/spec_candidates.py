@@ -38,14 +38,19 @@ class Candidate:
     spec: ModelSpec
 
 
-def candidates_beside(spec: ModelSpec, *, pictures: bool) -> list[Candidate]:
+Numbers = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation per channel, in the order of RGB and in units of 0 to 1."""
+
+
+def candidates_beside(spec: ModelSpec, *, pictures: bool, own: Numbers | None = None) -> list[Candidate]:
     """Return the usual specs that differ from one in one factor; of each factor, the most usual first.
 
     Args:
         spec: spec to start from.
         pictures: whether the images are made from pictures of other sizes, so that fit and filter matter.
+        own: mean and standard deviation of the images, which many models are trained with; None: not known.
     """
-    found = [*_other_colors(spec), *_other_normalisations(spec)]
+    found = [*_other_colors(spec), *_other_normalisations(spec, own)]
     if pictures:
         found += [*_other_fits(spec), *_other_filters(spec)]
     return list({item.spec: item for item in reversed(found)}.values())[::-1]
@@ -88,12 +93,13 @@ def _other_colors(spec: ModelSpec) -> Iterator[Candidate]:
         yield Candidate("color", turned)
 
 
-def _other_normalisations(spec: ModelSpec) -> Iterator[Candidate]:
+def _other_normalisations(spec: ModelSpec, own: Numbers | None) -> Iterator[Candidate]:
     if spec.dtype == "uint8":
         return
     channels = spec.input[0]
     seen = [_in_units(spec)]
-    for fields in (*_usual_normalisations(channels, spec.color == "BGR"), *_rescaled(spec)):
+    turned = spec.color == "BGR"
+    for fields in (*_usual_normalisations(channels, turned), *_rescaled(spec), *_of_images(own, turned)):
         candidate = replace(spec, **fields)
         numbers = _in_units(candidate)
         if not any(_are_close(numbers, other) for other in seen):
@@ -115,6 +121,12 @@ def _usual_normalisations(channels: int, turned: bool) -> Iterator[dict[str, Any
 
 def _rescaled(spec: ModelSpec) -> Iterator[dict[str, Any]]:
     yield {"pixel_range": "0-255" if spec.pixel_range == "0-1" else "0-1"}
+
+
+def _of_images(own: Numbers | None, turned: bool) -> Iterator[dict[str, Any]]:
+    if own is not None:
+        mean, std = (numbers[:: -1 if turned else 1] for numbers in own)
+        yield {"pixel_range": "0-1", "mean": mean, "std": std}
 
 
 def _in_units(spec: ModelSpec) -> tuple[float, ...]:

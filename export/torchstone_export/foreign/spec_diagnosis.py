@@ -19,7 +19,7 @@ from tqdm import tqdm
 from torchstone_export.certificate.reference import SplitReference
 from torchstone_export.foreign.class_order import LEVEL, at_least
 from torchstone_export.foreign.model_spec import ModelSpec
-from torchstone_export.foreign.spec_candidates import Candidate, candidates_beside, changed_options
+from torchstone_export.foreign.spec_candidates import Candidate, Numbers, candidates_beside, changed_options
 from torchstone_export.foreign.spec_screening import Answer, Sample, Score, mark, screen
 from torchstone_export.foreign.stated_fit import upright_size
 from torchstone_runtime.cli.output import shows_progress
@@ -93,14 +93,15 @@ def find_better_spec(
     if at_least(wrong, wrong, 0.5) > LEVEL or wrong < _LEAST_GAIN * images:
         return None
     pictures = spec.fit is not None and _has_other_sizes(searched, spec)
-    count = len(candidates_beside(spec, pictures=pictures))
+    own = _own_numbers(searched, spec)
+    count = len(candidates_beside(spec, pictures=pictures, own=own))
     if not count:
         return None
     tell(
         f"checking the spec: {count} other preprocessings on {len(searched.indices):,} validation images "
         "(--no-check-spec leaves it out)"
     )
-    found = _search(spec, searched, answer, pictures=pictures)
+    found = _search(spec, searched, answer, pictures=pictures, own=own)
     if found == spec:
         return None
     tell(f"checking {changed_options(spec, found)} on up to {images:,} other images")
@@ -127,11 +128,19 @@ def _has_other_sizes(sample: Sample, spec: ModelSpec) -> bool:
     return any(read_picture(path, lambda image, _: upright_size(image))[::-1] != spec.input[1:] for path in paths)
 
 
-def _search(spec: ModelSpec, sample: Sample, answer: Answer, *, pictures: bool) -> ModelSpec:
+def _own_numbers(sample: Sample, spec: ModelSpec) -> Numbers | None:
+    """Return mean and standard deviation of some images, rounded as people write them; None where one is flat."""
+    read = spec.input_spec()
+    pixels = Sample(sample.split, sample.indices[:_LOOKED_AT]).read([read])[read] / 255
+    mean, std = (np.round(found, 3) for found in (pixels.mean(axis=(0, 2, 3)), pixels.std(axis=(0, 2, 3))))
+    return (tuple(map(float, mean)), tuple(map(float, std))) if std.min() > 0 else None
+
+
+def _search(spec: ModelSpec, sample: Sample, answer: Answer, *, pictures: bool, own: Numbers | None) -> ModelSpec:
     """Change one factor after the other, each time the one that helps most, until none does."""
     current = spec
     for _ in range(_ROUNDS):
-        candidates = candidates_beside(current, pictures=pictures)
+        candidates = candidates_beside(current, pictures=pictures, own=own)
         with _progress(len(candidates) * len(sample.chunks())) as done:
             scores = screen(current, [item.spec for item in candidates], sample, answer, done)
         best = _best(candidates, scores)
