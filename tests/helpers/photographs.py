@@ -11,8 +11,8 @@ def photograph(seed: int, size: tuple[int, int] = (128, 96)) -> Image.Image:
     generator = np.random.default_rng(seed)
     shapes = generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)
     detail = generator.integers(0, 256, (24, 32, 3), dtype=np.uint8)
-    layers = [Image.fromarray(layer).resize(size, Image.Resampling.BICUBIC) for layer in (shapes, detail)]
-    return Image.blend(*layers, 0.25)
+    large, fine = (Image.fromarray(layer).resize(size, Image.Resampling.BICUBIC) for layer in (shapes, detail))
+    return Image.blend(large, fine, 0.25)
 
 
 def photograph_tree(root: Path, classes: dict[str, int], *, first: int = 0) -> Path:
