@@ -14,6 +14,8 @@ from helpers.support import half_right
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import suggestion
 from torchstone_runtime.evaluation.evaluate import Evaluation
+from torchstone_runtime.evaluation.explanations import DEFAULT_EXPLAINED, Explanation
+from torchstone_runtime.evaluation.occlusion import Evidence
 from torchstone_runtime.evaluation.slices import Slice
 from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.metrics.classification import metrics_from_confusion
@@ -142,3 +144,17 @@ def test_classes_that_do_not_occur_are_not_the_worst() -> None:
     """Their F1 is not defined."""
     metrics = metrics_from_confusion(np.array([[1, 1, 0], [0, 3, 0], [0, 0, 0]]), ("a", "b", "c"))
     assert [item.name for item in metrics.lowest_f1(3)] == ["a", "b"]
+
+
+def test_explained_mistakes_keep_the_page_below_two_megabytes() -> None:
+    """As many as are explained unless another number is asked for; pictures of noise are the largest."""
+    generator = np.random.default_rng(0)
+    shown = []
+    for index in range(DEFAULT_EXPLAINED):
+        pixels = generator.integers(0, 256, (3, 224, 224), dtype=np.uint8)
+        falls = generator.normal(size=(2, 224, 224)).astype(np.float32)
+        answered, right = (Evidence(label, 0.5, 0.1, fall) for label, fall in enumerate(falls))
+        shown.append(Explanation(index, pixels, answered, right))
+    text = render_html(replace(document(1000), explanations=shown))
+    assert text.count('class="look"') == DEFAULT_EXPLAINED
+    assert len(text.encode()) < 2_000_000
