@@ -1,6 +1,7 @@
 """Features of images, computed once and kept beside the runs by what they depend on."""
 
 import hashlib
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,20 +51,20 @@ class FeatureCache:
                 digests, features = found["digests"], found["features"]
             if len(digests) == len(features) and features.ndim == _HALF:
                 return cls(file, digests, features)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             pass
         return cls(file, np.zeros(0, dtype=f"S{2 * _DIGEST}"), np.zeros((0, 0), dtype=np.float32))
 
-    def known(self, digests: Digests) -> npt.NDArray[np.int64]:
-        """Return the place of each image among those that are kept, [n]; -1 for one that isn't."""
-        places = {digest: place for place, digest in enumerate(self.digests.tolist())}
-        return np.array([places.get(digest, -1) for digest in digests.tolist()], dtype=np.int64)
+    def places(self) -> dict[bytes, int]:
+        """Return the place of each image that is kept, by its digest."""
+        return {digest: place for place, digest in enumerate(self.digests.tolist())}
 
     def add(self, digests: Digests, features: Float32Array) -> None:
-        """Keep the features of more images, in memory."""
-        if len(features):
-            self.features = np.concatenate([self.features, features]) if len(self.features) else features
-            self.digests = np.concatenate([self.digests, digests])
+        """Keep the features of more images, in memory; of two with the same pixels one is enough."""
+        digests, first = np.unique(digests, return_index=True)
+        features = features[first]
+        self.features = np.concatenate([self.features, features]) if len(self.features) else features
+        self.digests = np.concatenate([self.digests, digests])
 
     def write(self, say: Callable[[str], None]) -> None:
         """Write the file; where it can't be written, say so: a probe can do without."""

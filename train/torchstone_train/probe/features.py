@@ -2,12 +2,13 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from torchstone_runtime.arrays import Float32Array
+from torchstone_runtime.arrays import Float32Array, Int64Array
 from torchstone_train.data.batches import Batches
-from torchstone_train.networks.backbones.head import feature_extractor
+from torchstone_train.networks.backbones.head import FeatureExtractor, feature_extractor
 from torchstone_train.networks.classifier import ImageClassifier
-from torchstone_train.probe.feature_cache import FeatureCache, digests_of
+from torchstone_train.probe.feature_cache import Digests, FeatureCache, digests_of
 from torchstone_train.training.progress import Progress
 
 _BATCH = 64
@@ -29,18 +30,37 @@ def features_of(
     Raises:
         UsageError, DataError: the backbone has no features that one layer makes its answer of.
     """
-    extractor = feature_extractor(model.network, head)
-    found = []
+    extractor, places = feature_extractor(model.network, head), cache.places()
+    found: list[Float32Array] = []
+    new: list[tuple[Digests, Float32Array]] = []
     progress.start_epoch(1, len(batches))
-    for images, _ in batches.walk(torch.arange(len(batches)), _BATCH):
-        digests = digests_of(images.cpu().numpy())
-        places = cache.known(digests)
-        missing = np.flatnonzero(places < 0)
-        if len(missing):
-            chosen = images[torch.from_numpy(missing).to(images.device)]
-            features = extractor(model.normalised(chosen)).float().cpu().numpy()
-            cache.add(digests[missing], features)
-            places[missing] = np.arange(len(cache.features) - len(missing), len(cache.features))
-        found.append(cache.features[places])
-        progress.step(len(images), None)
+    try:
+        for images, _ in batches.walk(torch.arange(len(batches)), _BATCH):
+            digests = digests_of(images.cpu().numpy())
+            known = np.array([places.get(digest, -1) for digest in digests.tolist()])
+            missing = np.flatnonzero(known < 0)
+            computed = _computed(images, missing, model, extractor) if len(missing) else cache.features[:0]
+            if len(missing):
+                new.append((digests[missing], computed))
+            found.append(_together(known, computed, cache.features))
+            progress.step(len(images), None)
+    finally:  # also of those that were done when someone stopped it
+        if new:
+            cache.add(*(np.concatenate(column) for column in zip(*new, strict=True)))
+            cache.write(progress.say)
     return np.concatenate(found)
+
+
+def _computed(images: Tensor, chosen: Int64Array, model: ImageClassifier, extractor: FeatureExtractor) -> Float32Array:
+    pixels = images[torch.from_numpy(chosen).to(images.device)]
+    found: Float32Array = extractor(model.normalised(pixels)).float().cpu().numpy()
+    return found
+
+
+def _together(known: Int64Array, computed: Float32Array, kept: Float32Array) -> Float32Array:
+    """Return the rows of a batch: those that are kept by their place, the others (-1) as they were computed."""
+    rows = np.empty((len(known), computed.shape[1]), dtype=np.float32)
+    rows[known < 0] = computed
+    if (known >= 0).any():
+        rows[known >= 0] = kept[known[known >= 0]]
+    return rows

@@ -157,8 +157,6 @@ class ProbeFit:
         self._progress.say(
             f"features {len(features):,} images with {features.shape[1]:,} features each, {new:,} computed now"
         )
-        if new:
-            cache.write(self._progress.say)
         return features
 
     def _figures(self, features: Float32Array, weight: Float32Array, bias: Float32Array) -> EpochMetrics:

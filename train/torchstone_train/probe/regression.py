@@ -124,7 +124,7 @@ def _parts(labels: Int64Array, seed: int) -> list[tuple[Int64Array, Int64Array]]
         # A class with fewer images than folds is missing from some: those count without it.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         folds = StratifiedKFold(count, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels)
-        parts = [(kept, np.array([i for i in held if labels[i] in set(labels[kept])])) for kept, held in folds]
+        parts = [(kept, held[np.isin(labels[held], labels[kept])]) for kept, held in folds]
     return [(kept, held) for kept, held in parts if len(held) and len(np.unique(labels[kept])) >= _LEAST]
 
 
