@@ -53,6 +53,7 @@ def test_the_public_names_are_these() -> None:
     functions = ["audit_data", "evaluate", "export", "load", "train", "verify"]
     results = [
         "AuditResult",
+        "CrossValidation",
         "EvaluationResult",
         "ExportedBundle",
         "Prediction",
