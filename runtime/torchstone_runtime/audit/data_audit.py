@@ -28,9 +28,9 @@ class DataAudit:
 
     Attributes:
         source: the data.
-        facts: what one look at each picture told.
+        facts: facts that one look at each picture told.
         groups: pictures that are there more than once, by their first member.
-        predicted: what a model says of the pictures, a set of predictions a part; empty where none was asked.
+        predicted: predictions of a model for the pictures, a set of predictions a part; empty where none was asked.
     """
 
     source: AuditSource

@@ -60,7 +60,7 @@ class FactTable:
         sizes: height and width, int64 [N, 2]; zeros for a picture that can't be read.
         forms: number of each picture's form in `form_names`, int64 [N]; -1 for one that can't be read.
         form_names: the forms that occur: file format, pixel mode, and whether there are several frames.
-        problems: why pictures can't be read, by their indices.
+        problems: reasons why pictures can't be read, by their indices.
     """
 
     digests: npt.NDArray[np.bytes_]

@@ -26,7 +26,7 @@ class Finding:
     """Something that a person should know of a dataset.
 
     Attributes:
-        severity: how bad it is.
+        severity: weight of the finding: error, warning or note.
         kind: name of what was found, for programs.
         count: number of pictures, groups or classes that it concerns.
         text: sentence that says it.

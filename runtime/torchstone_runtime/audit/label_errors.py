@@ -99,7 +99,7 @@ def find_label_errors(given: Confidences, num_classes: int) -> list[LabelError]:
     the paper); where that is not its label, it is a likely error.
 
     Args:
-        given: what a model says of the pictures.
+        given: probabilities that a model gives to the pictures.
         num_classes: K.
     """
     known = np.flatnonzero(np.isfinite(given.own))

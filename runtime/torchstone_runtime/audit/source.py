@@ -29,7 +29,7 @@ class Part:
         class_names: names of the classes that have a folder in this part, or that the file names.
         paths: N paths of the files; empty for arrays.
         store: the arrays; None for files.
-        left_out: what is to be said of files that are no pictures.
+        left_out: lines on the files that are no pictures.
     """
 
     name: str
