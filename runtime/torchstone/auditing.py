@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torchstone.loading import BundleLike, bundle_path, load
 from torchstone.tables import html_table
 from torchstone_runtime.audit.data_audit import DataAudit, audit_source
-from torchstone_runtime.audit.findings import Finding, find_all
+from torchstone_runtime.audit.findings import DataFinding, find_all
 from torchstone_runtime.audit.fix_list import fix_list_csv
 from torchstone_runtime.audit.predicted import Predicted, predict_with, read_predicted
 from torchstone_runtime.audit.source import AuditSource, open_source
@@ -38,7 +38,7 @@ class AuditResult:
     audit: DataAudit
 
     @cached_property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[DataFinding]:
         """What a person should know, the worst first: errors, warnings, notes."""
         return find_all(self.audit)
 

@@ -22,7 +22,7 @@ _EIGHT_BIT: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX",
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DataFinding:
     """Something that a person should know of a dataset.
 
     Attributes:
@@ -44,20 +44,20 @@ class Finding:
         return {"severity": self.severity, "kind": self.kind, "count": self.count, "text": self.text}
 
 
-def find_all(audit: DataAudit) -> list[Finding]:
+def find_all(audit: DataAudit) -> list[DataFinding]:
     """Return everything that an audit has to say, the worst first."""
     found = [finding for look in _LOOKS for finding in look(audit)]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def _unreadable(audit: DataAudit) -> Iterator[Finding]:
+def _unreadable(audit: DataAudit) -> Iterator[DataFinding]:
     if bad := audit.unreadable:
         examples = tuple(f"{audit.names[index]}: {reason}" for index, reason in list(bad.items())[:_SHOWN])
         text = f"{_count(len(bad), 'file')} can't be read; a training would stop there."
-        yield Finding("error", "unreadable", len(bad), text, examples)
+        yield DataFinding("error", "unreadable", len(bad), text, examples)
 
 
-def _leaks(audit: DataAudit) -> Iterator[Finding]:
+def _leaks(audit: DataAudit) -> Iterator[DataFinding]:
     for held_out in ("test", "validation"):
         groups = [group for group in audit.leaks if held_out in {audit.part_name(i) for i in group.members}]
         pictures = [i for group in groups for i in group.members if audit.part_name(i) == held_out]
@@ -68,18 +68,18 @@ def _leaks(audit: DataAudit) -> Iterator[Finding]:
                 f"{_count(len(pictures), f'{held_out} picture')} of {size:,} {_are(len(pictures))} in another part too "
                 f"({len(pictures) / size:.1%}; {_kinds(groups, exact)}): figures measured on them are too good."
             )
-            yield Finding("error", f"leak_{held_out}", len(pictures), text, _listed(audit, groups))
+            yield DataFinding("error", f"leak_{held_out}", len(pictures), text, _listed(audit, groups))
 
 
-def _conflicts(audit: DataAudit) -> Iterator[Finding]:
+def _conflicts(audit: DataAudit) -> Iterator[DataFinding]:
     if groups := audit.label_conflicts:
         pairs = [" / ".join(sorted({audit.class_of(index) for index in group.members})) for group in groups]
         shown = shortlist(list(dict.fromkeys(pairs)), _SHOWN)
         text = f"{_count(len(groups), 'picture')} {_are(len(groups))} there under two labels: {shown}."
-        yield Finding("error", "label_conflicts", len(groups), text, _listed(audit, groups))
+        yield DataFinding("error", "label_conflicts", len(groups), text, _listed(audit, groups))
 
 
-def _missing_classes(audit: DataAudit) -> Iterator[Finding]:
+def _missing_classes(audit: DataAudit) -> Iterator[DataFinding]:
     names = audit.source.class_names
     for part, counts in zip(audit.source.parts, audit.counts, strict=True):
         missing = [names[index] for index in np.flatnonzero(counts == 0).tolist()]
@@ -88,22 +88,24 @@ def _missing_classes(audit: DataAudit) -> Iterator[Finding]:
         where = "any picture" if part.name == "whole" else f"a picture in the {part.name} part"
         severity: Severity = "error" if part.name in ("train", "whole") and audit.source.names_given else "warning"
         text = f"{len(missing):,} of {_count(len(names), 'class')} {_have(len(missing))}n't {where}: "
-        yield Finding(severity, f"classes_missing_{part.name}", len(missing), f"{text}{shortlist(missing, _SHOWN)}.")
+        yield DataFinding(
+            severity, f"classes_missing_{part.name}", len(missing), f"{text}{shortlist(missing, _SHOWN)}."
+        )
     if len(names) == 1:
-        yield Finding("error", "one_class", 1, f"There is only one class, {names[0]}: nothing can be told apart.")
+        yield DataFinding("error", "one_class", 1, f"There is only one class, {names[0]}: nothing can be told apart.")
 
 
-def _few_pictures(audit: DataAudit) -> Iterator[Finding]:
+def _few_pictures(audit: DataAudit) -> Iterator[DataFinding]:
     part, counts = audit.source.parts[0], audit.counts[0]
     few = np.flatnonzero((counts > 0) & (counts <= _FEW)).tolist()
     if few:
         names = [f"{audit.source.class_names[index]} ({counts[index]})" for index in few]
         where = "" if part.name == "whole" else f" in the {part.name} part"
         text = f"{_count(len(few), 'class')} {_have(len(few))} one or two pictures{where}: {shortlist(names, _SHOWN)}."
-        yield Finding("warning", "few_pictures", len(few), text)
+        yield DataFinding("warning", "few_pictures", len(few), text)
 
 
-def _label_errors(audit: DataAudit) -> Iterator[Finding]:
+def _label_errors(audit: DataAudit) -> Iterator[DataFinding]:
     if errors := audit.label_errors:
         total = sum(len(predicted.indices) for predicted in audit.predicted)
         text = (
@@ -115,26 +117,26 @@ def _label_errors(audit: DataAudit) -> Iterator[Finding]:
             f"{audit.likely_names[error.index]} ({error.likely_probability:.3f})"
             for error in errors[:_SHOWN]
         )
-        yield Finding("warning", "label_errors", len(errors), text, examples)
+        yield DataFinding("warning", "label_errors", len(errors), text, examples)
     for seen in (predicted for predicted in audit.predicted if predicted.seen):
         text = (
             f"{seen.origin}: the model was trained on such pictures and has learnt their wrong labels, so that "
             "many are missed. Predictions by networks that did not see the picture find more: "
             "torchstone train --folds 5, then --predictions FILE."
         )
-        yield Finding("note", "model_has_seen_pictures", len(seen.indices), text)
+        yield DataFinding("note", "model_has_seen_pictures", len(seen.indices), text)
 
 
-def _duplicates(audit: DataAudit) -> Iterator[Finding]:
+def _duplicates(audit: DataAudit) -> Iterator[DataFinding]:
     for exact, kind, what in ((True, "exact_duplicates", "equal"), (False, "near_duplicates", "nearly equal")):
         groups = [group for group in audit.harmless if group.exact == exact]
         spare = sum(len(group.members) - 1 for group in groups)
         if groups:
             text = f"{_count(spare, 'picture')} {_are(spare)} {what} to another of the same part and class."
-            yield Finding("warning" if exact else "note", kind, spare, text, _listed(audit, groups))
+            yield DataFinding("warning" if exact else "note", kind, spare, text, _listed(audit, groups))
 
 
-def _imbalance(audit: DataAudit) -> Iterator[Finding]:
+def _imbalance(audit: DataAudit) -> Iterator[DataFinding]:
     counts, names = audit.counts[0], audit.source.class_names
     present = counts[counts > 0]
     if len(present) > 1 and present.max() >= _UNEQUAL * present.min():
@@ -143,35 +145,35 @@ def _imbalance(audit: DataAudit) -> Iterator[Finding]:
             f"The classes are unequal: {names[int(counts.argmax())]} has {present.max():,} pictures, {least} "
             f"{present.min():,}. Judge a model by macro figures."
         )
-        yield Finding("note", "imbalance", int(present.max() // present.min()), text)
+        yield DataFinding("note", "imbalance", int(present.max() // present.min()), text)
 
 
-def _odd_forms(audit: DataAudit) -> Iterator[Finding]:
+def _odd_forms(audit: DataAudit) -> Iterator[DataFinding]:
     if not audit.source.from_files:
         return
     moving = sum(count for (_, _, several), count in audit.forms.items() if several)
     if moving:
         text = f"{_count(moving, 'picture')} {_have(moving)} several frames, of which the first is read."
-        yield Finding("note", "animated", moving, text)
+        yield DataFinding("note", "animated", moving, text)
     wide = sum(count for (_, mode, _), count in audit.forms.items() if mode not in _EIGHT_BIT)
     if wide:
-        yield Finding("note", "sixteen_bit", wide, f"{_count(wide, 'picture')} {_have(wide)} 16 bits a pixel.")
+        yield DataFinding("note", "sixteen_bit", wide, f"{_count(wide, 'picture')} {_have(wide)} 16 bits a pixel.")
     print_colours = sum(count for (_, mode, _), count in audit.forms.items() if mode == "CMYK")
     if print_colours:
         text = (
             f"{_count(print_colours, 'picture')} {_are(print_colours)} CMYK, whose colours are only roughly converted."
         )
-        yield Finding("note", "cmyk", print_colours, text)
+        yield DataFinding("note", "cmyk", print_colours, text)
     small = int((audit.sizes.min(axis=1) < _SMALL).sum()) if len(audit.sizes) else 0
     large = len(audit.sizes) and float(np.median(audit.sizes.min(axis=1))) >= 2 * _SMALL
     if small and large:
         text = f"{_count(small, 'picture')} {_have(small)} a side below {_SMALL} pixels."
-        yield Finding("note", "tiny", small, text)
+        yield DataFinding("note", "tiny", small, text)
     for line in (line for part in audit.source.parts for line in part.left_out):
-        yield Finding("note", "left_out", 1, line[:1].upper() + line[1:] + ".")
+        yield DataFinding("note", "left_out", 1, line[:1].upper() + line[1:] + ".")
 
 
-_LOOKS: Final[Sequence[Callable[[DataAudit], Iterator[Finding]]]] = (
+_LOOKS: Final[Sequence[Callable[[DataAudit], Iterator[DataFinding]]]] = (
     _unreadable,
     _leaks,
     _conflicts,

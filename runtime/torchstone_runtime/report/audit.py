@@ -7,7 +7,7 @@ import numpy as np
 
 from torchstone_runtime.audit.data_audit import DataAudit
 from torchstone_runtime.audit.duplicates import DuplicateGroup
-from torchstone_runtime.audit.findings import Finding, find_all
+from torchstone_runtime.audit.findings import DataFinding, find_all
 from torchstone_runtime.text import showable_lines
 from torchstone_runtime.version import __version__
 
@@ -133,7 +133,7 @@ def _counter(audit: DataAudit, place: int) -> list[tuple[str, int]]:
     return found.most_common()
 
 
-def _finding_lines(finding: Finding) -> list[str]:
+def _finding_lines(finding: DataFinding) -> list[str]:
     word = finding.severity if finding.severity == "note" else finding.severity.upper()
     shown = finding.examples[:_EXAMPLES] if finding.severity != "note" else ()
     return [f"{word:<8}  {finding.text}", *(f"{'':<10}{line}" for line in shown)]
