@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,11 @@ from torchstone_runtime.data.folder import FileStore
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.evaluation.choose_split import align_classes, certified_fingerprint
-from torchstone_runtime.evaluation.evaluate import check_shape
 from torchstone_runtime.evaluation.predictions_file import read_probabilities
-from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.text import shortlist
+
+if TYPE_CHECKING:
+    from torchstone_runtime.inference.classifier import Classifier
 
 _SHOWN: Final = 5
 _KEPT: Final = 10
@@ -50,7 +51,7 @@ class Predicted:
 
 
 def predict_with(
-    classifier: Classifier,
+    classifier: "Classifier",
     source: AuditSource,
     readable: npt.NDArray[np.bool_],
     name: str,
@@ -86,12 +87,12 @@ def predict_with(
     return results
 
 
-def _has_seen(classifier: Classifier, part: Part) -> bool:
+def _has_seen(classifier: "Classifier", part: Part) -> bool:
     trained_here = certified_fingerprint(classifier.provenance) is not None
     return trained_here and part.name in ("train", "whole")
 
 
-def _confidences(classifier: Classifier, split: Split, on_pictures: Callable[[int], object]) -> Confidences:
+def _confidences(classifier: "Classifier", split: Split, on_pictures: Callable[[int], object]) -> Confidences:
     batches, start = [], 0
     for images in split.batches():
         found = classifier.predict(images, unanswered="keep")
@@ -102,11 +103,13 @@ def _confidences(classifier: Classifier, split: Split, on_pictures: Callable[[in
     return Confidences.joined(batches)
 
 
-def _split_of(part: Part, source: AuditSource, usable: Int64Array, classifier: Classifier) -> Split:
+def _split_of(part: Part, source: AuditSource, usable: Int64Array, classifier: "Classifier") -> Split:
     known = {name: index for index, name in enumerate(classifier.class_names)}
     if part.store is not None:
         whole = Split(part.name, part.store, part.labels, part.class_names, part.ids, source.names_given)
         split = align_classes(whole.in_order(classifier.class_names), classifier.class_names)
+        from torchstone_runtime.evaluation.evaluate import check_shape  # noqa: PLC0415 - it needs ONNX Runtime
+
         check_shape(classifier, split)
         return split
     if unknown := [name for name in part.class_names if name not in known]:

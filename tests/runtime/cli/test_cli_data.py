@@ -1,6 +1,8 @@
 """`torchstone data`: what is found, as text, JSON, a page and a list; a gate only where it is asked for."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,15 @@ def test_all_outputs_are_written_and_nothing_is_deleted(photos: Path, tmp_path: 
     assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
     assert (tmp_path / "a.csv").read_text().count("\n") == 3
     assert before == {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()}
+
+
+def test_the_base_install_is_enough(photos: Path) -> None:
+    """Without ONNX Runtime, which only a bundle needs."""
+    blocked = "import sys; sys.modules['onnxruntime'] = None; from torchstone_runtime.cli.main import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", blocked, "data", f"folder:{photos}"], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_strict_fails_where_something_is_wrong(photos: Path) -> None:
