@@ -1,4 +1,5 @@
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -141,5 +142,9 @@ def test_prepared_batches_are_few(split: Split) -> None:
     walk = batches.walk(torch.arange(23).repeat(40), 8, 1)
     for _ in range(10):
         next(walk)
+    prepared = -1
+    while prepared != len(asked):  # until the thread has nothing more to do
+        prepared = len(asked)
+        time.sleep(0.2)
     walk.close()
     assert len(asked) <= 8 * (10 + 3)

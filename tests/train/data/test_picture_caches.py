@@ -72,13 +72,15 @@ def test_memory_cache_stays_within_its_budget(store: FileStore) -> None:
 
 
 def test_changed_file_is_decoded_anew(store: FileStore, tmp_path: Path) -> None:
-    """Told by its size and time, though its name is the same."""
+    """Told by its time, though its name and its size are the same."""
+    path = store.root / store.names[2]
+    Image.new("RGB", (20, 20), (1, 2, 3)).save(path, format="BMP")  # of one size, whatever is on it
     files = FilePictures(store, 40)
     cached, _ = on_disk(files, tmp_path / "cache")
     pixels(cached)
-    path = store.root / store.names[2]
     before = path.stat()
-    Image.new("RGB", (20, 20), (9, 8, 7)).save(path)
+    Image.new("RGB", (20, 20), (9, 8, 7)).save(path, format="BMP")
+    assert path.stat().st_size == before.st_size
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     assert cached.picture(2).getpixel((0, 0)) == (9, 8, 7)
 
@@ -132,9 +134,10 @@ def test_entries_unused_for_longest_make_room(store: FileStore, tmp_path: Path) 
         first.picture(index)
     for number, path in enumerate(kept(place)):
         os.utime(path, (number, number))
+    used = DiskCache(place, 1 << 20, print)._path(files.key(0))
+    os.utime(used, (0, 0))
     own, _ = on_disk(files, place, budget=6 * SIZE)
     own.picture(0)
-    used = DiskCache(place, 1 << 20, print)._path(files.key(0))
     smaller = FilePictures(store, 19)
     cache = own._cache
     for index in range(3):
