@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -69,7 +69,7 @@ class AugmentedBatches:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def walk(self, order: Tensor, size: int | list[int], epoch: int = 0) -> Iterator[Batch]:
+    def walk(self, order: Tensor, size: int | list[int], epoch: int = 0) -> Generator[Batch]:
         """See `Batches.walk`.
 
         Raises:
