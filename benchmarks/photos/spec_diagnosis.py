@@ -232,6 +232,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=Path(os.environ.get("TORCHSTONE_DATA", "data")) / "caltech40")
     parser.add_argument("--networks", default=",".join([*RIGHT, "lite0"]))
     parser.add_argument("--mistakes", default="", help="try only those whose name begins so")
+    parser.add_argument("--note", default="", help="what should be known of the measurement")
     parser.add_argument("--merge", nargs="+", type=Path, default=[])
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--results", type=Path, default=RESULTS / "spec-diagnosis.json")
@@ -241,14 +242,14 @@ def main() -> None:
     for path in options.merge:
         found |= json.loads(path.read_text())["networks"]
     if options.merge:
-        write(options.results, found)
+        write(options.results, found, options.note)
         print(json.dumps(totals(found), indent=2))
         return
     with tempfile.TemporaryDirectory() as work:
         for network in networks(options.networks.split(","), options.photos, Path(work)):
             for result in study(network, options.repeats, options.mistakes):
                 found[network.name] = result
-                write(options.results, found)
+                write(options.results, found, options.note)
     print(json.dumps(totals(found), indent=2))
 
 
@@ -266,13 +267,14 @@ def totals(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write(path: Path, found: dict[str, Any]) -> None:
+def write(path: Path, found: dict[str, Any], note: str) -> None:
     packages = ("torch", "torchvision", "numpy", "pillow", "scikit-learn")
     versions = {name: metadata.version(name) for name in packages}
     document = {
         "machine": processor_name(),
         "versions": versions,
         "seed": 0,
+        "note": note,
         "totals": totals(found),
         "networks": found,
     }
