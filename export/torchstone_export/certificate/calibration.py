@@ -21,6 +21,8 @@ SIGNIFICANT_DIGITS: Final = 4
 """Of the temperature: another machine's last bits must not change the exported files."""
 _STEPS: Final = 100
 _PRECISION: Final = 1e-10
+_BLOCK_VALUES: Final = 1 << 20
+"""Logits that are worked on at once: 8 MiB."""
 _METHOD: Final = "temperature scaling, Guo et al. 2017, arXiv 1706.04599: least negative log-likelihood on validation"
 _SWITCHED_OFF: Final = "it was switched off"
 
@@ -119,6 +121,17 @@ def fit_temperature(logits: Float64Array, labels: Int64Array) -> tuple[float, st
 
 def measure(logits: Float64Array, labels: Int64Array, temperature: float = 1.0) -> CalibrationFigures:
     """Measure the probabilities that logits [N, K] give at a temperature; N at least 1."""
+    parts = [_measured(logits[rows], labels[rows], temperature) for rows in _blocks(logits)]
+    confidence, right, likelihoods, squares = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return CalibrationFigures(
+        expected_calibration_error=reliability(confidence, right).error,
+        negative_log_likelihood=float(-likelihoods.mean()),
+        brier_score=float(squares.mean()),
+    )
+
+
+def _measured(logits: Float64Array, labels: Int64Array, temperature: float) -> tuple[Any, Any, Any, Any]:
+    """Return for each row confidence, whether it is right, log-likelihood and squared error, [n] each."""
     scaled = logits.astype(np.float64) / temperature
     scaled -= scaled.max(axis=1, keepdims=True)
     logarithms = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
@@ -126,12 +139,13 @@ def measure(logits: Float64Array, labels: Int64Array, temperature: float = 1.0) 
     rows = np.arange(len(labels))
     # Of the squares only the true class's has another target than 0.
     squares = (probabilities**2).sum(axis=1) + 1 - 2 * probabilities[rows, labels]
-    right = logits.argmax(axis=1) == labels
-    return CalibrationFigures(
-        expected_calibration_error=reliability(probabilities.max(axis=1), right).error,
-        negative_log_likelihood=float(-logarithms[rows, labels].mean()),
-        brier_score=float(squares.mean()),
-    )
+    return probabilities.max(axis=1), logits.argmax(axis=1) == labels, logarithms[rows, labels], squares
+
+
+def _blocks(logits: Float64Array) -> list[slice]:
+    """Return rows that are worked on at once: of thousands of classes, whole matrices would be gigabytes each."""
+    rows = max(1, _BLOCK_VALUES // logits.shape[1])
+    return [slice(start, start + rows) for start in range(0, len(logits), rows)]
 
 
 def _both(part: SplitReference, temperature: float) -> dict[str, CalibrationFigures]:
@@ -169,8 +183,13 @@ def _least_nll(shifted: Float64Array, true_mean: float) -> float:
 
 
 def _derivatives(shifted: Float64Array, inverse: float) -> tuple[float, float]:
+    parts = [_moments(shifted[rows], inverse) for rows in _blocks(shifted)]
+    expected, squared = (np.concatenate(values) for values in zip(*parts, strict=True))
+    variance = squared - expected**2
+    return float(expected.mean()), float(variance.mean())
+
+
+def _moments(shifted: Float64Array, inverse: float) -> tuple[Float64Array, Float64Array]:
     weights = np.exp(inverse * shifted)
     weights /= weights.sum(axis=1, keepdims=True)
-    expected = (weights * shifted).sum(axis=1)
-    variance = (weights * shifted**2).sum(axis=1) - expected**2
-    return float(expected.mean()), float(variance.mean())
+    return (weights * shifted).sum(axis=1), (weights * shifted**2).sum(axis=1)
