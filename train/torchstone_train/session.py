@@ -11,6 +11,7 @@ from torchstone_runtime.errors import CheckFailedError, OutputError, UsageError
 from torchstone_train.compute.device import choose_device, set_determinism
 from torchstone_train.compute.distributed import World, joined_world
 from torchstone_train.compute.precision import choose_precision
+from torchstone_train.data.augmented_samples import augmented_samples
 from torchstone_train.data.describe import describe_data
 from torchstone_train.data.splits import TrainingData
 from torchstone_train.network_choice import ChosenNetwork, describe_network, open_network, resolve_backbone
@@ -130,6 +131,7 @@ def _train_in_world(
     progress.say(_summary(outcome, request.recipe.monitor, unequal=are_balanced("auto", task.labels)))
     if results and outcome.best is not None:
         seen = predict_split(task.model, task.validation, data.validation, device)
+        results.show_augmented(partial(augmented_samples, task.train, data.train, task.recipe, task.seed))
         results.write(outcome, seen, data.test, partial(penultimate_features, task.model, device=device))
     _conclude(outcome, run, progress)
     return outcome

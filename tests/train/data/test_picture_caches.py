@@ -188,8 +188,8 @@ def test_what_killed_writers_left_is_cleared_up(store: FileStore, tmp_path: Path
     place = tmp_path / "cache"
     (place / "ab").mkdir(parents=True)
     old, young = place / "ab" / "old.partial", place / "ab" / "young.partial"
-    old.touch()
-    young.touch()
+    for file in (old, young):
+        file.touch()
     os.utime(old, (1, 1))
     on_disk(FilePictures(store, 40), place)
     assert (old.exists(), young.exists()) == (False, True)

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -185,3 +187,9 @@ def test_digits_are_augmented_too(tmp_path: Path) -> None:
     arguments = ("--augment", "random-resized-crop(0.7),rotate", "--epochs", "1", "--out", tmp_path / "run")
     result = run_in_process("train", "mlp", "--data", "digits", *arguments)
     assert result.returncode == 0, result.stderr
+
+
+def test_torchvision_is_loaded_by_trainings_that_need_it_alone(tmp_path: Path) -> None:
+    """It takes as long as PyTorch does."""
+    code = "import sys, torchstone_train.session; sys.exit('torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode == 0

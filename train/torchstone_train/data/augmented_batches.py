@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.data.batches import Batch, told_of_lost_pictures
 from torchstone_train.data.pictures import PictureSource, to_pixels
 from torchstone_train.data.seeded_draws import seed_of_image
-from torchstone_train.data.transforms import PictureTransforms
+
+if TYPE_CHECKING:
+    from torchstone_train.data.transforms import PictureTransforms
 
 _PIECE: Final = 8
 """Pictures that a thread takes at once: handing out single ones would cost more than the smallest take."""
@@ -51,7 +53,7 @@ class AugmentedBatches:
         self,
         pictures: PictureSource,
         labels: Int64Array,
-        transforms: PictureTransforms,
+        transforms: "PictureTransforms",
         spec: InputSpec,
         *,
         seed: int,

@@ -18,7 +18,6 @@ from torchstone_train.data.cached_pictures import CachedPictures, CachedStore, M
 from torchstone_train.data.disk_cache import DiskCache
 from torchstone_train.data.pictures import ArrayPictures, FilePictures, PictureSource, shorter_side_of_crops
 from torchstone_train.data.splits import TrainingData
-from torchstone_train.data.transforms import PictureTransforms
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.recipes.transforms import CacheName, parse_transforms
 
@@ -92,8 +91,11 @@ class Opener:
         validation = make_batches(self._kept(data.validation, disk), self.device, self._budget())
         if not recipe.transforms:
             return make_batches(self._kept(data.train, disk), self.device, self._budget()), validation
+        # Loads torchvision, which takes as long as PyTorch itself: not for trainings that don't need it.
+        from torchstone_train.data.transforms import PictureTransforms  # noqa: PLC0415
+
         transforms = PictureTransforms(parse_transforms(recipe.transforms), data.spec)
-        pictures = self._pictures(data.train, transforms, disk)
+        pictures = self._pictures(data.train, disk, cropped=transforms.crops)
         made = (data.train.labels, transforms, data.spec)
         train = AugmentedBatches(pictures, *made, seed=seed, device=self.device, workers=self._workers)
         return train, validation
@@ -122,11 +124,11 @@ class Opener:
         kept = CachedPictures(files, disk, files.key)
         return replace(split, store=CachedStore(kept, split.image_shape, self._workers))
 
-    def _pictures(self, split: Split, transforms: PictureTransforms, disk: DiskCache | None) -> PictureSource:
+    def _pictures(self, split: Split, disk: DiskCache | None, *, cropped: bool) -> PictureSource:
         if not isinstance(split.store, FileStore):
             return ArrayPictures(split.store)
         _, height, width = split.image_shape
-        files = FilePictures(split.store, shorter_side_of_crops(height, width) if transforms.crops else None)
+        files = FilePictures(split.store, shorter_side_of_crops(height, width) if cropped else None)
         if disk is not None:
             return CachedPictures(files, disk, files.key)
         budget = self._budget()

@@ -39,7 +39,6 @@ LONGEST_NAME: Final = 22
 LONGEST_TITLE: Final = 70
 _LONGEST_ALTERNATIVE: Final = 1000
 _DPI: Final = 144
-_SPLIT: Final = ", validation split"
 _LETTERS_AN_INCH: Final = 9
 """Of a title: a few less than there is room for on average."""
 _TITLE_GAP: Final = 0.06
@@ -48,10 +47,11 @@ _COMPRESSION: Final = 4
 """Of PNG files: half the time of the usual 6, for files that are hardly larger."""
 
 
-def set_titles(figure: Figure, title: str, subtitle: str) -> None:
-    """Head a figure of the validation split with the run's title and what the figure shows."""
-    room = int(figure.get_figwidth() * _LETTERS_AN_INCH) - len(_SPLIT)
-    text = f"{shorten(title, min(room, LONGEST_TITLE))}{_SPLIT}\n{subtitle}"
+def set_titles(figure: Figure, title: str, subtitle: str, split: str = "validation") -> None:
+    """Head a figure of a split, named in one word, with the run's title and what the figure shows."""
+    of_split = f", {split} split"
+    room = int(figure.get_figwidth() * _LETTERS_AN_INCH) - len(of_split)
+    text = f"{shorten(title, min(room, LONGEST_TITLE))}{of_split}\n{subtitle}"
     if figure.get_layout_engine() is None:
         figure.suptitle(text, x=0.012, y=1 - _TITLE_GAP / figure.get_figheight(), ha="left")
     else:

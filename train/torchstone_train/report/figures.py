@@ -21,6 +21,8 @@ from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictio
 from torchstone_runtime.files import reported_as_output_error, write_atomic
 from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.report.matrix import row_shares
+from torchstone_train.data.augmented_samples import Augmented
+from torchstone_train.report.augmentation_figure import augmentation_figure
 from torchstone_train.report.curves import CURVES
 from torchstone_train.report.drawing import (
     BLUE,
@@ -89,6 +91,16 @@ def save_map(folder: Path, seen: LabelledPredictions, layout: FeatureMap, title:
     """
     with mpl.rc_context(STYLE):
         _save(folder, "map", map_figure(seen, layout, title))
+
+
+def save_augmentation(folder: Path, augmented: Augmented, title: str) -> None:
+    """Write the figure of augmented training images, `augmentation`, as `save_figures` writes the others.
+
+    Raises:
+        OutputError: a file can't be written.
+    """
+    with mpl.rc_context(STYLE):
+        _save(folder, "augmentation", augmentation_figure(augmented.samples, title, augmented.words))
 
 
 def _save(folder: Path, name: str, figure: Figure) -> None:

@@ -9,7 +9,9 @@ import numpy as np
 
 from torchstone_runtime.report import sections
 from torchstone_runtime.report.page import card, escape, facts, render_page, section, style_sheet, tag
+from torchstone_train.data.augmented_samples import NOT_AUGMENTED, Augmented
 from torchstone_train.report import curves
+from torchstone_train.report.augmentation_section import augmentation_section
 from torchstone_train.training.observer import Record
 from torchstone_train.training.validate import ValidationPass
 
@@ -33,6 +35,7 @@ class RunReport:
         history: records of the epochs, one per epoch.
         seen: the validation split as the kept weights decide it.
         feature_map: PNG file of the map of the images; None where none was drawn.
+        augmented: training images with their random changes.
     """
 
     title: str
@@ -40,6 +43,7 @@ class RunReport:
     history: Sequence[Record]
     seen: ValidationPass
     feature_map: bytes | None = None
+    augmented: Augmented = NOT_AUGMENTED
 
 
 def render_report(report: RunReport) -> str:
@@ -51,6 +55,7 @@ def render_report(report: RunReport) -> str:
         section("Over the epochs", _curves(report)),
         sections.decision_sections(report.seen),
         *([section("Map of the images", _map(report.feature_map))] if report.feature_map else []),
+        augmentation_section(report.augmented.samples, report.augmented.words),
         section("How it was made", facts(_provenance(report))),
     ]
     return render_page(

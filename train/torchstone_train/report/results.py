@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from torchstone_runtime.files import write_atomic
+from torchstone_train.data.augmented_samples import NOT_AUGMENTED, Augmented
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.training.observer import Shielded, TrainingObserver, shielded
 from torchstone_train.training.task import Outcome
@@ -41,6 +42,8 @@ class RunResults:
         self._missing = {output: package for output, package in _NEEDS.items() if find_spec(package) is None}
         self._log: TensorBoardLog | None = None
         self._drawn_for_log: dict[str, bytes] = {}
+        self._augment: Callable[[], Augmented] = lambda: NOT_AUGMENTED
+        self._augmented = NOT_AUGMENTED
         if self._missing:
             packages = [_PACKAGES.get(name, name) for name in self._missing.values()]
             say(
@@ -53,6 +56,10 @@ class RunResults:
         if "tensorboard/" not in self._missing:
             shielded(self._open_log, "tensorboard/", self._say)
         return [Shielded(self._log, "tensorboard/", self._say)] if self._log else []
+
+    def show_augmented(self, augment: Callable[[], Augmented]) -> None:
+        """Have some training images with their random changes shown as well, which `augment` gives."""
+        self._augment = augment
 
     def write(self, outcome: Outcome, seen: ValidationPass, test: "Split", features_of: "FeaturesOf") -> None:
         """Write everything once the training has ended and the weights that were kept have been measured.
@@ -67,6 +74,7 @@ class RunResults:
             OutputError: a file can't be written.
         """
         info = self._run.read_info()
+        shielded(self._make_augmented, "the picture of augmented images", self._say)
         if "figures/" not in self._missing:
             shielded(partial(self._write_figures, outcome, seen), "figures/", self._say)
         if not {"figures/", "figures/map"} & self._missing.keys():
@@ -76,15 +84,24 @@ class RunResults:
         if shielded(partial(self._write_report, outcome, seen, info), "report.html", self._say):
             self._say(f"report   {self._run.path / 'report.html'}")
 
+    def _make_augmented(self) -> None:
+        self._augmented = self._augment()
+
     def _open_log(self) -> None:
         from torchstone_train.report.tensorboard_log import TensorBoardLog  # noqa: PLC0415 - seldom missing, but optional
 
         self._log = TensorBoardLog(self._run.path / "tensorboard")
 
     def _write_figures(self, outcome: Outcome, seen: ValidationPass) -> None:
-        from torchstone_train.report.figures import draw_for_log, save_figures  # noqa: PLC0415 - loads matplotlib
+        from torchstone_train.report.figures import (  # noqa: PLC0415 - loads matplotlib
+            draw_for_log,
+            save_augmentation,
+            save_figures,
+        )
 
         save_figures(self._run.path / "figures", outcome.history, seen, self._title)
+        if self._augmented.samples:
+            save_augmentation(self._run.path / "figures", self._augmented, self._title)
         if self._log:
             self._drawn_for_log = draw_for_log(seen, self._title)
 
@@ -106,7 +123,7 @@ class RunResults:
 
         drawn = self._run.path / "figures" / "map.png"
         feature_map = drawn.read_bytes() if drawn.is_file() else None
-        page = render_report(RunReport(self._title, info, outcome.history, seen, feature_map))
+        page = render_report(RunReport(self._title, info, outcome.history, seen, feature_map, self._augmented))
         write_atomic(self._run.path / "report.html", page)
 
 
