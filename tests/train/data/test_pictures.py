@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -32,6 +32,7 @@ def gradient(height: int, width: int) -> Image.Image:
 
 
 @settings(max_examples=40, deadline=None)
+@example(height=25, width=25, shorter_side=14, kind="jpg", color="L")
 @given(
     height=st.integers(1, 300),
     width=st.integers(1, 300),

@@ -1,6 +1,5 @@
 """Where augmentation takes its pictures from: files, or arrays, one picture at a time and from any thread."""
 
-import math
 import os
 from pathlib import Path
 from typing import Final, Protocol
@@ -123,5 +122,5 @@ def to_pixels(picture: Image.Image) -> Uint8Array:
 
 
 def _reduced_size(size: tuple[int, int], shorter_side: int) -> tuple[int, int]:
-    factor = shorter_side / min(size)
-    return math.ceil(size[0] * factor), math.ceil(size[1] * factor)
+    # In whole numbers, upwards: 25 * (14 / 25) is more than 14.
+    return -(-size[0] * shorter_side // min(size)), -(-size[1] * shorter_side // min(size))
