@@ -1,6 +1,7 @@
 """Backbones from a step of fine-tuning to a certified bundle, and to ONNX Runtime: a short form, and the whole list."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def goes_all_the_way(backbone: str, side: int, photos: Path, folder: Path) -> None:
     """Train two epochs, the second of all layers; export with proof; and let ONNX Runtime decide every picture."""
     data = f"folder:{photos}"
-    options = {"image_size": (side, side), "epochs": 2, "batch_size": 8, "device": "cpu"}
+    options: dict[str, Any] = {"image_size": (side, side), "epochs": 2, "batch_size": 8, "device": "cpu"}
     run = torchstone.train("finetune", backbone=backbone, weights="none", data=data, out=folder / "run", **options)
     bundle = torchstone.export(run, out=folder / "bundle")
     assert set(bundle.variants) == {"fp32", "torchscript"}
