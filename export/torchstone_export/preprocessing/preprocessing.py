@@ -1,10 +1,11 @@
 """A preprocessing that somebody stated, in the terms of a model's spec."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from torchstone_runtime.errors import UsageError, suggestion
+from torchstone_train.networks.backbones.stated_input import InexpressibleInputError, StatedInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,31 @@ def cropped(resize: int, crop: tuple[int, int], source: str) -> dict[str, Any]:
         UsageError: the crop is larger than what it is taken from, so that it would be filled up.
     """
     if resize < max(crop):
-        raise UsageError(
-            f"{source}: it crops {crop[0]} x {crop[1]} pixels out of a picture whose shorter side is {resize}, and "
-            "fills up what is missing; a bundle can't do that.",
-            "Say by options what to do instead, such as --fit crop, --fit pad or --fit stretch, with --input.",
+        raise _filled_up(
+            source,
+            f"crops {crop[0]} x {crop[1]} pixels out of a picture whose shorter side is {resize}, and fills up what is "
+            "missing",
         )
     return {"fit": "crop", "resize": resize, "input": (3, *crop)}
+
+
+def of_stated(read: Callable[[], StatedInput], source: str) -> Preprocessing:
+    """Return what a reader of training's backbones found, in the terms of a model's spec.
+
+    Raises:
+        UsageError: it can't be expressed.
+    """
+    try:
+        found = read()
+    except InexpressibleInputError as error:
+        raise (_filled_up if error.fills_up else no_such_geometry)(source, str(error)) from error
+    geometry: dict[str, Any] = {"fit": found.fit, "input": (3, found.height, found.width)}
+    if found.fit == "crop":
+        geometry["resize"] = found.resize
+    if found.fit == "pad":
+        geometry["fill"] = found.fill
+    fields = {"color": "RGB", "mean": found.mean, "std": found.std, "pixel_range": "0-1"}
+    return Preprocessing(source, geometry | fields | {"resize_filter": found.resample})
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -71,6 +91,13 @@ def no_such_geometry(source: str, what: str, remedy: str = "") -> UsageError:
         f"{source} {what}; a bundle can't do just that (it stretches, crops after a resize of the shorter side, or "
         "pads).",
         remedy or "Name what comes nearest by options: --input, --fit, --resize, --resize-filter, --mean and --std.",
+    )
+
+
+def _filled_up(source: str, does: str) -> UsageError:
+    return UsageError(
+        f"{source}: it {does}; a bundle can't do that.",
+        "Say by options what to do instead, such as --fit crop, --fit pad or --fit stretch, with --input.",
     )
 
 

@@ -2,17 +2,14 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
-from torchstone_export.preprocessing.preprocessing import Preprocessing, cropped, nearest, no_such_geometry
+from torchstone_export.preprocessing.preprocessing import Preprocessing, nearest, of_stated
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import UsageError, suggestion
-
-_FILTERS: Final = ("nearest", "bilinear", "bicubic", "lanczos")
-_CROP_SHARE: Final = 0.875
-"""timm's `DEFAULT_CROP_PCT`."""
-_IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+from torchstone_train.networks.backbones.stated_input import CROP_SHARE, of_timm
 
 
 def from_timm(name: str) -> Preprocessing:
@@ -56,41 +53,9 @@ def from_timm_config(config: Mapping[str, Any], source: str, pretrained: Mapping
     Raises:
         UsageError: it can't be expressed.
     """
-    channels, height, width = (int(side) for side in config.get("input_size", (3, 224, 224)))
-    if channels != 3:  # noqa: PLR2004 - red, green, blue
-        raise UsageError(f"{source} takes {channels} channels; pictures have 3 (or 1, by options).")
-    resampling = config.get("interpolation", "bicubic")
-    if resampling not in _FILTERS:
-        raise no_such_geometry(source, f"resizes with the filter {resampling}")
-    mean, std = (
-        tuple(map(float, config.get(key) or usual)) for key, usual in zip(("mean", "std"), _IMAGENET, strict=True)
-    )
-    share = float(config.get("crop_pct") or _CROP_SHARE)
-    geometry = _geometry(config.get("crop_mode") or "center", share, (height, width), mean, source)
-    fields = {"input": (3, height, width), "color": "RGB", "pixel_range": "0-1", "resize_filter": resampling}
-    return Preprocessing(
-        source, geometry | fields | {"mean": mean, "std": std}, _notes(pretrained, (height, width), share)
-    )
-
-
-def _geometry(mode: str, share: float, size: tuple[int, int], mean: tuple[float, ...], source: str) -> dict[str, Any]:
-    resized = tuple(math.floor(side / share) for side in size)
-    if mode == "squash":
-        if resized != size:
-            raise no_such_geometry(
-                source, f"stretches pictures to {resized[0]} x {resized[1]} and crops them after that"
-            )
-        return {"fit": "stretch"}
-    if mode == "border":
-        levels = {round(255 * value) for value in mean}
-        if resized != size or len(levels) > 1:
-            raise no_such_geometry(source, "pads pictures with a colour, or crops the padded picture")
-        return {"fit": "pad", "fill": levels.pop()}
-    if mode != "center":
-        raise no_such_geometry(source, f"fits pictures by the mode '{mode}'")
-    if size[0] != size[1]:
-        raise no_such_geometry(source, f"crops {size[0]} x {size[1]} pixels out of a picture that just covers them")
-    return cropped(resized[0], size, source)
+    found = of_stated(lambda: of_timm(config, source), source)
+    _, height, width = found.fields["input"]
+    return replace(found, notes=_notes(pretrained, (height, width), float(config.get("crop_pct") or CROP_SHARE)))
 
 
 def _notes(pretrained: Mapping[str, Any], size: tuple[int, int], share: float) -> tuple[str, ...]:

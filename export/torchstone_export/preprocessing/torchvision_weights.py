@@ -3,18 +3,12 @@
 import inspect
 from typing import Any, Final
 
-from torchstone_export.preprocessing.preprocessing import (
-    Preprocessing,
-    cropped,
-    nearest,
-    no_such_geometry,
-    require_sides,
-)
+from torchstone_export.preprocessing.preprocessing import Preprocessing, nearest, of_stated
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.text import shortlist
+from torchstone_train.networks.backbones.stated_input import of_torchvision
 
 _EXAMPLE: Final = "For example: --preprocess torchvision:ResNet50_Weights.IMAGENET1K_V2"
-_FILTERS: Final = ("nearest", "bilinear", "bicubic", "lanczos")
 
 
 def from_torchvision(name: str) -> Preprocessing:
@@ -31,19 +25,7 @@ def from_torchvision(name: str) -> Preprocessing:
     transform = weights.transforms()
     if type(transform).__name__ != "ImageClassification":
         raise UsageError(f"{source} are not the weights of a classifier of pictures.", _EXAMPLE)
-    crop = require_sides(transform.crop_size, "crop_size", source)
-    resize = require_sides(transform.resize_size, "resize_size", source)
-    if len(transform.resize_size) == 1:
-        geometry = cropped(resize[0], crop, source)
-    elif resize == crop:
-        geometry = {"fit": "stretch", "input": (3, *crop)}
-    else:
-        raise no_such_geometry(source, f"stretches pictures to {resize[0]} x {resize[1]} and crops them after that")
-    resampling = transform.interpolation.value
-    if resampling not in _FILTERS:
-        raise no_such_geometry(source, f"resizes with the filter {resampling}")
-    fields = {"color": "RGB", "mean": tuple(transform.mean), "std": tuple(transform.std)}
-    return Preprocessing(source, geometry | fields | {"pixel_range": "0-1", "resize_filter": resampling})
+    return of_stated(lambda: of_torchvision(transform, source), source)
 
 
 def _find_weights(name: str) -> Any:  # noqa: ANN401 - a member of one of torchvision's enumerations

@@ -1,15 +1,29 @@
 """The pictures that pretrained weights were made for, as torchvision and timm state it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 from torchstone_runtime.images.input_spec import Fit, ResampleFilter
 
 _FILTERS: Final = get_args(ResampleFilter)
-_CROP_SHARE: Final = 0.875
+CROP_SHARE: Final = 0.875
 """timm's `DEFAULT_CROP_PCT`."""
+_IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation of ImageNet's pictures, as torchvision and timm have them."""
+
+
+class InexpressibleInputError(Exception):
+    """An input that no `InputSpec` can express; its text is what the source does, as in "the weights ...".
+
+    Attributes:
+        fills_up: whether it is a crop that is larger than the resized picture.
+    """
+
+    def __init__(self, does: str, *, fills_up: bool = False) -> None:
+        super().__init__(does)
+        self.fills_up = fills_up
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,56 +51,94 @@ class StatedInput:
     std: tuple[float, ...]
 
 
-def of_torchvision(transform: Any, source: str) -> StatedInput | None:  # noqa: ANN401 - torchvision has no types
-    """Express a transform `ImageClassification` of torchvision's weights; None where an input can't be said so.
+def of_torchvision(transform: Any, source: str) -> StatedInput:  # noqa: ANN401 - torchvision has no types
+    """Express a transform `ImageClassification` of torchvision's weights.
 
     On Pillow's pictures, which it resizes with antialiasing whatever it says of tensors.
+
+    Raises:
+        InexpressibleInputError: no input specification says the same.
     """
-    crop, resize = transform.crop_size, transform.resize_size
-    height, width = int(crop[0]), int(crop[-1])
-    cropped = len(resize) == 1
-    resampling = transform.interpolation.value
-    if resampling not in _FILTERS or (cropped and resize[0] < max(height, width)):
-        return None
-    if not cropped and (int(resize[0]), int(resize[-1])) != (height, width):
-        return None
+    size, resize = _sides(transform.crop_size), _sides(transform.resize_size)
+    cropped = len(transform.resize_size) == 1
+    if not cropped and resize != size:
+        raise _stretched_and_cropped(resize)
     return StatedInput(
         source=source,
-        height=height,
-        width=width,
+        height=size[0],
+        width=size[1],
         fit="crop" if cropped else "stretch",
-        resize=int(resize[0]) if cropped else None,
-        resample=resampling,
+        resize=_crop_side(resize[0], size) if cropped else None,
+        resample=_filter(transform.interpolation.value),
         mean=tuple(transform.mean),
         std=tuple(transform.std),
     )
 
 
-def of_timm(config: Mapping[str, Any], source: str) -> StatedInput | None:
-    """Express a configuration that timm's `resolve_data_config` gives; None where an input can't be said so."""
-    channels, height, width = (int(side) for side in config["input_size"])
-    resampling = config.get("interpolation", "bicubic")
-    mode, share = config.get("crop_mode") or "center", float(config.get("crop_pct") or _CROP_SHARE)
-    resized = math.floor(min(height, width) / share)
-    mean, std = (tuple(map(float, config[key])) for key in ("mean", "std"))
-    whole = resized == min(height, width)
-    levels = {round(255 * value) for value in mean}
-    fits = {
-        "center": height == width,
-        "squash": whole,
-        "border": whole and len(levels) == 1,
-    }
-    if channels != 3 or resampling not in _FILTERS or not fits.get(mode):  # noqa: PLR2004 - red, green, blue
-        return None
-    names: dict[str, Fit] = {"center": "crop", "squash": "stretch", "border": "pad"}
+def of_timm(config: Mapping[str, Any], source: str) -> StatedInput:
+    """Express a configuration that timm's `resolve_data_config` gives; what it lacks is timm's default.
+
+    Raises:
+        InexpressibleInputError: no input specification says the same.
+    """
+    channels, height, width = (int(side) for side in config.get("input_size", (3, 224, 224)))
+    if channels != 3:  # noqa: PLR2004 - red, green, blue
+        raise InexpressibleInputError(f"takes {channels} channels")
+    mean, std = (
+        tuple(map(float, config.get(key) or usual)) for key, usual in zip(("mean", "std"), _IMAGENET, strict=True)
+    )
+    share = float(config.get("crop_pct") or CROP_SHARE)
+    fit, resize, fill = _timm_fit(config.get("crop_mode") or "center", share, (height, width), mean)
     return StatedInput(
         source=source,
         height=height,
         width=width,
-        fit=names[mode],
-        resize=resized if mode == "center" else None,
-        fill=levels.pop() if mode == "border" else 0,
-        resample=resampling,
+        fit=fit,
+        resize=resize,
+        fill=fill,
+        resample=_filter(config.get("interpolation", "bicubic")),
         mean=mean,
         std=std,
     )
+
+
+def _timm_fit(mode: str, share: float, size: tuple[int, int], mean: tuple[float, ...]) -> tuple[Fit, int | None, int]:
+    resized = (math.floor(size[0] / share), math.floor(size[1] / share))
+    if mode == "squash":
+        if resized != size:
+            raise _stretched_and_cropped(resized)
+        return "stretch", None, 0
+    if mode == "border":
+        levels = {round(255 * value) for value in mean}
+        if resized != size or len(levels) > 1:
+            raise InexpressibleInputError("pads pictures with a colour, or crops the padded picture")
+        return "pad", None, levels.pop()
+    if mode != "center":
+        raise InexpressibleInputError(f"fits pictures by the mode '{mode}'")
+    if size[0] != size[1]:
+        raise InexpressibleInputError(f"crops {size[0]} x {size[1]} pixels out of a picture that just covers them")
+    return "crop", _crop_side(resized[0], size), 0
+
+
+def _sides(stated: Sequence[Any]) -> tuple[int, int]:
+    return int(stated[0]), int(stated[-1])
+
+
+def _crop_side(resize: int, size: tuple[int, int]) -> int:
+    if resize < max(size):
+        raise InexpressibleInputError(
+            f"crops {size[0]} x {size[1]} pixels out of a picture whose shorter side is {resize}, and fills up what is "
+            "missing",
+            fills_up=True,
+        )
+    return resize
+
+
+def _filter(name: str) -> ResampleFilter:
+    if name not in _FILTERS:
+        raise InexpressibleInputError(f"resizes with the filter {name}")
+    return cast("ResampleFilter", name)
+
+
+def _stretched_and_cropped(size: tuple[int, int]) -> InexpressibleInputError:
+    return InexpressibleInputError(f"stretches pictures to {size[0]} x {size[1]} and crops them after that")

@@ -7,7 +7,7 @@ from torch import nn
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import UsageError, first_line, suggestion
 from torchstone_runtime.text import showable
-from torchstone_train.networks.backbones.stated_input import StatedInput, of_timm
+from torchstone_train.networks.backbones.stated_input import InexpressibleInputError, StatedInput, of_timm
 from torchstone_train.networks.shape import ModelShape
 
 
@@ -58,13 +58,16 @@ def pretrained_config(name: str) -> Any:  # noqa: ANN401 - timm's PretrainedCfg
 
 
 def stated_input(name: str) -> StatedInput | None:
-    """Return the input that weights were made for; nothing is downloaded."""
+    """Return the input that weights were made for, None where no specification says it; nothing is downloaded."""
     from timm.data import resolve_data_config  # noqa: PLC0415 - takes seconds, and only this source needs it
 
     config = pretrained_config(name)
     if config is None:
         return None
-    return of_timm(resolve_data_config(pretrained_cfg=config.to_dict()), f"timm:{full_name(name)}")
+    try:
+        return of_timm(resolve_data_config(pretrained_cfg=config.to_dict()), f"timm:{full_name(name)}")
+    except InexpressibleInputError:
+        return None
 
 
 def build(name: str, shape: ModelShape, **options: Any) -> nn.Module:  # noqa: ANN401 - timm's own

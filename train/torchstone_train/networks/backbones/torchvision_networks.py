@@ -11,7 +11,7 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 
 from torchstone_runtime.errors import UsageError, first_line, suggestion
 from torchstone_runtime.text import shortlist, showable
-from torchstone_train.networks.backbones.stated_input import StatedInput, of_torchvision
+from torchstone_train.networks.backbones.stated_input import InexpressibleInputError, StatedInput, of_torchvision
 from torchstone_train.networks.shape import ModelShape
 
 _TAKES_ANOTHER_NORMALISATION: Final = ("googlenet", "inception_v3")
@@ -68,10 +68,13 @@ def has_weights(name: str, tag: str) -> bool:
 
 
 def stated_input(name: str, tag: str) -> StatedInput | None:
-    """Return the input that weights were made for; nothing is downloaded."""
+    """Return the input that weights were made for, None where no specification says it; nothing is downloaded."""
     weights = find_weights(name, tag)
-    found = of_torchvision(weights.transforms(), str(weights))
-    if found is not None and name in _TAKES_ANOTHER_NORMALISATION:
+    try:
+        found = of_torchvision(weights.transforms(), str(weights))
+    except InexpressibleInputError:
+        return None
+    if name in _TAKES_ANOTHER_NORMALISATION:
         return replace(found, mean=(0.5,) * 3, std=(0.5,) * 3)
     return found
 
