@@ -9,8 +9,8 @@ import click
 from torchstone_export.foreign.model_spec import ChannelOrder, ModelSpec, OutputKind, PixelRange
 from torchstone_export.foreign.read_spec import read_spec
 from torchstone_runtime.cli.command import option
+from torchstone_runtime.cli.geometry_options import geometry_options
 from torchstone_runtime.cli.output import tell
-from torchstone_runtime.images.input_spec import MAX_SIDE, Fit, ResampleFilter
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -38,39 +38,7 @@ _OPTIONS: Final = (
         type=click.Choice(get_args(PixelRange)),
         help="Range of the pixels before mean and std  [default: 0-1]",
     ),
-    option(
-        "--resize-filter",
-        group="Model",
-        type=click.Choice(get_args(ResampleFilter)),
-        help="Filter that resizes pictures of another size  [default: bilinear]",
-    ),
-    option(
-        "--fit",
-        group="Model",
-        type=click.Choice(get_args(Fit)),
-        help="How pictures of another size become the input's: stretched, cropped at the centre after --resize, or "
-        "padded. Needed where there are such.",
-    ),
-    option(
-        "--resize",
-        group="Model",
-        metavar="PIXELS",
-        type=click.IntRange(1, MAX_SIDE),
-        help="With --fit crop: length that the shorter side gets before the crop  [default: the input's longer side]",
-    ),
-    option(
-        "--fill",
-        group="Model",
-        metavar="LEVEL",
-        type=click.IntRange(0, 255),
-        help="With --fit pad: level around the picture, 0 to 255  [default: 0]",
-    ),
-    option(
-        "--antialias/--no-antialias",
-        group="Model",
-        default=None,
-        help="Whether pictures are smoothed where they are made smaller, as Pillow does  [default: they are]",
-    ),
+    *geometry_options("Model", of_fit="; needed where a folder has such", of_filter="  [default: bilinear]"),
     option(
         "--classes",
         group="Model",

@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from torchstone_runtime.cli.command import command, option
-from torchstone_runtime.cli.options import BUNDLE_PATH, PROVIDER_OPTION, TF32_OPTION, VARIANT_OPTION, json_option
+from torchstone_runtime.cli.options import (
+    BUNDLE_PATH,
+    MODE_OPTION,
+    PROVIDER_OPTION,
+    TF32_OPTION,
+    VARIANT_OPTION,
+    json_option,
+)
 from torchstone_runtime.cli.output import print_result, require_writable, tell, tell_detail
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError
-from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.inference.load_options import LoadOptions, Mode
 from torchstone_runtime.text import showable_lines
 
 if TYPE_CHECKING:
@@ -46,6 +53,7 @@ class _Counts(click.ParamType[tuple[int, ...]]):
     type=_Counts(),
     help="Number of concurrent calls  [default: processors available to this process]",
 )
+@MODE_OPTION
 @VARIANT_OPTION
 @PROVIDER_OPTION
 @TF32_OPTION
@@ -71,6 +79,7 @@ def bench(
     variant: str | None,
     provider: str,
     rounds: int,
+    mode: Mode,
     *,
     tf32: bool,
     cuda_graphs: bool,
@@ -86,7 +95,7 @@ def bench(
     from torchstone_runtime.system.cpu import usable_cpus
 
     require_writable([json_file])
-    options = LoadOptions(variant=variant, provider=provider, tf32=tf32, cuda_graphs=cuda_graphs)
+    options = LoadOptions(variant=variant, provider=provider, mode=mode, tf32=tf32, cuda_graphs=cuda_graphs)
     request = Request(str(bundle), options, batches, threads or (usable_cpus(),), rounds)
     result = run_benchmark(request, tell)
     tell_detail(f"plan: {result.plan}")

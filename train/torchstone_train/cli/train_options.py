@@ -9,9 +9,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from torchstone_runtime.cli.command import option
+from torchstone_runtime.cli.geometry_options import geometry_options
 from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, SEED_TYPE
 from torchstone_runtime.cli.output import warn
-from torchstone_runtime.images.input_spec import MAX_LEVEL, MAX_SIDE, ColorMode, Fit, ResampleFilter
+from torchstone_runtime.images.input_spec import ColorMode
 from torchstone_train.recipes.catalog import RECIPES
 from torchstone_train.recipes.fields import RECIPE_FIELDS
 from torchstone_train.recipes.transforms import CacheName
@@ -124,37 +125,10 @@ _OPTIONS: Final = (
         help="Mean of the pixels, 0 to 1: one number, or one a channel  [default: the weights', or the recipe's]",
     ),
     option("--std", group="Data", type=_Numbers(), help="Their standard deviation, likewise"),
-    option(
-        "--fit",
-        group="Data",
-        type=click.Choice(get_args(Fit)),
-        help="For folders: pictures of another shape are stretched, cut to their centre, or given a border  "
-        "[default: stretch]",
-    ),
-    option(
-        "--resize",
-        group="Data",
-        type=click.IntRange(1, MAX_SIDE),
-        help="For --fit crop: pixels of the shorter side before the centre is cut out  [default: the input's size]",
-    ),
-    option(
-        "--fill",
-        group="Data",
-        type=click.IntRange(0, MAX_LEVEL),
-        help="For --fit pad: gray level of the border, 0 to 255  [default: 0]",
-    ),
-    option(
-        "--resize-filter",
-        group="Data",
-        type=click.Choice(get_args(ResampleFilter)),
-        help="For folders: filter for pictures of another size  [default: bilinear]",
-    ),
-    option(
-        "--antialias/--no-antialias",
-        group="Data",
-        default=None,
-        help="For folders: whether pictures that shrink are smoothed, as Pillow does it and OpenCV does not  "
-        "[default: antialias]",
+    *geometry_options(
+        "Data",
+        of_fit=" (folders)  [default: as a backbone's weights have it, else stretch]",
+        of_filter=" (folders)  [default: the weights', else bilinear]",
     ),
     option(
         "--stream",

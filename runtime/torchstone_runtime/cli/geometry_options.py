@@ -1,0 +1,55 @@
+"""The options that say how a picture comes to the size of a model's input; shared by `train`, `export` and `adopt`."""
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import click
+
+from torchstone_runtime.cli.command import option
+from torchstone_runtime.images.input_spec import MAX_LEVEL, MAX_SIDE, Fit, ResampleFilter
+
+
+def geometry_options(group: str, *, of_fit: str, of_filter: str) -> tuple[Callable[[Any], Any], ...]:
+    """Return the options, None where one is not given.
+
+    Args:
+        group: heading of the help under which they stand.
+        of_fit: end of the help of `--fit`: what holds without it.
+        of_filter: end of the help of `--resize-filter`, likewise.
+    """
+    return (
+        option(
+            "--fit",
+            group=group,
+            type=click.Choice(get_args(Fit)),
+            help=f"How pictures of another shape become the input's: stretched, cut to their centre, or padded{of_fit}",
+        ),
+        option(
+            "--resize",
+            group=group,
+            metavar="PIXELS",
+            type=click.IntRange(1, MAX_SIDE),
+            help="With --fit crop: pixels of the shorter side before the centre is cut out  [default: the input's "
+            "longer side]",
+        ),
+        option(
+            "--fill",
+            group=group,
+            metavar="LEVEL",
+            type=click.IntRange(0, MAX_LEVEL),
+            help="With --fit pad: level around the picture, 0 to 255  [default: 0]",
+        ),
+        option(
+            "--resize-filter",
+            group=group,
+            type=click.Choice(get_args(ResampleFilter)),
+            help=f"Filter that resizes pictures of another size{of_filter}",
+        ),
+        option(
+            "--antialias/--no-antialias",
+            group=group,
+            default=None,
+            help="Whether pictures that shrink are smoothed, as Pillow does it and OpenCV does not  [default: they "
+            "are]",
+        ),
+    )
