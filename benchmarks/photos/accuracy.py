@@ -100,7 +100,7 @@ def _printed_accuracy(printed: str, _folder: Path) -> float:
 
 SIDES: Final = (
     Side("torchstone probe", _ours("probe"), _bundle_accuracy, trains_epochs=False),
-    Side("torchstone finetune", _ours("finetune", "--augment", "random-resized-crop(0.35),flip"), _bundle_accuracy),
+    Side("torchstone finetune", _ours("finetune", "--augment", "random-resized-crop=0.35,flip"), _bundle_accuracy),
     Side("plain script, same weights", _plain("lite0"), _printed_accuracy),
     Side("plain script, resnet18 from scratch", _plain("resnet18"), _printed_accuracy),
 )

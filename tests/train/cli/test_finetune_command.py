@@ -95,7 +95,7 @@ def test_configuration_file_and_python_train_the_same(colours: str, tmp_path: Pa
         (("finetune", "--backbone", OWN, "--mean", "a,b"), "'a,b' is not a number, or one for each channel"),
         (("finetune", "--backbone", OWN, "--mean", "0.1,0.2"), "--mean has 2 values, but images have 3 channels."),
         (("finetune", "--backbone", OWN, "--std", "0"), "std greater than 0"),
-        (("finetune", "--backbone", OWN, "--head-epochs", "2"), "--head-epochs must be 0 or more, and less than"),
+        (("finetune", "--backbone", OWN, "--head-epochs", "2"), "head_epochs must be 0 or more, and less than"),
     ],
 )
 def test_bad_input_is_one_message_and_leaves_nothing(

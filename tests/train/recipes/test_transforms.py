@@ -21,6 +21,11 @@ def test_list_is_read_in_its_order_with_numbers_or_the_usual_ones() -> None:
     )
 
 
+def test_number_may_stand_behind_a_sign_that_no_shell_reads() -> None:
+    """Brackets have to be quoted on a command line."""
+    assert parse_transforms("random-resized-crop=0.5,flip") == parse_transforms("random-resized-crop(0.5),flip")
+
+
 @pytest.mark.parametrize("text", ["", "  ", "none"])
 def test_nothing_is_no_transforms(text: str) -> None:
     """As an option, a field or a line of a file."""
@@ -34,9 +39,9 @@ def test_nothing_is_no_transforms(text: str) -> None:
         ("flip,rotat(3)", "Did you mean 'rotate'?"),
         ("flip,", "There is no transform ''."),
         ("flip(0.5", "There is no transform 'flip(0.5'."),
-        ("flip(2)", "flip(2): expected a number from 0 to 1."),
-        ("flip(nan)", "flip(nan): expected a number"),
-        ("flip()", "flip(): expected a number"),
+        ("flip(2)", "flip=2: expected a number from 0 to 1."),
+        ("flip(nan)", "flip=nan: expected a number"),
+        ("flip()", "flip=: expected a number"),
         ("shift(2.5)", "expected a whole number from 1 to 64."),
         ("trivial-augment(9)", "trivial-augment takes no number"),
         ("flip,flip", "transforms has flip twice."),

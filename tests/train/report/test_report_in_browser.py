@@ -13,7 +13,9 @@ def test_report_opens_without_errors_and_shows_its_images(width: int, tiny_run: 
     look = look_at(tiny_run / "report.html", tmp_path, width)
     assert (look.console, look.loaded, look.overhang) == ([], [], 0)
     assert look.titles[:4] == ["Over the epochs", "Confusion matrix", "By class", "Confidence"]
-    assert look.titles[4:] == ["Samples", "Most confident mistakes", "Most often confused", "How it was made"]
+    assert look.titles[4:] == [
+        *("Samples", "Most confident mistakes", "Most often confused", "Map of the images", "How it was made")
+    ]
     assert look.images == (tiny_run / "report.html").read_text().count("<img ") > 0
     assert look.broken == 0
 

@@ -34,7 +34,7 @@ _SUMMARIES: Final = {
     "distill_weight": "With a teacher: share of the teacher's loss, 0 to 1.",
     "distill_temperature": "With a teacher: temperature that softens both answers.",
     "augment": "Random changes of each training image: one of these words, or a list of transforms.",
-    "transforms": "Random changes of each picture, in this order, with such numbers as random-resized-crop(0.5).",
+    "transforms": "Random changes of each picture, in this order, with such numbers as random-resized-crop=0.5.",
     "flips": "How augmentation flips images: at random, or in every second epoch.",
     "amp": "Mixed precision.",
     "batch_size": "Images per step.",

@@ -162,7 +162,9 @@ class Recipe:
         _require(0 < self.val_fraction < 1, "--val-fraction", "between 0 and 1")
 
     def _check_stages(self) -> None:
-        _require(0 <= self.head_epochs < self.epochs, "--head-epochs", "0 or more, and less than --epochs")
+        _require(
+            0 <= self.head_epochs < self.epochs, "--head-epochs", f"0 or more, and less than epochs ({self.epochs})"
+        )
         _require(0 < self.layer_decay <= 1, "--layer-decay", "greater than 0 and at most 1 (no decay)")
         _require(self.freeze >= 0, "--freeze", "0 (no stage) or more")
         _require(

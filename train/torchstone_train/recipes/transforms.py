@@ -16,7 +16,7 @@ CacheName = Literal["off", "memory", "disk"]
 CROP: Final = "random-resized-crop"
 """The one that makes the model's input out of a whole picture; the others change what is of that size already."""
 NO_TRANSFORMS: Final = "none"
-_ENTRY: Final = re.compile(r"([a-z-]+)(?:\(\s*([^()]*?)\s*\))?")
+_ENTRY: Final = re.compile(r"([a-z-]+)(?:\(\s*([^()]*?)\s*\)|=\s*([^()=]*?)\s*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,11 @@ class NamedTransform:
 
 
 def parse_transforms(text: str) -> tuple[NamedTransform, ...]:
-    """Return the entries of a list such as `random-resized-crop(0.5),flip,trivial-augment`, in their order.
+    """Return the entries of a list such as `random-resized-crop=0.5,flip,trivial-augment`, in their order.
 
     Args:
-        text: names of `TRANSFORMS`, each with its number in brackets or without, separated by commas; empty: none.
+        text: names of `TRANSFORMS`, each with its number behind `=` or in brackets, or without, separated by commas;
+            empty: none.
 
     Raises:
         UsageError: an unknown name (the message suggests the nearest), a number out of range, an entry that is given
@@ -121,7 +122,7 @@ def _parse(part: str) -> NamedTransform:
     name = _OTHER_SPELLINGS.get(match[1], match[1]) if match else ""
     if match is None or name not in TRANSFORMS:
         raise _unknown(part)
-    kind, given = TRANSFORMS[name], match[2]
+    kind, given = TRANSFORMS[name], match[3] if match[2] is None else match[2]
     if given is None:
         return NamedTransform(name, kind.default or 0.0)
     if kind.default is None:
@@ -131,7 +132,7 @@ def _parse(part: str) -> NamedTransform:
     except ValueError:
         value = math.nan
     if not kind.accepts(value):
-        raise UsageError(f"{name}({showable(given)}): expected {kind.expected}.", f"Such as {name}({kind.default:g}).")
+        raise UsageError(f"{name}={showable(given)}: expected {kind.expected}.", f"Such as {name}={kind.default:g}.")
     return NamedTransform(name, value)
 
 
@@ -141,4 +142,6 @@ def _unknown(part: str) -> UsageError:
             f"{part} stands alone and can't be part of a list.", f"Write {part.replace('-', ',')} in the list."
         )
     known = (*TRANSFORMS, *get_args(AugmentName))
-    return UsageError(f"There is no transform '{showable(part)}'.", suggestion(part.partition("(")[0].strip(), known))
+    return UsageError(
+        f"There is no transform '{showable(part)}'.", suggestion(re.split("[(=]", part)[0].strip(), known)
+    )

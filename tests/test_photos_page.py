@@ -1,0 +1,45 @@
+"""docs/photos.md: its commands, run one after another on a small part of the photographs."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from helpers.support import run_torchstone
+from torchstone_runtime.data.location import default_data_dir
+
+PAGE = (Path(__file__).parents[1] / "docs" / "photos.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"<!-- photos -->\n```console\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = re.findall(r"^\$ torchstone (.*)$", "".join(BLOCKS), re.MULTILINE)
+CLASSES = ("bonsai", "lotus", "airplanes")
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A folder with `photos` and `inbox`: a dozen training pictures of three classes, four test pictures of each."""
+    source = default_data_dir() / "caltech40"
+    if not source.is_dir():
+        pytest.skip("TORCHSTONE_DATA does not hold caltech40")
+    for part, count in (("train", 12), ("test", 4)):
+        for name in CLASSES:
+            target = tmp_path / "photos" / part / name
+            target.mkdir(parents=True)
+            for picture in sorted((source / part / name).iterdir())[:count]:
+                shutil.copy(picture, target)
+    shutil.copytree(tmp_path / "photos" / "test" / "lotus", tmp_path / "inbox")
+    return tmp_path
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_every_command_of_the_page_succeeds(photographs: Path) -> None:
+    """With fresh weights, since none can be downloaded here, a smaller input and two epochs."""
+    assert len(COMMANDS) == 8
+    for command in COMMANDS:
+        arguments = command.replace("--epochs 10", "--epochs 2").split()
+        if "--backbone" in arguments:
+            arguments += ["--weights", "none", "--image-size", "64", "--device", "cpu"]
+        result = run_torchstone(*arguments, cwd=photographs, timeout=600)
+        assert result.returncode == 0, (command, result.stderr)
+    assert {"data.html", "labels.html", "test.html"} <= {path.name for path in photographs.iterdir()}
