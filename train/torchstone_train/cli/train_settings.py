@@ -137,7 +137,8 @@ def read_run(path: Path) -> Settings:
         recipe = Recipe.from_json(info["recipe"])
         options = {"dataset": info["dataset"]["source"], "seed": int(info["seed"])}
         options["deterministic"] = bool(info.get("deterministic", True))
-        options["min_class_size"] = info["dataset"].get("min_class_size")
+        if (least := info["dataset"].get("min_class_size")) is not None:
+            options["min_class_size"] = least
         if options["dataset"].startswith("folder:"):
             spec = info["input"]
             options["image_size"] = (int(spec["height"]), int(spec["width"]))

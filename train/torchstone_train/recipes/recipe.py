@@ -145,7 +145,6 @@ class Recipe:
         parse_transforms(self.transforms)
         _require(math.isfinite(self.lr) and self.lr > 0, "--lr", "a number greater than 0")
         _require(0 <= self.weight_decay < math.inf, "--weight-decay", "0 or more")
-        self._check_stages()
         _require(0 <= self.label_smoothing < 1, "--label-smoothing", "at least 0 and less than 1")
         _require(0 <= self.distill_weight <= 1, "--distill-weight", "at least 0 and at most 1")
         _require(0 < self.distill_temperature < math.inf, "--distill-temperature", "greater than 0")
@@ -160,6 +159,7 @@ class Recipe:
         _require(self.patience >= 0, "--patience", "0 (never stop early) or more")
         _require(0 <= self.min_delta < 1, "--min-delta", "at least 0 and less than 1")
         _require(0 < self.val_fraction < 1, "--val-fraction", "between 0 and 1")
+        self._check_stages()
 
     def _check_stages(self) -> None:
         _require(
