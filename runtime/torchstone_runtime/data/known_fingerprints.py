@@ -27,6 +27,8 @@ CACHE_VARIABLE: Final = "TORCHSTONE_CACHE"
 _SETTLED_SECONDS: Final = 2.0
 """Age of the youngest change from which another one would show: clocks of file systems are as coarse as that."""
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
+_LENGTH: Final = 64
+"""Bytes of a fingerprint in a record; the digests of the images follow."""
 
 
 def cache_dir() -> Path | None:
@@ -45,6 +47,8 @@ def cache_dir() -> Path | None:
 def known_fingerprint(split: Split) -> str:
     """Return the fingerprint of a split, as it was computed when its unchanged files were read last, else by reading.
 
+    The split's `image_digests` are known then.
+
     Raises:
         ImageError: a file is not an image.
     """
@@ -55,19 +59,22 @@ def known_fingerprint(split: Split) -> str:
     state, changed = _state(split, store)
     record = folder / "fingerprints" / state
     with suppress(OSError, ValueError):
-        if _FINGERPRINT.fullmatch(found := record.read_text(encoding="ascii").strip()):
+        content = record.read_bytes()
+        found, digests = content[:_LENGTH].decode("ascii"), np.frombuffer(content[_LENGTH:], dtype=np.uint64)
+        if _FINGERPRINT.fullmatch(found) and len(digests) == len(split):
+            split.know_image_digests(digests)
             return found
     fingerprint = split.fingerprint
     # A file that changed while it was read, or just before, may have been read as it no longer is.
     if changed < began - _SETTLED_SECONDS and _state(split, store)[0] == state:
-        _keep(record, fingerprint)
+        _keep(record, fingerprint.encode() + split.image_digests.tobytes())
     return fingerprint
 
 
-def _keep(record: Path, fingerprint: str) -> None:
+def _keep(record: Path, content: bytes) -> None:
     with suppress(OSError, OutputError):  # a cache that can't be written costs time and nothing else
         record.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(record, fingerprint + "\n")
+        write_atomic(record, content)
 
 
 def _state(split: Split, store: FileStore) -> tuple[str, float]:

@@ -155,6 +155,10 @@ class Split:
         found: npt.NDArray[np.uint64] = self.__dict__["image_digests"]
         return found
 
+    def know_image_digests(self, digests: npt.NDArray[np.uint64]) -> None:
+        """Take the digests of an earlier walk, uint64 [N]."""
+        self.__dict__["image_digests"] = digests
+
     @property
     def has_image_digests(self) -> bool:
         """Whether the digests of the images are known already, and asking for them reads no files."""

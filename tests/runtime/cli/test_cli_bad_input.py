@@ -98,7 +98,7 @@ def test_a_misspelt_command() -> None:
     [
         ("manifest.json", None, "lacks manifest.json"),
         ("manifest.json", b"not json", "not valid JSON"),
-        ("manifest.json", b'{"format": "torchstone-bundle", "format_version": 3}', "format version 3"),
+        ("manifest.json", b'{"format": "torchstone-bundle", "format_version": 4}', "format version 4"),
         ("model.onnx", None, "lacks model.onnx"),
         ("model.onnx", b"flipped", "is not the file that was exported"),
     ],

@@ -157,7 +157,9 @@ def test_unequal_classes_and_leaked_images_are_told_before_a_training(tmp_path: 
     write_image_tree(root / "train", {"cat": 12, "dog": 6})
     write_image_tree(root / "test", {"cat": 2, "dog": 2}, seed=1)
     (root / "test" / "cat" / "leak.png").write_bytes((root / "train" / "cat" / "000.png").read_bytes())
-    lines = list(describe_data(load(root)))
+    data = load(root)
+    data.to_json()  # reads the images for their fingerprints
+    lines = list(describe_data(data))
     assert any(line.startswith("balance  ") and "2.0 : 1" in line for line in lines)
     (warning,) = [line for line in lines if line.startswith("Warning")]
     assert "1 of 5 test images are in the" in warning
