@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from torchstone.evaluating import EvaluationResult, evaluate
     from torchstone.exporting import ExportedBundle, export
     from torchstone.loading import load
-    from torchstone.training import TrainingRun, train
+    from torchstone.training import train
+    from torchstone.training_run import TrainingRun
     from torchstone.verifying import Verification, verify
     from torchstone_runtime.errors import (
         BundleError,
@@ -77,7 +78,8 @@ _HOME = {
     "CrossValidation": "torchstone.cross_validation",
     **dict.fromkeys(("EvaluationResult", "evaluate"), "torchstone.evaluating"),
     **dict.fromkeys(("ExportedBundle", "export"), "torchstone.exporting"),
-    **dict.fromkeys(("TrainingRun", "train"), "torchstone.training"),
+    "TrainingRun": "torchstone.training_run",
+    "train": "torchstone.training",
     **dict.fromkeys(("Verification", "verify"), "torchstone.verifying"),
     "load": "torchstone.loading",
     "Classifier": "torchstone_runtime.inference.classifier",

@@ -2,18 +2,15 @@
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torchstone.tables import html_table
+from torchstone.training_run import TrainingRun
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.frames import make_frame
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torchstone.training import TrainingRun
 
 _INFO = "crossvalidation.json"
 _FIGURES = ("accuracy", "balanced_accuracy", "f1_macro", "loss")
@@ -65,10 +62,8 @@ class CrossValidation:
         return dict(self.info["standard_deviation"])
 
     @property
-    def runs(self) -> "Iterator[TrainingRun]":
+    def runs(self) -> Iterator[TrainingRun]:
         """The runs of the folds, in their order."""
-        from torchstone.training import TrainingRun  # noqa: PLC0415 - it gives cross-validations back
-
         return (TrainingRun.open(self.path / fold["run"]) for fold in self.info["folds"])
 
     def to_dict(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from torchstone.training import TrainingRun
+    from torchstone.training_run import TrainingRun
 
 PACKAGES = ("torch", "torchvision", "safetensors", "onnx", "onnxscript", "tqdm")
 

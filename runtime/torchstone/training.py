@@ -1,104 +1,22 @@
-"""`torchstone.train`, and the run that it leaves."""
+"""`torchstone.train`."""
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from torchstone.cross_validation import CrossValidation
-from torchstone.tables import html_table
+from torchstone.training_run import PACKAGES, TrainingRun
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.files import numbered_directory
-from torchstone_runtime.frames import make_frame
 
 if TYPE_CHECKING:
     from torchstone_train.recipes.recipe import Recipe
     from torchstone_train.request import TrainingRequest
 
-PACKAGES = ("torch", "torchvision", "safetensors", "tqdm")
 ProgressCallback = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingRun:
-    """A training on disk.
-
-    Attributes:
-        path: the run directory.
-        info: content of its `run.json`: recipe, seed, data, device, versions and how it ended.
-        history: a record per epoch: training and validation figures, learning rate, images/s.
-    """
-
-    path: Path
-    info: dict[str, Any]
-    history: tuple[dict[str, Any], ...]
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> "TrainingRun":
-        """Read the run at `path`.
-
-        Raises:
-            DataError: there is none, or it is damaged.
-            MissingComponentError: the extra `train` is not installed.
-        """
-        require_component("train", *PACKAGES)
-        from torchstone_train.run.run_dir import RunDirectory  # noqa: PLC0415 - loads PyTorch
-
-        run = RunDirectory.open(Path(path))
-        return cls(run.path, run.read_info(), tuple(run.read_history()))
-
-    @property
-    def recipe(self) -> str:
-        """Name of the recipe."""
-        return str(self.info["recipe"]["name"])
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Classes in the order of the model's outputs."""
-        return tuple(self.info["class_names"])
-
-    @property
-    def best_epoch(self) -> int:
-        """Epoch whose weights are kept, counted from 1; 0 where none was completed."""
-        return int(self.info.get("best_epoch", 0))
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Validation figures of the epoch whose weights are kept; empty where none was completed."""
-        return next((dict(epoch["validation"]) for epoch in self.history if epoch["epoch"] == self.best_epoch), {})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return path, `run.json`, metrics and history as JSON data."""
-        return {"path": str(self.path), "run": self.info, "metrics": self.metrics, "history": list(self.history)}
-
-    def to_pandas(self) -> Any:  # noqa: ANN401 - a pandas.DataFrame, where pandas is installed
-        """Return the history as a pandas DataFrame: a row per epoch, columns such as `validation_accuracy`.
-
-        Raises:
-            MissingComponentError: pandas is not installed.
-        """
-        return make_frame([_flat(epoch) for epoch in self.history])
-
-    def __repr__(self) -> str:
-        accuracy = self.metrics.get("accuracy")
-        said = "no epoch completed" if accuracy is None else f"validation accuracy {accuracy:.4f}"
-        return f"TrainingRun({str(self.path)!r}, {self.recipe!r}, {len(self.history)} epochs, {said})"
-
-    def _repr_html_(self) -> str:
-        names = ("loss", "accuracy", "f1_macro")
-        head = ["epoch", *(f"{part} {name}" for part in ("train", "validation") for name in names), ""]
-        rows = [
-            [
-                epoch["epoch"],
-                *(float(epoch[part][name]) for part in ("train", "validation") for name in names),
-                "kept" if epoch["epoch"] == self.best_epoch else "",
-            ]
-            for epoch in self.history
-        ]
-        return html_table(head, rows)
 
 
 @overload
@@ -277,8 +195,3 @@ def _by_channel(values: float | Sequence[float] | None) -> tuple[float, ...] | N
     if values is None:
         return None
     return (float(values),) if isinstance(values, int | float) else tuple(map(float, values))
-
-
-def _flat(epoch: dict[str, Any]) -> dict[str, Any]:
-    parts = {f"{part}_{name}": value for part in ("train", "validation") for name, value in epoch[part].items()}
-    return {name: value for name, value in epoch.items() if name not in ("train", "validation")} | parts
