@@ -39,7 +39,7 @@ def load(
         variant: model of the bundle, by name; its default one if None.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         threads: number of calls that run at once; the processors this process may use if None.
-        mode: what is tuned for on the CPU: `latency` (a single picture, on all threads), `throughput` (many pictures),
+        mode: aim on the CPU: `latency` (a single picture, on all threads), `throughput` (many pictures),
             or `auto`, which measures after a few calls of single pictures whether they gain.
         tf32: permission for a GPU to compute in TF32.
         cuda_graphs: permission for `cuda` to record each batch size once and replay it.

@@ -96,8 +96,8 @@ def train(
         device: `auto`, `cpu` or `cuda`; `cuda` never falls back to the CPU.
         seed: 0 to 2**32 - 1.
         backbone: network to fine-tune: a name of torchvision's, `timm:NAME`, or `package.module:factory`.
-        weights: what it begins with: `default`, `none`, a name of torchvision's, or the path of a file; `default` if
-            None.
+        weights: weights that it begins with: `default`, `none`, a name of torchvision's, or the path of a file;
+            `default` if None.
         head: dotted name of its last layer, where it can't be found.
         image_size: height and width that a folder's pictures are resized to; chosen from them if None, or as the
             weights of a backbone have it.
@@ -111,7 +111,7 @@ def train(
         antialias: whether a folder's pictures that shrink are smoothed; as the weights have it, or True, if None.
         mean: mean of the pixels, 0 to 1, for all channels or one each; the weights' or the recipe's if None.
         std: their standard deviation, likewise.
-        cache: where decoded pictures are kept: `memory`, as far as they fit, `disk`, for all runs, or `off`.
+        cache: place of decoded pictures: `memory`, as far as they fit, `disk`, for all runs, or `off`.
         cache_size: bytes that the cache may take; half of the free memory, or 20 GiB on disk, if None.
         workers: number of threads that decode and augment pictures; one a processor if None.
         folds: number of folds of a cross-validation, whose networks each leave a part of the training images out; a

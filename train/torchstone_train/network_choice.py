@@ -23,7 +23,7 @@ class ChosenNetwork:
     Attributes:
         model: the network behind its normalisation, on the CPU.
         request: the request, whose recipe names the last layer of a backbone.
-        record: what `run.json` says of a backbone; None where there is none.
+        record: entry of `run.json` on a backbone; None where there is none.
         notes: lines for a person.
     """
 

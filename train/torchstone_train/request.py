@@ -25,14 +25,14 @@ class TrainingRequest:
         resume: whether the run at `out` is gone on with; overwrite: whether it is replaced.
         image_size, color: height and width, and color mode, that a folder's pictures are converted to; chosen from them
             if None.
-        geometry: how the pictures of a folder come to that size; as a backbone's weights have it, else stretched,
+        geometry: fit and filter of a folder's pictures; as a backbone's weights have them, else stretched,
             wherever nothing is asked for.
         weights: weights that a backbone begins with: `default`, `none`, a name of torchvision's, or the path of a file
             (`opening.open_backbone`); None: `default`. weights_sha256: SHA-256 that they must have; any if None.
         mean, std: per channel, in place of the recipe's and of what a backbone's weights state.
         bits: number of bits that the 16-bit pictures of a folder use; all if None.
         resident_budget: bytes of images held in memory before they are streamed; half of what is free if None.
-        loading: what is kept of decoded pictures, and how many threads decode.
+        loading: place of decoded pictures, and number of threads that decode.
         teachers: bundles whose answers are learnt beside the labels (`distill.Teacher`).
         min_class_size: images that a class must have to be learnt; any number if None, or that of a run that goes on.
         fold: the fold of a cross-validation that is held out in the place of the test part.

@@ -26,7 +26,7 @@ _GEOMETRY: Final = ("fit", "resize", "fill")
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class SpecCandidate:
     """A spec with one factor changed.
 
     Attributes:
@@ -42,7 +42,7 @@ Numbers = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation per channel, in the order of RGB and in units of 0 to 1."""
 
 
-def candidates_beside(spec: ModelSpec, *, pictures: bool, own: Numbers | None = None) -> list[Candidate]:
+def candidates_beside(spec: ModelSpec, *, pictures: bool, own: Numbers | None = None) -> list[SpecCandidate]:
     """Return the usual specs that differ from one in one factor; of each factor, the most usual first.
 
     Args:
@@ -83,17 +83,17 @@ def _option(name: str, spec: ModelSpec) -> str:
     return f"--{name.replace('_', '-')} {shown(value)}"
 
 
-def _other_colors(spec: ModelSpec) -> Iterator[Candidate]:
+def _other_colors(spec: ModelSpec) -> Iterator[SpecCandidate]:
     if spec.color == "L":
         return
     other = replace(spec, color="BGR" if spec.color == "RGB" else "RGB")
-    yield Candidate("color", other)
+    yield SpecCandidate("color", other)
     turned = replace(other, mean=spec.mean[::-1], std=spec.std[::-1])
     if turned != other:  # whoever stated the colours wrongly stated mean and std in their order, or didn't
-        yield Candidate("color", turned)
+        yield SpecCandidate("color", turned)
 
 
-def _other_normalisations(spec: ModelSpec, own: Numbers | None) -> Iterator[Candidate]:
+def _other_normalisations(spec: ModelSpec, own: Numbers | None) -> Iterator[SpecCandidate]:
     if spec.dtype == "uint8":
         return
     channels = spec.input[0]
@@ -104,7 +104,7 @@ def _other_normalisations(spec: ModelSpec, own: Numbers | None) -> Iterator[Cand
         numbers = _in_units(candidate)
         if not any(_are_close(numbers, other) for other in seen):
             seen.append(numbers)
-            yield Candidate("normalisation", candidate)
+            yield SpecCandidate("normalisation", candidate)
 
 
 def _usual_normalisations(channels: int, turned: bool) -> Iterator[dict[str, Any]]:
@@ -142,23 +142,23 @@ def _are_close(numbers: tuple[float, ...], others: tuple[float, ...]) -> bool:
     )
 
 
-def _other_fits(spec: ModelSpec) -> Iterator[Candidate]:
+def _other_fits(spec: ModelSpec) -> Iterator[SpecCandidate]:
     longer = max(spec.input[1:])
     stated = (spec.resize or longer) if spec.fit == "crop" else 0
     for share in _SHARES:
         resize = int(longer / share)
         if abs(resize - stated) > _SAME_RESIZE * longer:
-            yield Candidate("fit", replace(spec, fit="crop", resize=resize, fill=0))
+            yield SpecCandidate("fit", replace(spec, fit="crop", resize=resize, fill=0))
     if spec.fit != "stretch":
-        yield Candidate("fit", replace(spec, fit="stretch", resize=None, fill=0))
+        yield SpecCandidate("fit", replace(spec, fit="stretch", resize=None, fill=0))
     for fill in _FILLS:
         if (spec.fit, spec.fill) != ("pad", fill):
-            yield Candidate("fit", replace(spec, fit="pad", resize=None, fill=fill))
+            yield SpecCandidate("fit", replace(spec, fit="pad", resize=None, fill=fill))
 
 
-def _other_filters(spec: ModelSpec) -> Iterator[Candidate]:
+def _other_filters(spec: ModelSpec) -> Iterator[SpecCandidate]:
     for name in _FILTERS:
         if name != spec.resize_filter:
-            yield Candidate("filter", replace(spec, resize_filter=name, antialias=True))
+            yield SpecCandidate("filter", replace(spec, resize_filter=name, antialias=True))
     if spec.resize_filter in ("bilinear", "bicubic"):  # Lanczos is defined with antialiasing alone
-        yield Candidate("filter", replace(spec, antialias=not spec.antialias))
+        yield SpecCandidate("filter", replace(spec, antialias=not spec.antialias))

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from torchstone_export.certificate.reference import SplitReference
 from torchstone_export.foreign.class_order import LEVEL, at_least
 from torchstone_export.foreign.model_spec import ModelSpec
-from torchstone_export.foreign.spec_candidates import Candidate, Numbers, candidates_beside, changed_options
+from torchstone_export.foreign.spec_candidates import Numbers, SpecCandidate, candidates_beside, changed_options
 from torchstone_export.foreign.spec_screening import Answer, Sample, Score, mark, screen
 from torchstone_export.foreign.stated_fit import upright_size
 from torchstone_runtime.cli.output import shows_progress
@@ -48,7 +48,7 @@ class BetterSpec:
     """A spec that gives clearly more right answers than the stated one.
 
     Attributes:
-        spec: the spec; factors: names of what differs, as in `Candidate`.
+        spec: the spec; factors: names of what differs, as in `SpecCandidate`.
         options: options that state it.
         accuracy: accuracy with it; stated_accuracy: that of the stated one, on the same images.
         images: number of these; probability: of so clear a result where neither is better.
@@ -150,7 +150,7 @@ def _search(spec: ModelSpec, sample: Sample, answer: Answer, *, pictures: bool, 
     return current
 
 
-def _best(candidates: list[Candidate], scores: list[Score]) -> Candidate | None:
+def _best(candidates: list[SpecCandidate], scores: list[Score]) -> SpecCandidate | None:
     """Return the candidate that helps most; of those of its factor that help as much, the most usual one."""
     pairs = list(zip(candidates, scores, strict=True))
     ahead = [

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from torchstone_runtime.data.split import Split
     from torchstone_runtime.evaluation.evaluate import Evaluation
-    from torchstone_runtime.evaluation.explanations import Explanation
+    from torchstone_runtime.evaluation.explanations import ExplainedMistake
     from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.report.document import EvaluationDocument
 
@@ -152,7 +152,7 @@ def _run(classifier: "Classifier", split: "Split", predictions: Path | None) -> 
         return measure(classifier, split, PredictionsCsv(file, classifier.class_names).add)
 
 
-def _explain(classifier: "Classifier", evaluation: "Evaluation", wanted: _Wanted) -> "Sequence[Explanation]":
+def _explain(classifier: "Classifier", evaluation: "Evaluation", wanted: _Wanted) -> "Sequence[ExplainedMistake]":
     from torchstone_runtime.evaluation import explanations
 
     count = explanations.DEFAULT_EXPLAINED if wanted.explain is None else wanted.explain

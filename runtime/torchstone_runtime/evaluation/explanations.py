@@ -16,7 +16,7 @@ DEFAULT_EXPLAINED: Final = 6
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Explanation:
+class ExplainedMistake:
     """A mistake, and what the places of its picture say.
 
     Attributes:
@@ -49,7 +49,7 @@ def describe_cost(evaluation: Evaluation, chosen: Int64Array) -> str:
     )
 
 
-def explain(classifier: Classifier, evaluation: Evaluation, chosen: Int64Array) -> list[Explanation]:
+def explain(classifier: Classifier, evaluation: Evaluation, chosen: Int64Array) -> list[ExplainedMistake]:
     """Explain some samples of an evaluation by the model that was measured, in the order given.
 
     Args:
@@ -69,5 +69,5 @@ def explain(classifier: Classifier, evaluation: Evaluation, chosen: Int64Array) 
         pixels = evaluation.pictures(np.array([index], dtype=np.int64))[0]
         classes = [int(evaluation.predicted[index]), int(evaluation.labels[index])]
         answered, right = explain_by_occlusion(run, pixels, classes)
-        explanations.append(Explanation(index, pixels, answered, right))
+        explanations.append(ExplainedMistake(index, pixels, answered, right))
     return explanations

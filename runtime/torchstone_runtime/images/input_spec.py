@@ -29,7 +29,7 @@ class InputSpec:
         height: rows of pixels.
         width: columns of pixels.
         resample: filter used where a picture has another size, Pillow's with `antialias`.
-        fit: what becomes of a picture of another shape. `stretch`: both sides are resized on their own; `crop`: the
+        fit: treatment of a picture of another shape. `stretch`: both sides are resized on their own; `crop`: the
             shorter side is resized to `resize`, then the centre is cut out; `pad`: the whole picture is shown, with
             a border of the level `fill`. `torchstone_runtime.images.geometry` does it.
         resize: pixels of the shorter side before the centre is cut out, 1 to 8192; None unless `fit` is `crop`.

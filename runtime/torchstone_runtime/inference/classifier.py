@@ -84,7 +84,7 @@ class Classifier:
             variant: name of the bundle's variant; its default one if None.
             provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
             threads: calls that run at once; the processors this process may use if None.
-            mode: what is tuned for on the CPU: `latency` computes a single picture on all threads, with a second
+            mode: aim on the CPU: `latency` computes a single picture on all threads, with a second
                 session that takes the memory of the weights once more; `throughput` never does; `auto` measures after
                 a few calls of single pictures whether that is faster, and `plan` says what it found.
             tf32: whether a GPU may compute float32 products in TF32, with 10 bits of mantissa.

@@ -19,7 +19,7 @@ from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.inference.fork_gate import FORK_GATE
 from torchstone_runtime.inference.gpu_engine import bind
 from torchstone_runtime.inference.gpu_options import ON_NVIDIA
-from torchstone_runtime.inference.latency_session import LatencySession, Opener
+from torchstone_runtime.inference.latency_session import LatencySession, SessionOpener
 from torchstone_runtime.inference.load_options import Mode
 from torchstone_runtime.inference.providers import OpenedSession
 from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, ModelRunner, RunOptions, row_shape
@@ -186,7 +186,7 @@ def make_engine(
     threads: int | None = None,
     *,
     mode: Mode = "throughput",
-    opener: Opener | None = None,
+    opener: SessionOpener | None = None,
 ) -> Engine:
     """Return the engine that serves a session: what is certified and measured runs on the very same.
 
@@ -195,8 +195,8 @@ def make_engine(
         num_classes: K.
         threads: number of calls that run at once on the CPU; the processors this process may use if None. A GPU runs
             one call at a time: more threads would only wait for each other.
-        mode: what it is tuned for.
-        opener: what makes a session of several threads on the CPU; without one every call runs on one thread.
+        mode: aim on the CPU, see `LoadOptions`.
+        opener: maker of a session of several threads on the CPU; without one every call runs on one thread.
     """
     if opened.provider == "cpu":
         micro_batch = cpu_micro_batch(math.prod(row_shape(opened.session.get_inputs()[0])))

@@ -34,7 +34,7 @@ _CROWDED_CALLS: Final = 64
 _Call = Callable[[ModelRunner], Sequence[Any]]
 
 
-class Opener(Protocol):
+class SessionOpener(Protocol):
     """Makes a session of several threads, and checks it as the first one was checked."""
 
     def __call__(self, threads: int, /) -> ModelRunner:
@@ -61,7 +61,7 @@ class LatencySession:
 
     Args:
         first: session of one thread.
-        opener: what makes the second session; it is called once in a process, when a call first needs it.
+        opener: maker of the second session; it is called once in a process, when a call first needs it.
         threads: number of its threads, 2 or more.
         mode: `latency` makes it at once and keeps it; `auto` makes it after a few calls, measures both on the images
             at hand and keeps the faster.
@@ -70,7 +70,7 @@ class LatencySession:
         As for `opener`, where `mode` is `latency`.
     """
 
-    def __init__(self, first: ModelRunner, opener: Opener, threads: int, mode: Mode) -> None:
+    def __init__(self, first: ModelRunner, opener: SessionOpener, threads: int, mode: Mode) -> None:
         self._first = first
         self._opener = opener
         self._threads = threads

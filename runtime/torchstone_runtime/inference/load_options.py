@@ -19,7 +19,7 @@ class LoadOptions:
         variant: model of the bundle, by name; its default one if None.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         threads: number of calls that run at once; the processors this process may use if None.
-        mode: what is tuned for on the CPU: `latency`, calls of a single picture on all threads; `throughput`, as many
+        mode: aim on the CPU: `latency`, calls of a single picture on all threads; `throughput`, as many
             pictures as possible; `auto`, which measures after a few calls whether single pictures gain.
         tf32: permission for a GPU to compute float32 products with 10 bits of mantissa, which is faster; that error
             is larger than what the certificate measured.

@@ -16,7 +16,7 @@ class ExecutionPlan:
         buckets: batch sizes of a GPU, ascending: a batch is cut into these; none on the CPU, which takes any size.
         tf32: whether float32 products may be computed in TF32; only on a GPU.
         cuda_graphs: whether each batch size is recorded once and replayed.
-        small_calls: what runs calls that are too small to be shared out, and why; empty before that is decided, and
+        small_calls: runner of the calls that are too small to be shared out, and why; empty before that is decided, and
             where nothing is to be.
     """
 

@@ -13,7 +13,7 @@ from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, OrtSession
 
 @dataclass(frozen=True, slots=True)
 class SecondSession:
-    """Opens a model once more, see `latency_session.Opener`.
+    """Opens a model once more, see `latency_session.SessionOpener`.
 
     Attributes:
         source: origin of the model that serves already.

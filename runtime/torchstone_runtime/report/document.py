@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from torchstone_runtime.evaluation.evaluate import Evaluation
-from torchstone_runtime.evaluation.explanations import Explanation
+from torchstone_runtime.evaluation.explanations import ExplainedMistake
 from torchstone_runtime.evaluation.occurring import f1_intervals_of
 from torchstone_runtime.evaluation.slices import Slice
 from torchstone_runtime.metrics.calibration import Reliability
@@ -40,7 +40,7 @@ class EvaluationDocument:
     evaluation: Evaluation
     slices: Sequence[Slice] = ()
     judgements: Sequence[Judgement] = ()
-    explanations: Sequence[Explanation] = ()
+    explanations: Sequence[ExplainedMistake] = ()
 
     @property
     def reliability(self) -> Reliability:

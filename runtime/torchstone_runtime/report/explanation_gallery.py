@@ -9,7 +9,7 @@ from PIL import Image
 from torchstone_runtime.arrays import Float32Array, Float64Array, Uint8Array
 from torchstone_runtime.evaluation.evaluate import Evaluation
 from torchstone_runtime.evaluation.examples import reduced
-from torchstone_runtime.evaluation.explanations import Explanation
+from torchstone_runtime.evaluation.explanations import ExplainedMistake
 from torchstone_runtime.evaluation.occlusion import Evidence
 from torchstone_runtime.report.gallery import thumbnail
 from torchstone_runtime.report.page import Markup, picture, tag
@@ -31,13 +31,13 @@ _NOTE: Final = (
 )
 
 
-def explanations_html(evaluation: Evaluation, explanations: Sequence[Explanation]) -> str:
+def explanations_html(evaluation: Evaluation, explanations: Sequence[ExplainedMistake]) -> str:
     """Return each mistake with its picture and an overlay for the class answered and for the right one."""
     shown = "".join(_one(evaluation, item) for item in explanations)
     return tag("p", _NOTE, class_="soft") + f'<div class="looked">{shown}</div>'
 
 
-def _one(evaluation: Evaluation, item: Explanation) -> str:
+def _one(evaluation: Evaluation, item: ExplainedMistake) -> str:
     sample, names = evaluation.ids[item.index], evaluation.class_names
     answered, right = names[item.answered.label], names[item.right.label]
     tiles = (
@@ -60,7 +60,7 @@ def _fall(evidence: Evidence) -> str:
     return f"{evidence.probability:.1%}, with its hottest place hidden {evidence.lowest:.1%}"
 
 
-def _overlay(item: Explanation, evidence: Evidence, name: str) -> str:
+def _overlay(item: ExplainedMistake, evidence: Evidence, name: str) -> str:
     return picture(overlay(item.pixels, evidence.fall), f"Where the model looks for {name}", exact=False)
 
 

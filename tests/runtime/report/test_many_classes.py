@@ -14,7 +14,7 @@ from helpers.support import half_right
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import suggestion
 from torchstone_runtime.evaluation.evaluate import Evaluation
-from torchstone_runtime.evaluation.explanations import DEFAULT_EXPLAINED, Explanation
+from torchstone_runtime.evaluation.explanations import DEFAULT_EXPLAINED, ExplainedMistake
 from torchstone_runtime.evaluation.occlusion import Evidence
 from torchstone_runtime.evaluation.slices import Slice
 from torchstone_runtime.inference.plan import ExecutionPlan
@@ -154,7 +154,7 @@ def test_explained_mistakes_keep_the_page_below_two_megabytes() -> None:
         pixels = generator.integers(0, 256, (3, 224, 224), dtype=np.uint8)
         falls = generator.normal(size=(2, 224, 224)).astype(np.float32)
         answered, right = (Evidence(label, 0.5, 0.1, fall) for label, fall in enumerate(falls))
-        shown.append(Explanation(index, pixels, answered, right))
+        shown.append(ExplainedMistake(index, pixels, answered, right))
     text = render_html(replace(document(1000), explanations=shown))
     assert text.count('class="look"') == DEFAULT_EXPLAINED
     assert len(text.encode()) < 2_000_000

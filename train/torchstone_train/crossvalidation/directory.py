@@ -50,7 +50,7 @@ class CrossValidationDirectory:
         """Take the directory for a cross-validation with some settings.
 
         Args:
-            settings: what must be the same for it to go on, as JSON data.
+            settings: settings that must be the same for it to go on, as JSON data.
             resume: whether one that was begun goes on.
             overwrite: whether one that is there is removed.
 

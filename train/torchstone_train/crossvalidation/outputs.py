@@ -53,8 +53,8 @@ def write_report(
     Args:
         directory: directory that it is written into.
         title: names of the recipe and the data.
-        result: what was found.
-        settings: what the cross-validation was made with.
+        result: figures and predictions.
+        settings: settings that the cross-validation was made with.
 
     Raises:
         OutputError: it can't be written.

@@ -35,7 +35,7 @@ def divide_fold(labels: Int64Array, fold: Fold, seed: int) -> tuple[Int64Array, 
 
     Args:
         labels: labels of all training images, int64 [N].
-        fold: which fold.
+        fold: number of folds and the one that is held out.
         seed: seed of the shuffle, 0 to 2**32 - 1.
 
     Raises:

@@ -64,7 +64,7 @@ class Opener:
     """Makes batches of a training's splits.
 
     Attributes:
-        loading: what a person asks for.
+        loading: wishes of a person.
         memory: bytes of images that this process may hold in memory; half of what is free, shared by the processes of
             this machine, if None.
         device: device that batches are handed out on.

@@ -17,7 +17,7 @@ class PictureGeometry:
     """What was asked for; None wherever nothing was.
 
     Attributes:
-        fit: what becomes of pictures of another shape.
+        fit: treatment of pictures of another shape.
         resize: pixels of the shorter side before `crop` cuts the centre out.
         fill: gray level of the border of `pad`, 0 to 255.
         resize_filter: filter for pictures of another size.

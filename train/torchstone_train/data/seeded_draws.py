@@ -65,7 +65,7 @@ def seed_of_image(seed: int, epoch: int, index: int, turn: int = 0) -> int:
         seed: seed of the training.
         epoch: number of the epoch.
         index: index of the image in the training split.
-        turn: how often the image came before in the epoch, where a sampler repeats images.
+        turn: number of times that the image came before in the epoch, where a sampler repeats images.
     """
     digest = hashlib.blake2b(f"{seed} {epoch} {index} {turn}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1

@@ -32,7 +32,7 @@ class TrainingData:
         ref: the dataset as it was named.
         spec: input specification of the trained model.
         train: fitted on; validation: chosen by; test: never looked at in training (the fold of a cross-validation).
-        selection: which images of the data were taken.
+        selection: choice of the images that were taken.
         other_shapes: number of a folder's pictures whose aspect ratio is not the input's; 0 where none was looked at.
     """
 
@@ -87,10 +87,10 @@ def load_training_data(
         template: input of a pretrained network, which holds where nothing else is said.
         mean: mean of the pixels, one value for all channels or one each, in place of the recipe's or the template's.
         std: their standard deviation, likewise.
-        geometry: how a folder's pictures come to that size; as the template has it, else stretched, if None.
+        geometry: fit and filter of a folder's pictures; the template's, else stretched, if None.
         spec: the input specification of a run that exists already; image_size, color, bits and geometry are then
             ignored.
-        selection: which images are taken.
+        selection: choice of the images that are taken.
 
     Raises:
         DataError: the data is missing, damaged, or too small to be split.

@@ -59,7 +59,7 @@ def fit_last_layer(
         balanced: whether rare classes count as much as frequent ones, in the fit and in the choice of the strength.
         intercept: whether the layer has a bias; without one the features are scaled, but not centred.
         seed: seed of the folds.
-        say: is told of each strength that was tried.
+        say: function that is told of each strength that was tried.
     """
     mean, scale = _standardisation(features, centred=intercept)
     scaled = (features.astype(np.float64) - mean) / scale

@@ -43,7 +43,7 @@ class Recipe:
         architecture: a name of `torchstone_train.networks.architectures`, `package.module:NAME` of the owner's code, or
             of a backbone `torchvision:NAME`, `timm:NAME` or `package.module:factory`; empty where a recipe leaves the
             backbone to be named.
-        method: what is trained: `scratch`: a whole network with fresh weights; `finetune`: a backbone (see
+        method: part that is trained: `scratch`: a whole network with fresh weights; `finetune`: a backbone (see
             `networks.backbones.opening`) with its weights; `probe`: its last layer alone.
         head: dotted name of the last layer of a backbone; found if empty.
         optimizer: `adam`, `adamw` or `sgd`.
@@ -67,7 +67,8 @@ class Recipe:
             bits of the weights differ from those of separate updates.
         label_smoothing: share of the target spread evenly over all classes, 0 to 1.
         mixup: parameter of the Beta distribution by which two images and their targets are blended (`mixing`); 0: none.
-        cutmix: likewise, for a rectangle of one image in the other. Where both are set, each batch has one of them.
+        cutmix: the same parameter, for a rectangle of one image in the other. Where both are set, each batch has one of
+            them.
         class_weights: weight of each image in the loss: `none`: 1; `balanced`: n / (k * n_class)
             (`class_balance.balanced_weights`); `auto`: `balanced` where the classes are unequal
             (`class_balance.are_balanced`). It multiplies the whole loss of the image, the smoothed target and the

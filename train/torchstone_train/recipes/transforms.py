@@ -24,7 +24,7 @@ class Transform:
     """A random change that can be named.
 
     Attributes:
-        summary: what it does, for people, with `{}` where its number stands.
+        summary: change that it makes, for people, with `{}` where its number stands.
         default: its number where none is given; None: it takes none.
         low, high: smallest and largest number.
         whole: whether the number must be whole.

@@ -33,8 +33,8 @@ class FeatureMap:
 
     Attributes:
         validation: indices of the validation images that are drawn, int64 [n].
-        places: where they lie, float64 [n, 2], in no unit.
-        test_places: where images of the test split lie, float64 [m, 2].
+        places: their places, float64 [n, 2], in no unit.
+        test_places: places of images of the test split, float64 [m, 2].
     """
 
     validation: Int64Array

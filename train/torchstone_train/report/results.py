@@ -65,7 +65,7 @@ class RunResults:
         """Write everything once the training has ended and the weights that were kept have been measured.
 
         Args:
-            outcome: what the training came to.
+            outcome: end of the training and its best epoch.
             seen: predictions for the validation split.
             test: the test split, of which the map shows images without their classes.
             features_of: the trained network's features.

@@ -6,7 +6,7 @@ from torch import nn
 
 from torchstone_runtime.errors import UsageError
 from torchstone_train.networks.backbones.head import head_names
-from torchstone_train.networks.backbones.stages import Stage, stages_of
+from torchstone_train.networks.backbones.stages import BackboneStage, stages_of
 from torchstone_train.recipes.recipe import Recipe
 
 SMALLEST_FOR_STATISTICS: Final = 16
@@ -72,11 +72,11 @@ class TrainedPart:
                 module.eval()
 
 
-def _parameters(part: nn.Module | Stage) -> list[nn.Parameter]:
-    return part.parameters if isinstance(part, Stage) else list(part.parameters())
+def _parameters(part: nn.Module | BackboneStage) -> list[nn.Parameter]:
+    return part.parameters if isinstance(part, BackboneStage) else list(part.parameters())
 
 
-def _lowest(network: nn.Module, recipe: Recipe) -> list[Stage]:
+def _lowest(network: nn.Module, recipe: Recipe) -> list[BackboneStage]:
     stages = stages_of(network, recipe.head)
     if recipe.freeze > len(stages):
         raise UsageError(

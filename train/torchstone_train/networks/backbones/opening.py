@@ -33,7 +33,7 @@ class OpenedBackbone:
     Attributes:
         network: normalised float images (N, 3, H, W) to logits (N, K), in training mode.
         head: dotted name of its last layer; of several, whose outputs are averaged, joined by commas.
-        origin: what `run.json` records of the weights: their `name`, and the `sha256` of their file; no paths.
+        origin: entry of `run.json` on the weights: their `name`, and the `sha256` of their file; no paths.
         notes: sentences for a person.
     """
 

@@ -13,7 +13,7 @@ _NORMS: Final = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)  #
 
 
 @dataclass(slots=True)
-class Stage:
+class BackboneStage:
     """A stretch of a network.
 
     Attributes:
@@ -27,7 +27,7 @@ class Stage:
     parameters: list[nn.Parameter] = field(default_factory=list)
 
 
-def stages_of(network: nn.Module, head: str) -> list[Stage]:
+def stages_of(network: nn.Module, head: str) -> list[BackboneStage]:
     """Cut a network without its last layer into stages, in the order in which its modules are defined.
 
     A stage is a child of the network; where one child holds nearly all of it, or is the one sequence that holds half,
@@ -41,19 +41,19 @@ def stages_of(network: nn.Module, head: str) -> list[Stage]:
     """
     left_out = {id(part) for name in head_names(head) for part in network.get_submodule(name).modules()}
     entries = _expanded(network, "", left_out)
-    stages: list[Stage] = []
+    stages: list[BackboneStage] = []
     before = False
     for name, module in entries:
         single = not _parts(module, left_out)
         if not stages or not single or not (before or isinstance(module, _NORMS)):
-            stages.append(Stage())
+            stages.append(BackboneStage())
         stages[-1].names.append(name)
         stages[-1].modules.append(module)
         before = single
     return _with_parameters(network, stages, left_out)
 
 
-def _with_parameters(network: nn.Module, stages: list[Stage], left_out: set[int]) -> list[Stage]:
+def _with_parameters(network: nn.Module, stages: list[BackboneStage], left_out: set[int]) -> list[BackboneStage]:
     heads = {id(parameter) for part in network.modules() if id(part) in left_out for parameter in part.parameters()}
     taken = set(heads)
     for stage in stages:
@@ -64,7 +64,7 @@ def _with_parameters(network: nn.Module, stages: list[Stage], left_out: set[int]
                     stage.parameters.append(parameter)
     free = [parameter for parameter in network.parameters() if id(parameter) not in taken]
     if not stages:
-        return [Stage([""], [], free)] if free else []
+        return [BackboneStage([""], [], free)] if free else []
     stages[0].parameters[:0] = free
     return [stage for stage in stages if stage.parameters]
 
