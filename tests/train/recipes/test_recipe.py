@@ -6,7 +6,7 @@ import pytest
 
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.errors import UsageError
-from torchstone_train.recipes.catalog import CNN3, OVERRIDABLE, RECIPES, get_recipe
+from torchstone_train.recipes.catalog import CNN3, OVERRIDABLE, RECIPES, get_recipe, resolve_recipe
 from torchstone_train.recipes.measured import load_measured
 from torchstone_train.recipes.recipe import Recipe
 
@@ -54,6 +54,19 @@ def test_command_line_refuses_bad_value(field: str, value: float, tmp_path: Path
     result = run_torchstone("train", "cnn3", "--dataset", "digits", "--out", out, f"{option_of(field)}={value}")
     assert_refused(result, f"{field} must be")
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("epochs", "head", "warmup"), [(1, 0, 1.0), (2, 1, 1.0), (10, 1, 1.0)])
+def test_fewer_epochs_than_a_recipes_first_ones_shorten_those(epochs: int, head: int, warmup: float) -> None:
+    """So that one epoch can be tried."""
+    recipe = resolve_recipe("finetune", {"epochs": epochs})
+    assert (recipe.head_epochs, recipe.warmup_epochs) == (head, warmup)
+
+
+def test_first_epochs_that_are_asked_for_and_do_not_fit_are_refused() -> None:
+    """What was said is not changed."""
+    with pytest.raises(UsageError, match="head_epochs must be"):
+        resolve_recipe("finetune", {"epochs": 2, "head_epochs": 2})
 
 
 def test_a_target_and_another_monitored_figure_contradict_each_other() -> None:

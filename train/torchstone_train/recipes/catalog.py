@@ -213,6 +213,8 @@ def get_recipe(name: str) -> Recipe:
 def resolve_recipe(recipe: str | Recipe, overrides: Mapping[str, Any]) -> Recipe:
     """Return a recipe, by name or as it is, with some of its fields replaced.
 
+    With fewer epochs than its first ones need, a recipe gets as much of those as fits, unless they are given too.
+
     Raises:
         UsageError: no such recipe or field, with the nearest one, or a value that a field can't have.
         DataError: importing the owner's code failed.
@@ -221,7 +223,17 @@ def resolve_recipe(recipe: str | Recipe, overrides: Mapping[str, Any]) -> Recipe
     for name in overrides:
         if name not in OVERRIDABLE:
             raise UsageError(f"A recipe has no field '{name}'.", suggestion(name, OVERRIDABLE))
-    return found.with_overrides(settle_augment(overrides))
+    return found.with_overrides(_fitting_stages(found, settle_augment(overrides)))
+
+
+def _fitting_stages(recipe: Recipe, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    epochs = overrides.get("epochs")
+    if not isinstance(epochs, int) or epochs < 1:
+        return dict(overrides)
+    head = overrides.get("head_epochs") or min(recipe.head_epochs, epochs - 1)
+    warmup = min(recipe.warmup_epochs, max(0.0, float(epochs - head)))
+    fitting = {"head_epochs": head, "warmup_epochs": warmup}
+    return fitting | {name: value for name, value in overrides.items() if value is not None}
 
 
 def with_backbone(recipe: Recipe, backbone: str | None, head: str | None = None) -> Recipe:
