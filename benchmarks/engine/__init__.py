@@ -1,0 +1,1 @@
+"""Large networks: one picture on all cores, beside other runtimes."""
