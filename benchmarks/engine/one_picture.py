@@ -10,7 +10,7 @@ are processors, which spin). A ratio below 1 is in favour of the side that is na
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from importlib import metadata
@@ -24,6 +24,7 @@ import torchvision
 from benchmarks.places import RESULTS
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.benchmark.timing import TimeEstimate, interleave, paired_ratio, quantile
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.images.input_spec import InputSpec
@@ -60,22 +61,24 @@ def measure(path: Path, rounds: int) -> dict[str, Any]:
     """Time one picture a call on every side, in turns."""
     picture = np.random.default_rng(0).integers(0, 256, (1, 3, SIDE, SIDE), dtype=np.uint8)
     with ExitStack() as opened:
-        sides: dict[str, Any] = {}
+        sides: dict[str, Classifier] = {}
         for mode in ("auto", "latency", "throughput"):
             classifier = opened.enter_context(Classifier.load(path, provider="cpu", mode=mode))
             for _ in range(_TRIAL_CALLS):
                 classifier.predict(picture)
             sides[mode] = classifier
         plain = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        arms: list[Callable[[], object]] = [partial(made.predict, picture) for made in sides.values()]
-        arms.append(partial(plain.run, None, {"images": picture}))
-        times = interleave(arms, rounds=rounds)
+        times = interleave(_calls(sides, plain, picture), rounds=rounds)
         plan = str(sides["auto"].plan)
     names = [*sides, "onnxruntime"]
     found: dict[str, Any] = {name: _shown(quantile(item * 1e3, 0.5)) for name, item in zip(names, times, strict=True)}
     found["auto / onnxruntime"] = _shown(paired_ratio(times[0], times[3]))
     found["throughput / onnxruntime"] = _shown(paired_ratio(times[2], times[3]))
     return {"milliseconds and ratios": found, "plan": plan}
+
+
+def _calls(sides: Mapping[str, Classifier], plain: Any, picture: Uint8Array) -> list[Callable[[], object]]:  # noqa: ANN401
+    return [*(partial(made.predict, picture) for made in sides.values()), partial(plain.run, None, {"images": picture})]
 
 
 def _shown(estimate: TimeEstimate) -> dict[str, float | None]:
