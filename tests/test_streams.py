@@ -113,8 +113,9 @@ def assert_lost(result: "subprocess.CompletedProcess[str]") -> None:
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
     assert "Exception ignored" not in result.stderr
-    assert result.stderr.count("Error:") == 1, result.stderr
-    assert "could not be written to stdout" in result.stderr
+    said = [line for line in result.stderr.splitlines() if line.startswith("Error:") and "Too noisy" not in line]
+    assert len(said) == 1, result.stderr  # a busy machine is told of by bench, beside it
+    assert "could not be written to stdout" in said[0]
 
 
 def test_every_command_is_here() -> None:

@@ -7,6 +7,7 @@ import struct
 import termios
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from fcntl import ioctl
 from pathlib import Path
@@ -131,10 +132,12 @@ def test_terminal_shows_a_bar_with_speed_loss_and_time_left(tmp_path: Path) -> N
     leader, follower = pty.openpty()
     ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     arguments = ("--dataset", "digits", "--epochs", "1", "--batch-size", "16", "--out", tmp_path / "run")
-    with start(*arguments, stderr=Path(os.ttyname(follower))) as (process, _):
-        os.close(follower)
-        shown = read_all(leader)
+    # This side stays open until the training has ended: the reader would be at its end before the training opens it.
+    with ThreadPoolExecutor(1) as reader, start(*arguments, stderr=Path(os.ttyname(follower))) as (process, _):
+        reading = reader.submit(read_all, leader)
         process.wait(120)
+        os.close(follower)
+        shown = reading.result(60)
     assert re.search(r"epoch 1/1: +\d+%.*\[\d\d:\d\d<\d\d:\d\d, .* images/s, loss \d\.\d{4}\]", shown), shown[-2000:]
 
 
