@@ -24,7 +24,10 @@ _WORTH_TRYING: Final = 3e-4
 """Seconds of a call below which waking other threads costs what they save (about 0.1 ms a call)."""
 _CALLS_BEFORE: Final = 3
 """Calls before the trial: a process that classifies one picture and ends must not pay for a second session."""
-_ROUNDS: Final = 5
+_FEWEST_ROUNDS: Final = 5
+_MOST_ROUNDS: Final = 50
+_TRIAL_SECONDS: Final = 0.05
+"""Time that each session is measured for, within these numbers of calls."""
 _LEAST_GAIN: Final = 1.1
 """The gain from which the second session is kept: it takes the weights' memory again."""
 _CROWDED_CALLS: Final = 64
@@ -151,7 +154,8 @@ class LatencySession:
         except TorchstoneError as error:
             state.note = f"small calls on 1 thread (no second session: {error.problem})"
             return
-        alone, shared = _measure(call, self._first, second)
+        rounds = round(_TRIAL_SECONDS / state.fastest)
+        alone, shared = _measure(call, max(_FEWEST_ROUNDS, min(rounds, _MOST_ROUNDS)), self._first, second)
         if self._mode == "latency" or alone >= _LEAST_GAIN * shared:
             state.session = second
             state.note = f"small calls on {self._threads} threads (measured {alone / shared:.1f} times as fast as 1)"
@@ -163,12 +167,12 @@ def _run(names: Sequence[str], feeds: Mapping[str, Uint8Array], session: ModelRu
     return session.run(names, feeds)
 
 
-def _measure(call: _Call, *sessions: ModelRunner) -> list[float]:
+def _measure(call: _Call, rounds: int, *sessions: ModelRunner) -> list[float]:
     """Return the shortest time of each in seconds, measured in turns."""
     for session in sessions:
         call(session)  # a first call allocates
     shortest = [float("inf")] * len(sessions)
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         for which, session in enumerate(sessions):
             started = time.perf_counter()
             call(session)
