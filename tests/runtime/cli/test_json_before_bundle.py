@@ -20,7 +20,7 @@ def test_a_model_file_behind_the_option_is_not_written_to(bundle_copy: Path) -> 
     """It would be lost."""
     before = (bundle_copy / "model.onnx").read_bytes()
     result = run_in_process("evaluate", "--data", "digits", "--json", bundle_copy / "model.onnx")
-    assert json.loads(result.stdout)["model"]["name"] == "cnn3"
+    assert json.loads(result.stdout)["model"]["name"] in ("cnn3", "sprint-mnist")  # trained here, or stored
     assert (bundle_copy / "model.onnx").read_bytes() == before
 
 
