@@ -129,7 +129,7 @@ class Split:
         if self.has_fingerprint or isinstance(self.store, ArrayStore):
             yield from self._walk(size)
             return
-        yield from self._digested(size)
+        yield from self._digested(size, each=True)
 
     @property
     def has_fingerprint(self) -> bool:
@@ -143,14 +143,14 @@ class Split:
         The bytes hashed: `torchstone-split-1`, then N, C, H, W as little-endian int64, the pixels in C order,
         the labels as little-endian int64.
         """
-        for _ in self._digested(READ_BATCH):
+        for _ in self._digested(READ_BATCH, each=not isinstance(self.store, ArrayStore)):
             pass
         return str(self.__dict__["fingerprint"])
 
     @cached_property
     def image_digests(self) -> npt.NDArray[np.uint64]:
         """BLAKE2b of each image's pixels, its first 8 bytes, uint64 [N]: of the same walk as the fingerprint."""
-        for _ in self._digested(READ_BATCH):
+        for _ in self._digested(READ_BATCH, each=True):
             pass
         found: npt.NDArray[np.uint64] = self.__dict__["image_digests"]
         return found
@@ -187,13 +187,15 @@ class Split:
                 tell_read(self.name, end, len(self))
             yield batch
 
-    def _digested(self, size: int) -> Iterator[Uint8Array]:
-        digest = SplitDigest((len(self), *self.image_shape))
+    def _digested(self, size: int, *, each: bool) -> Iterator[Uint8Array]:
+        # Of arrays the images' digests are made when they are asked for: an evaluation needs none.
+        digest = SplitDigest((len(self), *self.image_shape), each=each)
         for batch in self._walk(size):
             digest.update(batch)
             yield batch
         self.__dict__["fingerprint"] = digest.fingerprint(self.labels)
-        self.__dict__["image_digests"] = digest.images
+        if each:
+            self.__dict__["image_digests"] = digest.images
 
     def _like(self, **changes: Any) -> "Split":  # noqa: ANN401 - fields that the fingerprint does not follow from
         other = replace(self, **changes)

@@ -1,17 +1,16 @@
 """The directory of a cross-validation: a run for each fold, and the results beside them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from torchstone_runtime.errors import DataError, UsageError
-from torchstone_runtime.files import reported_as_output_error, write_atomic
-from torchstone_runtime.strict_json import strict_json
+from torchstone_runtime.files import reported_as_output_error
 from torchstone_runtime.text import shortlist
 from torchstone_train.run.run_claim import remove_run
 from torchstone_train.run.run_dir import RunDirectory
+from torchstone_train.run.versioned_json import read_versioned, write_versioned
 from torchstone_train.training.stopping import StopReason
 
 INFO: Final = "crossvalidation.json"
@@ -75,8 +74,7 @@ class CrossValidationDirectory:
 
     def write_info(self, info: Mapping[str, Any]) -> None:
         """Write `crossvalidation.json`."""
-        text = strict_json({"format_version": _FORMAT_VERSION, **info}, indent=2)
-        write_atomic(self.path / INFO, text + "\n")
+        write_versioned(self.path / INFO, _FORMAT_VERSION, info)
 
     def read_info(self) -> dict[str, Any]:
         """Return `crossvalidation.json`.
@@ -87,14 +85,7 @@ class CrossValidationDirectory:
         file = self.path / INFO
         if not file.is_file():
             raise DataError(f"There is no cross-validation at {self.path}: {INFO} is missing.")
-        try:
-            info = json.loads(file.read_bytes())
-            version = info["format_version"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{file} is not valid: {error!r}.", "Train again with --overwrite.") from error
-        if version != _FORMAT_VERSION:
-            raise DataError(f"{file} has format version {version}; this installation reads {_FORMAT_VERSION}.")
-        return dict(info)
+        return read_versioned(file, _FORMAT_VERSION, "Train again with --overwrite.")
 
     def _stands(self) -> bool:
         with reported_as_output_error(self.path):

@@ -16,6 +16,7 @@ from torchstone_runtime.errors import DataError, OutputError, TorchstoneError
 from torchstone_runtime.files import atomic_writer, reported_as_output_error, write_atomic
 from torchstone_runtime.strict_json import strict_json
 from torchstone_train.run.run_claim import holds_run, remove_run
+from torchstone_train.run.versioned_json import read_versioned, write_versioned
 
 FORMAT_VERSION: Final = 1
 _RUN_FILE: Final = "run.json"
@@ -61,8 +62,7 @@ class RunDirectory:
 
     def write_info(self, info: Mapping[str, Any]) -> None:
         """Write `run.json`."""
-        text = strict_json({"format_version": FORMAT_VERSION, **info}, indent=2)
-        write_atomic(self.path / _RUN_FILE, text + "\n")
+        write_versioned(self.path / _RUN_FILE, FORMAT_VERSION, info)
 
     def read_info(self) -> dict[str, Any]:
         """Return `run.json`.
@@ -70,15 +70,7 @@ class RunDirectory:
         Raises:
             DataError: not JSON, or of another format version.
         """
-        file = self.path / _RUN_FILE
-        try:
-            info = json.loads(file.read_bytes())
-            version = info["format_version"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{file} is not valid: {error!r}.", "Train again.") from error
-        if version != FORMAT_VERSION:
-            raise DataError(f"{file} has format version {version}; this installation reads {FORMAT_VERSION}.")
-        return dict(info)
+        return read_versioned(self.path / _RUN_FILE, FORMAT_VERSION, "Train again.")
 
     @contextmanager
     def told_if_damaged(self) -> Iterator[None]:
