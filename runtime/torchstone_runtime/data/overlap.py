@@ -20,8 +20,8 @@ def balance_line(split: Split) -> str:
     if counts[least] == counts[most]:
         return f"{counts[least]:,} images in each class"
     return (
-        f"{counts[least]:,} ({split.class_names[least]}) to {counts[most]:,} ({split.class_names[most]}) images a class"
-        f", {counts[most] / counts[least]:.1f} : 1"
+        f"{counts[least]:,} ({split.class_names[least]}) to {counts[most]:,} ({split.class_names[most]}) images per "
+        f"class, {counts[most] / counts[least]:.1f} : 1"
     )
 
 

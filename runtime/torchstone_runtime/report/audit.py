@@ -120,7 +120,7 @@ def _balance(audit: DataAudit) -> list[str]:
     if counts[least] == counts[most]:
         return [f"balance   {counts[least]:,} pictures in each class{where}"]
     line = (
-        f"balance   {counts[least]:,} ({names[least]}) to {counts[most]:,} ({names[most]}) pictures a class{where}, "
+        f"balance   {counts[least]:,} ({names[least]}) to {counts[most]:,} ({names[most]}) pictures per class{where}, "
         f"{counts[most] / counts[least]:.1f} : 1"
     )
     return [line]

@@ -35,7 +35,7 @@ def test_equal_images_of_two_classes_are_told() -> None:
 
 def test_the_balance_names_the_smallest_and_the_largest_class() -> None:
     """And how unequal they are."""
-    assert balance_line(split("train", pictures(4, 0), [0, 1, 1, 1])) == "1 (cat) to 3 (dog) images a class, 3.0 : 1"
+    assert balance_line(split("train", pictures(4, 0), [0, 1, 1, 1])) == "1 (cat) to 3 (dog) images per class, 3.0 : 1"
 
 
 def test_digests_come_with_the_fingerprint() -> None:
