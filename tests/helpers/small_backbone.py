@@ -46,6 +46,21 @@ def two_heads() -> nn.Module:
     return TwoHeads()
 
 
+def averaged() -> nn.Module:
+    """Return a network that averages the maps of its last layer: it has no features of one vector an image."""
+
+    class Averaged(SmallBackbone):
+        def __init__(self) -> None:
+            super().__init__()
+            self.classifier = nn.Conv2d(6, 7, 1)  # type: ignore[assignment]
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = self.classifier(self.body(self.stem(images))).mean((2, 3))
+            return logits
+
+    return Averaged()
+
+
 def fails() -> nn.Module:
     """Raise what an owner's code may raise."""
     raise RuntimeError("no such checkpoint")

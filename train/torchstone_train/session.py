@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 from torchstone_runtime.errors import CheckFailedError, OutputError, UsageError
+from torchstone_train.compute.allocator import freed_memory_kept
+from torchstone_train.compute.depthwise import depthwise_share
 from torchstone_train.compute.device import choose_device, set_determinism
 from torchstone_train.compute.distributed import World, joined_world
 from torchstone_train.compute.precision import choose_precision
@@ -18,6 +20,7 @@ from torchstone_train.network_choice import ChosenNetwork, describe_network, ope
 from torchstone_train.networks.penultimate import penultimate_features
 from torchstone_train.preparation import describe, load_data, prepare
 from torchstone_train.probe.fitting import ProbeFit, require_probe
+from torchstone_train.probe.head import begin_head
 from torchstone_train.report.results import RunResults
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.run_claim import claimed, holds_run, remove_partial_files, remove_run
@@ -59,7 +62,7 @@ def train(request: TrainingRequest) -> Outcome:
     device, reason = choose_device(request.device)
     set_determinism(request.deterministic)
     request = resolve_backbone(request)
-    with joined_world(device) as world, ExitStack() as opened:
+    with freed_memory_kept(), joined_world(device) as world, ExitStack() as opened:
         if request.recipe.method == "probe":
             require_probe(request.recipe, teachers=request.teachers, processes=world.size)
         world.check_batch(request.recipe.batch_size)
@@ -90,7 +93,7 @@ def _train_in_world(
 ) -> Outcome:
     request = chosen.request
     progress = request.progress or Progress(request.recipe.epochs, silent=not world.is_first)
-    precision = choose_precision(request.recipe.amp, device)
+    precision = choose_precision(request.recipe.amp, device, partial(depthwise_share, chosen.model, _one_image(data)))
     info = describe(chosen, data, device, reason, precision, world)
     if teacher is not None:
         info["teachers"] = teacher.to_json()
@@ -114,6 +117,7 @@ def _train_in_world(
         task = prepare(chosen, data, device, precision, world, teacher, progress.say)
         results = RunResults(run, _title(request), progress.say) if world.is_first else None
         observers = results.observers() if results else ()
+        begin_head(task, data.spec, run, progress, resumed=request.resume)
         loop: TrainingLoop | ProbeFit = (
             ProbeFit(task, run, info, progress, observers, data.spec)
             if request.recipe.method == "probe"
@@ -135,6 +139,10 @@ def _train_in_world(
         results.write(outcome, seen, data.test, partial(penultimate_features, task.model, device=device))
     _conclude(outcome, run, progress)
     return outcome
+
+
+def _one_image(data: TrainingData) -> torch.Tensor:
+    return torch.zeros(1, data.spec.channels, data.spec.height, data.spec.width, dtype=torch.uint8)
 
 
 def _check_out(request: TrainingRequest, info: dict[str, Any]) -> bool:

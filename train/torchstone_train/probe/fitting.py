@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from torchstone_runtime.arrays import Float32Array
 from torchstone_runtime.components import require_component
-from torchstone_runtime.errors import DataError, UsageError
+from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.networks.backbones.head import head_of
-from torchstone_train.probe.feature_cache import FOLDER, FeatureCache, cache_key
-from torchstone_train.probe.features import features_of
+from torchstone_train.probe.head import FittedHead, fit_head
 from torchstone_train.recipes.catalog import PROBE
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.run.run_dir import RunDirectory
-from torchstone_train.training.class_balance import are_balanced
 from torchstone_train.training.loop import copy_weights
 from torchstone_train.training.observer import Record, TrainingObserver
 from torchstone_train.training.progress import Progress
@@ -30,9 +26,6 @@ from torchstone_train.training.validate import EpochMetrics, RunningMetrics, val
 _SENSIBLE: Final = frozenset(
     ("name", "summary", "architecture", "head", "class_weights", "val_fraction", "mean", "std", "batch_size")
 )
-_TOLERANCE: Final = 1e-3
-"""Accepted difference between the network's logits and the regression's, of their largest value."""
-_CHECKED: Final = 8
 
 
 def require_probe(recipe: Recipe, *, teachers: Sequence[Path], processes: int) -> None:
@@ -107,79 +100,33 @@ class ProbeFit:
         return Outcome(StopReason.MAX_EPOCHS, 1, history[-1]["validation"], history)
 
     def _fit(self) -> tuple[Record, dict[str, Any]]:
-        from torchstone_train.probe.regression import fit_last_layer  # noqa: PLC0415 - scikit-learn takes a second
-
         task, started = self._task, time.perf_counter()
-        features = self._features()
-        computed = time.perf_counter() - started
-        _, head = head_of(task.model.network, task.recipe.head)
-        balanced = are_balanced(task.recipe.class_weights, task.labels)
-        layer = fit_last_layer(
-            features,
-            task.labels.numpy(),
-            len(task.class_names),
-            balanced=balanced,
-            intercept=head.bias is not None,
-            seed=task.seed,
-            say=self._progress.say,
-        )
-        if not layer.converged:
-            self._progress.say("Warning: the regression had not converged after 1,000 iterations.")
-        _lay(head, layer.weight, layer.bias)
-        trained = self._figures(features, layer.weight, layer.bias)
+        fitted = fit_head(task, self._spec, self._run.path, self._progress)
+        count, seconds = len(fitted.features), time.perf_counter() - started
         validated = validate(task.model, task.validation, task.class_names, task.device)
         record = {
             "epoch": 1,
-            "train": trained.to_json(),
+            "train": self._figures(fitted).to_json(),
             "validation": validated.to_json(),
             "learning_rate": 0.0,
-            "images_per_second": len(features) / max(computed, 1e-9),
+            "images_per_second": count / max(seconds, 1e-9),
             "seconds": time.perf_counter() - started,
             "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "best": True,
         }
         return record, {
-            "features": features.shape[1],
-            "strength": layer.strength,
-            "log_loss": {f"{value:g}": loss for value, loss in layer.losses.items()},
-            "balanced": balanced,
-            "converged": layer.converged,
+            "features": fitted.features.shape[1],
+            "strength": fitted.strength,
+            "log_loss": {f"{value:g}": loss for value, loss in fitted.log_loss.items()},
+            "balanced": fitted.balanced,
+            "converged": fitted.converged,
         }
 
-    def _features(self) -> Float32Array:
-        task, head = self._task, self._task.recipe.head
-        network = task.model.eval().network
-        key = cache_key(network, task.recipe.architecture, head, self._spec, task.device)
-        cache = FeatureCache.open(self._run.path.absolute().parent / FOLDER, key)
-        before = len(cache.digests)
-        features = features_of(task.train, task.model, head, cache, self._progress)
-        new = len(cache.digests) - before
-        self._progress.say(
-            f"features {len(features):,} images with {features.shape[1]:,} features each, {new:,} computed now"
-        )
-        return features
-
-    def _figures(self, features: Float32Array, weight: Float32Array, bias: Float32Array) -> EpochMetrics:
+    def _figures(self, fitted: FittedHead) -> EpochMetrics:
         task = self._task
-        logits = torch.from_numpy(features) @ torch.from_numpy(weight).T + torch.from_numpy(bias)
-        self._require_last(logits[:_CHECKED])
-        cpu = torch.device("cpu")
-        metrics = RunningMetrics(task.class_names, cpu)
-        metrics.add(logits, task.labels, nn.functional.cross_entropy(logits, task.labels))
+        metrics = RunningMetrics(task.class_names, torch.device("cpu"))
+        metrics.add(fitted.logits, task.labels, nn.functional.cross_entropy(fitted.logits, task.labels))
         return metrics.result()
-
-    @torch.inference_mode()
-    def _require_last(self, expected: Tensor) -> None:
-        images, _ = next(iter(self._task.train.walk(torch.arange(len(expected)), len(expected))))
-        given = self._task.model(images).float().cpu()
-        if given.shape != expected.shape or float((given - expected).abs().max()) > _TOLERANCE * max(
-            1.0, float(expected.abs().max())
-        ):
-            raise DataError(
-                f"The backbone does not give out what its last layer, '{self._task.recipe.head}', does: a probe can't "
-                "be folded into it.",
-                "Take another backbone, or the recipe finetune.",
-            )
 
     def _write(self, record: Record, found: Mapping[str, Any]) -> None:
         self._run.write_history([record])
@@ -197,11 +144,3 @@ class ProbeFit:
                 "metrics": {"validation": record["validation"]},
             }
         )
-
-
-@torch.no_grad()
-def _lay(head: nn.Module, weight: Float32Array, bias: Float32Array) -> None:
-    target: Tensor = head.weight  # type: ignore[assignment]  # of a linear layer or a convolution
-    target.copy_(torch.from_numpy(weight).reshape(target.shape))
-    if isinstance(head.bias, Tensor):
-        head.bias.copy_(torch.from_numpy(bias))

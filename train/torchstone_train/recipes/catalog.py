@@ -137,15 +137,15 @@ STONE_L: Final = replace(
 )
 FINETUNE: Final = Recipe(
     name="finetune",
-    summary="a pretrained network (--backbone) for your photos: the head first, then all layers, lower ones slower",
+    summary="a pretrained network (--backbone) for your photos: a probe as its head, then all layers, lower ones slower",
     architecture="",
     method="finetune",
     optimizer="adamw",
-    lr=1e-3,
+    lr=3e-4,
     schedule="cosine",
     weight_decay=0.02,
     decay_biases=False,
-    head_epochs=1,
+    head_start="probe",
     layer_decay=0.9,
     freeze_norm="auto",
     warmup_epochs=1.0,
@@ -226,12 +226,16 @@ def resolve_recipe(recipe: str | Recipe, overrides: Mapping[str, Any]) -> Recipe
     return found.with_overrides(_fitting_stages(found, settle_augment(overrides)))
 
 
+_WARMUP_SHARE: Final = 0.3
+"""Largest share of a short training that a recipe's warm-up takes."""
+
+
 def _fitting_stages(recipe: Recipe, overrides: Mapping[str, Any]) -> dict[str, Any]:
     epochs = overrides.get("epochs")
     if not isinstance(epochs, int) or epochs < 1:
         return dict(overrides)
     head = overrides.get("head_epochs") or min(recipe.head_epochs, epochs - 1)
-    warmup = min(recipe.warmup_epochs, max(0.0, float(epochs - head)))
+    warmup = min(recipe.warmup_epochs, max(0.0, _WARMUP_SHARE * (epochs - head)))
     fitting = {"head_epochs": head, "warmup_epochs": warmup}
     return fitting | {name: value for name, value in overrides.items() if value is not None}
 

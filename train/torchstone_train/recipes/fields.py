@@ -17,6 +17,7 @@ _SUMMARIES: Final = {
     "schedule": "Learning-rate schedule.",
     "weight_decay": "Weight decay; decoupled for adamw.",
     "decay_biases": "Apply weight decay to biases and norm parameters as well.",
+    "head_start": "finetune: weights with which the head begins; probe: fitted on the pretrained features.",
     "head_epochs": "finetune: epochs in which the head alone is trained, first.",
     "layer_decay": "finetune: factor of the learning rate from each stage to the one below.",
     "freeze": "finetune: number of stages, from the lowest, that are not trained.",

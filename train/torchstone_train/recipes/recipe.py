@@ -15,6 +15,7 @@ AmpName = Literal["off", "auto", "bf16", "fp16"]
 FlipName = Literal["random", "alternating"]
 MethodName = Literal["scratch", "finetune", "probe"]
 NormName = Literal["auto", "on", "off"]
+HeadStartName = Literal["random", "probe"]
 ClassWeightsName = Literal["none", "balanced", "auto"]
 SamplerName = Literal["shuffle", "balanced"]
 
@@ -28,6 +29,7 @@ _CHOICES: Final = {
     "flips": FlipName,
     "method": MethodName,
     "freeze_norm": NormName,
+    "head_start": HeadStartName,
     "class_weights": ClassWeightsName,
     "sampler": SamplerName,
 }
@@ -51,6 +53,8 @@ class Recipe:
         schedule: schedule of the learning rate: `constant`, `cosine` or `one-cycle` (`optimization.schedule_factor`).
         momentum: momentum of `sgd`; the others ignore it. nesterov: whether it is Nesterov's.
         weight_decay: L2 penalty (`adamw`: decoupled).
+        head_start: weights with which the head of a pretrained backbone begins: `random`, or those of a `probe`
+            (`probe.head.begin_head`).
         head_epochs: epochs in which the head of a backbone is trained alone, with a constant rate, before the schedule.
         layer_decay: factor from the learning rate of each stage of a backbone to that of the stage below it
             (`stages.stages_of`); the head has the whole rate.
@@ -108,6 +112,7 @@ class Recipe:
     schedule: ScheduleName = "constant"
     weight_decay: float = 0.0
     decay_biases: bool = True
+    head_start: HeadStartName = "random"
     head_epochs: int = 0
     layer_decay: float = 1.0
     freeze: int = 0
@@ -178,7 +183,7 @@ class Recipe:
         _require(0 <= self.mixup < math.inf, "--mixup", "0 (none) or more")
         _require(0 <= self.cutmix < math.inf, "--cutmix", "0 (none) or more")
         backbone = self.method == "finetune"
-        only = {"head_epochs": 0, "layer_decay": 1.0, "freeze": 0}
+        only = {"head_start": "random", "head_epochs": 0, "layer_decay": 1.0, "freeze": 0}
         for name, off in only.items():
             _require(
                 backbone or getattr(self, name) == off,
