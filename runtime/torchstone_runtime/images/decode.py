@@ -46,7 +46,7 @@ def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
         ImageError: no file, not an image, damaged, or more than `MAX_PIXELS` pixels, be it on the way only.
         UsageError: no path, bytes or Pillow image.
     """
-    return read_picture(source, lambda image, name: _to_pixels(image, spec, name))
+    return read_picture(source, lambda image, name: to_pixels(image, spec, name))
 
 
 def decode_original(
@@ -195,7 +195,12 @@ def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int, bits: in
     return buffer.getvalue()
 
 
-def _to_pixels(image: Image.Image, spec: InputSpec, name: str) -> Uint8Array:
+def to_pixels(image: Image.Image, spec: InputSpec, name: str) -> Uint8Array:
+    """Return what `decode_image` does, of a picture that `read_picture` has opened.
+
+    Raises:
+        ImageError: more than `MAX_PIXELS` pixels, be it on the way only, or values whose range is not known.
+    """
     check_size(image, name)
     container = PixelStorage.of(image)
     upright = ImageOps.exif_transpose(image)

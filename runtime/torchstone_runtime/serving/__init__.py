@@ -1,0 +1,1 @@
+"""Answering requests with bundles that have proven themselves: `torchstone serve`."""
