@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Torchstone needs Python 3.11 or later; this is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(RUNTIME),train,export,timm,sign]' --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(RUNTIME),serve,train,export,timm,sign]' --group dev
 	@touch $(STAMP)
 
 quickstart: install ## train, export, verify and evaluate on real digits, in under a minute after the install
@@ -50,7 +50,7 @@ test-runtime: $(RUNTIME_STAMP) ## the runtime's tests, in an environment of thei
 $(RUNTIME_STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(RUNTIME_VENV)
 	$(RUNTIME_VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(RUNTIME_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu]' --group test-runtime
+	$(RUNTIME_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,serve]' --group test-runtime
 	@touch $(RUNTIME_STAMP)
 
 check: install ## format check, lint, types, import contracts

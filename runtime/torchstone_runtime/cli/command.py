@@ -14,7 +14,18 @@ from torchstone_runtime.cli.output import QUIET, VERBOSE, tell_detail
 from torchstone_runtime.cli.reading_progress import reading_shown
 from torchstone_runtime.version import __version__
 
-HEADINGS: Final = ("Data", "Model", "Backbone", "Training", "Variants", "Output", "Gates", "Advanced", "General")
+HEADINGS: Final = (
+    "Data",
+    "Model",
+    "Server",
+    "Backbone",
+    "Training",
+    "Variants",
+    "Output",
+    "Gates",
+    "Advanced",
+    "General",
+)
 """The groups of options, in the order in which `--help` shows them."""
 
 

@@ -62,6 +62,16 @@ class DatasetName(_Text):
         return _starting([f"{kind}:{entry}" for entry in suitable], incomplete)
 
 
+class ServedModelName(_Text):
+    """A bundle to serve as it was typed, perhaps with a name before its path; `Source.parse` reads it."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Offer bundles, also behind the `=` of a name."""
+        name, equals, path = incomplete.rpartition("=")
+        found = BundlePath(path_type=Path).shell_complete(ctx, param, path)
+        return [CompletionItem(f"{name}{equals}{item.value}", item.type) for item in found]
+
+
 class VariantName(_Text):
     """The name of a variant of the bundle that the command was given."""
 

@@ -34,11 +34,12 @@ _RUNTIME_COMMANDS: Final = {
     "inspect": "torchstone_runtime.cli.inspect:inspect",
     "predict": "torchstone_runtime.cli.predict:predict",
     "robustness": "torchstone_runtime.cli.robustness:robustness",
+    "serve": "torchstone_runtime.cli.serve:serve",
     "verify": "torchstone_runtime.cli.verify:verify",
 }
 _SECTIONS: Final = {
     "Make": ("quickstart", "data", "train", "recipes", "download", "export", "adopt"),
-    "Use": ("predict", "evaluate", "compare", "robustness", "bench", "verify", "inspect"),
+    "Use": ("predict", "serve", "evaluate", "compare", "robustness", "bench", "verify", "inspect"),
     "Help": ("doctor", "diagnose"),
 }
 """The commands under their headings, each group in the order in which a newcomer meets them."""

@@ -1,0 +1,117 @@
+"""The body of a request: decompressed within a limit, and parted into its JSON and its binary tensors."""
+
+import json
+import re
+import zlib
+from typing import Any, Final, NoReturn
+
+from torchstone_runtime.protocol.request_error import RequestError, refuse
+from torchstone_runtime.text import showable
+
+HEADER_LENGTH: Final = "Inference-Header-Content-Length"
+"""Header that states how many bytes of a body are JSON; what follows are binary tensors."""
+
+_WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+"""zlib's `wbits` of the codings: RFC 1952, and of "deflate" the zlib format (RFC 9110, section 8.4.1.2)."""
+_LENGTH: Final = re.compile(r"[0-9]{1,15}")
+_MAX_SHOWN: Final = 80
+
+
+def decompress(content: bytes, coding: str, limit: int) -> bytes:
+    """Return a body without its `Content-Encoding`.
+
+    Args:
+        content: body as it was sent.
+        coding: the header's value: `gzip`, `deflate`, `identity` or nothing.
+        limit: most bytes that it may decompress to.
+
+    Raises:
+        RequestError: 415 another coding, 413 more than `limit` bytes, 400 damaged or cut short.
+    """
+    name = coding.strip().lower()
+    if name in ("", "identity"):
+        return content
+    if name not in _WINDOW_BITS:
+        raise RequestError(415, f"The Content-Encoding '{shown(coding)}' is not known. Send gzip, deflate or none.")
+    parts: list[bytes] = []
+    room, rest = limit, content
+    while rest or not parts:  # a gzip file may have several members
+        reader = zlib.decompressobj(_WINDOW_BITS[name])
+        try:
+            part = reader.decompress(rest, room + 1)
+        except zlib.error as error:
+            raise refuse(f"The body is not valid {name}: {error}.") from error
+        room -= len(part)
+        if room < 0:
+            raise RequestError(413, f"The body decompresses to more than {limit:,} bytes, the most that is taken.")
+        if not reader.eof:
+            raise refuse(f"The body is not valid {name}: it ends too early.")
+        parts.append(part)
+        rest = reader.unused_data
+    return b"".join(parts)
+
+
+def split_body(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
+    """Part a body into its JSON and the binary tensors behind it.
+
+    Args:
+        body: decompressed body.
+        header_length: value of the header `Inference-Header-Content-Length`; None where it was not sent, so that all
+            of the body is JSON.
+
+    Raises:
+        RequestError: the length is no number, or larger than the body.
+    """
+    if header_length is None:
+        return body, memoryview(b"")
+    length = json_length(header_length)
+    if length > len(body):
+        raise refuse(f"{HEADER_LENGTH} is {length:,}, but the body has {len(body):,} bytes only.")
+    return body[:length], memoryview(body)[length:]
+
+
+def json_length(header_length: str) -> int:
+    """Return the number that `Inference-Header-Content-Length` states.
+
+    Raises:
+        RequestError: it is no number.
+    """
+    if not _LENGTH.fullmatch(header_length.strip()):
+        raise refuse(f"{HEADER_LENGTH} is '{shown(header_length)}'; expected a number of bytes.")
+    return int(header_length)
+
+
+def parse_object(content: bytes) -> dict[str, Any]:
+    """Read a JSON object of a request (RFC 8259); no content is an empty one.
+
+    Raises:
+        RequestError: it is no UTF-8, not valid JSON (NaN and infinities are not), too deeply nested, or no object.
+    """
+    if not content:
+        return {}
+    try:
+        data = _DECODER.decode(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise refuse(
+            f"The JSON of the request is not valid UTF-8. Where binary tensors follow it, {HEADER_LENGTH} must say "
+            "where it ends."
+        ) from error
+    except RecursionError as error:
+        raise refuse("The JSON of the request is nested too deeply.") from error
+    except ValueError as error:
+        raise refuse(f"The request is not valid JSON: {shown(str(error))}.") from error
+    if not isinstance(data, dict):
+        raise refuse(f"The request is a JSON {type(data).__name__}; expected an object.")
+    return data
+
+
+def shown(text: str) -> str:
+    """Return text that came with a request as a message may show it: on one line, and not too long."""
+    return showable(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)

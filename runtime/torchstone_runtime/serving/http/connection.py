@@ -1,0 +1,110 @@
+"""A connection of uvicorn's that gives up on clients that send no end of headers, or nothing at all."""
+
+import asyncio
+import json
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_MAX_HEADER_BYTES: Final = 64 << 10
+_HEADER_SECONDS: Final = 20.0
+_MAX_DISCARDED: Final = 64 << 20
+"""Bytes of a body that are read after its request was refused, so that the client gets to read the answer."""
+
+
+class GuardedConnection(HttpToolsProtocol):
+    """A connection with limits on the headers of a request, in bytes and time, and on bodies that nobody reads."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - uvicorn's
+        super().__init__(*arguments, **options)
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+        self._discarded = 0
+        self._in_headers = self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._expect_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._headers_are_here()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came; headers that don't end are refused."""
+        if self._in_headers:
+            self._header_bytes += len(data)
+        super().data_received(data)
+        if self._in_headers and self._header_bytes > _MAX_HEADER_BYTES:
+            self._refuse(431, "The headers are too long.")
+
+    def on_message_begin(self) -> None:
+        """Begin to read the headers of a request."""
+        super().on_message_begin()
+        self._discarded = 0
+        if self._header_timer is None:
+            self._expect_headers()
+
+    def on_headers_complete(self) -> None:
+        """Pass a request on whose headers are short enough."""
+        self._headers_are_here()
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > _MAX_HEADER_BYTES:
+            self._refuse(431, "The headers are too long.")
+            return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Pass the body on, or throw away that of a request that has been answered."""
+        if self._refused:
+            return
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._discarded += len(body)
+            if self._discarded > _MAX_DISCARDED:
+                self.transport.close()
+            elif self.timeout_keep_alive_task is None:  # or a client that stops here would be waited for, for ever
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
+
+    def on_message_complete(self) -> None:
+        """Note the end of a request."""
+        if not self._refused:
+            super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._refuse(400, msg)
+
+    def _expect_headers(self) -> None:
+        self._in_headers, self._header_bytes = True, 0
+        self._header_timer = self.loop.call_later(_HEADER_SECONDS, self._on_late_headers)
+
+    def _headers_are_here(self) -> None:
+        self._in_headers = False
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _on_late_headers(self) -> None:
+        self._header_timer = None
+        if not self.transport.is_closing():
+            self._refuse(408, "The headers did not arrive in time.")
+
+    def _refuse(self, status: int, message: str) -> None:
+        self._refused = True
+        if self.transport.is_closing():
+            return
+        body = json.dumps({"error": message}).encode()
+        head = (
+            f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+_REASONS: Final = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}

@@ -1,0 +1,73 @@
+"""`POST …/infer`: an inference request of the protocol."""
+
+import asyncio
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from torchstone_runtime.protocol.body import HEADER_LENGTH
+from torchstone_runtime.protocol.infer_answer import WrittenAnswer, write_infer_answer
+from torchstone_runtime.protocol.infer_request import InferRequest, RequestLimits, read_infer_request
+from torchstone_runtime.serving.core.answer import Answer
+from torchstone_runtime.serving.core.served_model import ServedModel
+from torchstone_runtime.serving.http.body_reading import LARGE_BODY, read_body
+from torchstone_runtime.serving.http.client_watch import while_connected
+from torchstone_runtime.serving.http.compression import compress_for
+from torchstone_runtime.serving.http.record import record_of
+from torchstone_runtime.serving.http.site import Site
+
+_MANY_VALUES: Final = 20_000
+"""Numbers in an answer from which a thread writes it."""
+
+
+class InferRoute:
+    """Answers inference requests."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def infer(self, request: Request) -> Response:
+        """Answer an inference request: JSON, binary tensors, or a bare picture."""
+        model = self._site.asked_model(request)
+        deadline = self._site.deadline(None)
+        asked = await self._read(request, model)
+        record = record_of(request)
+        record.images = len(asked.files) if asked.images is None else len(asked.images)
+        if asked.timeout is not None:
+            deadline = min(deadline, self._site.deadline(asked.timeout))
+        answer = await while_connected(request, _ask(model, asked, deadline))
+        record.timings = answer.timings
+        written = await _write(asked, model, answer)
+        return _response(written, request.headers.get("accept-encoding", ""))
+
+    async def _read(self, request: Request, model: ServedModel) -> InferRequest:
+        body = await read_body(request, self._site.settings)
+        header_length = request.headers.get(HEADER_LENGTH)
+        limits = RequestLimits(model.input_spec.shape, model.limits.max_queue)
+        if len(body) < LARGE_BODY:
+            return read_infer_request(body, header_length, limits)
+        return await asyncio.to_thread(read_infer_request, body, header_length, limits)
+
+
+async def _ask(model: ServedModel, asked: InferRequest, deadline: float) -> Answer:
+    if asked.images is None:
+        return await model.classify_files(asked.files, deadline=deadline)
+    return await model.classify(asked.images, deadline=deadline)
+
+
+async def _write(asked: InferRequest, model: ServedModel, answer: Answer) -> WrittenAnswer:
+    values = {"logits": answer.logits, "probabilities": answer.probabilities}
+    name = model.name, model.version
+    if answer.logits.size < _MANY_VALUES or all(wanted.binary and not wanted.classes for wanted in asked.outputs):
+        return write_infer_answer(asked, name, values, model.class_names)
+    return await asyncio.to_thread(write_infer_answer, asked, name, values, model.class_names)
+
+
+def _response(written: WrittenAnswer, accept: str) -> Response:
+    content, coding = compress_for(accept, written.body)
+    headers = {"Content-Encoding": coding, "Vary": "Accept-Encoding"} if coding else {}
+    if written.json_length is None:
+        return Response(content, headers=headers, media_type="application/json")
+    headers[HEADER_LENGTH] = str(written.json_length)
+    return Response(content, headers=headers, media_type="application/octet-stream")

@@ -1,0 +1,74 @@
+"""What the server notes of a request on its way: for the access log, the metrics and the headers of its answer."""
+
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+
+from torchstone_runtime.serving.core.answer import Timings
+from torchstone_runtime.serving.core.served_model import ServedModel
+
+_SCOPE_KEY: Final = "torchstone.record"
+_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+_TRACE_PARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[\x21-\x7e]{0,64})?")
+"""W3C Trace Context, section 3.2."""
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """What is known of one request; routes add to it.
+
+    Attributes:
+        request_id: name of the request, the client's (`X-Request-Id`) or one made here.
+        trace_parent: the client's `traceparent`; None where it sent none that is valid.
+        status: HTTP status of the answer; 0 before it, 499 where the client left.
+        model: name of the model that was asked; empty where none was found.
+        version: its version.
+        variant: its variant.
+        images: number of images in the request.
+        timings: where the time of the answer went; None without one.
+    """
+
+    request_id: str
+    trace_parent: str | None
+    status: int = 0
+    model: str = ""
+    version: str = ""
+    variant: str = ""
+    images: int = 0
+    timings: Timings | None = None
+
+    @classmethod
+    def of(cls, headers: Iterable[tuple[bytes, bytes]]) -> "RequestRecord":
+        """Begin a record from the headers of a request, with lower-case names."""
+        request_id, trace = None, None
+        for name, value in headers:
+            if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+                request_id = value.decode("ascii")
+            elif name == b"traceparent" and _TRACE_PARENT.fullmatch(value):
+                trace = value.decode("ascii")
+        return cls(request_id or secrets.token_hex(8), trace)
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that the request belongs to, 32 hexadecimal digits."""
+        return self.trace_parent.split("-")[1] if self.trace_parent else None
+
+    def note_model(self, model: ServedModel) -> None:
+        """Note which model was asked."""
+        self.model, self.version = model.name, model.version
+        self.variant = model.classifier.plan.variant
+
+    def attach(self, scope: dict[str, object]) -> None:
+        """Make the record known to the routes."""
+        scope[_SCOPE_KEY] = self
+
+
+def record_of(request: Request) -> RequestRecord:
+    """Return the record of a request."""
+    record = request.scope[_SCOPE_KEY]
+    assert isinstance(record, RequestRecord)  # noqa: S101 - put there by the gate
+    return record
