@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from torchstone_runtime.arrays import Float32Array
+from torchstone_runtime.arrays import Float32Array, Int64Array
+from torchstone_runtime.metrics.answered import decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,14 @@ class Answer:
     Attributes:
         logits: float32 [N, K].
         probabilities: float32 [N, K]; a row without an answer (see `Predictions`) holds what the model gave.
-        timings: where the time went.
+        timings: parts of the time that it took.
     """
 
     logits: Float32Array
     probabilities: Float32Array
     timings: Timings
+
+    @property
+    def decisions(self) -> Int64Array:
+        """Most probable class of each image as its index, int64 [N]; `NO_ANSWER` (-1) where there is none."""
+        return decide(self.logits, self.probabilities)

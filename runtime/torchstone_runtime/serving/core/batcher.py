@@ -159,12 +159,11 @@ class Batcher:
         began = loop.time()
         try:
             computed = await self._compute([job.images for job in batch])
+            _answer(batch, computed, began, loop.time())
         except Exception as error:  # noqa: BLE001 - every request of the batch is told, whatever it was
             for job in batch:
                 if not job.future.done():
                     job.future.set_exception(error)
-        else:
-            _answer(batch, computed, began, loop.time())
         finally:
             self._idle += 1
             self._dispatch()

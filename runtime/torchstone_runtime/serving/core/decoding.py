@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import numpy as np
@@ -113,13 +114,18 @@ class DecodingPool:
         await self._gate.enter(found.bytes)
         # The room is given back when the thread is done with the picture, not when nobody waits for it any more.
         work = self._large.submit(_or_error, lambda: decode_image(file, spec))
-        work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._gate.leave, found.bytes))
+        work.add_done_callback(lambda _: _tell(loop, self._gate, found.bytes))
         return await asyncio.wrap_future(work)
 
     def close(self) -> None:
         """End the threads once they have done what they are at."""
         self._small.shutdown(wait=False, cancel_futures=True)
         self._large.shutdown(wait=False, cancel_futures=True)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, gate: MemoryGate, size: int) -> None:
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(gate.leave, size)
 
 
 def _decode_small(file: bytes, spec: InputSpec, large_picture: int) -> Uint8Array | ImageError | _Large:

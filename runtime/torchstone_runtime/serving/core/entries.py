@@ -16,7 +16,7 @@ class ModelEntry:
         name: name of the model.
         version: its version.
         state: `READY`; `LOADING`, before it was ready for the first time; or `UNAVAILABLE`.
-        reason: why it isn't ready; of one that is, why its last reload failed; empty where all is well.
+        reason: cause of its not being ready, or of the failure of its last reload; empty where all is well.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ReloadResult:
     Attributes:
         name: name of the model.
         version: its version.
-        error: what went wrong, the model that served before going on; None where the new one serves now.
+        error: problem that was found, the model that served before going on; None where the new one serves now.
         removed: whether the version was taken out, because its folder is gone.
         seconds: time that it took.
     """

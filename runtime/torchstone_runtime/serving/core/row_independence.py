@@ -1,53 +1,67 @@
 """Whether an image's outputs depend on the images that are computed with it.
 
-Mathematically they never do; in floating point they do where a library sums in another order for another number of
-rows. Requests are put together only where the outputs stay the same to the last bit, which is tried at loading.
+Mathematically they never do; in floating point they may, where a library sums in another order for another number of
+rows. Requests are put together only where that changes nothing, which is tried when a model is loaded.
 """
 
 from typing import Final
 
 import numpy as np
 
-from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.bundle.golden import golden_images
+from torchstone_runtime.arrays import Float32Array, Uint8Array
+from torchstone_runtime.bundle.golden import golden_images, variant_golden
 from torchstone_runtime.inference.classifier import Classifier
 
 _SIZES: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17, 31, 32, 64)
-"""Batch sizes that are tried, and the largest: kernels treat the rest of a division by 4, 6, 8, 12 or 16 otherwise."""
+"""Batch sizes that are tried beside the largest: kernels take rows by 4, 6, 8, 12 or 16, and the rest otherwise."""
 _SEED: Final = 18
 
 
-def rows_are_independent(classifier: Classifier, max_batch: int) -> bool:
-    """Return whether images give the same bits in batches of several sizes, and in other places of the batch.
+def may_merge(classifier: Classifier, max_batch: int) -> bool:
+    """Return whether requests may be put together.
 
-    The images are the bundle's golden samples, and noise; at most as many as the model computes in one call.
+    On the CPU they may where images give the same bits in batches of several sizes and in other places of a batch: an
+    answer is then what `Classifier.predict` gives for the request alone. Elsewhere, where a batch is padded to one of
+    a few sizes, it is enough that logits differ by no more than the golden samples' tolerance, which certified
+    decisions survive.
 
     Args:
-        classifier: classifier to be tried.
+        classifier: classifier to be tried, with golden samples of its bundle, and noise.
         max_batch: largest batch that requests would be put together to.
     """
-    largest = min(max_batch, classifier.plan.micro_batch)
-    if largest == 1:
-        return True
+    plan = classifier.plan
+    # More than this are computed in several calls, whatever they belong to.
+    largest = min(max_batch, plan.micro_batch)
+    tolerance = 0.0 if plan.provider == "cpu" else _tolerance(classifier)
     images = _trial_images(classifier, largest)
     whole = classifier.predict(images, unanswered="keep")
-    for size in sorted({size for size in _SIZES if size < largest}):
-        first = (largest - size) // 2
-        part = classifier.predict(images[first : first + size], unanswered="keep")
-        rows = slice(first, first + size)
-        if not (_same(part.logits, whole.logits[rows]) and _same(part.probabilities, whole.probabilities[rows])):
+    for size in (size for size in _SIZES if size < largest):
+        rows = slice((largest - size) // 2, (largest - size) // 2 + size)
+        part = classifier.predict(images[rows], unanswered="keep")
+        if not (
+            _agree(part.logits, whole.logits[rows], tolerance)
+            and _agree(part.probabilities, whole.probabilities[rows], tolerance)
+        ):
             return False
     return True
 
 
+def _tolerance(classifier: Classifier) -> float:
+    plan, bundle = classifier.plan, classifier.bundle
+    if bundle is None:
+        return 0.0
+    return variant_golden(bundle, plan.variant, provider=plan.provider, tf32=plan.tf32)[1]
+
+
 def _trial_images(classifier: Classifier, count: int) -> Uint8Array:
-    noise = np.random.default_rng(_SEED).integers(0, 256, (count, *classifier.input_spec.shape), dtype=np.uint8)
-    if classifier.bundle is None:
-        return noise
-    golden = golden_images(classifier.bundle)[: (count + 1) // 2]
-    noise[: len(golden)] = golden
-    return noise
+    images = np.random.default_rng(_SEED).integers(0, 256, (count, *classifier.input_spec.shape), dtype=np.uint8)
+    if classifier.bundle is not None:
+        golden = golden_images(classifier.bundle)[: (count + 1) // 2]
+        images[: len(golden)] = golden
+    return images
 
 
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    return one.tobytes() == other.tobytes()
+def _agree(one: Float32Array, other: Float32Array, tolerance: float) -> bool:
+    if tolerance == 0.0:
+        return one.tobytes() == other.tobytes()
+    return bool(np.allclose(one, other, rtol=0.0, atol=tolerance, equal_nan=True))

@@ -1,7 +1,6 @@
 """`ServedModel`: one version of one model, verified, with its queue, its workers and its counters."""
 
 import asyncio
-import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-import numpy as np
-
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.array_input import as_batch
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.serving.core.admission import Admission, Place
 from torchstone_runtime.serving.core.answer import Answer, Timings
-from torchstone_runtime.serving.core.batcher import Batcher, Computed
+from torchstone_runtime.serving.core.batch_computer import BatchComputer
+from torchstone_runtime.serving.core.batcher import Batcher
 from torchstone_runtime.serving.core.decoding import DecodingPool
 from torchstone_runtime.serving.core.errors import (
     BadPictureError,
@@ -27,7 +25,7 @@ from torchstone_runtime.serving.core.errors import (
 )
 from torchstone_runtime.serving.core.in_flight import InFlight
 from torchstone_runtime.serving.core.limits import ServingLimits
-from torchstone_runtime.serving.core.row_independence import rows_are_independent
+from torchstone_runtime.serving.core.row_independence import may_merge
 from torchstone_runtime.serving.core.statistics import ModelStatistics, Rejection
 from torchstone_runtime.system.cpu import usable_cpus
 
@@ -74,15 +72,14 @@ class ServedModel:
         name: name that it is served by.
         version: its version, a whole number as text.
         classifier: the loaded and verified model.
-        limits: how much it takes on at once.
+        limits: limits of what it takes on at once.
         in_flight: counter of requests, shared with other models.
-        observers: what sees every answered request; the list may change later.
+        observers: functions that see every answered request; the list may change later.
 
     Attributes:
         class_names: K class names in the order of the outputs.
         input_spec: size, colour and normalisation of the images that the model takes.
-        independent: whether an image's outputs are the same bits in whatever batch it is computed; where they are
-            not, requests are never put together.
+        merges: whether requests are put together: whether an image's outputs are the same in whatever batch.
     """
 
     def __init__(
@@ -99,20 +96,20 @@ class ServedModel:
         self.limits = limits
         self.class_names = classifier.class_names
         self.input_spec = classifier.input_spec
-        self.independent = rows_are_independent(classifier, limits.max_batch)
+        self.merges = may_merge(classifier, limits.max_batch)
         self._in_flight = in_flight or InFlight()
         self._observers = observers
         self._admission = Admission(limits.max_queue)
-        workers = limits.workers or usable_cpus()
+        workers = limits.workers or (usable_cpus() if classifier.plan.provider == "cpu" else 1)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="torchstone-serve")
         self._decoding = DecodingPool(limits.decode_threads or usable_cpus(), limits.large_picture, limits.open_bytes)
-        self._run = _Run(classifier, self._threads, self._admission, workers)
+        self._run = BatchComputer(classifier, self._threads, self._admission, workers)
         self._batcher = Batcher(
             self._run,
             max_batch=limits.max_batch,
             max_delay=limits.max_delay,
             workers=workers,
-            merge=self.independent,
+            merge=self.merges,
         )
         weakref.finalize(self, _let_go, self._threads, self._decoding, classifier)
 
@@ -160,7 +157,7 @@ class ServedModel:
 
         Args:
             files: contents of N picture files.
-            deadline: as for `classify`.
+            deadline: time of the event loop's clock after which no answer is wanted; None for ever.
 
         Raises:
             BadPictureError: one can't be decoded; the others aren't answered either.
@@ -211,39 +208,6 @@ class ServedModel:
                 observer(self, seen)
             except Exception:  # noqa: BLE001 - whoever watches must not hurt who is served
                 self.statistics.observer_failures += 1
-
-
-class _Run:
-    """Computes a batch on a thread, and counts it. It holds no `ServedModel`, whose end would wait for it."""
-
-    def __init__(
-        self,
-        classifier: Classifier,
-        threads: ThreadPoolExecutor,
-        admission: Admission,
-        workers: int,
-    ) -> None:
-        self._classifier = classifier
-        self._threads = threads
-        self.statistics = ModelStatistics(classifier.class_names)
-        self._admission = admission
-        self._workers = workers
-
-    async def __call__(self, requests: Sequence[Uint8Array]) -> Computed:
-        loop = asyncio.get_running_loop()
-        computed, classes, confidences = await loop.run_in_executor(self._threads, self._compute, requests)
-        self.statistics.add_batch(len(classes), computed.seconds)
-        self.statistics.add_decisions(classes, confidences)
-        self._admission.note(computed.seconds / (len(classes) * self._workers))
-        return computed
-
-    def _compute(self, requests: Sequence[Uint8Array]) -> tuple[Computed, list[int], list[float]]:
-        began = time.perf_counter()
-        images = requests[0] if len(requests) == 1 else np.concatenate(requests)
-        found = self._classifier.predict(images, unanswered="keep")
-        seconds = time.perf_counter() - began
-        classes, confidences = found.indices_or_none.tolist(), found.confidences.tolist()
-        return Computed(found.logits, found.probabilities, seconds), classes, confidences
 
 
 _Given = TypeVar("_Given", Uint8Array, Sequence[bytes])
