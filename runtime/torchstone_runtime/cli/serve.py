@@ -82,6 +82,22 @@ _MIB: Final = 1 << 20
     help="Seconds between SIGTERM or Ctrl-C, from which it is not ready, and the end of listening  [default: 5; on a "
     "terminal 0]",
 )
+@option(
+    "--shadow",
+    group="Server",
+    metavar="BUNDLE",
+    type=ServedModelName(),
+    help="Second bundle that sees the same pictures when the server is idle; what differs is in the metrics. "
+    "NAME=PATH says whose shadow it is.",
+)
+@option(
+    "--shadow-share",
+    group="Server",
+    default=0.1,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Share of the time that the shadow may compute.",
+)
 @option("--allow-reload", group="Server", is_flag=True, help="Let clients load and unload models over HTTP.")
 @option(
     "--log",
@@ -125,6 +141,7 @@ def serve(
     from torchstone_runtime.serving.http.settings import HttpSettings
 
     sources = [Source.parse(text) for text in models]
+    shadow = Source.parse(wishes["shadow"]) if wishes["shadow"] is not None else None
     names = ", ".join(by_name(sources))
     limits = ServingLimits(
         max_batch=wishes["max_batch"],
@@ -148,7 +165,11 @@ def serve(
 
     tell_detail(f"loading {names}")
     plan = Plan(sockets, settings, _drain_delay(cast("float | None", wishes["drain_delay"])), announce)
-    run_server(lambda: ModelRepository(sources, loading, limits), plan, all_additions)
+
+    def make_repository() -> ModelRepository:
+        return ModelRepository(sources, loading, limits, shadow=shadow, shadow_share=wishes["shadow_share"])
+
+    run_server(make_repository, plan, all_additions)
 
 
 def _drain_delay(asked: float | None) -> float:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from torchstone_runtime.serving.core.served_model import ServedModel
 from torchstone_runtime.serving.http.prometheus import CONTENT_TYPE, Family, exposition
+from torchstone_runtime.serving.http.shadow_metrics import shadow_metrics
 from torchstone_runtime.serving.http.site import Site
 
 Answered = Counter[tuple[str, str, int]]
@@ -38,7 +39,8 @@ class MetricsRoute:
 def own_metrics(site: Site, models: Iterable[ServedModel], answered: Answered) -> list[Family]:
     """Return the metrics under our own names, with times in seconds."""
     served = list(models)
-    return [*_of_the_server(site, served, answered), *_counts(served), *_histograms(served)]
+    shadow = shadow_metrics(site.repository.shadow)
+    return [*_of_the_server(site, served, answered), *_counts(served), *_histograms(served), *shadow]
 
 
 def _of_the_server(site: Site, models: list[ServedModel], answered: Answered) -> list[Family]:
