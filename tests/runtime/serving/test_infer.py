@@ -5,6 +5,7 @@ import gzip
 import json
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,8 @@ def outputs_of(reply: Reply) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
 
 
 def test_nested_and_flat_data_are_the_same(digits_bundle: Path, golden: GoldenSamples) -> None:
+    """Both give the golden outputs, byte for byte alike."""
+
     async def questions(asked: Asked) -> None:
         images = golden.images[:2]
         entry = {"name": "images", "datatype": "UINT8", "shape": list(images.shape)}
@@ -60,6 +63,8 @@ def test_nested_and_flat_data_are_the_same(digits_bundle: Path, golden: GoldenSa
 
 
 def test_files_in_json_are_base64(digits_bundle: Path, golden: GoldenSamples) -> None:
+    """With the shape [N], and [N, 1]."""
+
     async def questions(asked: Asked) -> None:
         text = base64.b64encode(encode_png(golden.images[0])).decode()
         for shape, data in (([1], [text]), ([1, 1], [[text]])):
@@ -91,7 +96,9 @@ def test_a_length_of_zero_sends_one_picture_alone(digits_bundle: Path, golden: G
         ("GZIP", lambda text: gzip.compress(text[:9]) + gzip.compress(text[9:])),
     ],
 )
-def test_a_compressed_request_is_read(digits_bundle: Path, way: str, compress: Any) -> None:
+def test_a_compressed_request_is_read(digits_bundle: Path, way: str, compress: Callable[[bytes], bytes]) -> None:
+    """In either coding, in capitals, and as a gzip file of two members."""
+
     async def questions(asked: Asked) -> None:
         reply = await asked("POST", INFER, compress(body_of(ZEROS)), {"Content-Encoding": way})
         assert reply.status == 200, reply.body
@@ -100,6 +107,8 @@ def test_a_compressed_request_is_read(digits_bundle: Path, way: str, compress: A
 
 
 def test_an_answer_is_compressed_where_it_is_asked_for_and_worth_it(digits_bundle: Path) -> None:
+    """By the weights that the client states; a short answer is sent as it is."""
+
     async def questions(asked: Asked) -> None:
         many = body_of(ZEROS | {"shape": [50, 1, 28, 28], "data": [0] * 784 * 50})
         plain = await asked("POST", INFER, many)
@@ -111,8 +120,8 @@ def test_an_answer_is_compressed_where_it_is_asked_for_and_worth_it(digits_bundl
         ):
             reply = await asked("POST", INFER, many, {"Accept-Encoding": accept})
             assert reply.headers.get("content-encoding") == coding
-            decoded = {"gzip": gzip.decompress, "deflate": zlib.decompress, None: bytes}[coding](reply.body)
-            assert decoded == plain.body
+            undo: dict[str | None, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "deflate": zlib.decompress}
+            assert undo.get(coding, bytes)(reply.body) == plain.body
         assert (
             "content-encoding" not in (await asked("POST", INFER, body_of(ZEROS), {"Accept-Encoding": "gzip"})).headers
         )
@@ -149,6 +158,8 @@ def test_an_answer_is_compressed_where_it_is_asked_for_and_worth_it(digits_bundl
     ],
 )
 def test_an_input_that_is_wrong_is_refused(digits_bundle: Path, change: dict[str, Any], text: str) -> None:
+    """Status 400, and a message that says what was expected."""
+
     async def questions(asked: Asked) -> None:
         reply = await asked("POST", INFER, body_of(ZEROS | change))
         assert reply.status == 400
@@ -180,6 +191,8 @@ def test_an_input_that_is_wrong_is_refused(digits_bundle: Path, change: dict[str
     ],
 )
 def test_a_request_that_is_wrong_is_refused(digits_bundle: Path, body: bytes, text: str) -> None:
+    """Status 400 and JSON, whatever the body is."""
+
     async def questions(asked: Asked) -> None:
         reply = await asked("POST", INFER, body)
         assert reply.status == 400
@@ -190,6 +203,7 @@ def test_a_request_that_is_wrong_is_refused(digits_bundle: Path, body: bytes, te
 
 
 def test_lengths_that_do_not_fit_are_refused(digits_bundle: Path) -> None:
+    """Of tensors, of their elements, and of the JSON before them."""
     entry = {"name": "images", "datatype": "UINT8", "shape": [1, 1, 28, 28]}
     encoded = {"name": "encoded", "datatype": "BYTES", "shape": [1]}
 
@@ -240,6 +254,8 @@ def test_what_is_too_large_is_refused_before_it_is_unpacked(digits_bundle: Path)
 def test_a_body_that_cannot_be_decompressed_is_refused(
     digits_bundle: Path, content: bytes, way: str, status: int
 ) -> None:
+    """Damaged, cut short, empty, or of an unknown coding."""
+
     async def questions(asked: Asked) -> None:
         assert (await asked("POST", INFER, content, {"Content-Encoding": way})).status == status
 
@@ -247,6 +263,8 @@ def test_a_body_that_cannot_be_decompressed_is_refused(
 
 
 def test_too_many_images_are_refused_by_their_shape_alone(digits_bundle: Path) -> None:
+    """Nothing of their size is made."""
+
     async def questions(asked: Asked) -> None:
         for entry in (
             ZEROS | {"shape": [2**62, 1, 28, 28]},
@@ -258,6 +276,8 @@ def test_too_many_images_are_refused_by_their_shape_alone(digits_bundle: Path) -
 
 
 def test_a_deadline_that_passes_is_told(digits_bundle: Path) -> None:
+    """The client's own, a microsecond."""
+
     async def questions(asked: Asked) -> None:
         reply = await asked("POST", INFER, body_of(ZEROS, parameters={"timeout": 1}))
         assert reply.status == 504
@@ -267,6 +287,8 @@ def test_a_deadline_that_passes_is_told(digits_bundle: Path) -> None:
 
 
 def test_a_body_that_does_not_come_is_given_up(digits_bundle: Path) -> None:
+    """And the connection is closed, for what comes late would be taken for the next request."""
+
     async def questions(asked: Asked) -> None:
         reply = await asked("POST", INFER, [])
         assert reply.status == 408
@@ -276,6 +298,8 @@ def test_a_body_that_does_not_come_is_given_up(digits_bundle: Path) -> None:
 
 
 def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(digits_bundle: Path) -> None:
+    """The health routes don't notice."""
+
     async def questions(asked: Asked) -> None:
         model = asked.app.site.repository.get("m")
         with model._admission.enter(2):  # others wait
@@ -294,7 +318,7 @@ def test_a_model_without_an_answer_gives_null_in_json(digits_bundle: Path, monke
     async def questions(asked: Asked) -> None:
         classifier = asked.app.site.repository.get("m").classifier
         nothing = np.full((1, 10), np.nan, np.float32)
-        monkeypatch.setattr(classifier._engine, "run", lambda images, **_: (nothing, nothing))
+        monkeypatch.setattr(classifier._engine, "run", lambda _, **__: (nothing, nothing))
         found = outputs_of(await asked("POST", INFER, body_of(ZEROS)))
         assert found["logits"].tolist() == [[None] * 10]
 

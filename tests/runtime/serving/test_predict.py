@@ -25,6 +25,8 @@ def picture(digits_bundle: Path) -> bytes:
 
 
 def test_the_answer_is_what_predict_says(digits_bundle: Path, picture: bytes) -> None:
+    """Label, probability and best classes; curl's usual content type is no hindrance."""
+
     async def questions(asked: Asked) -> None:
         reply = await asked("POST", "/predict?top=3", picture, {"Content-Type": "application/x-www-form-urlencoded"})
         assert reply.status == 200
@@ -52,9 +54,11 @@ def test_the_answer_is_what_predict_says(digits_bundle: Path, picture: bytes) ->
         ("?version=2", None, "", 404, "no such version"),
     ],
 )
-def test_what_is_wrong_is_told(  # noqa: PLR0917 - one argument for each thing that varies
+def test_what_is_wrong_is_told(
     digits_bundle: Path, picture: bytes, query: str, body: bytes | None, kind: str, status: int, text: str
 ) -> None:
+    """With the status that says whose fault it was."""
+
     async def questions(asked: Asked) -> None:
         given = picture if body is None else body
         reply = await asked("POST", f"/predict{query}", given, {"Content-Type": kind})
@@ -99,6 +103,7 @@ def test_others_add_facts_and_may_refuse(digits_bundle: Path, picture: bytes) ->
 
 
 def test_a_page_of_another_room_is_sent_with_its_policy(digits_bundle: Path) -> None:
+    """As it is, with its headers."""
     page = StaticFile("/", b"<!doctype html>", "text/html", {"Content-Security-Policy": "default-src 'none'"})
 
     async def questions(asked: Asked) -> None:

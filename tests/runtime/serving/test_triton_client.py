@@ -4,7 +4,7 @@ import asyncio
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -17,8 +17,8 @@ from torchstone_runtime.images.decode import encode_png
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its own, of the packages that it needs
-    import tritonclient.http as http
-    import tritonclient.http.aio as http_aio
+    from tritonclient import http
+    from tritonclient.http import aio as http_aio
     from tritonclient.utils import InferenceServerException
 
 
@@ -36,6 +36,8 @@ def address(digits_bundle: Path) -> Iterator[str]:
 
 
 MODEL = "digits"
+Client: TypeAlias = Any
+"""A client, or what it gives back: neither has types."""
 
 
 @pytest.fixture
@@ -60,13 +62,14 @@ def files(images: Uint8Array) -> list[Any]:
     return [given]
 
 
-def assert_golden(found: Any, golden: GoldenSamples, count: int) -> None:
+def assert_golden(found: Client, golden: GoldenSamples, count: int) -> None:
     """Check the outputs of the first golden samples."""
     np.testing.assert_allclose(found.as_numpy("logits"), golden.logits[:count], atol=1e-4)
     np.testing.assert_allclose(found.as_numpy("probabilities"), golden.probabilities[:count], atol=1e-4)
 
 
-def test_it_lives_and_is_ready(client: Any) -> None:
+def test_it_lives_and_is_ready(client: Client) -> None:
+    """Server, model and version."""
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready(MODEL)
@@ -75,13 +78,15 @@ def test_it_lives_and_is_ready(client: Any) -> None:
     assert not client.is_model_ready("other")
 
 
-def test_the_metadata_of_the_server_names_its_extensions(client: Any) -> None:
+def test_the_metadata_of_the_server_names_its_extensions(client: Client) -> None:
+    """Those of Triton's that it has."""
     found = client.get_server_metadata()
     assert found["name"] == "torchstone"
     assert {"binary_tensor_data", "classification", "statistics", "model_repository"} <= set(found["extensions"])
 
 
-def test_the_metadata_of_a_model_has_its_inputs_and_outputs(client: Any) -> None:
+def test_the_metadata_of_a_model_has_its_inputs_and_outputs(client: Client) -> None:
+    """Pixels first, then files."""
     found = client.get_model_metadata(MODEL)
     assert found["versions"] == ["1"]
     assert found["inputs"][0] == {"name": "images", "datatype": "UINT8", "shape": [-1, 1, 28, 28]}
@@ -90,36 +95,41 @@ def test_the_metadata_of_a_model_has_its_inputs_and_outputs(client: Any) -> None
     assert client.get_model_metadata(MODEL, "1") == found
 
 
-def test_the_configuration_is_one_of_tritons(client: Any) -> None:
+def test_the_configuration_is_one_of_tritons(client: Client) -> None:
+    """By its names."""
     found = client.get_model_config(MODEL, "1")
     assert found["name"] == MODEL
     assert found["max_batch_size"] == 64
     assert found["input"][0]["dims"] == [1, 28, 28]
 
 
-def test_the_index_lists_the_model(client: Any) -> None:
+def test_the_index_lists_the_model(client: Client) -> None:
+    """With its state."""
     assert client.get_model_repository_index() == [{"name": MODEL, "version": "1", "state": "READY", "reason": ""}]
 
 
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("out", [None, True, False])
-def test_pixels_are_classified(client: Any, golden: GoldenSamples, binary: bool, out: bool | None) -> None:  # noqa: FBT001
+def test_pixels_are_classified(client: Client, golden: GoldenSamples, binary: bool, out: bool | None) -> None:
+    """Binary or JSON, in and out."""
     names = ("logits", "probabilities")
     outputs = None if out is None else [http.InferRequestedOutput(name, binary_data=out) for name in names]
     found = client.infer(MODEL, pixels(golden.images[:3], binary=binary), outputs=outputs)
     assert_golden(found, golden, 3)
 
 
-def test_picture_files_are_classified(client: Any, golden: GoldenSamples) -> None:
+def test_picture_files_are_classified(client: Client, golden: GoldenSamples) -> None:
+    """As byte strings."""
     assert_golden(client.infer(MODEL, files(golden.images[:4])), golden, 4)
 
 
-def test_an_output_alone_is_sent_alone(client: Any, golden: GoldenSamples) -> None:
+def test_an_output_alone_is_sent_alone(client: Client, golden: GoldenSamples) -> None:
+    """Only what was asked for."""
     found = client.infer(MODEL, pixels(golden.images[:1]), outputs=[http.InferRequestedOutput("probabilities")])
     assert [output["name"] for output in found.get_response()["outputs"]] == ["probabilities"]
 
 
-def test_classes_come_in_place_of_a_tensor(client: Any, golden: GoldenSamples) -> None:
+def test_classes_come_in_place_of_a_tensor(client: Client, golden: GoldenSamples) -> None:
     """Value, index and name, best first."""
     wanted = http.InferRequestedOutput("probabilities", class_count=3)
     found = client.infer(MODEL, pixels(golden.images[:2]), outputs=[wanted]).as_numpy("probabilities")
@@ -131,31 +141,36 @@ def test_classes_come_in_place_of_a_tensor(client: Any, golden: GoldenSamples) -
         np.testing.assert_allclose([float(value) for value in values], np.sort(expected)[::-1][:3], atol=1e-4)
 
 
-def test_id_and_version_come_back(client: Any, golden: GoldenSamples) -> None:
+def test_id_and_version_come_back(client: Client, golden: GoldenSamples) -> None:
+    """In the answer."""
     found = client.infer(MODEL, pixels(golden.images[:1]), request_id="seventeen", model_version="1").get_response()
     assert (found["id"], found["model_name"], found["model_version"]) == ("seventeen", MODEL, "1")
 
 
 @pytest.mark.parametrize("way", ["gzip", "deflate"])
-def test_both_sides_may_compress(client: Any, golden: GoldenSamples, way: str) -> None:
+def test_both_sides_may_compress(client: Client, golden: GoldenSamples, way: str) -> None:
+    """Each in both ways."""
     images = np.tile(golden.images[:1], (40, 1, 1, 1))
     found = client.infer(MODEL, pixels(images), request_compression_algorithm=way, response_compression_algorithm=way)
     assert found.as_numpy("logits").shape == (40, 10)
     assert_golden(client.infer(MODEL, files(golden.images[:2]), request_compression_algorithm=way), golden, 2)
 
 
-def test_parameters_are_taken(client: Any, golden: GoldenSamples) -> None:
+def test_parameters_are_taken(client: Client, golden: GoldenSamples) -> None:
+    """Those of the protocol, and others."""
     found = client.infer(MODEL, pixels(golden.images[:1]), priority=1, timeout=5_000_000, parameters={"note": "mine"})
     assert_golden(found, golden, 1)
 
 
-def test_an_answer_can_be_fetched_later(client: Any, golden: GoldenSamples) -> None:
+def test_an_answer_can_be_fetched_later(client: Client, golden: GoldenSamples) -> None:
+    """`async_infer` of the client."""
     waiting = [client.async_infer(MODEL, pixels(golden.images[:count])) for count in (1, 2, 3)]
     for count, one in zip((1, 2, 3), waiting, strict=True):
         assert_golden(one.get_result(), golden, count)
 
 
-def test_the_statistics_count_images_and_requests(client: Any, golden: GoldenSamples) -> None:
+def test_the_statistics_count_images_and_requests(client: Client, golden: GoldenSamples) -> None:
+    """And the time they took."""
     before = client.get_inference_statistics(MODEL)["model_stats"][0]
     client.infer(MODEL, pixels(golden.images[:5]))
     after = client.get_inference_statistics(MODEL, "1")["model_stats"][0]
@@ -167,7 +182,8 @@ def test_the_statistics_count_images_and_requests(client: Any, golden: GoldenSam
     assert [found["name"] for found in client.get_inference_statistics()["model_stats"]] == [MODEL]
 
 
-def test_a_model_is_unloaded_and_loaded(client: Any, golden: GoldenSamples) -> None:
+def test_a_model_is_unloaded_and_loaded(client: Client, golden: GoldenSamples) -> None:
+    """Where the server allows it."""
     client.unload_model(MODEL)
     try:
         assert not client.is_model_ready(MODEL)
@@ -178,7 +194,7 @@ def test_a_model_is_unloaded_and_loaded(client: Any, golden: GoldenSamples) -> N
     assert_golden(client.infer(MODEL, pixels(golden.images[:1])), golden, 1)
 
 
-def test_what_is_wrong_is_told(client: Any, golden: GoldenSamples) -> None:
+def test_what_is_wrong_is_told(client: Client, golden: GoldenSamples) -> None:
     """With the status and the sentence of the server."""
     wrong_type = http.InferInput("images", [1, 1, 28, 28], "FP32")
     wrong_type.set_data_from_numpy(np.zeros((1, 1, 28, 28), np.float32))
@@ -193,6 +209,8 @@ def test_what_is_wrong_is_told(client: Any, golden: GoldenSamples) -> None:
 
 
 def test_the_client_of_asyncio_is_served_too(address: str, golden: GoldenSamples) -> None:
+    """In the same calls."""
+
     async def ask() -> None:
         async with http_aio.InferenceServerClient(address) as client:
             assert await client.is_server_live()

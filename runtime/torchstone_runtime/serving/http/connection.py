@@ -8,8 +8,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_HEADER_BYTES: Final = 64 << 10
 _HEADER_SECONDS: Final = 20.0
+_LINGER_SECONDS: Final = 1.0
+"""Time that a client which was refused is given to read why."""
 _MAX_DISCARDED: Final = 64 << 20
-"""Bytes of a body that are read after its request was refused, so that the client gets to read the answer."""
+"""Bytes that are read after a request was refused, so that the client gets to read the answer."""
 
 
 class GuardedConnection(HttpToolsProtocol):
@@ -34,6 +36,9 @@ class GuardedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what came; headers that don't end are refused."""
+        if self._refused:  # read on, or the system would take the answer back (RFC 9112, section 9.6)
+            self._discard(len(data))
+            return
         if self._in_headers:
             self._header_bytes += len(data)
         super().data_received(data)
@@ -62,10 +67,8 @@ class GuardedConnection(HttpToolsProtocol):
             return
         super().on_body(body)
         if self.cycle.response_complete:
-            self._discarded += len(body)
-            if self._discarded > _MAX_DISCARDED:
-                self.transport.close()
-            elif self.timeout_keep_alive_task is None:  # or a client that stops here would be waited for, for ever
+            self._discard(len(body))
+            if self.timeout_keep_alive_task is None:  # or a client that stops here would be waited for, for ever
                 self.timeout_keep_alive_task = self.loop.call_later(
                     self.timeout_keep_alive, self.timeout_keep_alive_handler
                 )
@@ -104,7 +107,13 @@ class GuardedConnection(HttpToolsProtocol):
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
-        self.transport.close()
+        self.transport.write_eof()
+        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _discard(self, size: int) -> None:
+        self._discarded += size
+        if self._discarded > _MAX_DISCARDED:
+            self.transport.close()
 
 
 _REASONS: Final = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}

@@ -1,0 +1,147 @@
+"""Clients that send too much, too little or too late: each is told, and none is waited for for ever."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from torchstone_runtime.inference.load_options import ON_CPU
+from torchstone_runtime.serving.core.repository import ModelRepository
+from torchstone_runtime.serving.core.sources import Source
+from torchstone_runtime.serving.http import connection
+from torchstone_runtime.serving.http.addresses import bind
+from torchstone_runtime.serving.http.app import WebApp, make_app
+from torchstone_runtime.serving.http.process import GracefulServer, Plan
+from torchstone_runtime.serving.http.settings import HttpSettings
+
+_SECONDS: Final = 30.0
+LIVE: Final = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Threaded:
+    """A server in a thread of this process, so that its constants can be made small."""
+
+    def __init__(self, bundle: Path) -> None:
+        self.sockets = bind("127.0.0.1", 0)
+        self.port = self.sockets[0].getsockname()[1]
+        self.listening = threading.Event()
+        self.app: WebApp | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(bundle)))
+        self._thread.start()
+        assert self.listening.wait(_SECONDS)
+
+    async def _run(self, bundle: Path) -> None:
+        settings = HttpSettings(max_body=100_000, body_timeout=0.3, timeout=5)
+        repository = ModelRepository([Source("m", str(bundle))], ON_CPU)
+        await repository.start()
+        self.app = make_app(repository, settings)
+        self._loop = asyncio.get_running_loop()
+        self._server = GracefulServer(self.app, Plan(self.sockets, settings, 0, self.listening.set), lambda _: None)
+        await self._server.serve(list(self.sockets))
+        await repository.close()
+
+    def end(self) -> None:
+        """Stop it as a signal does."""
+        self._loop.call_soon_threadsafe(self._server.stop)
+        self._thread.join(_SECONDS)
+        assert not self._thread.is_alive()
+
+    def talk(self, *parts: bytes) -> bytes:
+        """Send some bytes on a new connection, and return what comes until the server closes it."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=_SECONDS) as client:
+            for part in parts:
+                client.sendall(part)
+            found = bytearray()
+            while chunk := client.recv(65536):
+                found += chunk
+            return bytes(found)
+
+
+def until(found: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + _SECONDS
+    while not found():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def server(digits_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Threaded]:
+    """A server that waits a third of a second."""
+    monkeypatch.setattr(connection, "_HEADER_SECONDS", 0.3)
+    made = Threaded(digits_bundle)
+    yield made
+    made.end()
+
+
+def test_nothing_and_half_a_header_are_given_up(server: Threaded) -> None:
+    """Also on a connection that was used before."""
+    for parts in ((b"",), (b"GET / HTTP/1.1\r\nHos",), (LIVE, b"GET / HT")):
+        assert b"HTTP/1.1 408 Request Timeout" in server.talk(*parts)
+
+
+def test_headers_without_end_are_refused(server: Threaded) -> None:
+    """One long header, many short ones, and a long path."""
+    for head in (
+        b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 200_000,
+        b"GET / HTTP/1.1\r\n" + b"X-Short: a\r\n" * 8_000,
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ):
+        assert server.talk(head).startswith(b"HTTP/1.1 431 ")
+
+
+def test_half_a_body_is_given_up(server: Threaded) -> None:
+    """A body that stops in its middle is waited for as long as the settings say."""
+    reply = server.talk(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nhalf")
+    assert reply.startswith(b"HTTP/1.1 408 ")
+
+
+def test_what_is_no_http_is_refused_as_json(server: Threaded) -> None:
+    """TLS sent to the plain port, for one."""
+    reply = server.talk(b"\x16\x03\x01 hello\r\n\r\n")
+    assert reply.startswith(b"HTTP/1.1 400 ")
+    assert reply.endswith(b"}")
+
+
+def test_who_sends_too_much_gets_to_read_that_it_was(server: Threaded) -> None:
+    """The rest of the body is read and thrown away, and the connection serves the next request."""
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n"
+    last = LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    reply = server.talk(head + bytes(3_000_000) + last)
+    assert reply.startswith(b"HTTP/1.1 413 ")
+    assert b"HTTP/1.1 200 OK" in reply
+
+
+def test_requests_that_follow_at_once_are_answered_in_turn(server: Threaded) -> None:
+    """HTTP pipelining."""
+    reply = server.talk(LIVE * 3 + LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert reply.count(b"HTTP/1.1 200 OK") == 4
+
+
+def test_a_client_that_left_is_noted_and_its_work_left_out(server: Threaded) -> None:
+    """It goes while its picture waits; the status is nginx's 499."""
+    assert server.app is not None
+    site, answered = server.app.site, server.app.asgi.answered
+    model = site.repository.get("m")
+    gone = threading.Event()
+
+    async def wait(*_: object) -> None:
+        try:
+            await asyncio.sleep(_SECONDS)
+        except asyncio.CancelledError:
+            gone.set()
+            raise
+
+    model._decoding.decode = wait  # type: ignore[method-assign, assignment]
+    body = b"P5 1 1 255\n\0"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=_SECONDS) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        until(lambda: site.repository.requests == 1)
+    assert gone.wait(_SECONDS)
+    until(lambda: answered["m", model.classifier.plan.variant, 499] == 1)
+    assert model.statistics.rejected["disconnected"] == 1
