@@ -119,9 +119,12 @@ def assert_lost(result: "subprocess.CompletedProcess[str]") -> None:
 
 
 def test_every_command_is_here() -> None:
-    """A new command has to be tried too; `download` has nothing to do but on the real data."""
+    """A new command has to be tried too; `download` has nothing to do but on the real data, and `serve` never ends."""
     with torchstone.make_context("torchstone", [], resilient_parsing=True) as context:
-        assert set(torchstone.list_commands(context)) | {"--help", "--version"} == set(QUICK | LONG) | {"download"}
+        assert set(torchstone.list_commands(context)) | {"--help", "--version"} == set(QUICK | LONG) | {
+            "download",
+            "serve",
+        }
 
 
 @pytest.mark.parametrize("way", LOST)
@@ -189,7 +192,7 @@ def test_a_reader_who_leaves_is_no_error(command: str, prepare: Prepare, tmp_pat
     assert_whole(arguments, tmp_path)
 
 
-@pytest.mark.parametrize("command", [*QUICK, *LONG, "download"])
+@pytest.mark.parametrize("command", [*QUICK, *LONG, "download", "serve"])
 def test_help_without_a_stdout_is_told(command: str, tmp_path: Path) -> None:
     """`--help` has nothing but its text to give."""
     assert_lost(start([command, "--help"], ">&-", tmp_path))

@@ -36,7 +36,7 @@ def test_the_answer_is_what_predict_says(digits_bundle: Path, picture: bytes) ->
         assert reply.json["probability"] == expected.probability
         assert [(best["class"], best["probability"]) for best in reply.json["top"]] == expected.top(3)
         assert (reply.json["model"], reply.json["version"]) == ("m", "1")
-        assert set(reply.json["seconds"]) == {"queue", "decode", "compute"}
+        assert set(reply.json["ms"]) == {"queue", "decode", "compute"}
 
     ask(digits_bundle, questions)
 

@@ -207,7 +207,7 @@ def _schemas() -> dict[str, Any]:
                 "label": {"type": ["string", "null"]},
                 "probability": {"type": ["number", "null"]},
                 "top": _array(_object(best, "class", "probability")),
-                "seconds": free,
+                "ms": free,
             },
             *("model", "version", "label", "probability", "top"),
         ),

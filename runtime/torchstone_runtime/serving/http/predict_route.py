@@ -50,7 +50,7 @@ class PredictRoute:
         document = _document(model, Predictions(model.class_names, answer.logits, answer.probabilities), top)
         for add in self._site.extensions.additions:
             document |= add(model, seen[0], query)
-        return json_answer(document | {"seconds": _seconds(answer.timings)})
+        return json_answer(document | {"ms": _milliseconds(answer.timings)})
 
 
 def _keep_seen(model: ServedModel, seen: Seen) -> None:
@@ -71,9 +71,9 @@ def _document(model: ServedModel, found: Predictions, top: int) -> dict[str, Any
     }
 
 
-def _seconds(timings: Timings) -> dict[str, float]:
+def _milliseconds(timings: Timings) -> dict[str, float]:
     return {
-        name: round(seconds, 6)
+        name: round(seconds * 1e3, 3)
         for name, seconds in (("queue", timings.queue), ("decode", timings.decode), ("compute", timings.compute))
     }
 
