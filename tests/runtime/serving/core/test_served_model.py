@@ -48,7 +48,7 @@ def test_answers_are_the_bits_of_predict_whatever_they_were_computed_with(
     """Requests of any sizes at once, as pixels or as picture files."""
 
     async def clients() -> None:
-        model = make_model()
+        model = make_model(max_queue=4096)
         assert model.merges
         starts = np.cumsum([0, *sizes])[:-1] % 100
         given = [digits.store.read(np.arange(start, start + size)) for start, size in zip(starts, sizes, strict=True)]
