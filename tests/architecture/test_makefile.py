@@ -29,7 +29,7 @@ def test_the_gpu_runtime_is_installed_only_where_a_gpu_is_listed(tmp_path: Path,
     command.write_text(f"#!/bin/sh\n{answer}\n")
     command.chmod(0o755)
 
-    assert f"--editable '.[{extra},train,export,timm,sign]'" in make("-n", "-B", "install", path=tmp_path)
+    assert f"--editable '.[{extra},serve,train,export,timm,sign]'" in make("-n", "-B", "install", path=tmp_path)
 
 
 def test_help_lists_every_target_that_is_meant_for_people() -> None:

@@ -39,7 +39,7 @@ def write_infer_answer(
         model: name and version of the model.
         values: float32 [N, K] by the output's name.
         class_names: the K classes.
-        parameters: what else the answer states; nothing if empty.
+        parameters: further statements of the answer; none if empty.
     """
     document: dict[str, Any] = {"model_name": model[0], "model_version": model[1]}
     if request.request_id is not None:

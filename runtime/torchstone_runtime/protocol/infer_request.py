@@ -80,7 +80,7 @@ def read_infer_request(body: bytes, header_length: str | None, limits: RequestLi
         body: decompressed body.
         header_length: value of `Inference-Header-Content-Length`, None where it was not sent. With 0 the whole body
             is one picture: a file, or its pixels as the model takes them.
-        limits: what the model takes.
+        limits: shape and number of the images that the model takes.
 
     Raises:
         RequestError: 413 more images than the limit; 400 anything else that the protocol or the model does not take.

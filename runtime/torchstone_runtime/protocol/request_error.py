@@ -8,7 +8,7 @@ class RequestError(TorchstoneError):
 
     Args:
         status: HTTP status of the answer (RFC 9110): 400, 404, 413, 415 and so on.
-        message: what was wrong and what was expected, for the caller.
+        message: sentence for the caller that says what was wrong and what was expected.
     """
 
     def __init__(self, status: int, message: str) -> None:

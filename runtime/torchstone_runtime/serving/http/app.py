@@ -11,7 +11,7 @@ from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.http.access_log import AccessLog
 from torchstone_runtime.serving.http.errors_as_answers import json_answer
 from torchstone_runtime.serving.http.extensions import Extensions, StaticFile
-from torchstone_runtime.serving.http.gate import Gate
+from torchstone_runtime.serving.http.front_door import FrontDoor
 from torchstone_runtime.serving.http.infer_routes import InferRoute
 from torchstone_runtime.serving.http.metrics import MetricsRoute
 from torchstone_runtime.serving.http.model_routes import ModelRoutes
@@ -31,10 +31,10 @@ class WebApp:
 
     Attributes:
         asgi: the application.
-        site: what its routes share.
+        site: models, settings and counters that its routes share.
     """
 
-    asgi: Gate
+    asgi: FrontDoor
     site: Site
 
 
@@ -56,10 +56,10 @@ def make_app(
     """
     site = Site(repository, settings, extensions or Extensions(), tell)
     routes = [*_inference(site), *_telling(site), *_repository(site), *_added(site)]
-    gate = Gate(Router([], redirect_slashes=False), AccessLog(settings.log, write_line), tell)
-    metrics = MetricsRoute(site, gate.answered)
-    gate.router.routes = [*routes, Route("/metrics", metrics.metrics)]
-    return WebApp(gate, site)
+    door = FrontDoor(Router([], redirect_slashes=False), AccessLog(settings.log, write_line), tell)
+    metrics = MetricsRoute(site, door.answered)
+    door.router.routes = [*routes, Route("/metrics", metrics.metrics)]
+    return WebApp(door, site)
 
 
 def _inference(site: Site) -> list[BaseRoute]:

@@ -18,7 +18,7 @@ class MetricsRoute:
     """Answers with the metrics.
 
     Args:
-        site: what the routes share.
+        site: models, settings and counters that the routes share.
         answered: answers by model, variant and status.
     """
 

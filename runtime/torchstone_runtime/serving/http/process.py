@@ -53,7 +53,7 @@ def run_server(
 
     Args:
         make_repository: function that makes the models' repository, called on the event loop.
-        plan: what is served, and how it stops.
+        plan: sockets, settings, and times of the end.
         add: function that makes the additions of other rooms.
 
     Raises:

@@ -29,7 +29,7 @@ class RequestRecord:
         version: its version.
         variant: its variant.
         images: number of images in the request.
-        timings: where the time of the answer went; None without one.
+        timings: parts of the time that the answer took; None without one.
     """
 
     request_id: str
@@ -70,5 +70,5 @@ class RequestRecord:
 def record_of(request: Request) -> RequestRecord:
     """Return the record of a request."""
     record = request.scope[_SCOPE_KEY]
-    assert isinstance(record, RequestRecord)  # noqa: S101 - put there by the gate
+    assert isinstance(record, RequestRecord)  # noqa: S101 - put there by the front door
     return record

@@ -18,7 +18,7 @@ CLIENT_LEFT: Final = 499
 """Status under which a request is noted whose client left before the answer: nginx's, for there is no official one."""
 
 
-class Gate:
+class FrontDoor:
     """The server as an ASGI application.
 
     Args:
