@@ -61,6 +61,16 @@ class Threaded:
                 found += chunk
             return bytes(found)
 
+    def talk_in_turns(self, first: bytes, last: bytes) -> bytes:
+        """Send some bytes, wait for an answer, send the others, and return what comes until the server closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=_SECONDS) as client:
+            client.sendall(first)
+            found = bytearray(client.recv(65536))
+            client.sendall(last)
+            while chunk := client.recv(65536):
+                found += chunk
+            return bytes(found)
+
 
 def until(found: Callable[[], bool]) -> None:
     """Wait until something is so."""
@@ -145,3 +155,14 @@ def test_a_client_that_left_is_noted_and_its_work_left_out(server: Threaded) -> 
     assert gone.wait(_SECONDS)
     until(lambda: answered["m", model.classifier.plan.variant, 499] == 1)
     assert model.statistics.rejected["disconnected"] == 1
+
+
+def test_an_offer_to_speak_another_protocol_is_passed_over(server: Threaded) -> None:
+    """Java's client makes one (h2c) with every first request: that is answered, and so is the next on its connection."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+    body = b"P5 1 1 255\n\0"
+    with_body = b"POST /predict HTTP/1.1\r\nHost: x\r\n" + offer + b"Content-Length: %d\r\n\r\n" % len(body)
+    last = LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    for first in (with_body + body, LIVE.replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n")):
+        assert server.talk(first + last).count(b"HTTP/1.1 200 OK") == 2
+        assert server.talk_in_turns(first, last).count(b"HTTP/1.1 200 OK") == 2

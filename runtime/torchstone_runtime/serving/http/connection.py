@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any, Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_HEADER_BYTES: Final = 64 << 10
@@ -22,7 +23,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
         self._discarded = 0
-        self._in_headers = self._refused = False
+        self._in_headers = self._refused = self._resuming = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the first request."""
@@ -41,19 +42,34 @@ class GuardedConnection(HttpToolsProtocol):
             return
         if self._in_headers:
             self._header_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
         if self._in_headers and self._header_bytes > _MAX_HEADER_BYTES:
             self._refuse(431, "The headers are too long.")
 
     def on_message_begin(self) -> None:
         """Begin to read the headers of a request."""
+        if self._resuming:
+            return
         super().on_message_begin()
         self._discarded = 0
         if self._header_timer is None:
             self._expect_headers()
 
+    def on_url(self, url: bytes) -> None:
+        """Note the address."""
+        if not self._resuming:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header."""
+        if not self._resuming:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Pass a request on whose headers are short enough."""
+        if self._resuming:
+            return
         self._headers_are_here()
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > _MAX_HEADER_BYTES:
@@ -75,12 +91,47 @@ class GuardedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note the end of a request."""
-        if not self._refused:
+        if not (self._refused or (self.parser.should_upgrade() and self._framing())):
             super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
         self._refuse(400, msg)
+
+    def _parse(self, data: bytes) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                # Java's client offers HTTP/2 with its first request; the parser takes what follows for the new
+                # protocol, which is not spoken here (RFC 9110, section 7.8: such an offer may be passed over).
+                data = data[offer.args[0] :]
+                self._resume()
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            else:
+                return
+
+    def _resume(self) -> None:
+        """Let a parser that knows of no offer read the body of the request."""
+        framing = self._framing()
+        if not framing:
+            return
+        self.parser = httptools.HttpRequestParser(self)
+        self._resuming = True
+        try:
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n%s: %s\r\n\r\n" % framing)
+        finally:
+            self._resuming = False
+
+    def _framing(self) -> tuple[bytes, bytes] | None:
+        """Return the header that says where the body of the request ends; None where it has none."""
+        stated = {name: value for name, value in self.headers if name in (b"content-length", b"transfer-encoding")}
+        if b"transfer-encoding" in stated:
+            return b"transfer-encoding", stated[b"transfer-encoding"]
+        length = stated.get(b"content-length", b"0")
+        return (b"content-length", length) if int(length) else None
 
     def _expect_headers(self) -> None:
         self._in_headers, self._header_bytes = True, 0
