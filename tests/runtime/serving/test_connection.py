@@ -158,7 +158,7 @@ def test_a_client_that_left_is_noted_and_its_work_left_out(server: Threaded) -> 
 
 
 def test_an_offer_to_speak_another_protocol_is_passed_over(server: Threaded) -> None:
-    """Java's client makes one (h2c) with every first request: that is answered, and so is the next on its connection."""
+    """Java's client makes one (h2c): that request is answered, and so is the next on its connection."""
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
     body = b"P5 1 1 255\n\0"
     with_body = b"POST /predict HTTP/1.1\r\nHost: x\r\n" + offer + b"Content-Length: %d\r\n\r\n" % len(body)

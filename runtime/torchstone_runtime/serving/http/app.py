@@ -102,7 +102,8 @@ def _repository(site: Site) -> list[BaseRoute]:
 
 
 def _added(site: Site) -> list[BaseRoute]:
-    document = openapi_document(site.settings, site.extensions.paths)
+    names = list(dict.fromkeys(entry.name for entry in site.repository.index()))
+    document = openapi_document(names, site.settings, site.extensions.paths)
 
     async def openapi(request: Request) -> Response:
         del request

@@ -1,6 +1,6 @@
 """The description of the server's paths for programs (OpenAPI 3.1): `GET /openapi.json`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from torchstone_runtime.protocol.body import HEADER_LENGTH
@@ -26,13 +26,15 @@ _REASONS: Final = {
 }
 
 
-def openapi_document(settings: HttpSettings, added: Mapping[str, Any]) -> dict[str, Any]:
+def openapi_document(names: Sequence[str], settings: HttpSettings, added: Mapping[str, Any]) -> dict[str, Any]:
     """Return the description of all paths.
 
     Args:
+        names: names of the models.
         settings: behaviour of the HTTP side.
         added: descriptions of paths of other rooms.
     """
+    model = {"type": "string", "enum": list(names)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -40,7 +42,14 @@ def openapi_document(settings: HttpSettings, added: Mapping[str, Any]) -> dict[s
             "version": __version__,
             "description": "Image classifiers behind the Open Inference Protocol, with Triton's extensions.",
         },
-        "paths": {**_predict(), **_health(), **_server(), **_models(), **_repository(settings), **added},
+        "paths": {
+            **_predict(model),
+            **_health(),
+            **_server(),
+            **_models(model),
+            **_repository(model, settings),
+            **added,
+        },
         "components": {"schemas": _schemas()},
     }
 
@@ -61,20 +70,20 @@ def _get(summary: str, schema: Mapping[str, Any], *errors: str, parameters: tupl
     return {"get": {"summary": summary, "parameters": list(parameters), "responses": _answers(_json(schema), *errors)}}
 
 
-def _in_path(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+def _in_path(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _in_query(name: str, text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
 
-def _predict() -> dict[str, Any]:
+def _predict(model: Mapping[str, Any]) -> dict[str, Any]:
     operation = {
         "summary": "Classify one picture: its file is the body.",
         "parameters": [
             _in_query("top", "Number of classes in the answer.", {"type": "integer", "minimum": 1, "maximum": 999_999}),
-            _in_query("model", "Name of the model; the first one if left out.", _TEXT),
+            _in_query("model", "Name of the model; the first one if left out.", model),
             _in_query("version", "Version of the model; the newest if left out.", _TEXT),
         ],
         "requestBody": {"required": True, "content": {"image/*": {}, _BYTES: {}}},
@@ -108,12 +117,15 @@ def _server() -> dict[str, Any]:
     }
 
 
-def _models() -> dict[str, Any]:
+def _models(schema: Mapping[str, Any]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
-    model = (_in_path("model"),)
+    model = (_in_path("model", schema),)
     for start, parameters in (
         ("/v2/models/{model}", model),
-        ("/v2/models/{model}/versions/{version}", (*model, _in_path("version"))),
+        (
+            "/v2/models/{model}/versions/{version}",
+            (*model, _in_path("version", {"type": "string", "pattern": "^[1-9][0-9]*$"})),
+        ),
     ):
         for end, summary in (
             ("", "Inputs and outputs of a model."),
@@ -148,7 +160,7 @@ def _infer(parameters: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def _repository(settings: HttpSettings) -> dict[str, Any]:
+def _repository(schema: Mapping[str, Any], settings: HttpSettings) -> dict[str, Any]:
     body = {"required": False, "content": _json({"type": "object"})}
     index = {
         "summary": "Every version of every model.",
@@ -164,7 +176,7 @@ def _repository(settings: HttpSettings) -> dict[str, Any]:
         paths[f"/v2/repository/models/{{model}}/{verb}"] = {
             "post": {
                 "summary": summary,
-                "parameters": [_in_path("model")],
+                "parameters": [_in_path("model", schema)],
                 "requestBody": body,
                 "responses": _answers({}, *codes),
             }
