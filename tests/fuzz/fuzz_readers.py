@@ -2,14 +2,16 @@
 
     python tests/fuzz/fuzz_readers.py TARGET -max_total_time=20 [other options of libFuzzer]
 
-TARGET is one of manifest, golden, onnx, idx, npz, npy, image. Whatever is not a TorchstoneError ends the run with the
-input that caused it. test_fuzz.py runs each for a few seconds where atheris is installed.
+TARGET is one of manifest, golden, onnx, idx, npz, npy, image, infer. Whatever is not a TorchstoneError ends the run
+with the input that caused it. test_fuzz.py runs each for a few seconds where atheris is installed.
 """
 
 import contextlib
+import gzip
 import io
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +29,8 @@ with atheris.instrument_imports(include=["torchstone_runtime"]):
     from torchstone_runtime.images.decode import decode_image
     from torchstone_runtime.images.input_spec import InputSpec
     from torchstone_runtime.inference.onnx_graph import check_graph
+    from torchstone_runtime.protocol.body import decompress
+    from torchstone_runtime.protocol.infer_request import RequestLimits, read_infer_request
 
 SPEC = InputSpec(color="RGB", height=6, width=5, mean=(0.5,) * 3, std=(0.5,) * 3)
 FOLDER = Path(tempfile.mkdtemp())
@@ -49,6 +53,16 @@ def essentials(content: bytes) -> None:
     parse_manifest(content)
 
 
+def infer(content: bytes) -> None:
+    """Read the body of an inference request: its first byte is the length of its JSON, or the compression."""
+    first, body = content[:1], content[1:]
+    coding = {b"\xfe": "gzip", b"\xff": "deflate"}.get(first)
+    if coding:
+        body = decompress(body, coding, 1 << 16)
+    length = None if coding or not first else str(first[0])
+    read_infer_request(body, length, RequestLimits((1, 2, 2), 8))
+
+
 TARGETS: dict[str, Callable[[bytes], object]] = {
     "manifest": essentials,
     "golden": GoldenSamples.from_bytes,
@@ -57,7 +71,24 @@ TARGETS: dict[str, Callable[[bytes], object]] = {
     "npz": from_file("x.npz", load_npz),
     "npy": from_file("x.npy", read_tensor),
     "image": lambda content: decode_image(content, SPEC),
+    "infer": infer,
 }
+
+
+def requests() -> list[bytes]:
+    """Return requests in each of their forms."""
+    pixels = b'{"inputs":[{"name":"images","datatype":"UINT8","shape":[1,1,2,2],'
+    binary = pixels + b'"parameters":{"binary_data_size":4}}]}'
+    plain = pixels + b'"data":[0,1,2,3]}],"outputs":[{"name":"logits","parameters":{"classification":2}}],"id":"a"}'
+    files = b'{"inputs":[{"name":"encoded","datatype":"BYTES","shape":[1],"parameters":{"binary_data_size":6}}]}'
+    return [
+        bytes([len(binary)]) + binary + bytes(4),
+        bytes([len(files)]) + files + bytes([2, 0, 0, 0, 1, 1]),
+        bytes([len(plain)]) + plain,
+        b"\xfe" + gzip.compress(plain),
+        b"\xff" + zlib.compress(plain),
+        bytes(5),
+    ]
 
 
 def seeds() -> dict[str, list[bytes]]:
@@ -81,6 +112,7 @@ def seeds() -> dict[str, list[bytes]]:
         "npz": [archive.getvalue()],
         "npy": [array.getvalue()],
         "image": pictures,
+        "infer": requests(),
     }
 
 

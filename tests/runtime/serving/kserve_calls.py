@@ -13,6 +13,8 @@ import types
 import numpy as np
 import starlette.responses
 
+from torchstone_runtime.arrays import Float32Array, Uint8Array
+
 
 def pass_over_the_servers() -> None:
     """Make `kserve` a package whose `__init__` has run."""
@@ -21,11 +23,11 @@ def pass_over_the_servers() -> None:
     kserve = types.ModuleType("kserve")
     kserve.__path__ = list(spec.submodule_search_locations or ())
     fastapi, pandas = types.ModuleType("fastapi"), types.ModuleType("pandas")
-    pandas.DataFrame = pandas.Series = object  # for annotations
+    vars(pandas).update(DataFrame=object, Series=object)  # for annotations
     sys.modules |= {"kserve": kserve, "fastapi": fastapi, "pandas": pandas, "fastapi.responses": starlette.responses}
 
 
-async def ask(address: str, images: np.ndarray, logits: np.ndarray) -> None:  # type: ignore[type-arg]
+async def ask(address: str, images: Uint8Array, logits: Float32Array) -> None:
     """Make every call that a classifier can answer."""
     from kserve.inference_client import InferenceRESTClient, RESTConfig
     from kserve.protocol.infer_type import InferInput, InferRequest, RequestedOutput
