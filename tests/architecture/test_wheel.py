@@ -1,5 +1,6 @@
 """The wheel with its `[cpu]` extra, in an environment that has nothing else, does all that production needs."""
 
+import http.client
 import json
 import os
 import subprocess
@@ -160,6 +161,7 @@ def test_verify_inspect_and_predict_work(bare: Bare, digits_bundle: Path, tmp_pa
         (("export", "run", "--out", "bundle"), "pip install 'torchstone[export]'"),
         (("download", "mnist"), "pip install 'torchstone[train]'"),
         (("quickstart",), "pip install 'torchstone[all]'"),
+        (("serve", "fashion"), "pip install 'torchstone[serve]'"),
     ],
 )
 def test_a_missing_part_is_named_with_its_install_line(bare: Bare, arguments: tuple[str, ...], line: str) -> None:
@@ -184,3 +186,38 @@ def test_fashion_mnist_in_the_bare_environment(bare: Bare, fashion_part: Path, f
     assert found["metrics"]["accuracy"] >= 0.80
     assert found["metrics"]["correct"] == pytorch["correct"]
     assert found["decisions_sha256"] == pytorch["decisions_sha256"]
+
+
+@pytest.fixture(scope="module")
+def with_server(bare: Bare, wheel: Path) -> Path:
+    """The environment's Python once `[serve]` was installed too; for the last tests of this file."""
+    python = Path(bare("--version").args[0]).parent / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
+    subprocess.run([*install, f"{wheel}[cpu,serve]"], check=True, capture_output=True)
+    return python
+
+
+def test_the_server_is_as_small_as_stated(with_server: Path) -> None:
+    """All that `[cpu,serve]` installs takes at most 165 MB, pip itself and compiled modules aside."""
+    site = next((with_server.parents[1] / "lib").glob("python*/site-packages"))
+    left_out = {"pip", "setuptools", "__pycache__"}
+    size = sum(file.stat().st_size for file in site.rglob("*") if file.is_file() and left_out.isdisjoint(file.parts))
+
+    assert 50e6 < size <= 165e6, f"{size / 1e6:.0f} MB"
+
+
+def test_the_server_answers_in_the_bare_environment(with_server: Path, tmp_path: Path) -> None:
+    """A picture, its class."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [str(with_server.with_name("torchstone")), "serve", "fashion", "--port", "0"]
+    run_torchstone("inspect", "fashion", "--golden-images", tmp_path)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as server:
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().strip().rpartition("http://")[2]
+            connection = http.client.HTTPConnection(address, timeout=60)
+            connection.request("POST", "/predict", (tmp_path / "golden-00.png").read_bytes())
+            assert json.loads(connection.getresponse().read())["label"] == "Ankle boot"
+            connection.close()
+        finally:
+            server.kill()
