@@ -1,11 +1,13 @@
 """`POST /predict`: a picture in, its classes out."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from helpers.served import Asked, ask
 from torchstone_runtime.bundle.golden import golden_images
@@ -76,6 +78,21 @@ def test_a_picture_of_too_many_pixels_is_refused_unopened(digits_bundle: Path) -
         reply = await asked("POST", "/predict", header)
         assert reply.status == 400
         assert "pixels" in reply.json["error"]
+
+    ask(digits_bundle, questions)
+
+
+def test_a_picture_on_another_ground_is_warned_of_and_counted(digits_bundle: Path, picture: bytes) -> None:
+    """Digits are bright on black; an inverted one is not."""
+
+    async def questions(asked: Asked) -> None:
+        assert "warnings" not in (await asked("POST", "/predict", picture)).json
+        pixels = np.asarray(Image.open(io.BytesIO(picture)))
+        inverted = encode_png((255 - pixels)[np.newaxis])
+        (warning,) = (await asked("POST", "/predict", inverted)).json["warnings"]
+        assert "bright edges" in warning
+        metrics = (await asked("GET", "/metrics")).body.decode()
+        assert 'torchstone_bright_edges_total{model="m",version="1"} 1' in metrics
 
     ask(digits_bundle, questions)
 

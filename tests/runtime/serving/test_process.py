@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import pytest
 
+from helpers.in_process import run_in_process
 from helpers.served import ServerProcess, server_process
 from helpers.support import assert_refused, run_torchstone
 
@@ -146,6 +148,24 @@ def test_sighup_exchanges_what_is_sound_and_keeps_what_serves_otherwise(bundle_c
         until(lambda: log.read_text().count('"/v2/models/m/infer","status":200') == 2)
 
 
+def test_it_ends_with_the_terminal_that_it_was_started_on(digits_bundle: Path) -> None:
+    """A closed window sends SIGHUP too; nobody is left to reload for."""
+    master, terminal = os.openpty()
+    command = [sys.executable, "-m", "torchstone_runtime", "serve", f"m={digits_bundle}", "--port", "0"]
+    with subprocess.Popen(
+        command, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, text=True, start_new_session=True
+    ) as process:
+        try:
+            os.close(terminal)
+            assert process.stdout is not None
+            assert "Serving m" in process.stdout.readline()
+            os.close(master)
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(_SECONDS) == 0
+        finally:
+            process.kill()
+
+
 def test_a_bundle_that_fails_its_checks_is_never_served(bundle_copy: Path) -> None:
     """The exit code is the one that other commands have; nobody could connect."""
     (bundle_copy / "golden.npz").write_bytes(b"no samples")
@@ -157,7 +177,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_loaded(tmp_path: Path) 
     """The bundle isn't even looked for."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = run_torchstone("serve", tmp_path / "no-such-bundle", "--port", str(port), timeout=60)
+        result = run_in_process("serve", tmp_path / "no-such-bundle", "--port", str(port))
     assert_refused(result, f"Port {port} of 127.0.0.1 is taken", "--port")
 
 
@@ -172,7 +192,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_loaded(tmp_path: Path) 
 )
 def test_what_is_wrong_with_the_command_line_is_told(arguments: list[str], text: str) -> None:
     """In one message, with exit code 2."""
-    assert_refused(run_torchstone("serve", *arguments, "--port", "0", timeout=60), text)
+    assert_refused(run_in_process("serve", *arguments, "--port", "0"), text)
 
 
 def test_the_missing_extra_is_named_with_its_install_line(digits_bundle: Path) -> None:

@@ -55,6 +55,7 @@ def make_app(
         tell: function that writes lines for the operator: what went wrong on the server's side.
     """
     site = Site(repository, settings, extensions or Extensions(), tell)
+    repository.observers.append(site.backgrounds)
     routes = [*_inference(site), *_telling(site), *_repository(site), *_added(site)]
     door = FrontDoor(Router([], redirect_slashes=False), AccessLog(settings.log, write_line), tell)
     metrics = MetricsRoute(site, door.answered)

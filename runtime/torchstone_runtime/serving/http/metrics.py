@@ -40,7 +40,13 @@ def own_metrics(site: Site, models: Iterable[ServedModel], answered: Answered) -
     """Return the metrics under our own names, with times in seconds."""
     served = list(models)
     shadow = shadow_metrics(site.repository.shadow)
-    return [*_of_the_server(site, served, answered), *_counts(served), *_histograms(served), *shadow]
+    return [
+        *_of_the_server(site, served, answered),
+        *_counts(served),
+        _foreign(site, served),
+        *_histograms(served),
+        *shadow,
+    ]
 
 
 def _of_the_server(site: Site, models: list[ServedModel], answered: Answered) -> list[Family]:
@@ -78,6 +84,13 @@ def _counts(models: list[ServedModel]) -> list[Family]:
         for name, count in zip(model.class_names, counted.predictions, strict=True):
             predictions.add(count, **labels, **{"class": name})
     return [images, batches, rejected, unanswered, pending, predictions]
+
+
+def _foreign(site: Site, models: list[ServedModel]) -> Family:
+    family = Family("torchstone_bright_edges_total", "counter", "Images on another ground than the model knows.")
+    for model in models:
+        family.add(site.backgrounds.foreign[model.name, model.version], model=model.name, version=model.version)
+    return family
 
 
 def _histograms(models: list[ServedModel]) -> list[Family]:

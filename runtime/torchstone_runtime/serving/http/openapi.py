@@ -220,6 +220,7 @@ def _schemas() -> dict[str, Any]:
                 "probability": {"type": ["number", "null"]},
                 "top": _array(_object(best, "class", "probability")),
                 "ms": free,
+                "warnings": _array(_TEXT),
             },
             *("model", "version", "label", "probability", "top"),
         ),

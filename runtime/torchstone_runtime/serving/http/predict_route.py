@@ -48,6 +48,8 @@ class PredictRoute:
             _SEEN.reset(token)
         record.timings = answer.timings
         document = _document(model, Predictions(model.class_names, answer.logits, answer.probabilities), top)
+        if warnings := self._site.backgrounds.warnings(model, seen[0]):
+            document["warnings"] = warnings
         for add in self._site.extensions.additions:
             document |= add(model, seen[0], query)
         return json_answer(document | {"ms": _milliseconds(answer.timings)})

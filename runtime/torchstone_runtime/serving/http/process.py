@@ -93,6 +93,7 @@ class GracefulServer(uvicorn.Server):
         self._app = app
         self._plan = plan
         self._tell = tell
+        self._terminal = _terminal()
         self._stopping = False
         self._reload_again = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -107,7 +108,7 @@ class GracefulServer(uvicorn.Server):
         handlers: dict[int, Callable[[], None]] = {
             signal.SIGINT: lambda: self.stop(signal.SIGINT),
             signal.SIGTERM: lambda: self.stop(signal.SIGTERM),
-            signal.SIGHUP: self.reload,
+            signal.SIGHUP: self.hang_up,
         }
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
@@ -125,6 +126,13 @@ class GracefulServer(uvicorn.Server):
         self._app.site.repository.begin_drain()
         self._app.asgi.draining = True
         self._start("drain", self._drain())
+
+    def hang_up(self) -> None:
+        """Load all models anew; but where the terminal that the server was started on is closed, stop."""
+        if self._terminal is not None and not os.isatty(self._terminal):
+            self.stop(signal.SIGHUP)
+        else:
+            self.reload()
 
     def reload(self) -> None:
         """Load all models anew; asked for again meanwhile, once more afterwards."""
@@ -185,14 +193,25 @@ def _silence_uvicorn() -> None:
         logger.addHandler(logging.NullHandler())
 
 
+def _terminal() -> int | None:
+    """Return the descriptor of a terminal that the process has, None if it has none."""
+    return next((descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)), None)
+
+
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the process: as the first one of a container it would ignore it, and nobody is served yet."""
+    """Let SIGTERM end the process: as the first one of a container it would ignore it, and nobody is served yet.
+
+    SIGHUP, which would end it, asks for a reload; all is being loaded as it is.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    former = {signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: os._exit(0))}
+    if _terminal() is None:
+        former[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -12,6 +12,7 @@ from torchstone_runtime.protocol.path_name import decoded
 from torchstone_runtime.serving.core.entries import ReloadResult
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import ServedModel
+from torchstone_runtime.serving.http.backgrounds import Backgrounds
 from torchstone_runtime.serving.http.extensions import Extensions
 from torchstone_runtime.serving.http.record import record_of
 from torchstone_runtime.serving.http.settings import HttpSettings
@@ -28,6 +29,7 @@ class Site:
         extensions: additions of other rooms.
         tell: function that writes lines for the operator.
         reloads: number of loads of a version since the start, by whether they succeeded.
+        backgrounds: observer of the edges of images.
     """
 
     repository: ModelRepository
@@ -35,6 +37,7 @@ class Site:
     extensions: Extensions
     tell: Callable[[str], None]
     reloads: Counter[bool] = field(default_factory=Counter)
+    backgrounds: Backgrounds = field(default_factory=Backgrounds)
 
     def asked_model(self, request: Request) -> ServedModel:
         """Return the model that a request's path names, noting it in the request's record.
