@@ -19,6 +19,8 @@ import pytest
 from helpers.in_process import run_in_process
 from helpers.served import ServerProcess, server_process
 from helpers.support import assert_refused, run_torchstone
+from torchstone_runtime.bundle.golden import golden_images
+from torchstone_runtime.inference.classifier import Classifier
 
 _SECONDS: Final = 30.0
 ZEROS: Final = json.dumps(
@@ -146,6 +148,46 @@ def test_sighup_exchanges_what_is_sound_and_keeps_what_serves_otherwise(bundle_c
         assert ask(server, "/v2/repository/index", b"")[1][0]["reason"] == ""
         assert ask(server, "/v2/models/m/infer", ZEROS)[0] == 200
         until(lambda: log.read_text().count('"/v2/models/m/infer","status":200') == 2)
+
+
+def test_reloads_fail_no_request_and_change_no_bit(digits_bundle: Path) -> None:
+    """Three clients, one of whom sends many images at once, while the bundle is loaded anew time and again."""
+    with Classifier.load(digits_bundle, provider="cpu") as classifier:
+        assert classifier.bundle is not None
+        images = golden_images(classifier.bundle)
+        expected = classifier.predict(images).logits
+    found: list[bool] = []
+    stop = threading.Event()
+
+    def go_on(server: ServerProcess, count: int) -> None:
+        entry: dict[str, Any] = {"name": "images", "datatype": "UINT8", "shape": [count, *images.shape[1:]]}
+        entry["parameters"] = {"binary_data_size": count * images[0].size}
+        head = json.dumps({"inputs": [entry], "parameters": {"binary_data_output": True}}).encode()
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=_SECONDS)
+        while not stop.is_set():
+            headers = {"Inference-Header-Content-Length": str(len(head))}
+            connection.request("POST", "/v2/models/m/infer", head + images[:count].tobytes(), headers)
+            reply = connection.getresponse()
+            content = reply.read()
+            start = int(reply.getheader("Inference-Header-Content-Length") or 0)
+            wanted = expected[:count].tobytes()
+            found.append(reply.status == 200 and content[start : start + len(wanted)] == wanted)
+        connection.close()
+
+    with server_process(f"m={digits_bundle}", "--allow-reload", "--provider", "cpu") as server:
+        clients = [threading.Thread(target=go_on, args=(server, count)) for count in (1, 1, len(images))]
+        for client in clients:
+            client.start()
+        for number in range(8):
+            if number % 2:
+                assert ask(server, "/v2/repository/models/m/load", b"{}")[0] == 200
+            else:
+                server.process.send_signal(signal.SIGHUP)
+        until(lambda: len(found) > 100)
+        stop.set()
+        for client in clients:
+            client.join(_SECONDS)
+    assert all(found)
 
 
 def test_it_ends_with_the_terminal_that_it_was_started_on(digits_bundle: Path) -> None:
