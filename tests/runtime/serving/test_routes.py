@@ -178,6 +178,20 @@ def test_a_failed_load_keeps_what_serves_and_says_why(bundle_copy: Path) -> None
     ask(bundle_copy, questions, HttpSettings(allow_reload=True))
 
 
+def test_a_page_of_another_site_cannot_unload_a_model(digits_bundle: Path) -> None:
+    """A browser sends such a request for any page, without asking first."""
+
+    async def questions(asked: Asked) -> None:
+        unload = "/v2/repository/models/m/unload"
+        for origin in ("http://elsewhere.example", "null"):
+            reply = await asked("POST", unload, headers={"Origin": origin, "Host": "127.0.0.1:8000"})
+            assert reply.status == 403
+        own = {"Origin": "http://127.0.0.1:8000", "Host": "127.0.0.1:8000"}
+        assert (await asked("POST", unload, headers=own)).status == 200
+
+    ask(digits_bundle, questions, HttpSettings(allow_reload=True))
+
+
 SAMPLE: Final = re.compile(r'([a-zA-Z_:][\w:]*)(?:\{((?:\w+="(?:[^"\\\n]|\\[\\"n])*",?)+)\})? (\S+)')
 
 

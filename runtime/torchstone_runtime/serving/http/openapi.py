@@ -14,7 +14,7 @@ _TEXT: Final[dict[str, Any]] = {"type": "string"}
 _ERROR: Final = {"$ref": "#/components/schemas/Error"}
 _REASONS: Final = {
     "400": "The request is malformed, or not what the model takes.",
-    "403": "Loading and unloading over HTTP is off.",
+    "403": "Loading and unloading over HTTP is off, or asked for by a page of another site.",
     "404": "There is no such model or version.",
     "408": "The body did not arrive in time.",
     "409": "What is on the disk can't be loaded; what served before goes on.",
@@ -172,7 +172,7 @@ def _repository(schema: Mapping[str, Any], settings: HttpSettings) -> dict[str, 
     }
     paths: dict[str, Any] = {"/v2/repository/index": {"post": index}}
     for verb, summary in (("load", "Load a model anew."), ("unload", "Take a model out.")):
-        codes = ("400", "404", "408", "409", "413", "415") if settings.allow_reload else ("403",)
+        codes = ("400", "403", "404", "408", "409", "413", "415") if settings.allow_reload else ("403",)
         paths[f"/v2/repository/models/{{model}}/{verb}"] = {
             "post": {
                 "summary": summary,

@@ -51,11 +51,19 @@ class RepositoryRoutes:
     async def _allowed(self, request: Request) -> str:
         if not self._site.settings.allow_reload:
             raise RequestError(403, "Loading and unloading over HTTP is off. Start the server with --allow-reload.")
+        if _from_another_site(request):
+            raise RequestError(403, "A page of another site can't load or unload models.")
         asked = parse_object(await read_body(request, self._site.settings))
         parameters = object_of(asked.get("parameters"), "'parameters'")
         if others := sorted(set(parameters) - {"unload_dependents"}):
             raise refuse(f"'{others[0][:40]}' is not taken: a model comes from where the server's command line says.")
         return asked_name(request)[0]
+
+
+def _from_another_site(request: Request) -> bool:
+    """Tell whether a browser sent the request for a page that this server has not sent: it asks nobody before."""
+    origin = request.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != request.headers.get("host", "")
 
 
 def _entry(entry: ModelEntry) -> dict[str, str]:
