@@ -23,7 +23,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
         self._discarded = 0
-        self._in_headers = self._refused = self._resuming = False
+        self._in_headers = self._refused = self._resuming = self._used = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the first request."""
@@ -52,6 +52,7 @@ class GuardedConnection(HttpToolsProtocol):
         if self._resuming:
             return
         super().on_message_begin()
+        self._used = True
         self._discarded = 0
         if self._header_timer is None:
             self._expect_headers()
@@ -145,7 +146,9 @@ class GuardedConnection(HttpToolsProtocol):
 
     def _on_late_headers(self) -> None:
         self._header_timer = None
-        if not self.transport.is_closing():
+        if not self._used:  # opened in advance perhaps: an answer would be taken for that of the first request
+            self.transport.close()
+        elif not self.transport.is_closing():
             self._refuse(408, "The headers did not arrive in time.")
 
     def _refuse(self, status: int, message: str) -> None:
