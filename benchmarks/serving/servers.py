@@ -1,0 +1,166 @@
+"""Servers of the same model, each a process of its own: ours, and others in environments of their own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+_PROGRAMS: Final = Path(__file__).parent / "peers"
+_START_SECONDS: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How a server is started.
+
+    Attributes:
+        name: its name in the results.
+        command: command line.
+        port: port that it listens on.
+        environment: variables beside those of this process.
+        folder: directory that it is started in.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    port: int
+    environment: dict[str, str] = field(default_factory=dict)
+    folder: Path = _PROGRAMS
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that gave its first right answer.
+
+    Attributes:
+        server: what was started.
+        process: its process, the first of a group of its own.
+        first_answer: seconds from its start to that answer.
+    """
+
+    server: Server
+    process: "subprocess.Popen[bytes]"
+    first_answer: float
+
+    def memory(self) -> tuple[int, float]:
+        """Return the processes of its group, and their proportional set size together, in MB."""
+        members = [pid for pid in _processes() if _group(pid) == self.process.pid]
+        return len(members), sum(map(_proportional_kilobytes, members)) / 1e3
+
+
+def ours(model: Path | str, *options: str) -> Server:
+    """Return `torchstone serve` of a bundle."""
+    port = free_port()
+    command = (sys.executable, "-m", "torchstone_runtime", "serve", f"fashion={model}", "--port", str(port), *options)
+    return Server("torchstone", command, port, folder=Path.cwd())
+
+
+def peers(environments: Path, model: Path, scratch: Path) -> Iterator[Server]:
+    """Yield the other servers whose environment lies in a folder, under their names.
+
+    Args:
+        environments: folder of virtual environments `litserve`, `bentoml`, `mlserver` and `kserve`.
+        model: the ONNX file.
+        scratch: folder for settings.
+    """
+    named = {"MODEL": str(model), "PYTHONPATH": str(_PROGRAMS), "BENTOML_DO_NOT_TRACK": "true"}
+    makers = {"litserve": _litserve, "bentoml": _bentoml, "mlserver": _mlserver, "kserve": _kserve}
+    for name, make in makers.items():
+        if (environments / name / "bin" / "python").exists():
+            port = free_port()
+            command = make(environments / name / "bin", model, port, scratch)
+            yield Server(name, command, port, named, scratch if name == "mlserver" else _PROGRAMS)
+
+
+def _litserve(tools: Path, model: Path, port: int, _: Path) -> tuple[str, ...]:
+    return str(tools / "python"), "litserve_program.py", str(model), str(port)
+
+
+def _bentoml(tools: Path, _: Path, port: int, __: Path) -> tuple[str, ...]:
+    return str(tools / "bentoml"), "serve", "bentoml_program:Service", "--host", "127.0.0.1", "--port", str(port)
+
+
+def _mlserver(tools: Path, _: Path, port: int, scratch: Path) -> tuple[str, ...]:
+    settings = {"http_port": port, "grpc_port": free_port(), "metrics_port": free_port(), "parallel_workers": 0}
+    (scratch / "settings.json").write_text(json.dumps(settings | {"host": "127.0.0.1"}))
+    model = {"name": "fashion", "implementation": "mlserver_program.Runtime"}
+    (scratch / "model-settings.json").write_text(json.dumps(model))
+    return str(tools / "mlserver"), "start", "."
+
+
+def _kserve(tools: Path, model: Path, port: int, _: Path) -> tuple[str, ...]:
+    options = ("--http_port", str(port), "--enable_grpc", "false")
+    return str(tools / "python"), "kserve_program.py", str(model), *options
+
+
+@contextmanager
+def running(server: Server, request: bytes) -> Iterator[Running]:
+    """Start a server, ask it until it answers with 200, and end it and all its children afterwards.
+
+    Raises:
+        RuntimeError: it ended, or gave no answer in two minutes.
+    """
+    began = time.perf_counter()
+    environment = {**os.environ, **server.environment}
+    process = subprocess.Popen(
+        server.command,
+        env=environment,
+        cwd=server.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        while not _answers(server.port, request):
+            if process.poll() is not None or time.perf_counter() - began > _START_SECONDS:
+                raise RuntimeError(f"{server.name} gives no answer")
+            time.sleep(0.005)
+        yield Running(server, process, time.perf_counter() - began)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(port: int, request: bytes) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as connection:
+            connection.settimeout(10)
+            connection.sendall(request)
+            return connection.recv(64).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return -1
+
+
+def _proportional_kilobytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))

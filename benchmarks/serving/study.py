@@ -1,0 +1,193 @@
+"""Measure the server: python -m benchmarks.serving.study [--peers FOLDER] [--seconds S] [--rounds R].
+
+FOLDER holds virtual environments called `litserve`, `bentoml`, `mlserver` and `kserve`; those that are there are
+measured in turns with ours, with the same model (the built-in bundle's fp32 file) and the same JSON in the request.
+Writes `results/serving.json`. Only ratios within one run mean something on a machine that others use.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.serving import messages
+from benchmarks.serving.load import Load, closed_loop, open_loop
+from benchmarks.serving.servers import Running, Server, ours, peers, running
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.bundle.builtin import locate_bundle
+from torchstone_runtime.images.decode import decode_image
+from torchstone_runtime.inference.classifier import Classifier
+from torchstone_runtime.system.cpu import usable_cpus
+from torchstone_runtime.version import __version__
+
+RESULTS = Path(__file__).parents[1] / "results" / "serving.json"
+HOST = "127.0.0.1"
+BUNDLE = locate_bundle("fashion")
+OURS = ("--variant", "fp32", "--provider", "cpu")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", type=Path, default=Path("/nonexistent"))
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        found: dict[str, Any] = {"machine": machine()}
+        found["beside_others"] = beside_others(asked.peers, Path(scratch), asked.seconds, asked.rounds)
+        found["batches_of_64"] = batches_of_64(asked.seconds, asked.rounds)
+        found["open_loop"] = open_loops(asked.seconds)
+        found["large_pictures"] = large_pictures(asked.seconds, asked.rounds)
+    asked.out.write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+
+
+def machine() -> dict[str, Any]:
+    return {
+        "torchstone": __version__,
+        "python": platform.python_version(),
+        "processors": usable_cpus(),
+        "load_average_at_start": os.getloadavg()[0],
+        "time": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+    }
+
+
+def images(count: int) -> Uint8Array:
+    return np.random.default_rng(18).integers(0, 256, (count, 1, 28, 28), dtype=np.uint8)
+
+
+def request_for(server: Server) -> bytes:
+    if server.name in ("litserve", "bentoml"):
+        return messages.plain_json("/predict" if server.name == "litserve" else "/classify", images(1))
+    return messages.infer_json("fashion", images(1))
+
+
+def beside_others(environments: Path, scratch: Path, seconds: float, rounds: int) -> dict[str, Any]:
+    """First answer, memory, and requests a second of one image at 16 clients, all servers in turns."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for _ in range(rounds):
+        servers = [ours(BUNDLE, *OURS), *peers(environments, BUNDLE / "model.onnx", scratch)]
+        for server in servers:
+            request = request_for(server)
+            try:
+                with running(server, request) as up:
+                    rows.setdefault(server.name, []).append(_row(up, request, seconds))
+                    if server.name == "torchstone":
+                        binary = messages.infer_binary("fashion", images(1))
+                        load = asyncio.run(closed_loop(HOST, server.port, binary, clients=16, seconds=seconds))
+                        rows.setdefault("torchstone, binary", []).append(_load_row(load))
+            except RuntimeError as error:
+                rows.setdefault(server.name, []).append({"error": str(error)})
+    return {name: _medians(found) for name, found in rows.items()}
+
+
+def _row(up: Running, request: bytes, seconds: float) -> dict[str, Any]:
+    asyncio.run(closed_loop(HOST, up.server.port, request, clients=4, seconds=0.5))
+    processes, memory = up.memory()
+    load = asyncio.run(closed_loop(HOST, up.server.port, request, clients=16, seconds=seconds))
+    return {"first_answer_s": up.first_answer, "processes": processes, "pss_mb": memory, **_load_row(load)}
+
+
+def _load_row(load: Load) -> dict[str, Any]:
+    wrong = sum(count for status, count in load.statuses.items() if status != 200)
+    figures = load.milliseconds()
+    return {"c16_per_s": load.rate, "p50_ms": figures["p50"], "p99_ms": figures["p99"], "not_200": wrong}
+
+
+def _medians(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    sound = [row for row in rows if "error" not in row]
+    if not sound:
+        return rows[0]
+    return {"runs": len(sound)} | {key: round(statistics.median(row[key] for row in sound), 3) for key in sound[0]}
+
+
+def batches_of_64(seconds: float, rounds: int) -> dict[str, Any]:
+    """Images a second in requests of 64, two clients, beside `Classifier.predict` in this process."""
+    batch, served, direct = images(64), [], []
+    request = messages.infer_binary("fashion", batch)
+    with running(ours(BUNDLE, *OURS), request) as up, Classifier.load(BUNDLE, variant="fp32", provider="cpu") as model:
+        for _ in range(rounds):
+            load = asyncio.run(closed_loop(HOST, up.server.port, request, clients=4, seconds=seconds))
+            served.append(64 * load.rate)
+            began, calls = time.perf_counter(), 0
+            while time.perf_counter() - began < seconds:
+                model.predict(batch)
+                calls += 1
+            direct.append(64 * calls / (time.perf_counter() - began))
+    ratios = [one / other for one, other in zip(served, direct, strict=True)]
+    return {
+        "served_per_s": round(statistics.median(served)),
+        "predict_per_s": round(statistics.median(direct)),
+        "ratio": round(statistics.median(ratios), 3),
+        "ratios": [round(one, 3) for one in ratios],
+    }
+
+
+def open_loops(seconds: float) -> dict[str, Any]:
+    """Latency at shares of the capacity, which is measured first, and refusals at 150% of it."""
+    request = messages.infer_binary("fashion", images(1))
+    found: dict[str, Any] = {}
+    with running(ours(BUNDLE, *OURS, "--max-queue", "256", "--timeout-ms", "1000"), request) as up:
+        port = up.server.port
+        idle = asyncio.run(open_loop(HOST, port, request, rate=50, seconds=seconds))
+        found["idle_50_per_s"] = idle.to_json()
+        capacity = asyncio.run(closed_loop(HOST, port, request, clients=64, seconds=seconds)).rate
+        found["capacity_per_s"] = round(capacity)
+        for share in (0.5, 0.7, 1.5):
+            load = asyncio.run(open_loop(HOST, port, request, rate=share * capacity, seconds=seconds))
+            found[f"at_{share:.0%}"] = load.to_json()
+    return found
+
+
+def large_pictures(seconds: float, rounds: int) -> dict[str, Any]:
+    """JPEG pictures of 1600 x 1200 a second, beside decoding alone on as many threads as processors."""
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(18).integers(0, 256, (75, 100, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((1600, 1200), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
+    content = buffer.getvalue()
+    request, served, alone = messages.picture(content), [], []
+    with running(ours(BUNDLE, *OURS), request) as up, Classifier.load(BUNDLE, variant="fp32", provider="cpu") as model:
+        for _ in range(rounds):
+            load = asyncio.run(closed_loop(HOST, up.server.port, request, clients=8, seconds=seconds))
+            served.append(load.rate)
+            alone.append(_decoded_per_second(content, model, seconds))
+    ratios = [one / other for one, other in zip(served, alone, strict=True)]
+    return {
+        "served_per_s": round(statistics.median(served), 1),
+        "decoding_alone_per_s": round(statistics.median(alone), 1),
+        "ratio": round(statistics.median(ratios), 3),
+        "ratios": [round(one, 3) for one in ratios],
+        "bytes": len(content),
+    }
+
+
+def _decoded_per_second(content: bytes, model: Classifier, seconds: float) -> float:
+    began = time.perf_counter()
+
+    def work() -> int:
+        count = 0
+        while time.perf_counter() - began < seconds:
+            decode_image(content, model.input_spec)
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(usable_cpus()) as pool:
+        counts = [pool.submit(work) for _ in range(usable_cpus())]
+        total = sum(count.result() for count in counts)
+    return total / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
