@@ -112,7 +112,7 @@ class ServerProcess:
 @contextmanager
 def server_process(*arguments: str | Path, stderr: Path | None = None) -> Iterator[ServerProcess]:
     """Start `torchstone serve` on a free port, wait until it is ready, and kill it at the end."""
-    command = [sys.executable, "-m", "torchstone_runtime", "serve", *map(str, arguments), "--port", "0"]
+    command = [sys.executable, "-m", "torchstone_runtime", "serve", "--port", "0", *map(str, arguments)]
     with (stderr or Path("/dev/null")).open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
     try:
