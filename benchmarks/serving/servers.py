@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -42,7 +42,7 @@ class Running:
 
     Attributes:
         server: what was started.
-        process: its process, the first of a group of its own.
+        process: its process, the first of its family.
         first_answer: seconds from its start to that answer.
     """
 
@@ -51,8 +51,8 @@ class Running:
     first_answer: float
 
     def memory(self) -> tuple[int, float]:
-        """Return the processes of its group, and their proportional set size together, in MB."""
-        members = [pid for pid in _processes() if _group(pid) == self.process.pid]
+        """Return the number of its processes, and their proportional set size together, in MB."""
+        members = _family(self.process.pid)
         return len(members), sum(map(_proportional_kilobytes, members)) / 1e3
 
 
@@ -116,7 +116,6 @@ def running(server: Server, request: bytes) -> Iterator[Running]:
         cwd=server.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
     try:
         while not _answers(server.port, request):
@@ -125,7 +124,10 @@ def running(server: Server, request: bytes) -> Iterator[Running]:
             time.sleep(0.005)
         yield Running(server, process, time.perf_counter() - began)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        # BentoML's workers are in sessions of their own: a signal to a group doesn't reach them.
+        for pid in _family(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
 
@@ -147,15 +149,14 @@ def _answers(port: int, request: bytes) -> bool:
         return False
 
 
-def _processes() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
-def _group(pid: int) -> int:
-    try:
-        return os.getpgid(pid)
-    except OSError:
-        return -1
+def _family(pid: int) -> list[int]:
+    """Return a process and all that it began, directly or through others."""
+    found = [pid]
+    for member in found:
+        for task in Path(f"/proc/{member}/task").glob("*/children"):
+            with suppress(OSError):
+                found += map(int, task.read_text().split())
+    return found
 
 
 def _proportional_kilobytes(pid: int) -> int:

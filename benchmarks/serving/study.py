@@ -16,7 +16,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -30,6 +30,9 @@ from torchstone_runtime.images.decode import decode_image
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RESULTS = Path(__file__).parents[1] / "results" / "serving.json"
 HOST = "127.0.0.1"
@@ -45,13 +48,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        found: dict[str, Any] = {"machine": machine()}
-        found["beside_others"] = beside_others(asked.peers, Path(scratch), asked.seconds, asked.rounds)
-        found["batches_of_64"] = batches_of_64(asked.seconds, asked.rounds)
-        found["open_loop"] = open_loops(asked.seconds)
-        found["large_pictures"] = large_pictures(asked.seconds, asked.rounds)
-    asked.out.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found, indent=1))
+        stages: dict[str, Callable[[], dict[str, Any]]] = {
+            "machine": machine,
+            "beside_others": lambda: beside_others(asked.peers, Path(scratch), asked.seconds, asked.rounds),
+            "batches_of_64": lambda: batches_of_64(asked.seconds, asked.rounds),
+            "open_loop": lambda: open_loops(asked.seconds),
+            "large_pictures": lambda: large_pictures(asked.seconds, asked.rounds),
+        }
+        found: dict[str, Any] = {}
+        for name, measure in stages.items():
+            found[name] = measure()
+            asked.out.write_text(json.dumps(found, indent=1) + "\n")
+            print(json.dumps({name: found[name]}, indent=1), flush=True)
 
 
 def machine() -> dict[str, Any]:
