@@ -53,6 +53,6 @@ def test_every_command_has_the_common_options(name: str) -> None:
 def test_the_help_lists_the_commands_by_what_they_are_for() -> None:
     """Making a model, using one, and help; each in the order in which a newcomer meets them."""
     making = ["quickstart", "data", "train", "recipes", "download", "export", "adopt"]
-    using = ["predict", "serve", "evaluate", "compare", "robustness", "bench", "verify", "inspect"]
+    using = ["predict", "serve", "evaluate", "compare", "robustness", "bench", "verify", "inspect", "web"]
 
     assert [*making, *using, "doctor", "diagnose"] == COMMANDS

@@ -12,6 +12,7 @@ import pytest
 
 from helpers.support import run_torchstone, write_image_tree
 from torchstone_runtime.cli.main import torchstone
+from torchstone_runtime.web.ort_web import INTERFACE, LOADER, WASM
 
 QUICK: Final = {
     "--help": (),
@@ -24,6 +25,7 @@ QUICK: Final = {
     "compare": ("BUNDLE", "BUNDLE", "--data", "digits", "--no-speed", "--csv", "c.csv", "--report", "c.html"),
     "diagnose": ("BUNDLE", "--golden", "0", "--tensor", "TENSOR"),
     "data": ("digits", "--json", "d.json", "--report", "d.html", "--fix-list", "d.csv"),
+    "web": ("BUNDLE", "--ort-web", "ORT", "--any-version", "--out", "bundle"),
     "doctor": ("--json", "doctor.json"),
 }
 """Arguments of a run that ends with exit code 0; what has a suffix, or is named `golden`, is written."""
@@ -63,6 +65,11 @@ def prepare(tmp_path: Path, request: pytest.FixtureRequest) -> Prepare:
             named["RUN"] = request.getfixturevalue("digits_run")
         if "PICTURES" in given:
             named["PICTURES"] = write_image_tree(tmp_path / "pictures", {"a": 300}, side=4)
+        if "ORT" in given:
+            named["ORT"] = tmp_path.parent / f"{tmp_path.name}-ort"
+            named["ORT"].mkdir()
+            for name in (INTERFACE, LOADER, WASM):
+                (named["ORT"] / name).write_bytes(b"of no version")
         if "TENSOR" in given:
             named["TENSOR"] = tmp_path / "tensor.npy"
             with np.load(named["BUNDLE"] / "golden.npz") as golden:

@@ -36,10 +36,11 @@ _RUNTIME_COMMANDS: Final = {
     "robustness": "torchstone_runtime.cli.robustness:robustness",
     "serve": "torchstone_runtime.cli.serve:serve",
     "verify": "torchstone_runtime.cli.verify:verify",
+    "web": "torchstone_runtime.cli.web:web",
 }
 _SECTIONS: Final = {
     "Make": ("quickstart", "data", "train", "recipes", "download", "export", "adopt"),
-    "Use": ("predict", "serve", "evaluate", "compare", "robustness", "bench", "verify", "inspect"),
+    "Use": ("predict", "serve", "evaluate", "compare", "robustness", "bench", "verify", "inspect", "web"),
     "Help": ("doctor", "diagnose"),
 }
 """The commands under their headings, each group in the order in which a newcomer meets them."""

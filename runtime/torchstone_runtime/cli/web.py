@@ -1,0 +1,68 @@
+"""`torchstone web`: a static site that runs a bundle's model in the browser."""
+
+from pathlib import Path
+
+import click
+
+from torchstone_runtime.cli.command import command, option
+from torchstone_runtime.cli.options import BUNDLE_PATH
+from torchstone_runtime.cli.output import tell, warn
+from torchstone_runtime.text import showable
+
+
+@command(
+    examples=(
+        "npm install onnxruntime-web@1.30.0",
+        "torchstone web fashion --out site --ort-web node_modules/onnxruntime-web",
+        "python -m http.server --directory site --bind 127.0.0.1",
+    )
+)
+@click.argument("bundle", type=BUNDLE_PATH)
+@option(
+    "--ort-web",
+    group="Model",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="npm's copy of onnxruntime-web: node_modules/onnxruntime-web. Three of its files become part of the site.",
+)
+@option(
+    "--variant",
+    group="Model",
+    default="fp32",
+    show_default=True,
+    help="Model of the bundle that the site runs. In browsers int8 is slower than fp32.",
+)
+@option(
+    "--out",
+    group="Output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("site"),
+    show_default=True,
+    help="Folder of the site; an earlier site there is replaced.",
+)
+@option(
+    "--any-version",
+    group="Advanced",
+    is_flag=True,
+    help="Take an onnxruntime-web whose version, and so the SHA-256 of its files, is not known here.",
+)
+def web(bundle: Path, ort_web: Path, variant: str, out: Path, *, any_version: bool) -> None:
+    """Write a static site that runs the model of BUNDLE in the browser, with onnxruntime-web.
+
+    Any web server can hold it, and pictures don't leave the browser. It reads them as `torchstone predict` does, with
+    Pillow's resizing bit for bit, and answers nothing before it has replayed the golden samples in that very browser.
+    """
+    from torchstone_runtime.bundle.bundle import Bundle
+    from torchstone_runtime.web.ort_web import OrtWeb
+    from torchstone_runtime.web.site import site_files
+    from torchstone_runtime.web.site_folder import write_folder
+
+    opened = Bundle.open(bundle)
+    runtime = OrtWeb.read(ort_web, any_version=any_version)
+    files = site_files(opened, opened.runnable_variant(variant), runtime)
+    write_folder(out, files)
+    size = sum(map(len, files.values())) / 1e6
+    if not runtime.known:
+        warn(f"Warning: the files of onnxruntime-web {runtime.version} are not known; they were taken as they are.")
+    click.echo(showable(f"wrote {len(files)} files ({size:.1f} MB, onnxruntime-web {runtime.version}) to {out}"))
+    tell(f"to try it: python -m http.server --directory {out} --bind 127.0.0.1")
