@@ -2,9 +2,11 @@
 
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.http.extensions import Extensions
+from torchstone_runtime.serving.http.page_route import add_page
 
 
 def all_additions(repository: ModelRepository) -> Extensions:
     """Return everything that is added to a server of these models, whose observers may be added to."""
-    del repository
-    return Extensions()
+    extensions = Extensions()
+    add_page(extensions, repository)
+    return extensions

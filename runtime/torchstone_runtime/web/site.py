@@ -11,7 +11,10 @@ from torchstone_runtime.web.assets import STATIC
 from torchstone_runtime.web.ort_web import OrtWeb
 from torchstone_runtime.web.page_html import Shown, head, page_body, page_style
 
-MODULES: Final = ("engine.js", "geometry.js", "page.js", "picture.js", "png.js", "resample.js", "site.js", "worker.js")
+MODULES: Final = (
+    *("engine.js", "geometry.js", "page.js", "picture.js", "planes.js", "png.js", "resample.js", "site.js"),
+    "worker.js",
+)
 _INTERFACE: Final = "ort.wasm.min.js"
 _LOADER: Final = "ort-wasm-simd-threaded.js"
 """Named .js, for many servers call .mjs something that no browser takes for JavaScript."""

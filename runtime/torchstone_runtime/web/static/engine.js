@@ -1,7 +1,8 @@
 // The model in this browser: files checked by their SHA-256, golden samples replayed, and only then answers.
 import * as ort from './ort.wasm.min.js';
-import {channelsLast, modelInput} from './geometry.js';
+import {modelInput} from './geometry.js';
 import {decodePicture} from './picture.js';
+import {borderLevel, channelsLast, inverse} from './planes.js';
 
 const BATCH = 16;
 
@@ -97,7 +98,7 @@ export class Engine {
   }
 
   async answer(given, inverted) {
-    const pixels = inverted ? given.map(level => 255 - level) : given;
+    const pixels = inverted ? inverse(given) : given;
     const {probabilities} = await this.run(pixels, 1);
     if (!probabilities.every(Number.isFinite)) throw new Error('The model gives no answer for this picture.');
     return {probabilities, seen: channelsLast(pixels, this.shape), border: borderLevel(pixels, this.shape)};
@@ -124,16 +125,4 @@ function best(values) {
   let place = 0;
   values.forEach((value, index) => { if (value > values[place]) place = index; });
   return place;
-}
-
-// Mean level of the outermost pixels: border_levels of torchstone_runtime/images/background.py.
-export function borderLevel(planes, {channels, height, width}) {
-  let rows = 0, columns = 0;
-  for (let channel = 0; channel < channels; channel++) {
-    const plane = planes.subarray(channel * height * width, (channel + 1) * height * width);
-    for (let x = 0; x < width; x++) rows += plane[x] + plane[(height - 1) * width + x];
-    for (let y = 0; y < height; y++) columns += plane[y * width] + plane[y * width + width - 1];
-  }
-  const across = rows / (2 * channels * width), down = columns / (2 * channels * height);
-  return (across * width + down * height) / (height + width);
 }

@@ -1,5 +1,6 @@
 // From a picture of any size to a model's input: the twin of torchstone_runtime/images/geometry.py.
 // A spec is the `input` object of a bundle's manifest.
+import {channelsFirst} from './planes.js';
 import {resize, sample} from './resample.js';
 
 export const MAX_PIXELS = 89478485; // Pillow's limit for decompression bombs
@@ -72,24 +73,6 @@ function onGround(picture, {top, left}, spec) {
     result.set(line, ((row + top) * spec.width + Math.max(left, 0)) * channels);
   }
   return {width: spec.width, height: spec.height, channels, data: result};
-}
-
-// Rows of pixels to what the model takes: [C, H, W].
-export function channelsFirst({width, height, channels, data}) {
-  const pixels = width * height, result = new Uint8Array(pixels * channels);
-  for (let i = 0; i < pixels; i++) {
-    for (let channel = 0; channel < channels; channel++) result[channel * pixels + i] = data[i * channels + channel];
-  }
-  return result;
-}
-
-// The other way, for showing what the model saw.
-export function channelsLast(planes, {channels, height, width}) {
-  const pixels = width * height, data = new Uint8Array(pixels * channels);
-  for (let i = 0; i < pixels; i++) {
-    for (let channel = 0; channel < channels; channel++) data[i * channels + channel] = planes[channel * pixels + i];
-  }
-  return {width, height, channels, data};
 }
 
 // What decode_image does behind the decoder: a decoded picture to the model's pixels, [C, H, W].

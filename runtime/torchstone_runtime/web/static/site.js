@@ -1,5 +1,6 @@
 // The page with the model in this browser: no picture leaves it.
 import {startPage} from './page.js';
+import {unlikeGround} from './planes.js';
 
 class Local {
   constructor(site, tell) {
@@ -48,9 +49,7 @@ class Local {
   ranked({probabilities, seen, border}) {
     const order = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a] || a - b);
     const top = order.slice(0, 5).map(k => ({label: this.site.classes[k], probability: probabilities[k]}));
-    const {low, high} = this.site.background, far = 128; // half of the range, as `predict` has it
-    const ground = border > high + far ? 'light' : border < low - far ? 'dark' : null;
-    return {top, seen, ground, notes: []};
+    return {top, seen, ground: unlikeGround(border, this.site.background), notes: []};
   }
 }
 

@@ -1,0 +1,83 @@
+// The page of `torchstone serve`: the picture's own bytes go to the server, which reads them as in training.
+import {borderLevel, channelsFirst, channelsLast, inverse, unlikeGround} from './planes.js';
+import {startPage} from './page.js';
+
+class Remote {
+  // served: what the page's data block holds.
+  constructor(served) {
+    this.served = served;
+    this.address = `v2/models/${encodeURIComponent(served.model)}/versions/${encodeURIComponent(served.version)}`;
+  }
+
+  async start() {
+    const {samples, variant} = this.served, answer = await fetch(`${this.address}/ready`);
+    if (!answer.ok) throw new Error('The server is not ready. Reload this page in a moment.');
+    return `Verified: before the server was ready, its ${variant} model decided ${samples} golden samples there as ` +
+      'it did at its export.';
+  }
+
+  async classify(blob, inverted) {
+    const {model, version} = this.served, query = new URLSearchParams({top: 5, seen: 1, model, version});
+    const answer = await read(await fetch(`predict?${query}`, {method: 'POST', body: blob}));
+    const planes = await pixelsOf(await loaded(answer.seen), this.served.shape);
+    if (inverted) return this.classifyPixels(inverse(planes));
+    const top = answer.top.map(({class: label, probability}) => ({label, probability}));
+    return this.shown(top, planes, answer.warnings ?? []);
+  }
+
+  async classifyExample(index, inverted, image) {
+    const planes = await pixelsOf(image, this.served.shape);
+    return this.classifyPixels(inverted ? inverse(planes) : planes);
+  }
+
+  // Pixels that are the model's input already, by the Open Inference Protocol.
+  async classifyPixels(planes) {
+    const {channels, height, width} = this.served.shape;
+    const header = new TextEncoder().encode(JSON.stringify({
+      inputs: [{
+        name: 'images', datatype: 'UINT8', shape: [1, channels, height, width],
+        parameters: {binary_data_size: planes.length},
+      }],
+      outputs: [{name: 'probabilities', parameters: {binary_data: false}}],
+    }));
+    const answer = await read(await fetch(`${this.address}/infer`, {
+      method: 'POST', body: new Blob([header, planes]), headers: {'Inference-Header-Content-Length': header.length},
+    }));
+    const probabilities = answer.outputs[0].data.flat();
+    const order = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a] || a - b);
+    const top = order.slice(0, 5).map(k => ({label: this.served.classes[k], probability: probabilities[k]}));
+    return this.shown(top, planes, []);
+  }
+
+  shown(top, planes, notes) {
+    const {shape, background} = this.served, ground = unlikeGround(borderLevel(planes, shape), background);
+    return {top, seen: channelsLast(planes, shape), ground, notes};
+  }
+}
+
+async function read(response) {
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error ?? `The server answers ${response.status}.`);
+  return answer;
+}
+
+async function loaded(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  return image;
+}
+
+// An opaque canvas gives an image's pixels back unchanged.
+async function pixelsOf(image, {channels, height, width}) {
+  const canvas = Object.assign(document.createElement('canvas'), {width, height});
+  const context = canvas.getContext('2d', {willReadFrequently: true});
+  context.drawImage(image, 0, 0);
+  const rgba = context.getImageData(0, 0, width, height).data, data = new Uint8Array(width * height * channels);
+  for (let i = 0; i < width * height; i++) {
+    for (let channel = 0; channel < channels; channel++) data[i * channels + channel] = rgba[4 * i + channel];
+  }
+  return channelsFirst({width, height, channels, data});
+}
+
+startPage(() => new Remote(JSON.parse(document.getElementById('served').textContent)));
