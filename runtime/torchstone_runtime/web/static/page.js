@@ -22,7 +22,10 @@ class Page {
     this.shown = null;
   }
 
+  // Without a kind: how far it is; what else was under way when it ended says nothing any more.
   tell(text, kind = '') {
+    if (this.settled && !kind) return;
+    this.settled = kind !== '';
     $('status').textContent = text;
     $('status').className = kind;
   }
