@@ -84,8 +84,10 @@ def test_decisions_are_pythons(
     wide = [hashlib.sha256(decode_image(file, NETWORK).tobytes()).digest() for file in files]
     other = [name for name, item, digest in zip(names, found, wide, strict=True) if bytes(item["wide"]) != digest]
     off, ms = float(np.abs(here - expected.probabilities).max()), np.median([item["ms"] for item in found])
-    print(f"{count} pictures, {len(other)} with other pixels, probabilities off by {off:.1e};", file=sys.stderr)
-    print(f"loaded in {loaded:.0f} ms, {ms:.1f} ms a picture (median)", file=sys.stderr)
+    sys.stderr.write(
+        f"{count} pictures, {len(other)} with other pixels, probabilities off by {off:.1e}; loaded in {loaded:.0f} ms, "
+        f"{ms:.1f} ms a picture (median)\n"
+    )
     assert (here.argmax(axis=1) == expected.probabilities.argmax(axis=1)).all()
     assert off < 1e-4
     assert other == []

@@ -85,6 +85,7 @@ def _predict(model: Mapping[str, Any]) -> dict[str, Any]:
             _in_query("top", "Number of classes in the answer.", {"type": "integer", "minimum": 1, "maximum": 999_999}),
             _in_query("model", "Name of the model; the first one if left out.", model),
             _in_query("version", "Version of the model; the newest if left out.", _TEXT),
+            _in_query("seen", "1: the answer's 'seen' is what the model saw.", {"type": "string", "enum": ["0", "1"]}),
         ],
         "requestBody": {"required": True, "content": {"image/*": {}, _BYTES: {}}},
         "responses": _answers(

@@ -31,6 +31,8 @@ def add_page(extensions: Extensions, repository: ModelRepository) -> None:
     """Add the page, and to the answers of `/predict` what the model saw, where that is asked for."""
     extensions.routes.append(Route("/", PageRoute(repository).page))
     extensions.additions.append(seen_pixels)
+    page = {"description": "The page.", "content": {"text/html": {"schema": {"type": "string"}}}}
+    extensions.paths["/"] = {"get": {"summary": "A page for people with pictures.", "responses": {"200": page}}}
 
 
 def seen_pixels(model: ServedModel, seen: Seen, query: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""Model cards as HTML: what cards are made of is shown as such, everything else as text."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torchstone_runtime.bundle.bundle import Bundle
+from torchstone_runtime.web.card_html import card_html
+
+
+def test_the_parts_of_a_card_are_shown_as_such() -> None:
+    """Headings, paragraphs, lists, tables and code; the front matter is for programs."""
+    card = "---\ntags: x\n---\n\n# A\n\none `two`\n**three** [four](five)\n\n- six\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+    shown = card_html(f"{card}\n```python\n# no heading\n```\n")
+    assert "<h3>A</h3>" in shown
+    assert "<p>one <code>two</code> <strong>three</strong> four</p>" in shown
+    assert "<ul><li>six</li></ul>" in shown
+    assert shown.count("<tr>") == 2
+    assert "<pre># no heading</pre>" in shown
+    assert "tags" not in shown
+
+
+@given(st.text(alphabet="<>&\"'`*[]()#|-\n ab=/"))
+def test_no_html_of_a_cards_own_gets_through(text: str) -> None:
+    """Whatever a card holds, the only tags are the renderer's, and none has an attribute that the card chose."""
+    shown = card_html(f"{text}<script>alert(1)</script><img src=x onerror=y>")
+    assert "<script" not in shown
+    assert "<img" not in shown
+
+
+def test_the_card_of_the_built_in_bundle_has_its_tables() -> None:
+    """As the export writes it."""
+    shown = card_html(Bundle.open("fashion").read_file("model_card").decode())
+    assert "<h4>Results</h4>" in shown
+    assert "<td>Ankle boot</td>" in shown
