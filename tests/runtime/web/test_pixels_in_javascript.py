@@ -7,7 +7,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -21,6 +21,8 @@ from torchstone_runtime.web.assets import STATIC
 
 pytestmark = NEEDS_NODE
 
+SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine makes the way to Node.js slow."""
 SIDE = st.one_of(st.integers(1, 12), st.integers(1, 300))
 MODEL_SIDE = st.one_of(st.integers(1, 12), st.integers(1, 120))
 FILTERS = {
@@ -67,7 +69,7 @@ def specs(draw: st.DrawFn) -> InputSpec:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(SLOW, max_examples=200)
 @given(st.tuples(SIDE, SIDE), st.tuples(SIDE, SIDE), st.sampled_from(["L", "RGB"]), st.integers(0, 2**32))
 def test_each_filter_is_pillows(
     node: Node, size: tuple[int, int], target: tuple[int, int], color: str, seed: int
@@ -80,7 +82,7 @@ def test_each_filter_is_pillows(
         assert np.array_equal(found.reshape(expected.shape), expected), name
 
 
-@settings(max_examples=300, deadline=None)
+@settings(SLOW, max_examples=300)
 @given(specs(), SIDE, SIDE, st.sampled_from(["L", "RGB"]), st.integers(0, 2**32))
 def test_a_decoded_picture_becomes_the_same_input(
     node: Node, spec: InputSpec, height: int, width: int, color: str, seed: int
@@ -91,7 +93,7 @@ def test_a_decoded_picture_becomes_the_same_input(
     assert found == decode_image(Image.fromarray(pixels), spec).tobytes()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(SLOW, max_examples=300)
 @given(
     st.sampled_from(KINDS),
     st.tuples(st.integers(1, 20), st.integers(1, 20)),
@@ -132,7 +134,7 @@ def test_what_has_more_bits_than_stated_is_refused(node: Node, kind: tuple[int, 
         node.call("png.js", "decodePng", content, 10, 10**6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(SLOW, max_examples=100)
 @given(st.sampled_from(KINDS), st.integers(0, 2**32), st.data())
 def test_damaged_png_files_are_refused_or_read(
     node: Node, kind: tuple[int, int], seed: int, data: st.DataObject
