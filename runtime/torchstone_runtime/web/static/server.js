@@ -22,7 +22,8 @@ class Remote {
     const planes = await pixelsOf(await loaded(answer.seen), this.served.shape);
     if (inverted) return this.classifyPixels(inverse(planes));
     const top = answer.top.map(({class: label, probability}) => ({label, probability}));
-    return this.shown(top, planes, answer.warnings ?? []);
+    // The server has its own sentence on the ground.
+    return {...this.shown(top, planes, answer.warnings ?? []), ground: null};
   }
 
   async classifyExample(index, inverted, image) {
