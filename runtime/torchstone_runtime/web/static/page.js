@@ -183,5 +183,5 @@ function drawPixels(canvas, {width, height, channels, data}) {
     for (let k = 0; k < 3; k++) pixels.data[4 * i + k] = data[i * channels + (channels === 1 ? 0 : k)];
     pixels.data[4 * i + 3] = 255;
   }
-  canvas.getContext('2d').putImageData(pixels, 0, 0);
+  canvas.getContext('2d', {willReadFrequently: true}).putImageData(pixels, 0, 0);
 }
