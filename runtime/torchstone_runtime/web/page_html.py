@@ -55,7 +55,7 @@ def page_body(shown: Shown, *, place: str, more: Sequence[tuple[str, str]] = ())
     """Return the body of a page, which `page.js` brings to life.
 
     Args:
-        shown: what is shown.
+        shown: content of the page.
         place: sentence that says where pictures are classified, and where they go.
         more: further facts on the model: name and value.
     """

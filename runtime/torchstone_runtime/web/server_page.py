@@ -38,7 +38,7 @@ def server_page(shown: Shown, model: str, version: str, others: Sequence[str] = 
     """Return the page of a served model.
 
     Args:
-        shown: what is known of the model.
+        shown: content of the page.
         model: name that it is served by.
         version: its version.
         others: names of the other models that are served.
