@@ -40,6 +40,8 @@ LONG: Final = {
     ),
     "quickstart": ("--out", "quickstart"),
 }
+BESIDE: Final = {"download", "health", "serve"}
+"""Commands that are tried elsewhere."""
 LOST: Final = {"closed": ">&-", "full": ">/dev/full", "read-only": "1</dev/null"}
 """Ways in which stdout takes nothing."""
 SOUND: Final = {
@@ -126,12 +128,9 @@ def assert_lost(result: "subprocess.CompletedProcess[str]") -> None:
 
 
 def test_every_command_is_here() -> None:
-    """A new command has to be tried too; `download` has nothing to do but on the real data, and `serve` never ends."""
+    """A new command has to be tried too, unless it needs the real data or a server."""
     with torchstone.make_context("torchstone", [], resilient_parsing=True) as context:
-        assert set(torchstone.list_commands(context)) | {"--help", "--version"} == set(QUICK | LONG) | {
-            "download",
-            "serve",
-        }
+        assert set(torchstone.list_commands(context)) | {"--help", "--version"} == set(QUICK | LONG) | BESIDE
 
 
 @pytest.mark.parametrize("way", LOST)
@@ -199,7 +198,7 @@ def test_a_reader_who_leaves_is_no_error(command: str, prepare: Prepare, tmp_pat
     assert_whole(arguments, tmp_path)
 
 
-@pytest.mark.parametrize("command", [*QUICK, *LONG, "download", "serve"])
+@pytest.mark.parametrize("command", [*QUICK, *LONG, *sorted(BESIDE)])
 def test_help_without_a_stdout_is_told(command: str, tmp_path: Path) -> None:
     """`--help` has nothing but its text to give."""
     assert_lost(start([command, "--help"], ">&-", tmp_path))

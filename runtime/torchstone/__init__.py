@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         NoAnswerError,
         OutputError,
         ProviderError,
+        RemoteError,
         TorchstoneError,
         UsageError,
     )
@@ -60,6 +61,7 @@ __all__ = [
     "Prediction",
     "Predictions",
     "ProviderError",
+    "RemoteError",
     "TorchstoneError",
     "TrainingRun",
     "UsageError",

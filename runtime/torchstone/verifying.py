@@ -8,7 +8,10 @@ from typing import Any
 from torchstone.loading import BundleLike, bundle_path
 from torchstone_runtime.certificate.verify import verify_bundle
 from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.remote.server_address import ServerAddress
+from torchstone_runtime.remote.verify_url import RemoteModel, verify_served_bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,14 @@ def verify(
     provider: str = "auto",
     tf32: bool = False,
     public_key: str | os.PathLike[str] | None = None,
+    url: str | None = None,
+    model: str | None = None,
+    variant: str | None = None,
+    timeout: float = 30.0,
 ) -> Verification:
     """Check a bundle: sizes and SHA-256 of every file, golden samples, and with data every certified decision.
+
+    With `url`, the golden samples are sent to a server of the Open Inference Protocol in place of a session here.
 
     Args:
         bundle: bundle that `export` returned, its path, or the name of a built-in one.
@@ -53,15 +62,30 @@ def verify(
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         tf32: permission for a GPU to compute in TF32.
         public_key: PEM file of the key whose signature is required; None for none.
+        url: address of the server, such as `http://localhost:8000`; None for this machine. `provider` and `tf32` then
+            say what the server runs on, whose tolerance counts.
+        model: name of the model on the server; None for the only one, or the one that is called as the bundle's.
+        variant: variant that the server must run; any of the bundle's if None.
+        timeout: seconds that a request to the server may take.
 
     Raises:
         BundleError: a file is missing, altered or not readable.
         CheckFailedError: golden samples, decisions or logits are not those of the export, or the signature is wrong.
         DataError: the data is missing, or not the certified one.
         ProviderError: the provider cannot be had.
+        RemoteError: the server can't be reached, has no such model, or doesn't answer as the protocol says.
+        UsageError: `data` or no server for what belongs to one, or an address that is none.
     """
+    path = Path(bundle_path(bundle))
+    if url is not None:
+        if data is not None:
+            raise UsageError("data is about this machine, url about a server.", "Leave one of them out.")
+        served = "cpu" if provider == "auto" else provider
+        remote = RemoteModel(ServerAddress.parse(url, timeout), model, None, variant, served, tf32=tf32)
+        return Verification(path, tuple(verify_served_bundle(bundle_path(bundle), remote, public_key)))
+    if model is not None or variant is not None:
+        raise UsageError("model and variant are about a server.", "Name it with url.")
     options = LoadOptions(provider=provider, tf32=tf32, public_key=public_key)
     ref = DatasetRef.parse(data) if data is not None else None
-    path = Path(bundle_path(bundle))
     lines = verify_bundle(bundle_path(bundle), options, ref, Path(data_dir) if data_dir is not None else None)
     return Verification(path, tuple(lines))

@@ -72,6 +72,10 @@ class ProviderError(TorchstoneError, RuntimeError):
     """The execution provider that was asked for by name cannot run the model."""
 
 
+class RemoteError(TorchstoneError):
+    """Another machine cannot be reached, or does not answer as its protocol says."""
+
+
 class OutputError(TorchstoneError):
     """A file or directory cannot be written."""
 

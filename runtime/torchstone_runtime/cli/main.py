@@ -31,6 +31,7 @@ _RUNTIME_COMMANDS: Final = {
     "bench": "torchstone_runtime.cli.bench:bench",
     "diagnose": "torchstone_runtime.cli.diagnose:diagnose",
     "evaluate": "torchstone_runtime.cli.evaluate:evaluate",
+    "health": "torchstone_runtime.cli.health:health",
     "inspect": "torchstone_runtime.cli.inspect:inspect",
     "predict": "torchstone_runtime.cli.predict:predict",
     "robustness": "torchstone_runtime.cli.robustness:robustness",
@@ -40,7 +41,8 @@ _RUNTIME_COMMANDS: Final = {
 }
 _SECTIONS: Final = {
     "Make": ("quickstart", "data", "train", "recipes", "download", "export", "adopt"),
-    "Use": ("predict", "serve", "evaluate", "compare", "robustness", "bench", "verify", "inspect", "web"),
+    "Use": ("predict", "evaluate", "compare", "robustness", "bench", "verify", "inspect"),
+    "Deploy": ("serve", "web", "health"),
     "Help": ("doctor", "diagnose"),
 }
 """The commands under their headings, each group in the order in which a newcomer meets them."""

@@ -1,10 +1,10 @@
 """`torchstone verify`: is this the bundle that was exported, and does it still do what it did?"""
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -19,6 +19,7 @@ from torchstone_runtime.cli.options import (
     json_option,
 )
 from torchstone_runtime.cli.output import is_stdout, print_result, require_writable
+from torchstone_runtime.cli.server_options import RemoteOptions, server_options
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, MissingComponentError, UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
@@ -27,7 +28,13 @@ from torchstone_runtime.text import showable
 HOOK_GROUP: Final = "torchstone.hooks"
 
 
-@command(examples=("torchstone verify bundles/cnn3-1", "torchstone verify bundles/cnn3-1 --data fashion-mnist"))
+@command(
+    examples=(
+        "torchstone verify bundles/cnn3-1",
+        "torchstone verify bundles/cnn3-1 --data fashion-mnist",
+        "torchstone verify bundles/cnn3-1 --url http://localhost:8000",
+    )
+)
 @click.argument("bundle", type=BUNDLE_PATH)
 @option(
     "--run",
@@ -41,6 +48,7 @@ HOOK_GROUP: Final = "torchstone.hooks"
 @PUBLIC_KEY_OPTION
 @PROVIDER_OPTION
 @TF32_OPTION
+@server_options
 @json_option
 def verify(
     bundle: Path,
@@ -48,11 +56,9 @@ def verify(
     fast: Path | None,
     dataset: str | None,
     data_dir: Path | None,
-    public_key: Path | None,
-    provider: str,
     json_file: Path | None,
-    *,
-    tf32: bool,
+    remote: RemoteOptions | None,
+    **loading: Any,  # noqa: ANN401 - the options of loading, as declared above
 ) -> None:
     """Check BUNDLE: size and SHA-256 of every file, and the golden samples on this machine.
 
@@ -60,7 +66,15 @@ def verify(
     compared with those certified at the export; near-ties, which may legitimately flip on another processor, are
     listed. With --run, the certificate is computed anew against the PyTorch model (needs torchstone[export]). The exit
     code is 1 if a check fails.
+
+    With --url, a server of the Open Inference Protocol is sent the golden samples: torchstone serve, Triton, KServe,
+    OpenVINO Model Server.
     """
+    require_writable([json_file])
+    if remote is not None:
+        _refuse_beside_url({"--run": run, "--fast": fast, "--data": dataset})
+        _show(bundle, _checks_of_server(bundle, remote, loading), json_file)
+        return
     require_component("cpu", "onnxruntime")
     from torchstone_runtime.certificate.verify import verify_bundle
     from torchstone_runtime.data.catalog import DatasetRef
@@ -68,11 +82,30 @@ def verify(
     if fast is not None and run is None:
         raise UsageError("--fast names one of a cascade's two runs.", "Name the other with --run.")
     ref = DatasetRef.parse(dataset) if dataset is not None else None  # a misspelt name is told before any work is done
-    options = LoadOptions(provider=provider, tf32=tf32, public_key=public_key)
-    require_writable([json_file])
+    options = LoadOptions(**loading)
     checks = verify_bundle(bundle, options, ref, data_dir)
     if run is not None:
         checks = chain(checks, _recertify(bundle, run, fast, dataset, data_dir))
+    _show(bundle, checks, json_file)
+
+
+def _refuse_beside_url(given: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"{name} is about this machine, --url about a server.", "Leave one of them out.")
+
+
+def _checks_of_server(bundle: Path, remote: RemoteOptions, loading: Mapping[str, Any]) -> Iterator[str]:
+    from torchstone_runtime.remote.verify_url import RemoteModel, verify_served_bundle
+
+    provider = "cpu" if loading["provider"] == "auto" else loading["provider"]
+    model = RemoteModel(
+        remote.server(), remote.model, remote.model_version, remote.variant, provider, tf32=loading["tf32"]
+    )
+    return verify_served_bundle(bundle, model, loading["public_key"])
+
+
+def _show(bundle: Path, checks: Iterable[str], json_file: Path | None) -> None:
     passed: list[str] = []
     try:
         for line in checks:
