@@ -29,7 +29,7 @@ class ServedModel:
 
     Attributes:
         name: name by which the server knows it; version: the one that is asked for, the server's choice if None.
-        platform: what runs it, in the server's words.
+        platform: name of the engine that runs it, in the server's words.
         inputs, outputs: tensors in the server's order.
     """
 
