@@ -11,7 +11,7 @@ from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.images.decode import encode_png
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.remote.served_model import ServedModel, TensorMetadata
+from torchstone_runtime.remote.deployed_model import DeployedModel, TensorMetadata
 
 _USUAL: Final = "images"
 _KINDS: Final = {"UINT8": "pixels", "FP32": "normalised", "FP64": "normalised", "FP16": "normalised", "BYTES": "files"}
@@ -55,7 +55,7 @@ class PictureInput:
         return np.ascontiguousarray(tensor)
 
 
-def choose_input(model: ServedModel, spec: InputSpec) -> PictureInput:
+def choose_input(model: DeployedModel, spec: InputSpec) -> PictureInput:
     """Return the input of a server's model that takes the bundle's pictures, and their form.
 
     Taken are `UINT8`, else `FP16`, `FP32` or `FP64`, of the bundle's size with channels first or last, else `BYTES`.

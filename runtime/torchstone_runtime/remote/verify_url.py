@@ -14,7 +14,7 @@ from torchstone_runtime.bundle.golden import GoldenSamples, golden_of
 from torchstone_runtime.errors import BundleError, CheckFailedError, RemoteError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.remote.picture_input import PictureInput, choose_input
-from torchstone_runtime.remote.served_model import ServedModel, find_model
+from torchstone_runtime.remote.deployed_model import DeployedModel, find_model
 from torchstone_runtime.remote.server_address import OK, ServerAddress
 from torchstone_runtime.remote.tensors import BINARY_EXTENSION, infer_request, read_outputs
 from torchstone_runtime.remote.wire_comparison import WireComparison
@@ -117,7 +117,7 @@ def verify_url(bundle: Bundle, remote: RemoteModel) -> Iterator[str]:
 @dataclass(frozen=True, slots=True)
 class _Wire:
     server: ServerAddress
-    model: ServedModel
+    model: DeployedModel
     wanted: PictureInput
     outputs: tuple[str, ...]
     spec: InputSpec
@@ -166,7 +166,7 @@ def _extensions(server: ServerAddress) -> list[str]:
     return [str(name) for name in listed] if isinstance(listed, list) else []
 
 
-def _outputs(model: ServedModel, classes: int) -> tuple[str, ...]:
+def _outputs(model: DeployedModel, classes: int) -> tuple[str, ...]:
     """Return the outputs to ask for: logits and probabilities by name, else the one that has a value per class."""
     named = {tensor.name: tensor for tensor in model.outputs}
     wanted = tuple(name for name in _KNOWN if name in named)
@@ -208,7 +208,7 @@ def _together(wire: _Wire, check: _Check, name: str) -> str:
 
 
 def _otherwise(
-    failed: Sequence[tuple[str, WireComparison]], model: ServedModel, remote: RemoteModel
+    failed: Sequence[tuple[str, WireComparison]], model: DeployedModel, remote: RemoteModel
 ) -> CheckFailedError:
     variant, compared = min(failed, key=lambda pair: (len(pair[1].otherwise), pair[1].largest))
     tried = f"any of {', '.join(name for name, _ in failed)}" if len(failed) > 1 else variant

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from torchstone_export.bundle import publish
 from torchstone_export.bundle.publish import published_directory
+from torchstone_runtime import directories
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE, FileEntry, Manifest
 from torchstone_runtime.errors import OutputError, UsageError
 from torchstone_runtime.images.input_spec import InputSpec
@@ -214,7 +214,7 @@ class TestWhereDirectoriesCannotBeExchanged:
     @pytest.fixture(autouse=True)
     def no_exchange(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Pretend that the file system has no atomic exchange."""
-        monkeypatch.setattr(publish, "_exchange", lambda *_: False)
+        monkeypatch.setattr(directories, "_exchange", lambda *_: False)
 
     def test_the_earlier_directory_is_replaced(self, tmp_path: Path) -> None:
         """Two renames do it."""

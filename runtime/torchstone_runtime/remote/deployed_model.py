@@ -24,7 +24,7 @@ class TensorMetadata:
 
 
 @dataclass(frozen=True, slots=True)
-class ServedModel:
+class DeployedModel:
     """A model of a server of the Open Inference Protocol.
 
     Attributes:
@@ -46,7 +46,7 @@ class ServedModel:
         return f"v2/models/{quote(self.name, safe='')}{version}"
 
 
-def find_model(server: ServerAddress, wanted: str | None, version: str | None, usual: str) -> ServedModel:
+def find_model(server: ServerAddress, wanted: str | None, version: str | None, usual: str) -> DeployedModel:
     """Return a model of a server.
 
     Args:
@@ -59,7 +59,7 @@ def find_model(server: ServerAddress, wanted: str | None, version: str | None, u
         RemoteError: there is no such model, it isn't ready, or the server doesn't speak the protocol.
     """
     name = wanted if wanted is not None else _choose(server, usual)
-    asked = ServedModel(name, version, "", (), ())
+    asked = DeployedModel(name, version, "", (), ())
     answer = server.exchange("GET", asked.path)
     if answer.status in NOT_FOUND:
         known = model_names(server)
@@ -109,10 +109,10 @@ def _names(body: bytes) -> Iterator[str]:
             yield name
 
 
-def _parse(asked: ServedModel, data: Any, server: ServerAddress) -> ServedModel:  # noqa: ANN401 - JSON from outside
+def _parse(asked: DeployedModel, data: Any, server: ServerAddress) -> DeployedModel:  # noqa: ANN401 - JSON from outside
     try:
         inputs, outputs = (tuple(map(_tensor, data.get(key) or ())) for key in ("inputs", "outputs"))
-        return ServedModel(asked.name, asked.version, str(data.get("platform") or ""), inputs, outputs)
+        return DeployedModel(asked.name, asked.version, str(data.get("platform") or ""), inputs, outputs)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RemoteError(
             f"{server.url}/{asked.path} does not describe a model as the Open Inference Protocol says: {error!r}.",
