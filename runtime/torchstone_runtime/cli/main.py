@@ -33,6 +33,7 @@ _RUNTIME_COMMANDS: Final = {
     "evaluate": "torchstone_runtime.cli.evaluate:evaluate",
     "health": "torchstone_runtime.cli.health:health",
     "inspect": "torchstone_runtime.cli.inspect:inspect",
+    "package": "torchstone_runtime.cli.package:package",
     "predict": "torchstone_runtime.cli.predict:predict",
     "robustness": "torchstone_runtime.cli.robustness:robustness",
     "serve": "torchstone_runtime.cli.serve:serve",
@@ -42,7 +43,7 @@ _RUNTIME_COMMANDS: Final = {
 _SECTIONS: Final = {
     "Make": ("quickstart", "data", "train", "recipes", "download", "export", "adopt"),
     "Use": ("predict", "evaluate", "compare", "robustness", "bench", "verify", "inspect"),
-    "Deploy": ("serve", "web", "health"),
+    "Deploy": ("serve", "web", "package", "health"),
     "Help": ("doctor", "diagnose"),
 }
 """The commands under their headings, each group in the order in which a newcomer meets them."""

@@ -13,8 +13,8 @@ from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import GoldenSamples, golden_of
 from torchstone_runtime.errors import BundleError, CheckFailedError, RemoteError
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.remote.picture_input import PictureInput, choose_input
 from torchstone_runtime.remote.deployed_model import DeployedModel, find_model
+from torchstone_runtime.remote.picture_input import PictureInput, choose_input
 from torchstone_runtime.remote.server_address import OK, ServerAddress
 from torchstone_runtime.remote.tensors import BINARY_EXTENSION, infer_request, read_outputs
 from torchstone_runtime.remote.wire_comparison import WireComparison

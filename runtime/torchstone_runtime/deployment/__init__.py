@@ -1,0 +1,1 @@
+"""What other servers, containers, functions and clients need of a bundle, as files."""

@@ -1,0 +1,185 @@
+"""KServe: the bundle on its Triton runtime and on our own server, as manifests and the files that they lead to.
+
+Fields as in KServe's custom resources `InferenceService` (v1beta1) and `ServingRuntime` (v1alpha1). Strings are written
+as JSON, which YAML 1.2 reads as it is.
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from torchstone_runtime.deployment.packaged_model import PackagedModel, bundle_files
+from torchstone_runtime.deployment.triton import TritonSettings, triton_files
+from torchstone_runtime.errors import UsageError
+from torchstone_runtime.text import showable
+from torchstone_runtime.version import __version__
+
+TRITON_FILE: Final = "inference-service-triton.yaml"
+OWN_FILE: Final = "inference-service-torchstone.yaml"
+DEFAULT_IMAGE: Final = f"torchstone-serve:{__version__}"
+_LONGEST_LABEL: Final = 50
+"""Kubernetes has 63 for a name of DNS; KServe appends `-predictor` and more."""
+_MIB: Final = 1 << 20
+_STORAGE: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"']+")
+
+
+@dataclass(frozen=True, slots=True)
+class KServeSettings:
+    """Where the files will lie and what serves them.
+
+    Attributes:
+        storage_uri: place that the package's folder `models` is copied to, such as `s3://bucket/fashion`.
+        image: container image of our own server.
+        triton: settings of the model on Triton.
+    """
+
+    storage_uri: str
+    image: str = DEFAULT_IMAGE
+    triton: TritonSettings = field(default_factory=TritonSettings)
+
+    def __post_init__(self) -> None:
+        if not (_STORAGE.fullmatch(self.storage_uri) and self.storage_uri.isprintable()):
+            raise UsageError(
+                f"'{showable(self.storage_uri)}' is no storage URI.",
+                "Give the place that KServe will read, such as s3://bucket/fashion or pvc://claim/fashion.",
+            )
+        if not self.image or not self.image.isprintable() or " " in self.image:
+            raise UsageError(f"'{showable(self.image)}' is no container image.", "Give one such as registry/name:tag.")
+
+
+def kserve_files(for_triton: PackagedModel, own: PackagedModel, settings: KServeSettings) -> dict[str, bytes]:
+    """Return two manifests, and the folder `models` for the storage.
+
+    Args:
+        for_triton: variant that Triton runs.
+        own: variant that our server runs.
+        settings: places and images.
+    """
+    repository = triton_files(for_triton, settings.triton)
+    return {
+        TRITON_FILE: _triton_service(for_triton, settings).encode(),
+        OWN_FILE: _own_service(own, settings).encode(),
+        **{f"models/triton/{for_triton.name}/{path}": content for path, content in repository.items()},
+        **bundle_files(own.bundle, "models/bundle"),
+    }
+
+
+def service_name(name: str) -> str:
+    """Return the name of an object of Kubernetes for a model's: small letters, digits and `-`, 50 at most."""
+    cleaned = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return (cleaned if cleaned[:1].isalpha() else f"model-{cleaned}")[:_LONGEST_LABEL].rstrip("-")
+
+
+def _triton_service(model: PackagedModel, settings: KServeSettings) -> str:
+    accelerator = '\n          nvidia.com/gpu: "1"' if settings.triton.gpu else ""
+    memory = _memory(model, 2048)
+    return f"""\
+# {model.name}, variant {model.variant}, on KServe's Triton runtime. First copy models/ to the storage.
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: {_text(f"{service_name(model.name)}-triton")}
+spec:
+  predictor:
+    model:
+      modelFormat:
+        name: onnx
+      protocolVersion: v2
+      runtime: kserve-tritonserver
+      storageUri: {_text(f"{settings.storage_uri.rstrip('/')}/triton")}
+      resources:
+        requests:
+          cpu: "1"
+          memory: {memory}
+        limits:
+          memory: {memory}{accelerator}
+"""
+
+
+def _own_service(model: PackagedModel, settings: KServeSettings) -> str:
+    name = service_name(model.name)
+    arguments = ["serve", f"{model.name}=/mnt/models", "--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 - inside the pod
+    if not model.is_default:
+        arguments += ["--variant", model.variant]
+    listed = "\n".join(f"        - {_text(argument)}" for argument in arguments)
+    memory = _memory(model, 512)
+    return f"""\
+# {model.name} on Torchstone's own server. First copy models/ to the storage.
+apiVersion: serving.kserve.io/v1alpha1
+kind: ServingRuntime
+metadata:
+  name: {_text(f"{name}-torchstone-runtime")}
+spec:
+  supportedModelFormats:
+    - name: torchstone
+      version: "1"
+  protocolVersions:
+    - v2
+  containers:
+    - name: kserve-container
+      image: {_text(settings.image)}
+      args:
+{listed}
+      ports:
+        - containerPort: 8080
+          protocol: TCP
+      resources:
+        requests:
+          cpu: "1"
+          memory: {memory}
+        limits:
+          memory: {memory}
+      securityContext:
+        runAsNonRoot: true
+        readOnlyRootFilesystem: true
+        allowPrivilegeEscalation: false
+        capabilities:
+          drop:
+            - ALL
+        seccompProfile:
+          type: RuntimeDefault
+      startupProbe:
+        httpGet:
+          path: /v2/health/ready
+          port: 8080
+        periodSeconds: 1
+        failureThreshold: 120
+      livenessProbe:
+        httpGet:
+          path: /v2/health/live
+          port: 8080
+        periodSeconds: 10
+      readinessProbe:
+        httpGet:
+          path: /v2/health/ready
+          port: 8080
+        periodSeconds: 2
+---
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: {_text(f"{name}-torchstone")}
+spec:
+  predictor:
+    # Longer than the server's drain delay and its longest request together.
+    terminationGracePeriodSeconds: 60
+    model:
+      modelFormat:
+        name: torchstone
+        version: "1"
+      protocolVersion: v2
+      runtime: {_text(f"{name}-torchstone-runtime")}
+      storageUri: {_text(f"{settings.storage_uri.rstrip('/')}/bundle")}
+"""
+
+
+def _memory(model: PackagedModel, base: int) -> str:
+    # Weights are held up to four times while a bundle is exchanged: the file and its session, of the old and the new.
+    return f"{base + 4 * math.ceil(len(model.content) / _MIB)}Mi"
+
+
+def _text(value: str) -> str:
+    # Not escaped to ASCII: YAML knows no pairs of surrogates.
+    return json.dumps(value, ensure_ascii=False)
