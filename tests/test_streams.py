@@ -27,6 +27,7 @@ QUICK: Final = {
     "data": ("digits", "--json", "d.json", "--report", "d.html", "--fix-list", "d.csv"),
     "web": ("BUNDLE", "--ort-web", "ORT", "--any-version", "--out", "bundle"),
     "package": ("BUNDLE", "--for", "lambda", "--out", "bundle"),
+    "clients": ("BUNDLE", "--out", "bundle"),
     "doctor": ("--json", "doctor.json"),
 }
 """Arguments of a run that ends with exit code 0; what has a suffix, or is named `golden`, is written."""

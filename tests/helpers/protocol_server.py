@@ -23,7 +23,8 @@ class Stand:
     """How the server is set up; what it was asked is in `seen`.
 
     `datatype` and `channels_last` are of the input, `outputs` the names told and answered; `change` alters the logits
-    of a request; `path_status` answers a path with a status and text; `delay` is waited for before each inference.
+    of a request; `class_names` are for `/predict`, as `torchstone serve` has it; `path_status` answers a path with a
+    status and text; `delay` is waited for before each inference.
     """
 
     model: bytes
@@ -41,6 +42,7 @@ class Stand:
     change: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] | None = None
     path_status: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     delay: float = 0.0
+    class_names: tuple[str, ...] = ()
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     def metadata(self) -> dict[str, Any]:
@@ -94,12 +96,20 @@ def protocol_server(stand: Stand) -> Iterator[str]:  # noqa: C901 - a handler wi
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             stand.seen.append((self.path, dict(self.headers)))
-            if self.path == "/v2/repository/index" and stand.models is not None:
+            if self.path.partition("?")[0] == "/predict":
+                self._predict(body)
+            elif self.path == "/v2/repository/index" and stand.models is not None:
                 self._answer({self.path: [{"name": name} for name in stand.models]})
             elif self.path == f"/v2/models/{stand.name}/infer" and self.path not in stand.path_status:
                 self._infer(body)
             else:
                 self._answer({})
+
+        def _predict(self, body: bytes) -> None:
+            pixels = np.asarray(Image.open(io.BytesIO(body))).reshape(1, *stand.shape)
+            (row,) = session.run(["probabilities"], {"images": pixels})[0]
+            best = {"label": stand.class_names[int(row.argmax())], "probability": float(row.max())}
+            self._send(200, json.dumps(best, ensure_ascii=False).encode())
 
         def _infer(self, body: bytes) -> None:
             time.sleep(stand.delay)

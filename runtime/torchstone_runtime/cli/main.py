@@ -25,6 +25,7 @@ EXIT_INTERNAL: Final = 70
 """A fault of Torchstone's own (EX_SOFTWARE of BSD's sysexits.h), so that it can't be taken for a failed check."""
 
 _RUNTIME_COMMANDS: Final = {
+    "clients": "torchstone_runtime.cli.clients:clients",
     "compare": "torchstone_runtime.cli.compare:compare",
     "data": "torchstone_runtime.cli.data:data",
     "doctor": "torchstone_runtime.cli.doctor:doctor",
@@ -43,7 +44,7 @@ _RUNTIME_COMMANDS: Final = {
 _SECTIONS: Final = {
     "Make": ("quickstart", "data", "train", "recipes", "download", "export", "adopt"),
     "Use": ("predict", "evaluate", "compare", "robustness", "bench", "verify", "inspect"),
-    "Deploy": ("serve", "web", "package", "health"),
+    "Deploy": ("serve", "web", "package", "clients", "health"),
     "Help": ("doctor", "diagnose"),
 }
 """The commands under their headings, each group in the order in which a newcomer meets them."""
