@@ -55,6 +55,6 @@ def test_the_help_lists_the_commands_by_what_they_are_for() -> None:
     making = ["quickstart", "data", "train", "recipes", "download", "export", "adopt"]
     using = ["predict", "serve", "evaluate", "compare", "robustness", "bench", "verify", "inspect", "web"]
 
-    deploying = ["package", "clients", "health"]
+    deploying = ["package", "clients", "push", "health"]
 
     assert [*making, *using, *deploying, "doctor", "diagnose"] == COMMANDS

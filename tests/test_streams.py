@@ -42,7 +42,7 @@ LONG: Final = {
     ),
     "quickstart": ("--out", "quickstart"),
 }
-BESIDE: Final = {"download", "health", "serve"}
+BESIDE: Final = {"download", "health", "push", "serve"}
 """Commands that are tried elsewhere."""
 LOST: Final = {"closed": ">&-", "full": ">/dev/full", "read-only": "1</dev/null"}
 """Ways in which stdout takes nothing."""

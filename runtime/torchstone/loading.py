@@ -34,8 +34,8 @@ def load(
     """Load a bundle, checked and ready to classify; close it, or use it as a context manager.
 
     Args:
-        bundle: bundle that `export` returned, the path of one or of an ONNX file out of one, or the name of a built-in
-            bundle (`fashion`).
+        bundle: bundle that `export` returned, the path of one or of an ONNX file out of one, the name of a built-in
+            bundle (`fashion`), or an address on the hub, such as `hf://owner/name`.
         variant: model of the bundle, by name; its default one if None.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         threads: number of calls that run at once; the processors this process may use if None.

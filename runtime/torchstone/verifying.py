@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from torchstone.loading import BundleLike, bundle_path
+from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.certificate.verify import verify_bundle
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.hub.hub_address import is_hub_address
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.remote.server_address import ServerAddress
 from torchstone_runtime.remote.verify_url import RemoteModel, verify_served_bundle
@@ -76,16 +78,17 @@ def verify(
         RemoteError: the server can't be reached, has no such model, or doesn't answer as the protocol says.
         UsageError: `data` or no server for what belongs to one, or an address that is none.
     """
-    path = Path(bundle_path(bundle))
+    given = bundle_path(bundle)
+    path = locate_bundle(given) if is_hub_address(given) else Path(given)
     if url is not None:
         if data is not None:
             raise UsageError("data is about this machine, url about a server.", "Leave one of them out.")
         served = "cpu" if provider == "auto" else provider
         remote = RemoteModel(ServerAddress.parse(url, timeout), model, None, variant, served, tf32=tf32)
-        return Verification(path, tuple(verify_served_bundle(bundle_path(bundle), remote, public_key)))
+        return Verification(path, tuple(verify_served_bundle(given, remote, public_key)))
     if model is not None or variant is not None:
         raise UsageError("model and variant are about a server.", "Name it with url.")
     options = LoadOptions(provider=provider, tf32=tf32, public_key=public_key)
     ref = DatasetRef.parse(data) if data is not None else None
-    lines = verify_bundle(bundle_path(bundle), options, ref, Path(data_dir) if data_dir is not None else None)
+    lines = verify_bundle(given, options, ref, Path(data_dir) if data_dir is not None else None)
     return Verification(path, tuple(lines))

@@ -11,6 +11,7 @@ from torchstone_runtime.bundle.builtin import builtin_names, locate_bundle
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE
 from torchstone_runtime.errors import TorchstoneError
+from torchstone_runtime.hub.hub_address import is_hub_address
 
 _DATASETS: Final = ("digits", "fashion-mnist", "mnist", "folder:", "npz:")
 _PROVIDERS: Final = ("auto", "cpu", "cuda", "tensorrt", "openvino")
@@ -20,10 +21,15 @@ _ARGUMENTS: Final = {"variant": ("bundle", 0), "variant_a": ("a", 0), "variant_b
 
 
 class BundlePath(click.Path):
-    """A bundle's path or the name of a built-in one: only the text as it was typed tells `./fashion` from `fashion`."""
+    """A bundle's path, a built-in one's name, or an address on the hub.
+
+    Only the text as it was typed tells `./fashion` from `fashion`.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
-        """Return the path of a bundle, that of a built-in one for its name."""
+        """Return the path of a bundle, that of a built-in one for its name; one of the hub is fetched."""
+        if ctx is not None and ctx.resilient_parsing and is_hub_address(value):
+            return Path(value)  # a shell that completes a line must not wait for a network
         return super().convert(locate_bundle(value) if isinstance(value, str) else value, param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -79,7 +85,9 @@ class VariantName(_Text):
         """Offer the variants that the bundle's manifest names; none where there is no bundle yet."""
         argument, place = _ARGUMENTS[param.name or ""]
         bundle = ctx.params.get(argument)
-        if bundle is None and place < len(ctx.args):  # click has not read the arguments of a line that is not finished
+        if (
+            bundle is None and place < len(ctx.args) and not is_hub_address(ctx.args[place])
+        ):  # click has not read the arguments of a line that is not finished
             bundle = locate_bundle(ctx.args[place])
         try:
             return _starting(Bundle.open(bundle).manifest.variants, incomplete) if bundle is not None else []

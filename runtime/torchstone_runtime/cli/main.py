@@ -35,6 +35,7 @@ _RUNTIME_COMMANDS: Final = {
     "health": "torchstone_runtime.cli.health:health",
     "inspect": "torchstone_runtime.cli.inspect:inspect",
     "package": "torchstone_runtime.cli.package:package",
+    "push": "torchstone_runtime.cli.push:push",
     "predict": "torchstone_runtime.cli.predict:predict",
     "robustness": "torchstone_runtime.cli.robustness:robustness",
     "serve": "torchstone_runtime.cli.serve:serve",
@@ -44,7 +45,7 @@ _RUNTIME_COMMANDS: Final = {
 _SECTIONS: Final = {
     "Make": ("quickstart", "data", "train", "recipes", "download", "export", "adopt"),
     "Use": ("predict", "evaluate", "compare", "robustness", "bench", "verify", "inspect"),
-    "Deploy": ("serve", "web", "package", "clients", "health"),
+    "Deploy": ("serve", "web", "package", "clients", "push", "health"),
     "Help": ("doctor", "diagnose"),
 }
 """The commands under their headings, each group in the order in which a newcomer meets them."""

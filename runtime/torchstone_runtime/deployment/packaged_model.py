@@ -79,8 +79,8 @@ def portable_variant(bundle: Bundle) -> tuple[str, str]:
     )
 
 
-def bundle_files(bundle: Bundle, folder: str) -> dict[str, bytes]:
-    """Return every file of a bundle, checked, by its path below a folder.
+def bundle_files(bundle: Bundle, folder: str | None = None) -> dict[str, bytes]:
+    """Return every file of a bundle, checked, by its name, or by its path below a folder.
 
     Raises:
         BundleError: one is missing, altered or not readable.
@@ -90,7 +90,7 @@ def bundle_files(bundle: Bundle, folder: str) -> dict[str, bytes]:
     files[MANIFEST_FILE] = read_regular(bundle.path / MANIFEST_FILE, MAX_MANIFEST_BYTES)
     if (bundle.path / SIGNATURE_FILE).is_file():
         files[SIGNATURE_FILE] = read_regular(bundle.path / SIGNATURE_FILE, _MAX_SIGNATURE_BYTES)
-    return {f"{folder}/{name}": content for name, content in files.items()}
+    return {name if folder is None else f"{folder}/{name}": content for name, content in files.items()}
 
 
 def _checked_name(given: str | None, own: str) -> str:

@@ -1,4 +1,4 @@
-"""Bundles that come with the package, and the one place where their names are understood.
+"""Bundles that come with the package, and the one place where names of bundles are understood.
 
 Each sub-folder is a bundle as `torchstone export` wrote it (`make example` replaces `fashion`). Standard library only:
 `torchstone inspect` stays light.
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE
+from torchstone_runtime.hub.hub_address import is_hub_address
 
 _FOLDER: Final = Path(__file__).parent
 
@@ -23,11 +24,20 @@ def locate_bundle(given: str | os.PathLike[str]) -> Path:
 
     Args:
         given: text is a path if something is there, else it may be the name of a built-in bundle (`./NAME` is always
-            a path). What is no text, such as a `Path`, is always a path.
+            a path), or an address on the hub (`hf://owner/name`), which is fetched. What is no text, such as a `Path`,
+            is always a path.
 
     Returns:
-        The directory of the built-in bundle of that name, or the path that was given; whether it exists is not checked.
+        The directory of the built-in bundle of that name, or of the copy of the hub's, or the path that was given;
+        whether it exists is not checked.
+
+    Raises:
+        MissingComponentError, OutputError, RemoteError, UsageError: as for `hub.pull.pull_bundle`.
     """
+    if isinstance(given, str) and is_hub_address(given):
+        from torchstone_runtime.hub.pull import pull_bundle  # noqa: PLC0415 - only where one is asked for
+
+        return pull_bundle(given)
     if isinstance(given, str) and not os.path.lexists(given) and given in builtin_names():
         return _FOLDER / given
     return Path(given)
