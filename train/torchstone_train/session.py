@@ -21,7 +21,8 @@ from torchstone_train.networks.penultimate import penultimate_features
 from torchstone_train.preparation import describe, load_data, prepare
 from torchstone_train.probe.fitting import ProbeFit, require_probe
 from torchstone_train.probe.head import begin_head
-from torchstone_train.report.results import RunResults
+from torchstone_train.report.experiment_logs import open_log, require_logs
+from torchstone_train.report.results import RunResults, settings_of
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.run_claim import claimed, holds_run, remove_partial_files, remove_run
 from torchstone_train.run.run_dir import RunDirectory
@@ -60,6 +61,7 @@ def train(request: TrainingRequest) -> Outcome:
     if not 0 <= request.seed <= _MAX_SEED:
         raise UsageError(f"--seed must lie in 0 to {_MAX_SEED}.")
     device, reason = choose_device(request.device)
+    require_logs(request.logs)
     set_determinism(request.deterministic)
     request = resolve_backbone(request)
     with freed_memory_kept(), joined_world(device) as world, ExitStack() as opened:
@@ -80,7 +82,7 @@ def train(request: TrainingRequest) -> Outcome:
                     holds_run(request.out, overwrite=request.overwrite)  # before weights are downloaded
         with world.first_goes_ahead():
             chosen = open_network(request, data.spec, len(data.train.class_names))
-        return _train_in_world(chosen, world, place, reason, data, teacher)
+        return _train_in_world(chosen, world, place, reason, data, teacher, opened)
 
 
 def _train_in_world(
@@ -90,6 +92,7 @@ def _train_in_world(
     reason: str,
     data: TrainingData,
     teacher: Teacher | None,
+    opened: ExitStack,
 ) -> Outcome:
     request = chosen.request
     progress = request.progress or Progress(request.recipe.epochs, silent=not world.is_first)
@@ -115,8 +118,10 @@ def _train_in_world(
             # First of all: a kill while the images are read leaves what --resume takes for a run.
             _begin(request, info)
         task = prepare(chosen, data, device, precision, world, teacher, progress.say)
-        results = RunResults(run, _title(request), progress.say) if world.is_first else None
+        results = _results(request, run, info, progress) if world.is_first else None
         observers = results.observers() if results else ()
+        if results:
+            opened.callback(results.leave)
         begin_head(task, data.spec, run, progress, resumed=request.resume)
         loop: TrainingLoop | ProbeFit = (
             ProbeFit(task, run, info, progress, observers, data.spec)
@@ -167,6 +172,12 @@ def _discard_unusable(run: RunDirectory) -> None:
     if not run.has_weights:
         with suppress(OutputError):  # what went wrong before it is what matters
             remove_run(run.path)
+
+
+def _results(request: TrainingRequest, run: RunDirectory, info: dict[str, Any], progress: Progress) -> RunResults:
+    title, settings = _title(request), settings_of(info)
+    logs = {name: open_log(name, request.out, settings, title) for name in dict.fromkeys(request.logs)}
+    return RunResults(run, title, progress.say, logs)
 
 
 def _title(request: TrainingRequest) -> str:

@@ -1,6 +1,6 @@
 """`torchstone push` and hf:// in the place of a bundle's path, against a stand-in of the hub.
 
-Commands run in processes of their own: addresses, places and tokens are read from the environment when huggingface_hub is imported.
+Commands run in processes of their own: huggingface_hub reads addresses, places and tokens from the environment once.
 """
 
 import json

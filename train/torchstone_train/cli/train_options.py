@@ -239,6 +239,13 @@ _OPTIONS: Final = (
         "--resume", group="Output", is_flag=True, help="Continue the run at --out after it was killed or interrupted."
     ),
     option("--overwrite", group="Output", is_flag=True, help="Replace an existing run at --out."),
+    option(
+        *("--log", "logs"),
+        group="Output",
+        type=click.Choice(["mlflow", "wandb"]),
+        multiple=True,
+        help="Log the training to MLflow or Weights & Biases as well; needs torchstone[mlflow] or torchstone[wandb].",
+    ),
     *(_field_option(name, hidden=True) for name in _FORMER),
 )
 

@@ -38,6 +38,7 @@ _KEYS: Final = {
     "folds": "folds",
     "deterministic": "deterministic",
     "teacher": "teachers",
+    "log": "logs",
     "backbone": "backbone",
     "weights": "weights",
     "head": "head",

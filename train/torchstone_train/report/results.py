@@ -14,12 +14,14 @@ from torchstone_train.training.validate import ValidationPass
 
 if TYPE_CHECKING:
     from torchstone_runtime.data.split import Split
+    from torchstone_train.report.experiment_logs import ExperimentLog
     from torchstone_train.report.feature_map import FeaturesOf
     from torchstone_train.report.tensorboard_log import TensorBoardLog
 
 _NEEDS: Final = {"figures/": "matplotlib", "tensorboard/": "tensorboard", "figures/map": "sklearn"}
 _PACKAGES: Final = {"sklearn": "scikit-learn"}
 """Names that packages are installed by, where they are imported by others."""
+_RECORDED: Final = ("report.html", "run.json")
 _LOGGED: Final = ("confusion", "confusion_normalized", "mistakes")
 """Files of `figures/` that TensorBoard shows as well."""
 
@@ -33,12 +35,20 @@ class RunResults:
         run: directory of the run, which the results are written into.
         title: names of the recipe and the dataset.
         say: function that prints a line.
+        logs: opened logs of other systems, by their names.
     """
 
-    def __init__(self, run: RunDirectory, title: str, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        title: str,
+        say: Callable[[str], None],
+        logs: "Mapping[str, ExperimentLog] | None" = None,
+    ) -> None:
         self._run = run
         self._title = title
         self._say = say
+        self._others = dict(logs or {})
         self._missing = {output: package for output, package in _NEEDS.items() if find_spec(package) is None}
         self._log: TensorBoardLog | None = None
         self._drawn_for_log: dict[str, bytes] = {}
@@ -55,7 +65,9 @@ class RunResults:
         """Return who is to watch the training."""
         if "tensorboard/" not in self._missing:
             shielded(self._open_log, "tensorboard/", self._say)
-        return [Shielded(self._log, "tensorboard/", self._say)] if self._log else []
+        own: list[tuple[str, TrainingObserver]] = [("tensorboard/", self._log)] if self._log else []
+        others = [(f"--log {name}", log) for name, log in self._others.items()]
+        return [Shielded(observer, what, self._say) for what, observer in (*own, *others)]
 
     def show_augmented(self, augment: Callable[[], Augmented]) -> None:
         """Have some training images with their random changes shown as well, which `augment` gives."""
@@ -83,6 +95,17 @@ class RunResults:
             shielded(partial(self._end_log, self._log, outcome, seen, info), "tensorboard/", self._say)
         if shielded(partial(self._write_report, outcome, seen, info), "report.html", self._say):
             self._say(f"report   {self._run.path / 'report.html'}")
+        files = [path for name in _RECORDED if (path := self._run.path / name).is_file()]
+        final = seen.epoch_metrics().to_json()
+        for name, log in self._others.items():
+            shielded(partial(log.training_ended, final, files), f"--log {name}", self._say)
+        self._others.clear()
+
+    def leave(self) -> None:
+        """End the logs of a training that has come to no result; those of one that has are ended already."""
+        for name, log in self._others.items():
+            shielded(log.training_failed, f"--log {name}", self._say)
+        self._others.clear()
 
     def _make_augmented(self) -> None:
         self._augmented = self._augment()
@@ -116,7 +139,7 @@ class RunResults:
         files = {name: self._run.path / "figures" / f"{name}.png" for name in _LOGGED}
         figures = {name: file.read_bytes() for name, file in files.items() if file.is_file()}
         figures |= self._drawn_for_log
-        log.training_ended(len(outcome.history), figures, _settings(info), seen.epoch_metrics().to_json())
+        log.training_ended(len(outcome.history), figures, settings_of(info), seen.epoch_metrics().to_json())
 
     def _write_report(self, outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:
         from torchstone_train.report.page import RunReport, render_report  # noqa: PLC0415 - not needed until now
@@ -127,6 +150,7 @@ class RunResults:
         write_atomic(self._run.path / "report.html", page)
 
 
-def _settings(info: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hyper-parameters of a run, by what `run.json` says."""
     recipe = {key: value for key, value in info["recipe"].items() if key != "summary"}
     return {**recipe, "seed": info["seed"], "dataset": info["dataset"]["kind"], "device": info["device"]["type"]}

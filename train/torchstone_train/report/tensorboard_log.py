@@ -7,7 +7,7 @@ twice. Records are written at once and without TensorBoard's background thread, 
 import shutil
 import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,12 +18,11 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 
 from torchstone_runtime.files import reported_as_output_error
+from torchstone_train.report.epoch_scalars import epoch_scalars
 from torchstone_train.training.observer import Record
 
 _FILE_VERSION: Final = "brain.Event:2"
 _RGBA: Final = 4
-_PARTS: Final = ("train", "validation")
-_PLAIN: Final = ("learning_rate", "images_per_second")
 
 
 class TensorBoardLog:
@@ -79,17 +78,9 @@ class TensorBoardLog:
 
 
 def _epoch_event(record: Record) -> Event:
-    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in _scalars(record)]
+    values = [Summary.Value(tag=tag, simple_value=value) for tag, value in epoch_scalars(record)]
     ended = datetime.fromisoformat(record["ended"]).timestamp()
     return Event(step=record["epoch"], wall_time=ended, summary=Summary(value=values))
-
-
-def _scalars(record: Record) -> Iterator[tuple[str, float]]:
-    for key in record["train"]:
-        for part in _PARTS:
-            yield f"{key}/{part}", record[part][key]
-    for key in _PLAIN:
-        yield key, record[key]
 
 
 def _image(png: bytes) -> Summary.Image:
