@@ -118,10 +118,8 @@ def _train_in_world(
             # First of all: a kill while the images are read leaves what --resume takes for a run.
             _begin(request, info)
         task = prepare(chosen, data, device, precision, world, teacher, progress.say)
-        results = _results(request, run, info, progress) if world.is_first else None
+        results = _results(request, run, info, progress, opened) if world.is_first else None
         observers = results.observers() if results else ()
-        if results:
-            opened.callback(results.leave)
         begin_head(task, data.spec, run, progress, resumed=request.resume)
         loop: TrainingLoop | ProbeFit = (
             ProbeFit(task, run, info, progress, observers, data.spec)
@@ -174,10 +172,14 @@ def _discard_unusable(run: RunDirectory) -> None:
             remove_run(run.path)
 
 
-def _results(request: TrainingRequest, run: RunDirectory, info: dict[str, Any], progress: Progress) -> RunResults:
+def _results(
+    request: TrainingRequest, run: RunDirectory, info: dict[str, Any], progress: Progress, opened: ExitStack
+) -> RunResults:
     title, settings = _title(request), settings_of(info)
     logs = {name: open_log(name, request.out, settings, title) for name in dict.fromkeys(request.logs)}
-    return RunResults(run, title, progress.say, logs)
+    results = RunResults(run, title, progress.say, logs)
+    opened.callback(results.leave)
+    return results
 
 
 def _title(request: TrainingRequest) -> str:
