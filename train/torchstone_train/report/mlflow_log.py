@@ -6,9 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
-
 from torchstone_runtime.version import __version__
 from torchstone_train.report.epoch_scalars import epoch_scalars
 from torchstone_train.training.observer import Record
@@ -31,7 +28,10 @@ class MlflowLog:
     """
 
     def __init__(self, run: Path, settings: Mapping[str, Any], title: str) -> None:
-        self._client = MlflowClient()
+        from mlflow import MlflowClient  # noqa: PLC0415 - optional
+        from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415 - likewise
+
+        self._client, self._metric = MlflowClient(), Metric
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
         found = self._client.get_experiment_by_name(name)
         experiment = self._client.create_experiment(name) if found is None else found.experiment_id
@@ -66,5 +66,5 @@ class MlflowLog:
     def _write(self, values: Mapping[str, float], step: int) -> None:
         now = int(time.time() * 1000)
         self._client.log_batch(
-            self._id, metrics=[Metric(key, float(value), now, step) for key, value in values.items()]
+            self._id, metrics=[self._metric(key, float(value), now, step) for key, value in values.items()]
         )

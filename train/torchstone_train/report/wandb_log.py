@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import wandb
-
 from torchstone_runtime.version import __version__
 from torchstone_train.report.epoch_scalars import epoch_scalars
 from torchstone_train.training.observer import Record
@@ -27,6 +25,8 @@ class WandbLog:
     """
 
     def __init__(self, run: Path, settings: Mapping[str, Any], title: str) -> None:
+        import wandb  # noqa: PLC0415 - optional
+
         config = {**settings, "torchstone_version": __version__, "run_directory": str(run.resolve())}
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or PROJECT,
