@@ -137,7 +137,7 @@ STONE_L: Final = replace(
 )
 FINETUNE: Final = Recipe(
     name="finetune",
-    summary="a pretrained network (--backbone) for your photos: a probe as its head, then all layers, lower ones slower",
+    summary="a pretrained network (--backbone) for your photos: its head as a probe, then all layers, low ones slower",
     architecture="",
     method="finetune",
     optimizer="adamw",
