@@ -69,7 +69,8 @@ class ExportRequest:
         torchscript: whether a TorchScript file is wanted of a PyTorch model.
         temperature: whether a temperature is fitted on validation and folded into the files.
         sign: the private key that signs the bundle, if one does.
-        lossy: lossy variants that are wanted, of `int8` and `fp16`; each is shipped only if it keeps to `limits`.
+        lossy: lossy variants that are wanted, of `int8`, `fp16` and `bf16`; each is shipped only if it keeps to
+            `limits`.
         require_lossy: whether one that is not shipped ends the export.
         default_variant: name of the variant that is to be the bundle's default, if it is shipped; else that is `fp32`.
         expect_accuracy: accuracy that the exported file must reach on the test split; None: any.

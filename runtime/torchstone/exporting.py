@@ -90,6 +90,7 @@ def export(
     temperature: bool = True,
     int8: bool = False,
     fp16: bool = False,
+    bf16: bool = False,
     max_accuracy_drop: float = 0.003,
     min_speedup: float = 1.1,
     require_variants: bool = False,
@@ -112,6 +113,7 @@ def export(
         temperature: whether a temperature is fitted on validation and folded into the files.
         int8: whether an 8-bit variant is added, if it is accurate enough and faster.
         fp16: whether a 16-bit variant, for GPUs, is added on the same conditions.
+        bf16: whether a variant that OpenVINO computes in bfloat16 is added, likewise.
         max_accuracy_drop: largest accepted drop of the test accuracy of such a variant.
         min_speedup: smallest accepted speed ratio of such a variant.
         require_variants: whether one that is not accepted ends the export.
@@ -151,7 +153,7 @@ def export(
         torchscript=torchscript,
         temperature=temperature,
         sign=Path(sign) if sign is not None else None,
-        lossy=tuple(name for name, wanted in (("int8", int8), ("fp16", fp16)) if wanted),
+        lossy=tuple(name for name, wanted in (("int8", int8), ("fp16", fp16), ("bf16", bf16)) if wanted),
         limits=LossyLimits(max_accuracy_drop=max_accuracy_drop, min_speedup=min_speedup, provider=provider),
         require_lossy=require_variants,
         default_variant=default_variant,

@@ -41,6 +41,7 @@ def verify(
     data_dir: str | os.PathLike[str] | None = None,
     provider: str = "auto",
     tf32: bool = False,
+    cpu_fallback: bool = False,
     public_key: str | os.PathLike[str] | None = None,
 ) -> Verification:
     """Check a bundle: sizes and SHA-256 of every file, golden samples, and with data every certified decision.
@@ -52,6 +53,7 @@ def verify(
         data_dir: directory of the downloaded datasets; `TORCHSTONE_DATA`, or `./data`, if None.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         tf32: permission for a GPU to compute in TF32.
+        cpu_fallback: permission for the CPU to run the nodes that a provider asked for by name cannot run.
         public_key: PEM file of the key whose signature is required; None for none.
 
     Raises:
@@ -60,7 +62,7 @@ def verify(
         DataError: the data is missing, or not the certified one.
         ProviderError: the provider cannot be had.
     """
-    options = LoadOptions(provider=provider, tf32=tf32, public_key=public_key)
+    options = LoadOptions(provider=provider, tf32=tf32, cpu_fallback=cpu_fallback, public_key=public_key)
     ref = DatasetRef.parse(data) if data is not None else None
     path = Path(bundle_path(bundle))
     lines = verify_bundle(bundle_path(bundle), options, ref, Path(data_dir) if data_dir is not None else None)

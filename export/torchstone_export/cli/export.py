@@ -83,8 +83,8 @@ def export(
     """Export RUN to ONNX and TorchScript, prove both over the whole validation and test splits, write a bundle.
 
     The bundle appears whole or not at all. If a file does not reproduce the trained model, the exit code is 1, the
-    numbers are shown, and an earlier bundle is untouched. A lossy variant (--int8, --fp16) that is not accurate or fast
-    enough is left out, with the reason on stderr and in the certificate.
+    numbers are shown, and an earlier bundle is untouched. A lossy variant (--int8, --fp16, --bf16) that is not accurate
+    or fast enough is left out, with the reason on stderr and in the certificate.
 
     With --fast, two trained models become one file: a cascade. verify, evaluate and serve it like any other.
 
@@ -168,7 +168,7 @@ def _export_module(request: "ExportRequest", dataset: str | None, foreign: dict[
 
 
 def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
-    names = tuple(name for name in ("int8", "fp16") if options[name])
+    names = tuple(name for name in ("int8", "fp16", "bf16") if options[name])
     if options["provider"] not in ("cpu", "cuda"):
         raise UsageError(f"--provider {options['provider']} is not known here.", "Give cpu or cuda.")
     if options["default_variant"] not in ("fp32", *names):
@@ -177,7 +177,7 @@ def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
             f"Add --{options['default_variant']}.",
         )
     if options["require_variants"] and not names:
-        raise UsageError("--require-variants needs a variant to require.", "Add --int8 or --fp16.")
+        raise UsageError("--require-variants needs a variant to require.", "Add --int8, --fp16 or --bf16.")
     return names
 
 

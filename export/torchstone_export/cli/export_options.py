@@ -11,7 +11,7 @@ from torchstone_runtime.cli.command import option
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 LOSSY_NAMES: Final = (
-    *("int8", "fp16", "max_accuracy_drop", "min_speedup", "require_variants", "default_variant", "provider"),
+    *("int8", "fp16", "bf16", "max_accuracy_drop", "min_speedup", "require_variants", "default_variant", "provider"),
 )
 CASCADE_NAMES: Final = ("fast", "threshold", "mirror")
 MODULE_NAMES: Final = ("module", "weights", "weights_key")
@@ -28,6 +28,13 @@ _LOSSY: Final = (
         group="Variants",
         is_flag=True,
         help="Add a 16-bit variant (for GPUs), if it is accurate enough and faster on this machine.",
+    ),
+    option(
+        "--bf16",
+        group="Variants",
+        is_flag=True,
+        help="Add a variant that OpenVINO computes in bfloat16 (torchstone[openvino]), if it is accurate enough and "
+        "faster on this machine.",
     ),
     option(
         "--max-accuracy-drop",
@@ -56,7 +63,7 @@ _LOSSY: Final = (
         group="Variants",
         default="fp32",
         show_default=True,
-        type=click.Choice(["fp32", "int8", "fp16"]),
+        type=click.Choice(["fp32", "int8", "fp16", "bf16"]),
         help="Variant that runs if none is named, provided that it is accepted.",
     ),
     option(

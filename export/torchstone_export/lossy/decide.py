@@ -1,7 +1,7 @@
 """Variants that trade accuracy for speed, and whether the trade pays: decided by measurement, else not shipped."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -21,16 +21,18 @@ from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.certificate.record import CertifiedSplit
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.errors import first_line
+from torchstone_runtime.errors import ProviderError, first_line
 from torchstone_runtime.inference.engine import CPU_MICRO_BATCH, Outputs
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, confusion_difference, score_interval
-from torchstone_runtime.system.cpu import REPORTED, cpu_features
+from torchstone_runtime.system.cpu import BF16_FEATURES, REPORTED, cpu_features, missing_features
+from torchstone_runtime.system.openvino import OPENVINO, Precision
 from torchstone_train.data.splits import TrainingData
 
 _GOLDEN_MULTIPLE: Final = 4.0
 """Accepted logit difference of a replay, as a multiple of the difference between ONNX Runtime's fused kernels and the
 same file run node by node, which rounds at other places: so much an honest other machine may differ."""
+_PRECISION_MULTIPLE: Final = 2.0
 _UNFUSED_IMAGES: Final = 512
 _SPEED_IMAGES: Final = 2048
 _PROBABILITY_TOLERANCE: Final = 1e-5
@@ -57,13 +59,14 @@ class LossyVariant:
     """A variant that was asked for, with what was found.
 
     Attributes:
-        name: `int8` or `fp16`.
+        name: `int8`, `fp16` or `bf16`.
         content: its file; empty where none could be built.
         reasons: reasons why it is not shipped; none where it is.
         report: its part of `lossy` in `certificate.json`.
         certificate: its part of `variants` there.
         golden: its own golden samples; golden_tolerance: largest accepted difference of a logit.
         requires_any: processor features, one of which it needs on the CPU.
+        precision: number format of its products, where the provider is told one.
         line: summary for people, on one line.
     """
 
@@ -75,6 +78,7 @@ class LossyVariant:
     golden: GoldenSamples | None = None
     golden_tolerance: float | None = None
     requires_any: tuple[str, ...] = ()
+    precision: Precision = "fp32"
     line: str = ""
 
     @property
@@ -93,7 +97,7 @@ def make_lossy(
     """Build the lossy variants asked for and decide on each whether it is shipped.
 
     Args:
-        names: names of the variants, `int8` and `fp16`.
+        names: names of the variants, `int8`, `fp16` and `bf16`; the last is measured on OpenVINO.
         fp32: the certified float file.
         data: train is calibrated on, validation chosen by, test decides: once, on what was chosen.
         reference: the PyTorch model's outputs over validation and test.
@@ -103,7 +107,8 @@ def make_lossy(
 
 
 def _make(name: str, fp32: bytes, data: TrainingData, reference: Reference, limits: LossyLimits) -> LossyVariant:
-    variant = LossyVariant(name=name)
+    variant = LossyVariant(name=name, precision="bf16" if name == "bf16" else "fp32")
+    limits = replace(limits, provider=OPENVINO) if name == "bf16" else limits
     variant.report = {"max_accuracy_drop": limits.max_accuracy_drop, "min_speedup": limits.min_speedup}
     variant.report |= {"provider": limits.provider, "cpu_features": sorted(cpu_features().intersection(REPORTED))}
     try:
@@ -116,6 +121,11 @@ def _make(name: str, fp32: bytes, data: TrainingData, reference: Reference, limi
 
 
 def _build(variant: LossyVariant, fp32: bytes, data: TrainingData, limits: LossyLimits) -> None:
+    if variant.name == "bf16":
+        variant.content, variant.requires_any = fp32, BF16_FEATURES
+        if missing := missing_features(BF16_FEATURES, cpu_features()):
+            raise ProviderError(missing)
+        return
     # A cascade's models are each calibrated on all images: few of them reach the second one in the cascade.
     parts = cascade_file.split(fp32)
     if parts is None:
@@ -151,20 +161,22 @@ def _choice_json(choice: Int8Choice, images: int) -> dict[str, Any]:
 def _judge(variant: LossyVariant, fp32: bytes, data: TrainingData, reference: Reference, limits: LossyLimits) -> None:
     test, classes = data.test, reference.num_classes
     base = decide(*run_split(fp32, test, classes, limits.provider))
-    outputs = run_split(variant.content, test, classes, limits.provider)
+    outputs = run_split(variant.content, test, classes, limits.provider, variant.precision)
     variant.reasons += _faults(variant, test, outputs, limits)
     decisions = decide(*outputs)
     paired = compare_decisions(test.labels, base, decisions)
     variant.reasons += _accuracy_reasons(paired, limits)
-    speed = _measure_speed(fp32, variant.content, data.validation, classes, limits)
+    speed = _measure_speed(fp32, variant, data.validation, classes, limits)
     if not speed.interval_95[0] >= limits.min_speedup:
         hint = " (fp16 is for GPUs: see --provider)" if (variant.name, limits.provider) == ("fp16", "cpu") else ""
         variant.reasons.append(
             f"it is not shown to be {limits.min_speedup:g} times as fast as fp32 here{hint}: {_speed_text(speed)}"
         )
+    if limits.provider == OPENVINO:
+        _compare_with_cpu(variant, fp32, data.validation, classes, limits)
     changes = confusion_difference(test.labels, base, decisions, test.class_names, test.ids)
     variant.report |= {"paired": paired.to_json(), "changes": changes, "speed": speed.to_json()}
-    with serving(variant.content, classes, limits.provider) as engine:
+    with serving(variant.content, classes, limits.provider, variant.precision) as engine:
         certified = certify_variant(reference, partial(run_in_batches, engine))
     for name, logits in certified.outputs.items():
         # It need not give PyTorch's outputs again, but its own.
@@ -185,13 +197,15 @@ def _faults(variant: LossyVariant, test: Split, outputs: Outputs, limits: LossyL
         return ["it gives values that are not finite"]
     count = min(len(test), _UNFUSED_IMAGES)
     images = np.ascontiguousarray(next(test.batches(count)))
-    variant.golden_tolerance = _tolerance(variant.content, images, logits[:count])
+    variant.golden_tolerance = _tolerance(variant, images, logits[:count])
     variant.golden = _golden(test, logits, probabilities, variant.golden_tolerance)
     faults = []
+    if variant.precision != "fp32" and variant.golden_tolerance == 0:
+        faults.append(f"it was computed in fp32: OpenVINO does not take {variant.precision} here")
     if not np.abs(probabilities.sum(axis=1) - 1).max() <= _PROBABILITY_TOLERANCE:
         faults.append("its probabilities do not sum to 1")
     for size in _BATCH_SIZES:
-        with serving(variant.content, logits.shape[1], limits.provider) as engine:
+        with serving(variant.content, logits.shape[1], limits.provider, variant.precision) as engine:
             error = float(
                 np.abs(engine.run(images[:CPU_MICRO_BATCH], micro_batch=size)[0] - logits[:CPU_MICRO_BATCH]).max()
             )
@@ -200,8 +214,11 @@ def _faults(variant: LossyVariant, test: Split, outputs: Outputs, limits: LossyL
     return faults
 
 
-def _tolerance(content: bytes, images: Uint8Array, logits: Float32Array) -> float:
-    elsewhere = float(np.abs(run_unfused(content, images) - logits).max())
+def _tolerance(variant: LossyVariant, images: Uint8Array, logits: Float32Array) -> float:
+    elsewhere = float(np.abs(run_unfused(variant.content, images) - logits).max())
+    if variant.precision != "fp32":
+        # Here that is its error against float32. Another machine's may go the other way, and no further.
+        return _PRECISION_MULTIPLE * elsewhere
     # Where both agree to the bit, a hundredth of the logits' spread: far below what a wrong instruction does.
     return max(_GOLDEN_MULTIPLE * elsewhere, 0.01 * float(logits.std()))
 
@@ -223,14 +240,31 @@ def _accuracy_reasons(paired: PairedComparison, limits: LossyLimits) -> list[str
     return [text]
 
 
+def _compare_with_cpu(variant: LossyVariant, fp32: bytes, validation: Split, classes: int, limits: LossyLimits) -> None:
+    # Whoever doesn't ask for OpenVINO runs fp32 on ONNX Runtime's own kernels, which may be the faster ones.
+    speed = _measure_speed(fp32, variant, validation, classes, limits, base_provider="cpu")
+    variant.report["speed_against_cpu"] = speed.to_json()
+    if not speed.interval_95[0] >= limits.min_speedup:
+        variant.reasons.append(
+            f"it is not shown to be {limits.min_speedup:g} times as fast as fp32 on cpu: {_speed_text(speed)}"
+        )
+
+
 def _measure_speed(
-    fp32: bytes, content: bytes, validation: Split, classes: int, limits: LossyLimits
+    fp32: bytes,
+    variant: LossyVariant,
+    validation: Split,
+    classes: int,
+    limits: LossyLimits,
+    *,
+    base_provider: str | None = None,
 ) -> SpeedComparison:
     images = np.ascontiguousarray(next(validation.batches(_SPEED_IMAGES)))
+    place = base_provider or limits.provider
     with (
-        serving(fp32, classes, limits.provider) as base,
-        serving(fp32, classes, limits.provider) as again,
-        serving(content, classes, limits.provider) as engine,
+        serving(fp32, classes, place) as base,
+        serving(fp32, classes, place) as again,
+        serving(variant.content, classes, limits.provider, variant.precision) as engine,
     ):
         return compare_speed(base, again, engine, images)
 

@@ -11,6 +11,7 @@ import click
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import (
     BUNDLE_PATH,
+    CPU_FALLBACK_OPTION,
     DATA_DIR_OPTION,
     PROVIDER_OPTION,
     PUBLIC_KEY_OPTION,
@@ -41,6 +42,7 @@ HOOK_GROUP: Final = "torchstone.hooks"
 @PUBLIC_KEY_OPTION
 @PROVIDER_OPTION
 @TF32_OPTION
+@CPU_FALLBACK_OPTION
 @json_option
 def verify(
     bundle: Path,
@@ -53,6 +55,7 @@ def verify(
     json_file: Path | None,
     *,
     tf32: bool,
+    cpu_fallback: bool,
 ) -> None:
     """Check BUNDLE: size and SHA-256 of every file, and the golden samples on this machine.
 
@@ -68,7 +71,7 @@ def verify(
     if fast is not None and run is None:
         raise UsageError("--fast names one of a cascade's two runs.", "Name the other with --run.")
     ref = DatasetRef.parse(dataset) if dataset is not None else None  # a misspelt name is told before any work is done
-    options = LoadOptions(provider=provider, tf32=tf32, public_key=public_key)
+    options = LoadOptions(provider=provider, tf32=tf32, cpu_fallback=cpu_fallback, public_key=public_key)
     require_writable([json_file])
     checks = verify_bundle(bundle, options, ref, data_dir)
     if run is not None:

@@ -69,6 +69,7 @@ class Classifier:
         mode: Mode = "auto",
         tf32: bool = False,
         cuda_graphs: bool = False,
+        cpu_fallback: bool = False,
         replay_golden: bool = True,
         check_hashes: bool = True,
         public_key: str | os.PathLike[str] | None = None,
@@ -89,6 +90,8 @@ class Classifier:
                 a few calls of single pictures whether that is faster, and `plan` says what it found.
             tf32: whether a GPU may compute float32 products in TF32, with 10 bits of mantissa.
             cuda_graphs: whether `cuda` records each batch size once and replays it.
+            cpu_fallback: whether the CPU may run the nodes that a provider asked for by name cannot run; `plan.reason`
+                names them.
             replay_golden: whether the golden samples are replayed.
             check_hashes: whether the SHA-256 of the files used is checked; their size always is.
             public_key: a PEM file; a signature of this key is then required (`torchstone[sign]`).
@@ -112,6 +115,7 @@ class Classifier:
             mode=mode,
             tf32=tf32,
             cuda_graphs=cuda_graphs,
+            cpu_fallback=cpu_fallback,
             replay_golden=replay_golden,
             check_hashes=check_hashes,
             public_key=public_key,

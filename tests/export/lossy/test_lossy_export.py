@@ -162,7 +162,7 @@ def test_a_required_variant_that_does_not_pay_fails_the_export(digits_run: Path,
     ("options", "fragment"),
     [
         (("--default-variant", "int8"), "Add --int8"),
-        (("--require-variants",), "Add --int8 or --fp16"),
+        (("--require-variants",), "Add --int8, --fp16 or --bf16"),
         (("--int8", "--provider", "gpu"), "Give cpu or cuda"),
         (("--int8", "--max-accuracy-drop", "0"), "max-accuracy-drop"),
     ],
