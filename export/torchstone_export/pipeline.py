@@ -18,6 +18,7 @@ from torchstone_export.certificate.summary import summarize
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.formats.torchscript_file import export_torchscript
 from torchstone_export.lossy.decide import LossyLimits, LossyVariant, make_lossy
+from torchstone_export.lossy.own_data import own_data
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.room import require_room
 from torchstone_export.run_data import load_run_data
@@ -71,6 +72,9 @@ class ExportRequest:
         sign: the private key that signs the bundle, if one does.
         lossy: lossy variants that are wanted, of `int8`, `fp16` and `bf16`; each is shipped only if it keeps to
             `limits`.
+        calibration_data: reference of the images that int8 is calibrated on; the training split if None.
+        certify_data: reference of the labelled images that decide on a lossy variant's accuracy; the test split if
+            None.
         require_lossy: whether one that is not shipped ends the export.
         default_variant: name of the variant that is to be the bundle's default, if it is shipped; else that is `fp32`.
         expect_accuracy: accuracy that the exported file must reach on the test split; None: any.
@@ -85,6 +89,8 @@ class ExportRequest:
     sign: Path | None = None
     lossy: tuple[str, ...] = ()
     limits: LossyLimits = field(default_factory=LossyLimits)
+    calibration_data: DatasetRef | None = None
+    certify_data: DatasetRef | None = None
     require_lossy: bool = False
     default_variant: str = "fp32"
     expect_accuracy: float | None = None
@@ -175,6 +181,7 @@ def export_model(
             was.
         OutputError: the bundle can't be written; the target is as it was.
     """
+    own = own_data(data, request.data_dir, request.calibration_data, request.certify_data)
     reference = reference or make_reference(model.module, {"validation": data.validation, "test": data.test})
     reference.require_finite()
     doubtful = doubts(reference)
@@ -188,7 +195,7 @@ def export_model(
         certificates = certify_files(_read_back(folder, list(contents)), reference)
         _require_passed(certificates, request.out, reference.owner)
         require_accuracy(certificates["fp32"], request.expect_accuracy, request.out, doubtful)
-        lossy = make_lossy(request.lossy, contents["fp32"], data, reference, request.limits)
+        lossy = make_lossy(request.lossy, contents["fp32"], data, reference, request.limits, own)
         _write_lossy(folder, lossy, request)
         write_descriptions(
             *(folder, list(contents), model, reference, certificates),

@@ -96,6 +96,9 @@ def export(
     require_variants: bool = False,
     default_variant: str = "fp32",
     provider: str = "cpu",
+    int8_minutes: float = 10.0,
+    calibration_data: str | None = None,
+    certify_data: str | None = None,
     fast: "TrainingRun | str | os.PathLike[str] | None" = None,
     threshold: float | None = None,
     mirror: bool = False,
@@ -119,6 +122,10 @@ def export(
         require_variants: whether one that is not accepted ends the export.
         default_variant: variant that runs where none is named, if it is accepted.
         provider: provider that int8 and fp16 are measured on: `cpu` or `cuda`.
+        int8_minutes: time after which the search for an int8 file tries nothing more.
+        calibration_data: reference of the images that int8 is calibrated on; the training split if None.
+        certify_data: reference of labelled images, none of which the model has seen, that decide on a variant's
+            accuracy; the test split if None.
         fast: run of a faster model that answers where it is confident: a cascade of both becomes one file.
         threshold: confidence from which it answers alone; chosen on validation if None.
         mirror: whether `run` answers with the mean over picture and mirror image, in a cascade.
@@ -154,7 +161,11 @@ def export(
         temperature=temperature,
         sign=Path(sign) if sign is not None else None,
         lossy=tuple(name for name, wanted in (("int8", int8), ("fp16", fp16), ("bf16", bf16)) if wanted),
-        limits=LossyLimits(max_accuracy_drop=max_accuracy_drop, min_speedup=min_speedup, provider=provider),
+        limits=LossyLimits(
+            max_accuracy_drop=max_accuracy_drop, min_speedup=min_speedup, provider=provider, int8_minutes=int8_minutes
+        ),
+        calibration_data=DatasetRef.parse(calibration_data) if calibration_data is not None else None,
+        certify_data=DatasetRef.parse(certify_data) if certify_data is not None else None,
         require_lossy=require_variants,
         default_variant=default_variant,
         expect_accuracy=_accuracy(expect_accuracy),

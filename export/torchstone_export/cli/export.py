@@ -35,6 +35,7 @@ from torchstone_train.compute.openmp import wait_passively
 
 if TYPE_CHECKING:
     from torchstone_export.pipeline import Exported, ExportRequest
+    from torchstone_runtime.data.catalog import DatasetRef
 
 
 @command(
@@ -116,7 +117,11 @@ def export(
         expect_accuracy=options.pop("expect_accuracy"),
         check_spec=options.pop("check_spec"),
         lossy=names,
-        limits=LossyLimits(**{key: lossy[key] for key in ("max_accuracy_drop", "min_speedup", "provider")}),
+        limits=LossyLimits(
+            **{key: lossy[key] for key in ("max_accuracy_drop", "min_speedup", "provider", "int8_minutes")}
+        ),
+        calibration_data=_reference(lossy["calibration_data"]),
+        certify_data=_reference(lossy["certify_data"]),
         require_lossy=lossy["require_variants"],
         default_variant=lossy["default_variant"],
     )
@@ -126,6 +131,12 @@ def export(
         source = RunSource(run) if cascade["fast"] is None else CascadeSource(run=run, **cascade)
         exported = export_run(source, request)
     report_bundle(exported, request.out, json_file)
+
+
+def _reference(text: str | None) -> "DatasetRef | None":
+    from torchstone_runtime.data.catalog import DatasetRef
+
+    return DatasetRef.parse(text) if text else None
 
 
 def _require_one_origin(run: Path | None, foreign: dict[str, Any]) -> None:
@@ -175,6 +186,11 @@ def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
         raise UsageError(
             f"--default-variant {options['default_variant']} names a variant that is not exported.",
             f"Add --{options['default_variant']}.",
+        )
+    if not names and (options["calibration_data"] or options["certify_data"]):
+        raise UsageError(
+            "--calibration-data and --certify-data are for a variant.",
+            "Add --int8, --fp16 or --bf16, or leave them out.",
         )
     if options["require_variants"] and not names:
         raise UsageError("--require-variants needs a variant to require.", "Add --int8, --fp16 or --bf16.")

@@ -15,6 +15,7 @@ from torchstone_export.certificate.runners import run_in_batches
 from torchstone_export.formats.graph import requirements
 from torchstone_export.lossy.fp16_file import to_fp16
 from torchstone_export.lossy.int8_search import Int8Choice, calibration_sample, choose_int8
+from torchstone_export.lossy.own_data import OwnData
 from torchstone_export.lossy.serving import run_split, run_unfused, serving
 from torchstone_export.lossy.speed import SpeedComparison, compare_speed
 from torchstone_runtime.arrays import Float32Array, Uint8Array
@@ -47,11 +48,13 @@ class LossyLimits:
         max_accuracy_drop: drop, 0 to 1, minus which the 95% interval of the accuracy difference must lie above.
         min_speedup: speed ratio to `fp32` that the 95% interval of the measured one must lie above.
         provider: provider that the variant is measured on.
+        int8_minutes: time after which the search for an int8 file begins nothing more.
     """
 
     max_accuracy_drop: float = 0.003
     min_speedup: float = 1.1
     provider: str = "cpu"
+    int8_minutes: float = 10.0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -67,6 +70,7 @@ class LossyVariant:
         golden: its own golden samples; golden_tolerance: largest accepted difference of a logit.
         requires_any: processor features, one of which it needs on the CPU.
         precision: number format of its products, where the provider is told one.
+        note: remark on how its file was found; empty where there is none.
         line: summary for people, on one line.
     """
 
@@ -79,6 +83,7 @@ class LossyVariant:
     golden_tolerance: float | None = None
     requires_any: tuple[str, ...] = ()
     precision: Precision = "fp32"
+    note: str = ""
     line: str = ""
 
     @property
@@ -92,7 +97,12 @@ class LossyVariant:
 
 
 def make_lossy(
-    names: Iterable[str], fp32: bytes, data: TrainingData, reference: Reference, limits: LossyLimits
+    names: Iterable[str],
+    fp32: bytes,
+    data: TrainingData,
+    reference: Reference,
+    limits: LossyLimits,
+    own: OwnData | None = None,
 ) -> list[LossyVariant]:
     """Build the lossy variants asked for and decide on each whether it is shipped.
 
@@ -102,25 +112,30 @@ def make_lossy(
         data: train is calibrated on, validation chosen by, test decides: once, on what was chosen.
         reference: the PyTorch model's outputs over validation and test.
         limits: limits that they must keep to.
+        own: data in place of train, to calibrate on, and of test, to decide on the accuracy.
     """
-    return [_make(name, fp32, data, reference, limits) for name in names]
+    given = own or OwnData(data.train, data.test)
+    return [_make(name, fp32, data, reference, limits, given) for name in names]
 
 
-def _make(name: str, fp32: bytes, data: TrainingData, reference: Reference, limits: LossyLimits) -> LossyVariant:
+def _make(
+    name: str, fp32: bytes, data: TrainingData, reference: Reference, limits: LossyLimits, own: OwnData
+) -> LossyVariant:
     variant = LossyVariant(name=name, precision="bf16" if name == "bf16" else "fp32")
     limits = replace(limits, provider=OPENVINO) if name == "bf16" else limits
     variant.report = {"max_accuracy_drop": limits.max_accuracy_drop, "min_speedup": limits.min_speedup}
     variant.report |= {"provider": limits.provider, "cpu_features": sorted(cpu_features().intersection(REPORTED))}
+    variant.report |= own.to_json()
     try:
-        _build(variant, fp32, data, limits)
-        _judge(variant, fp32, data, reference, limits)
+        _build(variant, fp32, data, limits, own)
+        _judge(variant, fp32, data, reference, limits, own)
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being built or run is the reason
         variant.reasons.append(f"it cannot be built or run: {first_line(error)}")
         variant.line = f"{name}: not shipped: {variant.reasons[-1]}"
     return variant
 
 
-def _build(variant: LossyVariant, fp32: bytes, data: TrainingData, limits: LossyLimits) -> None:
+def _build(variant: LossyVariant, fp32: bytes, data: TrainingData, limits: LossyLimits, own: OwnData) -> None:
     if variant.name == "bf16":
         variant.content, variant.requires_any = fp32, BF16_FEATURES
         if missing := missing_features(BF16_FEATURES, cpu_features()):
@@ -129,42 +144,56 @@ def _build(variant: LossyVariant, fp32: bytes, data: TrainingData, limits: Lossy
     # A cascade's models are each calibrated on all images: few of them reach the second one in the cascade.
     parts = cascade_file.split(fp32)
     if parts is None:
-        variant.content, report = _build_file(variant.name, fp32, data, limits)
+        variant.content, report, variant.note = _build_file(variant.name, fp32, data, limits, own)
         variant.report |= report
     else:
-        built = [_build_file(variant.name, part, data, limits) for part in parts]
-        variant.content = cascade_file.rejoin(fp32, *(content for content, _ in built))
+        built = [_build_file(variant.name, part, data, limits, own) for part in parts]
+        variant.content = cascade_file.rejoin(fp32, *(content for content, _, _ in built))
         variant.report |= {
-            name: report for name, (_, report) in zip(("fast", "accurate"), built, strict=True) if report
+            name: report for name, (_, report, _) in zip(("fast", "accurate"), built, strict=True) if report
         }
     variant.requires_any = requirements(variant.content)
 
 
-def _build_file(name: str, fp32: bytes, data: TrainingData, limits: LossyLimits) -> tuple[bytes, dict[str, Any]]:
+def _build_file(
+    name: str, fp32: bytes, data: TrainingData, limits: LossyLimits, own: OwnData
+) -> tuple[bytes, dict[str, Any], str]:
     if name == "fp16":
-        return to_fp16(fp32), {}
-    images = calibration_sample(data.train)
-    choice = choose_int8(fp32, images, data.validation, limits.max_accuracy_drop, cpu_features())
-    return choice.content, _choice_json(choice, len(images))
+        return to_fp16(fp32), {}, ""
+    images = calibration_sample(own.calibration)
+    choice = choose_int8(
+        *(fp32, images, data.validation, limits.max_accuracy_drop, cpu_features()), minutes=limits.int8_minutes
+    )
+    return choice.content, _choice_json(choice, len(images)), choice.time.describe()
 
 
 def _choice_json(choice: Int8Choice, images: int) -> dict[str, Any]:
     return {
         "config": choice.config.to_json(),
         "calibration_images": images,
+        "search": choice.time.to_json(),
         "candidates": choice.tried,
         "forms": choice.speeds,
         "layers": [layer.to_json() for layer in choice.layers],
     }
 
 
-def _judge(variant: LossyVariant, fp32: bytes, data: TrainingData, reference: Reference, limits: LossyLimits) -> None:
-    test, classes = data.test, reference.num_classes
-    base = decide(*run_split(fp32, test, classes, limits.provider))
-    outputs = run_split(variant.content, test, classes, limits.provider, variant.precision)
-    variant.reasons += _faults(variant, test, outputs, limits)
+def _judge(
+    variant: LossyVariant,
+    fp32: bytes,
+    data: TrainingData,
+    reference: Reference,
+    limits: LossyLimits,
+    own: OwnData,
+) -> None:
+    classes, deciding = reference.num_classes, own.certify
+    outputs = run_split(variant.content, data.test, classes, limits.provider, variant.precision)
+    variant.reasons += _faults(variant, data.test, outputs, limits)
+    base = decide(*run_split(fp32, deciding, classes, limits.provider))
+    if deciding is not data.test:
+        outputs = run_split(variant.content, deciding, classes, limits.provider, variant.precision)
     decisions = decide(*outputs)
-    paired = compare_decisions(test.labels, base, decisions)
+    paired = compare_decisions(deciding.labels, base, decisions)
     variant.reasons += _accuracy_reasons(paired, limits)
     speed = _measure_speed(fp32, variant, data.validation, classes, limits)
     if not speed.interval_95[0] >= limits.min_speedup:
@@ -174,7 +203,7 @@ def _judge(variant: LossyVariant, fp32: bytes, data: TrainingData, reference: Re
         )
     if limits.provider == OPENVINO:
         _compare_with_cpu(variant, fp32, data.validation, classes, limits)
-    changes = confusion_difference(test.labels, base, decisions, test.class_names, test.ids)
+    changes = confusion_difference(deciding.labels, base, decisions, deciding.class_names, deciding.ids)
     variant.report |= {"paired": paired.to_json(), "changes": changes, "speed": speed.to_json()}
     with serving(variant.content, classes, limits.provider, variant.precision) as engine:
         certified = certify_variant(reference, partial(run_in_batches, engine))
@@ -237,6 +266,7 @@ def _accuracy_reasons(paired: PairedComparison, limits: LossyLimits) -> list[str
     best = score_interval(0, 0, paired.samples)[0]
     if best <= -limits.max_accuracy_drop:
         text += f"; {paired.samples:,} test images can show no less than {_points(-best)}, even without one change"
+        text += " (--certify-data names more)"
     return [text]
 
 
@@ -270,9 +300,10 @@ def _measure_speed(
 
 
 def _line(variant: LossyVariant, paired: PairedComparison, speed: SpeedComparison) -> str:
+    note = [variant.note] if variant.note else []
     if not variant.accepted:
-        return f"{variant.name}: not shipped: {'; '.join(variant.reasons)}"
-    return f"{variant.name}: accuracy {_paired_text(paired)}; {_speed_text(speed)}"
+        return f"{variant.name}: not shipped: {'; '.join([*variant.reasons, *note])}"
+    return "; ".join([f"{variant.name}: accuracy {_paired_text(paired)}", _speed_text(speed), *note])
 
 
 def _paired_text(paired: PairedComparison) -> str:
