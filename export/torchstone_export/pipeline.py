@@ -26,6 +26,7 @@ from torchstone_runtime.bundle.provenance import describe_cascade
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.evaluation.occurring import missing_by_split
+from torchstone_runtime.progress import stage
 from torchstone_train.data.splits import TrainingData
 from torchstone_train.run.run_dir import RunDirectory
 
@@ -189,12 +190,13 @@ def export_model(
         require_accuracy(certificates["fp32"], request.expect_accuracy, request.out, doubtful)
         lossy = make_lossy(request.lossy, contents["fp32"], data, reference, request.limits)
         _write_lossy(folder, lossy, request)
-        write_descriptions(
-            *(folder, list(contents), model, reference, certificates),
-            calibration=calibration,
-            lossy=lossy,
-            default_variant=request.default_variant,
-        )
+        with stage("writing the golden samples, the certificate and the model card"):
+            write_descriptions(
+                *(folder, list(contents), model, reference, certificates),
+                calibration=calibration,
+                lossy=lossy,
+                default_variant=request.default_variant,
+            )
         bundle = Bundle.open(folder)
         bundle.check_files()
         if signer is not None:
@@ -228,9 +230,11 @@ def _read_back(folder: Path, variants: list[str]) -> dict[str, bytes]:
 
 
 def _build_files(model: TrainedModel, *, torchscript: bool) -> dict[str, bytes]:
-    contents = {"fp32": _onnx_file(model)}
+    with stage("exporting to ONNX"):
+        contents = {"fp32": _onnx_file(model)}
     if torchscript:
-        contents["torchscript"] = export_torchscript(model.module, model.spec)
+        with stage("exporting to TorchScript"):
+            contents["torchscript"] = export_torchscript(model.module, model.spec)
     return contents
 
 

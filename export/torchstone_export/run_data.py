@@ -13,7 +13,7 @@ from torchstone_train.data.selection import Selection
 from torchstone_train.data.splits import TrainingData, load_training_data
 from torchstone_train.recipes.recipe import Recipe
 
-_MOST_HELD: Final = 512 << 20
+_MOST_HELD: Final = 2 << 30
 
 
 def load_run_data(info: dict[str, Any], dataset: DatasetRef | None, data_dir: Path) -> TrainingData:
@@ -48,13 +48,15 @@ def load_run_data(info: dict[str, Any], dataset: DatasetRef | None, data_dir: Pa
 
 
 def held(data: TrainingData) -> TrainingData:
-    """Return the data with validation and test images in memory where they take little of it.
+    """Return the data with validation and test images in memory, the smaller split first, as far as they take little.
 
     An export walks through them half a dozen times, and decoding would take most of it. What is in memory is also what
     the fingerprint was made of: no file can change between the two.
     """
     room = min(_MOST_HELD, (memory_available() or _MOST_HELD) // 4)
-    size = sum(len(split) * math.prod(split.image_shape) for split in (data.validation, data.test))
-    if size > room:
-        return data
-    return replace(data, validation=data.validation.in_memory(), test=data.test.in_memory())
+    splits = {"validation": data.validation, "test": data.test}
+    for name, split in sorted(splits.items(), key=lambda item: len(item[1])):
+        room -= len(split) * math.prod(split.image_shape)
+        if room >= 0:
+            splits[name] = split.in_memory()
+    return replace(data, **splits)

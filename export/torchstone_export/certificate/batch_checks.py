@@ -55,6 +55,12 @@ def check_batches(part: SplitReference, run: Runner, tolerance: float) -> tuple[
     return figures, failures
 
 
+def images_run(samples: int) -> int:
+    """Return how many images `check_batches` runs where a split has so many samples."""
+    count = min(_SAMPLES, samples)
+    return len(BATCH_SIZES) * count + min(2 * _COMPANIONS, count) * _COMPANIONS + _PLACES
+
+
 def _check_neighbours(
     images: Uint8Array, alone: Float32Array, run: Runner, tolerance: float, failures: list[str]
 ) -> float:

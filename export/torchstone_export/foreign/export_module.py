@@ -22,6 +22,7 @@ from torchstone_export.pipeline import Exported, ExportRequest, export_model, op
 from torchstone_export.room import require_room
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.progress import stage
 
 
 def export_module(
@@ -71,13 +72,13 @@ def build_module_files(model: TrainedModel, *, torchscript: bool) -> dict[str, b
         DataError: PyTorch's exporters can't export the module; the message says what stops them.
     """
     try:
-        with _silent():
+        with stage("exporting to ONNX"), _silent():
             contents = {"fp32": export_onnx(model.module, model.name, model.class_names, model.spec)}
     except Exception as error:  # the exporters raise whatever an operator or the owner's code raises
         raise explain_onnx_failure(error) from error
     if torchscript:
         try:
-            with _silent():
+            with stage("exporting to TorchScript"), _silent():
                 contents["torchscript"] = export_torchscript(model.module, model.spec)
         except Exception as error:  # likewise
             raise explain_torchscript_failure(error) from error

@@ -25,6 +25,7 @@ from torchstone_runtime.errors import first_line
 from torchstone_runtime.inference.engine import CPU_MICRO_BATCH, Outputs
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, confusion_difference, score_interval
+from torchstone_runtime.progress import stage
 from torchstone_runtime.system.cpu import REPORTED, cpu_features
 from torchstone_train.data.splits import TrainingData
 
@@ -107,8 +108,10 @@ def _make(name: str, fp32: bytes, data: TrainingData, reference: Reference, limi
     variant.report = {"max_accuracy_drop": limits.max_accuracy_drop, "min_speedup": limits.min_speedup}
     variant.report |= {"provider": limits.provider, "cpu_features": sorted(cpu_features().intersection(REPORTED))}
     try:
-        _build(variant, fp32, data, limits)
-        _judge(variant, fp32, data, reference, limits)
+        with stage(f"making {name}"):
+            _build(variant, fp32, data, limits)
+        with stage(f"judging {name}"):
+            _judge(variant, fp32, data, reference, limits)
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being built or run is the reason
         variant.reasons.append(f"it cannot be built or run: {first_line(error)}")
         variant.line = f"{name}: not shipped: {variant.reasons[-1]}"
@@ -165,7 +168,7 @@ def _judge(variant: LossyVariant, fp32: bytes, data: TrainingData, reference: Re
     changes = confusion_difference(test.labels, base, decisions, test.class_names, test.ids)
     variant.report |= {"paired": paired.to_json(), "changes": changes, "speed": speed.to_json()}
     with serving(variant.content, classes, limits.provider) as engine:
-        certified = certify_variant(reference, partial(run_in_batches, engine))
+        certified = certify_variant(reference, partial(run_in_batches, engine), variant=variant.name)
     for name, logits in certified.outputs.items():
         # It need not give PyTorch's outputs again, but its own.
         certified.splits[name]["repeat"] = _repeat(variant, reference.splits[name].split, logits)
@@ -231,6 +234,7 @@ def _measure_speed(
         serving(fp32, classes, limits.provider) as base,
         serving(fp32, classes, limits.provider) as again,
         serving(content, classes, limits.provider) as engine,
+        stage("measuring the speed"),
     ):
         return compare_speed(base, again, engine, images)
 

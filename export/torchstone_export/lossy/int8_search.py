@@ -16,6 +16,7 @@ from torchstone_runtime.errors import first_line
 from torchstone_runtime.evaluation.examples import evenly_by_class
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, mcnemar_exact, score_interval
+from torchstone_runtime.progress import stage
 from torchstone_runtime.system.cpu import INT8_FEATURES
 
 CALIBRATION_IMAGES: Final = 512
@@ -108,18 +109,24 @@ def choose_int8(
     def measure(config: Int8Config) -> Int8Candidate:
         return _measure(quantize(content, images, config), config, validation, logits)
 
-    candidates = [measure(config) for config in _configs(foldable=pixel_scale_of(content) is not None, bits=bits)]
+    configs = list(_configs(foldable=pixel_scale_of(content) is not None, bits=bits))
+    candidates = []
+    for number, config in enumerate(configs, 1):
+        with stage(f"way {number} of {len(configs)} to calibrate"):
+            candidates.append(measure(config))
     best, tried = _best(candidates, validation.labels, decide(logits)), list(candidates)
     errors = layer_errors(content, best.content, images[:_ERROR_IMAGES])
     while not _within(best.paired, max_drop) and len(best.config.float_layers) < _FLOAT_LAYERS:
         worst = worst_layer(errors)
         if worst is None:
             break
-        best = measure(replace(best.config, float_layers=(*best.config.float_layers, worst.node)))
-        errors = layer_errors(content, best.content, images[:_ERROR_IMAGES])
+        with stage(f"with {worst.node} in float"):
+            best = measure(replace(best.config, float_layers=(*best.config.float_layers, worst.node)))
+            errors = layer_errors(content, best.content, images[:_ERROR_IMAGES])
         tried.append(best)
     choice = Int8Choice(best.config, best.content, best.content, errors, [item.to_json() for item in tried])
-    _choose_form(choice, validation, num_classes, lambda config: quantize(content, images, config))
+    with stage("comparing the speed of forms"):
+        _choose_form(choice, validation, num_classes, lambda config: quantize(content, images, config))
     return choice
 
 
