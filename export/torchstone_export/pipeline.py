@@ -20,7 +20,7 @@ from torchstone_export.formats.torchscript_file import export_torchscript
 from torchstone_export.lossy.decide import LossyLimits, LossyVariant, make_lossy
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.room import require_room
-from torchstone_export.run_data import load_run_data
+from torchstone_export.run_data import certified_part, load_run_data
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.provenance import describe_cascade
 from torchstone_runtime.data.catalog import DatasetRef
@@ -75,6 +75,7 @@ class ExportRequest:
         default_variant: name of the variant that is to be the bundle's default, if it is shipped; else that is `fp32`.
         expect_accuracy: accuracy that the exported file must reach on the test split; None: any.
         check_spec: whether, of a model of another origin, a better preprocessing than the spec's is looked for.
+        certify_limit: most images of validation and of test that are certified, drawn at random; None: all.
     """
 
     out: Path
@@ -89,6 +90,7 @@ class ExportRequest:
     default_variant: str = "fp32"
     expect_accuracy: float | None = None
     check_spec: bool = True
+    certify_limit: int | None = None
 
     @property
     def exact_variants(self) -> int:
@@ -130,13 +132,15 @@ def export_run(source: RunSource | CascadeSource, request: ExportRequest) -> Exp
     signer = open_signer(request)
     run = RunDirectory.open(source.run)
     model = load_trained(run)
-    data = load_run_data(run.read_info(), request.dataset, request.data_dir)
+    whole = load_run_data(run.read_info(), request.dataset, request.data_dir)
+    data, sample = certified_part(whole, request.certify_limit)
     require_room((data.validation, data.test), request.exact_variants)
     if isinstance(source, CascadeSource):
         first = load_first(RunDirectory.open(source.fast), model)
         routing = choose_routing(first, model, data.validation, threshold=source.threshold, mirror=source.mirror)
         model = cascade_of(first, model, routing, {"validation": data.validation, "test": data.test})
-    return export_model(model, data, request, signer=signer)
+    reference = make_reference(model.module, {"validation": data.validation, "test": data.test})
+    return export_model(model, data, request, signer=signer, reference=replace(reference, sample=sample))
 
 
 def open_signer(request: ExportRequest) -> BundleSigner | None:
@@ -203,10 +207,12 @@ def export_model(
             signer.sign(bundle)
     cascade = describe_cascade(model.provenance)
     summary = [f"cascade: {cascade}"] if cascade else []
-    summary += [*summarize(reference, certificates), *(item.line for item in lossy if item.accepted)]
+    summary += summarize(reference, certificates)
+    summary += [line for item in lossy if item.accepted for line in (item.line, item.bound_line)]
     summary += [calibration.summary(), accuracy_line(certificates["fp32"])]
     rejected = [item.line for item in lossy if not item.accepted]
-    warnings = missing_by_split({name: part.split for name, part in reference.splits.items()})
+    splits = {name: part.split for name, part in reference.splits.items()}
+    warnings = [] if reference.sample else missing_by_split(splits)
     return Exported(Bundle.open(request.out), summary, rejected, [*warnings, *doubtful])
 
 

@@ -1,11 +1,14 @@
 """The data that a run was trained on, found again and checked."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.data.certified_sample import certified_sample, sample_json
+from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.system.memory import memory_available
@@ -47,6 +50,19 @@ def load_run_data(info: dict[str, Any], dataset: DatasetRef | None, data_dir: Pa
     return data
 
 
+def certified_part(data: TrainingData, limit: int | None) -> tuple[TrainingData, dict[str, Any]]:
+    """Return the data that is certified, held in memory where it is small, and what is recorded of a sample.
+
+    Args:
+        data: the three splits.
+        limit: most images of validation and of test that are run, see `certified_sample`; None: all.
+    """
+    splits = {"validation": data.validation, "test": data.test}
+    cut = {name: len(split) for name, split in splits.items() if limit is not None and len(split) > limit}
+    sampled = {name: certified_sample(splits[name], limit) for name in cut}
+    return held(_with(data, sampled)), sample_json(limit, cut) if limit is not None and cut else {}
+
+
 def held(data: TrainingData) -> TrainingData:
     """Return the data with validation and test images in memory, the smaller split first, as far as they take little.
 
@@ -59,4 +75,8 @@ def held(data: TrainingData) -> TrainingData:
         room -= len(split) * math.prod(split.image_shape)
         if room >= 0:
             splits[name] = split.in_memory()
-    return replace(data, **splits)
+    return _with(data, splits)
+
+
+def _with(data: TrainingData, splits: Mapping[str, Split]) -> TrainingData:
+    return replace(data, validation=splits.get("validation", data.validation), test=splits.get("test", data.test))

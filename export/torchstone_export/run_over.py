@@ -78,7 +78,8 @@ def run_over_split(
     """
     fitting = max(1, min(size, most // math.prod(split.image_shape)))
     with stage(f"{task}, {split.name}", len(split)) as done:
-        return run_over(split.batches(fitting), run, done)
+        outputs: Outputs | npt.NDArray[_Float] = run_over(split.batches(fitting), run, done)
+    return outputs
 
 
 def batches_of(images: Uint8Array, size: int) -> Iterator[Uint8Array]:

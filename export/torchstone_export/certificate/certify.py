@@ -9,9 +9,16 @@ import numpy as np
 from torchstone_export.certificate.batch_checks import Runner, check_batches, images_run
 from torchstone_export.certificate.limits import EXPORT_LIMITS, Limits, elsewhere_json
 from torchstone_export.certificate.reference import Reference, SplitReference
-from torchstone_export.certificate.split_figures import examples, pairwise_agreement, repeat_record, split_figures
+from torchstone_export.certificate.split_figures import (
+    examples,
+    pairwise_agreement,
+    repeat_record,
+    split_figures,
+    unseen_flips,
+)
 from torchstone_export.run_over import LARGE_BATCH, run_over_split
 from torchstone_runtime.arrays import Float32Array, Float64Array, Uint8Array
+from torchstone_runtime.data.certified_sample import KEY
 from torchstone_runtime.errors import first_line
 from torchstone_runtime.evaluation.evaluate import decisions_sha256
 from torchstone_runtime.inference.engine import CPU_MICRO_BATCH, Outputs
@@ -47,6 +54,7 @@ class VariantCertificate:
             "batch_sizes": self.batches.get("by_size", {}),
             "batches": others,
             "splits": self.splits,
+            **({"unseen_flips": unseen_flips(self.splits)} if self.splits else {}),
         }
 
 
@@ -83,7 +91,7 @@ def certify_variant(
         certificate.splits[name] = figures | {"repeat": repeat_record(part, reference)}
         certificate.outputs[name] = logits
     largest = max(reference.splits.values(), key=lambda part: len(part.split))
-    with stage(f"{variant} in other batches", images_run(len(largest.split))) as done:
+    with stage(f"{variant} in other batches", images_run(largest.split)) as done:
 
         def counted(images: Uint8Array, size: int) -> Outputs:
             outputs = run(images, size)
@@ -126,6 +134,7 @@ def certificate_json(reference: Reference, variants: Mapping[str, VariantCertifi
         "format_version": 1,
         "passed": all(not variant.failures for variant in variants.values()),
         "reference": reference.origin,
+        **({KEY: dict(reference.sample)} if reference.sample else {}),
         "noise_floor": reference.noise_floor,
         "longest_sum": reference.longest_sum,
         "accepted_multiple": EXPORT_LIMITS.max_multiple,

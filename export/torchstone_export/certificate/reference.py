@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -77,6 +77,8 @@ class Reference:
         origin: one sentence on what the errors refer to.
         owner: name of the model whose decisions they are, in the genitive.
         caveat: limits of what this reference proves, where it is weaker than float64 arithmetic; else empty.
+        sample: what is recorded of the draw (`data.certified_sample.sample_json`) where the splits hold only a sample
+            of the images; else empty.
     """
 
     splits: Mapping[str, SplitReference]
@@ -88,6 +90,7 @@ class Reference:
     )
     owner: str = "PyTorch's"
     caveat: str = ""
+    sample: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:

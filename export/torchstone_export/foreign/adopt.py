@@ -24,6 +24,7 @@ from torchstone_export.foreign.original_answers import OriginalAnswers, Original
 from torchstone_export.model import ExportableClassifier, TrainedModel
 from torchstone_export.pipeline import Exported, ExportRequest, export_model, open_signer
 from torchstone_export.room import require_room
+from torchstone_export.run_data import certified_part
 from torchstone_export.run_over import run_over_split
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import Split
@@ -80,13 +81,15 @@ def adopt_onnx(source: OnnxSource, request: ExportRequest, tell: Callable[[str],
     signer = open_signer(request)
     spec = source.spec
     original = read_original(source.path, spec)
-    data = load_given_data(request.dataset, request.data_dir, spec)
+    whole = load_given_data(request.dataset, request.data_dir, spec)
+    data, sample = certified_part(whole, request.certify_limit)
     require_room((data.validation, data.test), variants=1)
     original, spec, two_classes = settle_output(original, spec, data)
     answers, plain = (answers_of(original, spec, two_classes, optimized=optimized) for optimized in (True, False))
-    model = _describe(source.path, original, answers, data)
+    model = _describe(source.path, original, answers, whole if sample else data)
     free_shapes = _needs_freed_shapes(original, answers, model, next(data.validation.batches(PROBED)))
     reference = _make_reference(answers, plain, {"validation": data.validation, "test": data.test}, original.batch)
+    reference = replace(reference, sample=sample)
 
     def build(built: TrainedModel) -> dict[str, bytes]:
         with stage("wrapping the file"):

@@ -5,7 +5,6 @@ from typing import Final
 
 from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.stated_fit import require_fit
-from torchstone_export.run_data import held
 from torchstone_runtime.data.catalog import MNIST_FAMILY, Dataset, DatasetRef
 from torchstone_runtime.data.holdout import stratified_holdout
 from torchstone_runtime.data.split import Split
@@ -45,7 +44,7 @@ def load_given_data(ref: DatasetRef, data_dir: Path, stated: ModelSpec) -> Train
     require_fit(stated, ref, (validation, test))
     names = class_names or pool.class_names
     train, validation, test = (_fitting(split, spec, names) for split in (train, validation, test))
-    return held(TrainingData(ref, spec, train, validation, test))
+    return TrainingData(ref, spec, train, validation, test)
 
 
 def _fitting(split: Split, spec: InputSpec, names: tuple[str, ...]) -> Split:

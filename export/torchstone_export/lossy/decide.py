@@ -12,6 +12,7 @@ from torchstone_export.certificate.certify import certify_variant
 from torchstone_export.certificate.golden import safe_samples
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.certificate.runners import run_in_batches
+from torchstone_export.certificate.summary import bound_line
 from torchstone_export.formats.graph import requirements
 from torchstone_export.lossy.fp16_file import to_fp16
 from torchstone_export.lossy.int8_search import Int8Choice, calibration_sample, choose_int8
@@ -65,7 +66,7 @@ class LossyVariant:
         certificate: its part of `variants` there.
         golden: its own golden samples; golden_tolerance: largest accepted difference of a logit.
         requires_any: processor features, one of which it needs on the CPU.
-        line: summary for people, on one line.
+        line: summary for people, on one line; bound_line: how many images that were not run may be decided otherwise.
     """
 
     name: str
@@ -77,6 +78,7 @@ class LossyVariant:
     golden_tolerance: float | None = None
     requires_any: tuple[str, ...] = ()
     line: str = ""
+    bound_line: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -174,6 +176,7 @@ def _judge(variant: LossyVariant, fp32: bytes, data: TrainingData, reference: Re
         certified.splits[name]["repeat"] = _repeat(variant, reference.splits[name].split, logits)
     variant.certificate = certified.to_json() | {"passed": not variant.reasons, "failures": variant.reasons}
     variant.line = _line(variant, paired, speed)
+    variant.bound_line = bound_line(variant.name, certified.splits, reference.owner)
 
 
 def _repeat(variant: LossyVariant, split: Split, logits: Float32Array) -> dict[str, Any]:

@@ -93,7 +93,10 @@ def test_a_stage_in_another_is_told_with_it() -> None:
             done(4)
             raise ValueError("stopped")
 
-    with watched(lambda news: told.append((news.task, news.done, news.ended))), pytest.raises(ValueError, match="stopped"):
+    with (
+        watched(lambda news: told.append((news.task, news.done, news.ended))),
+        pytest.raises(ValueError, match="stopped"),
+    ):
         interrupted()
     inner = "making int8: running, test"
     assert told == [
