@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import ImageError, UsageError, first_line
@@ -77,11 +77,11 @@ def decode_original(
     def convert(image: Image.Image, name: str) -> Uint8Array:
         check_size(image, name)
         container = PixelStorage.of(image)
-        turned = ImageOps.exif_transpose(image) if upright else image
+        turned = _turned(image) if upright else image
         if background is not None and turned.has_transparency_data:
             ground = Image.new("RGBA", turned.size, (background, background, background, 255))
             turned = Image.alpha_composite(ground, turned.convert("RGBA"))
-        return _channels_first(_to_eight_bits(turned, name, container, bits).convert(color))
+        return _channels_first(_in_color(_to_eight_bits(turned, name, container, bits), color))
 
     return read_picture(source, convert)
 
@@ -100,7 +100,7 @@ def upright_picture(image: Image.Image, name: str, color: ColorMode, bits: int =
     """
     check_size(image, name)
     container = PixelStorage.of(image)
-    return _to_eight_bits(ImageOps.exif_transpose(image), name, container, bits).convert(color)
+    return _in_color(_to_eight_bits(_turned(image), name, container, bits), color)
 
 
 def read_picture(source: ImageInput, convert: Callable[[Image.Image, str], _Result]) -> _Result:
@@ -198,8 +198,7 @@ def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int, bits: in
 def _to_pixels(image: Image.Image, spec: InputSpec, name: str) -> Uint8Array:
     check_size(image, name)
     container = PixelStorage.of(image)
-    upright = ImageOps.exif_transpose(image)
-    converted = _to_eight_bits(upright, name, container, spec.bits).convert(spec.color)
+    converted = _in_color(_to_eight_bits(_turned(image), name, container, spec.bits), spec.color)
     return _channels_first(fit_picture(converted, spec, name))
 
 
@@ -214,6 +213,18 @@ def check_size(image: Image.Image, name: str) -> None:
             f"{name} has {image.width:,} x {image.height:,} pixels; the limit is {MAX_PIXELS:,} in all.",
             "Scale the picture down first.",
         )
+
+
+# Both of Pillow's functions copy a picture that is as it should be: of a large one that takes as long as decoding it.
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    image.load()  # a PNG's rotation may stand after its pixels, and a TIFF is turned as it is read
+    return ImageOps.exif_transpose(image) if image.getexif().get(ExifTags.Base.Orientation, 1) != 1 else image
+
+
+def _in_color(image: Image.Image, color: ColorMode) -> Image.Image:
+    return image if image.mode == color else image.convert(color)
 
 
 def _channels_first(image: Image.Image) -> Uint8Array:
