@@ -182,6 +182,8 @@ model-index:
 
 def _fitting(spec: InputSpec) -> str:
     how = f"({spec.resample}{'' if spec.antialias else ', not antialiased'})"
+    if spec.decode == "reduced":
+        how += ", JPEG files decoded at a reduced size"
     size = f"{spec.height} x {spec.width}"
     texts = {
         "stretch": f"and stretched to {size} {how}, whatever its size and shape.",

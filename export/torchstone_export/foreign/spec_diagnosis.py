@@ -84,6 +84,7 @@ def find_better_spec(
         answer: function that answers images that were read, and are to be normalised, by another spec.
         tell: function that is called with a sentence on what is done.
     """
+    spec = replace(spec, decode="full")  # as all specs are tried on one decoding of each picture
     searched, tested = _samples({name: part.split for name, part in splits.items()})
     wrong = sum(int((splits[item.split.name].decisions[item.indices] != item.labels).sum()) for item in tested)
     images = sum(len(item.indices) for item in tested)

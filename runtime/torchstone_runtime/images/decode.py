@@ -20,6 +20,7 @@ from torchstone_runtime.images.geometry import MAX_PIXELS, fit_picture
 from torchstone_runtime.images.image_formats import FORMATS_HELP
 from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, InputSpec
 from torchstone_runtime.images.picture_file import PixelStorage, open_picture
+from torchstone_runtime.images.reduced_decoding import reduce_decoding
 
 ImageInput = str | os.PathLike[str] | bytes | Image.Image
 
@@ -31,12 +32,12 @@ _Result = TypeVar("_Result")
 def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
     """Decode one picture as the model expects it.
 
-    In order: the first frame, the EXIF rotation, 16 bits (of which `spec.bits` are used) reduced to 8, conversion to
-    `spec.color` (an alpha channel is dropped), and `spec.height` x `spec.width` by `fit_picture`. Embedded colour
-    profiles are not applied.
+    In order: the first frame, with `spec.decode` at a part of its size (`reduce_decoding`), the EXIF rotation, 16 bits
+    (of which `spec.bits` are used) reduced to 8, conversion to `spec.color` (an alpha channel is dropped), and
+    `spec.height` x `spec.width` by `fit_picture`. Embedded colour profiles are not applied.
 
     Args:
-        source: a path, the bytes of an image file, or a Pillow image (which is not altered).
+        source: a path, the bytes of an image file, or a Pillow image (which is not altered, and so decoded whole).
         spec: input specification of the model.
 
     Returns:
@@ -46,7 +47,8 @@ def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
         ImageError: no file, not an image, damaged, or more than `MAX_PIXELS` pixels, be it on the way only.
         UsageError: no path, bytes or Pillow image.
     """
-    return read_picture(source, lambda image, name: _to_pixels(image, spec, name))
+    reduced = spec.decode == "reduced" and not isinstance(source, Image.Image)
+    return read_picture(source, lambda image, name: _to_pixels(image, spec, name, reduced=reduced))
 
 
 def decode_original(
@@ -195,11 +197,12 @@ def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int, bits: in
     return buffer.getvalue()
 
 
-def _to_pixels(image: Image.Image, spec: InputSpec, name: str) -> Uint8Array:
+def _to_pixels(image: Image.Image, spec: InputSpec, name: str, *, reduced: bool) -> Uint8Array:
     check_size(image, name)
     container = PixelStorage.of(image)
+    whole = reduce_decoding(image, spec) if reduced else None
     converted = _in_color(_to_eight_bits(_turned(image), name, container, spec.bits), spec.color)
-    return _channels_first(fit_picture(converted, spec, name))
+    return _channels_first(fit_picture(converted, spec, name, whole))
 
 
 def check_size(image: Image.Image, name: str) -> None:
