@@ -3,8 +3,8 @@
 Run: python -m benchmarks.engine.pictures_from_disk FOLDER [--networks NAME ...] [--pictures 1000] [--out FILE.json]
 
 FOLDER holds class folders of photographs (caltech40's), from which files of 500 x 375 and 1600 x 1200 are made
-(bicubic, JPEG of quality 90; where there are fewer than asked for, they are used again). Networks are torchvision's with
-random weights, which don't change the speed, exported by Torchstone, so that all sides run the same file on uint8
+(bicubic, JPEG of quality 90; where there are fewer than asked for, they are used again). Networks are torchvision's
+with random weights, which don't change the speed, exported by Torchstone, so that all sides run the same file on uint8
 pixels.
 
 The sides, in turns in every round, in an order that is drawn anew: Torchstone; Torchstone with a file whose

@@ -15,6 +15,7 @@ from torchstone_runtime.arrays import Float32Array, Float64Array, Int64Array, Ui
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.inference.engine import Outputs
+from torchstone_runtime.progress import watched
 
 _BATCH: Final = 256
 BATCH_VALUES: Final = 4 << 20
@@ -165,7 +166,8 @@ def sums_in_a_row(
     """
     mode = SumsInARow()
     with mode:
-        run(model, next(iter(splits.values())).select(np.arange(1), "first"), _IN_A_ROW)
+        with watched(None):
+            run(model, next(iter(splits.values())).select(np.arange(1), "first"), _IN_A_ROW)
         rows = {name: run(model, split, _IN_A_ROW) for name, split in splits.items()} if mode.longest else {}
     return rows, mode.longest
 

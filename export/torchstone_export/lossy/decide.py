@@ -237,7 +237,6 @@ def _measure_speed(
         serving(fp32, classes, limits.provider) as base,
         serving(fp32, classes, limits.provider) as again,
         serving(content, classes, limits.provider) as engine,
-        stage("measuring the speed"),
     ):
         return compare_speed(base, again, engine, images)
 
