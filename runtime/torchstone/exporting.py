@@ -104,6 +104,7 @@ def export(
     mirror: bool = False,
     sign: str | os.PathLike[str] | None = None,
     expect_accuracy: float | None = None,
+    certify_limit: int | None = None,
 ) -> ExportedBundle:
     """Export a run to ONNX and TorchScript, prove both over its validation and test splits, publish a bundle.
 
@@ -131,6 +132,7 @@ def export(
         mirror: whether `run` answers with the mean over picture and mirror image, in a cascade.
         sign: private key (PEM) that signs the bundle.
         expect_accuracy: accuracy, 0 to 1, that the exported file must reach on the test split; any if None.
+        certify_limit: most validation images, and most test images, that are certified, drawn at random; all if None.
 
     Raises:
         CheckFailedError: an exported file does not do what the model does or is less accurate than expected, or a
@@ -169,6 +171,7 @@ def export(
         require_lossy=require_variants,
         default_variant=default_variant,
         expect_accuracy=_accuracy(expect_accuracy),
+        certify_limit=_limit(certify_limit),
     )
     exported = export_run(source, request)
     return ExportedBundle(request.out, tuple(exported.summary), (*exported.warnings, *exported.rejected))
@@ -178,6 +181,12 @@ def _accuracy(expected: float | None) -> float | None:
     if expected is not None and not 0 <= expected <= 1:
         raise UsageError(f"expect_accuracy is {expected!r}.", "Give a share from 0 to 1, such as 0.761.")
     return expected
+
+
+def _limit(images: int | None) -> int | None:
+    if images is not None and images < 1:
+        raise UsageError(f"certify_limit is {images!r}.", "Give a number of images from 1 on, or None for all.")
+    return images
 
 
 def _run_path(run: "TrainingRun | str | os.PathLike[str]") -> Path:

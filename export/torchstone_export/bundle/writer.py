@@ -17,6 +17,7 @@ from torchstone_export.certificate.summary import summarize
 from torchstone_export.lossy.decide import LossyVariant
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE, FileEntry, Manifest
+from torchstone_runtime.data.certified_sample import KEY
 from torchstone_runtime.images.background import BackgroundRange
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.system.openvino import OPENVINO
@@ -68,6 +69,7 @@ def write_descriptions(
     tolerance = golden_tolerance(reference)
     certificate = certificate_json(reference, certificates)
     summary = [*summarize(reference, certificates), *(item.line for item in lossy)]
+    summary += [item.bound_line for item in lossy if item.accepted]
     if lossy:
         certificate["lossy"] = {item.name: item.to_json() for item in lossy}
         certificate["variants"] |= {name: item.certificate for name, item in accepted.items()}
@@ -79,7 +81,9 @@ def write_descriptions(
     files = {name: FILE_NAMES[name] for name in variants}
     golden = choose_golden(model.module, reference.splits["test"], tolerance)
     own_golden = {name: item.golden for name, item in accepted.items() if item.golden is not None}
-    card = render_model_card(model, metrics, summary, files, calibration, BackgroundRange.of(golden.images))
+    card = render_model_card(
+        *(model, metrics, summary, files, calibration, BackgroundRange.of(golden.images)), sample=reference.sample
+    )
     others = {
         "golden": ("golden.npz", golden.to_bytes(own_golden)),
         "certificate": ("certificate.json", _json_bytes(certificate)),
@@ -102,6 +106,7 @@ def write_descriptions(
             "passed": certificate["passed"],
             "noise_floor": reference.noise_floor,
             "summary": summary,
+            **({KEY: dict(reference.sample)} if reference.sample else {}),
         },
     )
     (folder / MANIFEST_FILE).write_bytes(_json_bytes(manifest.to_json()))

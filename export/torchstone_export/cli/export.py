@@ -9,6 +9,7 @@ import click
 
 from torchstone_export.bundle.default_path import default_bundle
 from torchstone_export.cli.bundle_options import (
+    CERTIFY_LIMIT_OPTION,
     CHECK_SPEC_OPTION,
     EXPECT_OPTION,
     OUT_OPTION,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
 @cascade_options
 @module_options
 @CHECK_SPEC_OPTION
+@CERTIFY_LIMIT_OPTION
 @spec_options
 def export(
     run: Path | None,
@@ -116,6 +118,7 @@ def export(
         sign=sign,
         expect_accuracy=options.pop("expect_accuracy"),
         check_spec=options.pop("check_spec"),
+        certify_limit=options.pop("certify_limit"),
         lossy=names,
         limits=LossyLimits(
             **{key: lossy[key] for key in ("max_accuracy_drop", "min_speedup", "provider", "int8_minutes")}

@@ -12,6 +12,7 @@ from torchstone_export.certificate.certify import certify_variant
 from torchstone_export.certificate.golden import safe_samples
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.certificate.runners import run_in_batches
+from torchstone_export.certificate.summary import bound_line
 from torchstone_export.formats.graph import requirements
 from torchstone_export.lossy.fp16_file import to_fp16
 from torchstone_export.lossy.int8_search import Int8Choice, calibration_sample, choose_int8
@@ -26,6 +27,7 @@ from torchstone_runtime.errors import ProviderError, first_line
 from torchstone_runtime.inference.engine import CPU_MICRO_BATCH, Outputs
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, confusion_difference, score_interval
+from torchstone_runtime.progress import stage
 from torchstone_runtime.system.cpu import BF16_FEATURES, REPORTED, cpu_features, missing_features
 from torchstone_runtime.system.openvino import OPENVINO, Precision
 from torchstone_train.data.splits import TrainingData
@@ -71,7 +73,7 @@ class LossyVariant:
         requires_any: processor features, one of which it needs on the CPU.
         precision: number format of its products, where the provider is told one.
         note: remark on how its file was found; empty where there is none.
-        line: summary for people, on one line.
+        line: summary for people, on one line; bound_line: how many images that were not run may be decided otherwise.
     """
 
     name: str
@@ -85,6 +87,7 @@ class LossyVariant:
     precision: Precision = "fp32"
     note: str = ""
     line: str = ""
+    bound_line: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -127,8 +130,10 @@ def _make(
     variant.report |= {"provider": limits.provider, "cpu_features": sorted(cpu_features().intersection(REPORTED))}
     variant.report |= own.to_json()
     try:
-        _build(variant, fp32, data, limits, own)
-        _judge(variant, fp32, data, reference, limits, own)
+        with stage(f"making {name}"):
+            _build(variant, fp32, data, limits, own)
+        with stage(f"judging {name}"):
+            _judge(variant, fp32, data, reference, limits, own)
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being built or run is the reason
         variant.reasons.append(f"it cannot be built or run: {first_line(error)}")
         variant.line = f"{name}: not shipped: {variant.reasons[-1]}"
@@ -206,12 +211,13 @@ def _judge(
     changes = confusion_difference(deciding.labels, base, decisions, deciding.class_names, deciding.ids)
     variant.report |= {"paired": paired.to_json(), "changes": changes, "speed": speed.to_json()}
     with serving(variant.content, classes, limits.provider, variant.precision) as engine:
-        certified = certify_variant(reference, partial(run_in_batches, engine))
+        certified = certify_variant(reference, partial(run_in_batches, engine), variant=variant.name)
     for name, logits in certified.outputs.items():
         # It need not give PyTorch's outputs again, but its own.
         certified.splits[name]["repeat"] = _repeat(variant, reference.splits[name].split, logits)
     variant.certificate = certified.to_json() | {"passed": not variant.reasons, "failures": variant.reasons}
     variant.line = _line(variant, paired, speed)
+    variant.bound_line = bound_line(variant.name, certified.splits, reference.owner)
 
 
 def _repeat(variant: LossyVariant, split: Split, logits: Float32Array) -> dict[str, Any]:

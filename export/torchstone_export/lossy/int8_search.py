@@ -17,6 +17,7 @@ from torchstone_runtime.errors import first_line
 from torchstone_runtime.evaluation.examples import evenly_by_class
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, mcnemar_exact, score_interval
+from torchstone_runtime.progress import stage
 from torchstone_runtime.system.cpu import INT8_FEATURES
 
 CALIBRATION_IMAGES: Final = 512
@@ -124,8 +125,12 @@ def choose_int8(
     def measure(config: Int8Config) -> Int8Candidate:
         return _measure(quantize(content, images, config), config, validation, logits)
 
-    configs = _configs(foldable=pixel_scale_of(content) is not None, bits=bits)
-    candidates = [measure(config) for config in configs if search.allows(str(config))]
+    configs = list(_configs(foldable=pixel_scale_of(content) is not None, bits=bits))
+    candidates = []
+    for number, config in enumerate(configs, 1):
+        if search.allows(str(config)):
+            with stage(f"way {number} of {len(configs)} to calibrate"):
+                candidates.append(measure(config))
     best, tried = _best(candidates, validation.labels, decide(logits)), list(candidates)
     errors = layer_errors(content, best.content, images[:_ERROR_IMAGES])
     for count in _steps_to_float(len(errors)):
@@ -133,13 +138,15 @@ def choose_int8(
         if not worst or not search.allows(f"{len(best.config.float_layers) + len(worst)} layers in float"):
             break
         kept = (*best.config.float_layers, *(layer.node for layer in worst))
-        best = measure(replace(best.config, float_layers=kept))
-        errors = layer_errors(content, best.content, images[:_ERROR_IMAGES])
+        with stage(f"with {len(kept)} layers in float"):
+            best = measure(replace(best.config, float_layers=kept))
+            errors = layer_errors(content, best.content, images[:_ERROR_IMAGES])
         tried.append(best)
     choice = Int8Choice(
         best.config, best.content, best.content, errors, [item.to_json() for item in tried], time=search
     )
-    _choose_form(choice, validation, num_classes, lambda config: quantize(content, images, config))
+    with stage("comparing the speed of forms"):
+        _choose_form(choice, validation, num_classes, lambda config: quantize(content, images, config))
     return choice
 
 

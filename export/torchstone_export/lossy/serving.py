@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 
 import onnxruntime as ort
 
-from torchstone_export.run_over import LARGE_BATCH, run_over
+from torchstone_export.run_over import LARGE_BATCH, run_over_split
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.inference.engine import Engine, Outputs, make_engine
@@ -35,7 +35,7 @@ def run_split(
 ) -> Outputs:
     """Return logits and probabilities, float32 [N, K], of a file over a whole split."""
     with serving(content, num_classes, provider, precision) as engine:
-        return run_over(split.batches(LARGE_BATCH), engine.run)
+        return run_over_split(split, LARGE_BATCH, engine.run, "running")
 
 
 def run_unfused(content: bytes, images: Uint8Array) -> Float32Array:

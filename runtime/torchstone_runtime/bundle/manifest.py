@@ -1,4 +1,4 @@
-"""The manifest of a bundle, formats 1 to 3 (docs/bundle-format.md). Standard library only: `inspect` stays light."""
+"""The manifest of a bundle, formats 1 to 4 (docs/bundle-format.md). Standard library only: `inspect` stays light."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from torchstone_runtime.system.openvino import OPENVINO, Precision
 from torchstone_runtime.text import is_showable
 
 FORMAT_NAME: Final = "torchstone-bundle"
-_VERSIONS: Final = (1, 2, 3)
+_VERSIONS: Final = (1, 2, 3, 4)
 """Format versions that are read. The lowest that knows all of the input is written, see `InputSpec.format_version`."""
 MANIFEST_FILE: Final = "manifest.json"
 METADATA_KEY: Final = "torchstone"
@@ -229,7 +229,7 @@ def _check_format(data: Mapping[str, Any]) -> None:
             "Update it: pip install --upgrade torchstone",
         )
     if type(version) is not int or version not in _VERSIONS:
-        raise BundleError(f"The bundle's format version {version!r} is not known; expected 1, 2 or 3.")
+        raise BundleError(f"The bundle's format version {version!r} is not known; expected 1 to {max(_VERSIONS)}.")
 
 
 def _text(value: object) -> str:

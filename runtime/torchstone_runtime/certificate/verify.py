@@ -9,6 +9,7 @@ from torchstone_runtime.bundle.golden import golden_of
 from torchstone_runtime.bundle.signature import SIGNATURE_FILE, verify_signature
 from torchstone_runtime.certificate.recheck import Recheck, read_certified_test, recheck_test
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
+from torchstone_runtime.data.certified_sample import certified_sample, recorded_limit
 from torchstone_runtime.data.left_out import recorded_left_out
 from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.evaluation.choose_split import certified_test_split
@@ -124,7 +125,9 @@ def _recheck(
     left_out = recorded_left_out(bundle.manifest.provenance.get("dataset", {}))
     names = classifier.class_names
     source = Dataset.for_model(dataset, data_dir, classifier.input_spec, names, left_out=left_out)
-    split = certified_test_split(source, bundle.manifest.provenance)
+    split = certified_sample(
+        certified_test_split(source, bundle.manifest.provenance), recorded_limit(bundle.manifest.certificate)
+    )
     return _describe(recheck_test(classifier, split, certified))
 
 
