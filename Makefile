@@ -5,6 +5,9 @@ STAMP := $(VENV)/.installed
 # A second environment, without PyTorch: what tests/runtime needs, and no more.
 RUNTIME_VENV := .venv-runtime
 RUNTIME_STAMP := $(RUNTIME_VENV)/.installed
+# A third one, with OpenVINO's ONNX Runtime in place of the usual one, whose files it would overwrite.
+OPENVINO_VENV := .venv-openvino
+OPENVINO_STAMP := $(OPENVINO_VENV)/.installed
 # The GPU runtime only where a GPU is: the two ONNX Runtime wheels overwrite each other's files.
 RUNTIME := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || echo cpu)
 
@@ -18,7 +21,7 @@ QUICK := tests/architecture tests/runtime $(addprefix --ignore tests/,runtime/me
 	architecture/test_wheel.py architecture/test_runtime_tests_need_no_torch.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-fast test-quick test-runtime check format bench example clean
+.PHONY: help install quickstart test test-fast test-quick test-runtime test-openvino check format bench example clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -53,6 +56,16 @@ $(RUNTIME_STAMP): pyproject.toml constraints.txt
 	$(RUNTIME_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,serve]' --group test-runtime
 	@touch $(RUNTIME_STAMP)
 
+test-openvino: $(OPENVINO_STAMP) ## the tests of OpenVINO, in an environment of their own with its ONNX Runtime
+	$(OPENVINO_VENV)/bin/python -m pytest --stored-bundle tests/runtime/inference/test_openvino.py \
+		tests/runtime/inference/test_variants.py tests/runtime/inference/test_classifier.py
+
+$(OPENVINO_STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(OPENVINO_VENV)
+	$(OPENVINO_VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(OPENVINO_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[openvino]' --group test-runtime
+	@touch $(OPENVINO_STAMP)
+
 check: install ## format check, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -74,4 +87,4 @@ example: install ## replace the built-in bundle by that of a training: make exam
 	$(BIN)/python -m pytest -q tests/runtime/bundle/test_builtin.py
 
 clean: ## remove .venv and what tools and the quickstart left
-	rm -rf $(VENV) $(RUNTIME_VENV) .benchmarks quickstart dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RUNTIME_VENV) $(OPENVINO_VENV) .benchmarks quickstart dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

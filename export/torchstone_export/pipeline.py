@@ -18,14 +18,16 @@ from torchstone_export.certificate.summary import summarize
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.formats.torchscript_file import export_torchscript
 from torchstone_export.lossy.decide import LossyLimits, LossyVariant, make_lossy
+from torchstone_export.lossy.own_data import own_data
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.room import require_room
-from torchstone_export.run_data import load_run_data
+from torchstone_export.run_data import certified_part, load_run_data
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.provenance import describe_cascade
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.evaluation.occurring import missing_by_split
+from torchstone_runtime.progress import stage
 from torchstone_train.data.splits import TrainingData
 from torchstone_train.run.run_dir import RunDirectory
 
@@ -69,11 +71,16 @@ class ExportRequest:
         torchscript: whether a TorchScript file is wanted of a PyTorch model.
         temperature: whether a temperature is fitted on validation and folded into the files.
         sign: the private key that signs the bundle, if one does.
-        lossy: lossy variants that are wanted, of `int8` and `fp16`; each is shipped only if it keeps to `limits`.
+        lossy: lossy variants that are wanted, of `int8`, `fp16` and `bf16`; each is shipped only if it keeps to
+            `limits`.
+        calibration_data: reference of the images that int8 is calibrated on; the training split if None.
+        certify_data: reference of the labelled images that decide on a lossy variant's accuracy; the test split if
+            None.
         require_lossy: whether one that is not shipped ends the export.
         default_variant: name of the variant that is to be the bundle's default, if it is shipped; else that is `fp32`.
         expect_accuracy: accuracy that the exported file must reach on the test split; None: any.
         check_spec: whether, of a model of another origin, a better preprocessing than the spec's is looked for.
+        certify_limit: most images of validation and of test that are certified, drawn at random; None: all.
     """
 
     out: Path
@@ -84,10 +91,13 @@ class ExportRequest:
     sign: Path | None = None
     lossy: tuple[str, ...] = ()
     limits: LossyLimits = field(default_factory=LossyLimits)
+    calibration_data: DatasetRef | None = None
+    certify_data: DatasetRef | None = None
     require_lossy: bool = False
     default_variant: str = "fp32"
     expect_accuracy: float | None = None
     check_spec: bool = True
+    certify_limit: int | None = None
 
     @property
     def exact_variants(self) -> int:
@@ -129,13 +139,15 @@ def export_run(source: RunSource | CascadeSource, request: ExportRequest) -> Exp
     signer = open_signer(request)
     run = RunDirectory.open(source.run)
     model = load_trained(run)
-    data = load_run_data(run.read_info(), request.dataset, request.data_dir)
+    whole = load_run_data(run.read_info(), request.dataset, request.data_dir)
+    data, sample = certified_part(whole, request.certify_limit)
     require_room((data.validation, data.test), request.exact_variants)
     if isinstance(source, CascadeSource):
         first = load_first(RunDirectory.open(source.fast), model)
         routing = choose_routing(first, model, data.validation, threshold=source.threshold, mirror=source.mirror)
         model = cascade_of(first, model, routing, {"validation": data.validation, "test": data.test})
-    return export_model(model, data, request, signer=signer)
+    reference = make_reference(model.module, {"validation": data.validation, "test": data.test})
+    return export_model(model, data, request, signer=signer, reference=replace(reference, sample=sample))
 
 
 def open_signer(request: ExportRequest) -> BundleSigner | None:
@@ -174,6 +186,7 @@ def export_model(
             was.
         OutputError: the bundle can't be written; the target is as it was.
     """
+    own = own_data(data, request.data_dir, request.calibration_data, request.certify_data)
     reference = reference or make_reference(model.module, {"validation": data.validation, "test": data.test})
     reference.require_finite()
     doubtful = doubts(reference)
@@ -187,24 +200,27 @@ def export_model(
         certificates = certify_files(_read_back(folder, list(contents)), reference)
         _require_passed(certificates, request.out, reference.owner)
         require_accuracy(certificates["fp32"], request.expect_accuracy, request.out, doubtful)
-        lossy = make_lossy(request.lossy, contents["fp32"], data, reference, request.limits)
+        lossy = make_lossy(request.lossy, contents["fp32"], data, reference, request.limits, own)
         _write_lossy(folder, lossy, request)
-        write_descriptions(
-            *(folder, list(contents), model, reference, certificates),
-            calibration=calibration,
-            lossy=lossy,
-            default_variant=request.default_variant,
-        )
+        with stage("writing the golden samples, the certificate and the model card"):
+            write_descriptions(
+                *(folder, list(contents), model, reference, certificates),
+                calibration=calibration,
+                lossy=lossy,
+                default_variant=request.default_variant,
+            )
         bundle = Bundle.open(folder)
         bundle.check_files()
         if signer is not None:
             signer.sign(bundle)
     cascade = describe_cascade(model.provenance)
     summary = [f"cascade: {cascade}"] if cascade else []
-    summary += [*summarize(reference, certificates), *(item.line for item in lossy if item.accepted)]
+    summary += summarize(reference, certificates)
+    summary += [line for item in lossy if item.accepted for line in (item.line, item.bound_line)]
     summary += [calibration.summary(), accuracy_line(certificates["fp32"])]
     rejected = [item.line for item in lossy if not item.accepted]
-    warnings = missing_by_split({name: part.split for name, part in reference.splits.items()})
+    splits = {name: part.split for name, part in reference.splits.items()}
+    warnings = [] if reference.sample else missing_by_split(splits)
     return Exported(Bundle.open(request.out), summary, rejected, [*warnings, *doubtful])
 
 
@@ -228,9 +244,11 @@ def _read_back(folder: Path, variants: list[str]) -> dict[str, bytes]:
 
 
 def _build_files(model: TrainedModel, *, torchscript: bool) -> dict[str, bytes]:
-    contents = {"fp32": _onnx_file(model)}
+    with stage("exporting to ONNX"):
+        contents = {"fp32": _onnx_file(model)}
     if torchscript:
-        contents["torchscript"] = export_torchscript(model.module, model.spec)
+        with stage("exporting to TorchScript"):
+            contents["torchscript"] = export_torchscript(model.module, model.spec)
     return contents
 
 

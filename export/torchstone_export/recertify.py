@@ -11,9 +11,10 @@ from torchstone_export.certificate.summary import summarize
 from torchstone_export.lossy.recheck import recheck_lossy
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.room import require_room
-from torchstone_export.run_data import load_run_data
+from torchstone_export.run_data import certified_part, load_run_data
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.data.certified_sample import recorded_limit
 from torchstone_runtime.errors import BundleError, CheckFailedError, UsageError
 from torchstone_runtime.inference.variants import LOSSY
 from torchstone_train.run.run_dir import RunDirectory
@@ -47,10 +48,11 @@ def recertify_bundle(
     model = _with_fast(load_trained(opened_run), fast, opened)
     if model.class_names != opened.manifest.class_names or model.spec != opened.manifest.input_spec:
         raise CheckFailedError(f"{run} is not the run of this bundle: its classes or its input differ.")
-    data = load_run_data(opened_run.read_info(), dataset, data_dir)
+    whole = load_run_data(opened_run.read_info(), dataset, data_dir)
+    data, sample = certified_part(whole, recorded_limit(opened.manifest.certificate))
     require_room((data.validation, data.test), len(contents))
     reference = make_reference(model.module, {"validation": data.validation, "test": data.test})
-    reference = replace(reference, temperature=opened.manifest.temperature)
+    reference = replace(reference, temperature=opened.manifest.temperature, sample=sample)
     certificates = certify_files(contents, reference)
     if any(certificate.failures for certificate in certificates.values()):
         raise CheckFailedError(

@@ -90,16 +90,21 @@ def export(
     temperature: bool = True,
     int8: bool = False,
     fp16: bool = False,
+    bf16: bool = False,
     max_accuracy_drop: float = 0.003,
     min_speedup: float = 1.1,
     require_variants: bool = False,
     default_variant: str = "fp32",
     provider: str = "cpu",
+    int8_minutes: float = 10.0,
+    calibration_data: str | None = None,
+    certify_data: str | None = None,
     fast: "TrainingRun | str | os.PathLike[str] | None" = None,
     threshold: float | None = None,
     mirror: bool = False,
     sign: str | os.PathLike[str] | None = None,
     expect_accuracy: float | None = None,
+    certify_limit: int | None = None,
 ) -> ExportedBundle:
     """Export a run to ONNX and TorchScript, prove both over its validation and test splits, publish a bundle.
 
@@ -112,16 +117,22 @@ def export(
         temperature: whether a temperature is fitted on validation and folded into the files.
         int8: whether an 8-bit variant is added, if it is accurate enough and faster.
         fp16: whether a 16-bit variant, for GPUs, is added on the same conditions.
+        bf16: whether a variant that OpenVINO computes in bfloat16 is added, likewise.
         max_accuracy_drop: largest accepted drop of the test accuracy of such a variant.
         min_speedup: smallest accepted speed ratio of such a variant.
         require_variants: whether one that is not accepted ends the export.
         default_variant: variant that runs where none is named, if it is accepted.
         provider: provider that int8 and fp16 are measured on: `cpu` or `cuda`.
+        int8_minutes: time after which the search for an int8 file tries nothing more.
+        calibration_data: reference of the images that int8 is calibrated on; the training split if None.
+        certify_data: reference of labelled images, none of which the model has seen, that decide on a variant's
+            accuracy; the test split if None.
         fast: run of a faster model that answers where it is confident: a cascade of both becomes one file.
         threshold: confidence from which it answers alone; chosen on validation if None.
         mirror: whether `run` answers with the mean over picture and mirror image, in a cascade.
         sign: private key (PEM) that signs the bundle.
         expect_accuracy: accuracy, 0 to 1, that the exported file must reach on the test split; any if None.
+        certify_limit: most validation images, and most test images, that are certified, drawn at random; all if None.
 
     Raises:
         CheckFailedError: an exported file does not do what the model does or is less accurate than expected, or a
@@ -151,11 +162,16 @@ def export(
         torchscript=torchscript,
         temperature=temperature,
         sign=Path(sign) if sign is not None else None,
-        lossy=tuple(name for name, wanted in (("int8", int8), ("fp16", fp16)) if wanted),
-        limits=LossyLimits(max_accuracy_drop=max_accuracy_drop, min_speedup=min_speedup, provider=provider),
+        lossy=tuple(name for name, wanted in (("int8", int8), ("fp16", fp16), ("bf16", bf16)) if wanted),
+        limits=LossyLimits(
+            max_accuracy_drop=max_accuracy_drop, min_speedup=min_speedup, provider=provider, int8_minutes=int8_minutes
+        ),
+        calibration_data=DatasetRef.parse(calibration_data) if calibration_data is not None else None,
+        certify_data=DatasetRef.parse(certify_data) if certify_data is not None else None,
         require_lossy=require_variants,
         default_variant=default_variant,
         expect_accuracy=_accuracy(expect_accuracy),
+        certify_limit=_limit(certify_limit),
     )
     exported = export_run(source, request)
     return ExportedBundle(request.out, tuple(exported.summary), (*exported.warnings, *exported.rejected))
@@ -165,6 +181,12 @@ def _accuracy(expected: float | None) -> float | None:
     if expected is not None and not 0 <= expected <= 1:
         raise UsageError(f"expect_accuracy is {expected!r}.", "Give a share from 0 to 1, such as 0.761.")
     return expected
+
+
+def _limit(images: int | None) -> int | None:
+    if images is not None and images < 1:
+        raise UsageError(f"certify_limit is {images!r}.", "Give a number of images from 1 on, or None for all.")
+    return images
 
 
 def _run_path(run: "TrainingRun | str | os.PathLike[str]") -> Path:

@@ -27,6 +27,7 @@ def load(
     mode: Mode = "auto",
     tf32: bool = False,
     cuda_graphs: bool = False,
+    cpu_fallback: bool = False,
     replay_golden: bool = True,
     check_hashes: bool = True,
     public_key: str | os.PathLike[str] | None = None,
@@ -43,6 +44,7 @@ def load(
             or `auto`, which measures after a few calls of single pictures whether they gain.
         tf32: permission for a GPU to compute in TF32.
         cuda_graphs: permission for `cuda` to record each batch size once and replay it.
+        cpu_fallback: permission for the CPU to run the nodes that a provider asked for by name cannot run.
         replay_golden: whether the golden samples are replayed.
         check_hashes: whether the SHA-256 of the files used is checked; their size always is.
         public_key: PEM file of the key whose signature is required; None for none.
@@ -57,6 +59,7 @@ def load(
         mode=mode,
         tf32=tf32,
         cuda_graphs=cuda_graphs,
+        cpu_fallback=cpu_fallback,
         replay_golden=replay_golden,
         check_hashes=check_hashes,
         public_key=public_key,

@@ -38,6 +38,7 @@ def train(
     fill: int | None = None,
     resize_filter: str | None = None,
     antialias: bool | None = None,
+    decode: str | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     cache: str = "memory",
@@ -72,6 +73,7 @@ def train(
     fill: int | None = None,
     resize_filter: str | None = None,
     antialias: bool | None = None,
+    decode: str | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     cache: str = "memory",
@@ -109,6 +111,7 @@ def train(
         fill: gray level of the border of `pad`, 0 to 255; the weights' or 0 if None.
         resize_filter: `nearest`, `bilinear`, `bicubic` or `lanczos`, for folders; the weights' or `bilinear` if None.
         antialias: whether a folder's pictures that shrink are smoothed; as the weights have it, or True, if None.
+        decode: size at which a folder's JPEG files are decoded, `full` or `reduced`; `full` if None.
         mean: mean of the pixels, 0 to 1, for all channels or one each; the weights' or the recipe's if None.
         std: their standard deviation, likewise.
         cache: place of decoded pictures: `memory`, as far as they fit, `disk`, for all runs, or `off`.
@@ -152,6 +155,7 @@ def train(
         fill=fill,
         resize_filter=resize_filter,  # type: ignore[arg-type]  # likewise
         antialias=antialias,
+        decode=decode,  # type: ignore[arg-type]  # likewise
     )
     request = TrainingRequest(
         recipe=resolved,

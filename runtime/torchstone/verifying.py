@@ -46,6 +46,7 @@ def verify(
     data_dir: str | os.PathLike[str] | None = None,
     provider: str = "auto",
     tf32: bool = False,
+    cpu_fallback: bool = False,
     public_key: str | os.PathLike[str] | None = None,
     url: str | None = None,
     model: str | None = None,
@@ -63,6 +64,7 @@ def verify(
         data_dir: directory of the downloaded datasets; `TORCHSTONE_DATA`, or `./data`, if None.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         tf32: permission for a GPU to compute in TF32.
+        cpu_fallback: permission for the CPU to run the nodes that a provider asked for by name cannot run.
         public_key: PEM file of the key whose signature is required; None for none.
         url: address of the server, such as `http://localhost:8000`; None for this machine. `provider` and `tf32` then
             say what the server runs on, whose tolerance counts.
@@ -88,7 +90,7 @@ def verify(
         return Verification(path, tuple(verify_served_bundle(given, remote, public_key)))
     if model is not None or variant is not None:
         raise UsageError("model and variant are about a server.", "Name it with url.")
-    options = LoadOptions(provider=provider, tf32=tf32, public_key=public_key)
+    options = LoadOptions(provider=provider, tf32=tf32, cpu_fallback=cpu_fallback, public_key=public_key)
     ref = DatasetRef.parse(data) if data is not None else None
     lines = verify_bundle(given, options, ref, Path(data_dir) if data_dir is not None else None)
     return Verification(path, tuple(lines))

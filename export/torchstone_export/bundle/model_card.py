@@ -1,5 +1,6 @@
 """The bundle's README.md: a model card in Hugging Face's format, with the measured results."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from torchstone_export.bundle.headline import lowest_f1
@@ -7,6 +8,7 @@ from torchstone_export.bundle.markdown import escape_markdown, table, yaml_strin
 from torchstone_export.certificate.calibration import Calibration
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.provenance import describe_cascade, describe_origin
+from torchstone_runtime.data.certified_sample import KEY, describe_sample
 from torchstone_runtime.images.background import BackgroundRange
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.metrics.confusion import MOST_DENSE
@@ -22,6 +24,8 @@ def render_model_card(
     variants: dict[str, str],
     calibration: Calibration | None = None,
     background: BackgroundRange | None = None,
+    *,
+    sample: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the card.
 
@@ -32,6 +36,7 @@ def render_model_card(
         variants: file name by variant.
         calibration: figures on the calibration of the probabilities, where it was measured.
         background: range of the background of the golden images, in gray levels.
+        sample: what is recorded of the draw, where only a sample of the images was run; see `Reference`.
     """
     test = metrics["test"]
     low, high = test["accuracy_interval_95"]
@@ -68,8 +73,8 @@ print(predictions.labels, predictions.confidences)
 {_background_section(background)}
 ## Results
 
-Accuracy on the test split ({test["samples"]:,} images): **{test["accuracy"]:.4f}**
-(95% interval {low:.4f} to {high:.4f}){_validation_accuracy(metrics)}.
+Accuracy on the test split ({_run(test, "test", sample)}): **{test["accuracy"]:.4f}**
+(95% interval {low:.4f} to {high:.4f}){_validation_accuracy(metrics, sample)}.
 Measured on the exported ONNX file with ONNX Runtime.
 
 {which if len(shown) < count else ""}{classes}
@@ -91,11 +96,15 @@ also pictures of something else.
 """
 
 
-def _validation_accuracy(metrics: dict[str, Any]) -> str:
+def _validation_accuracy(metrics: dict[str, Any], sample: Mapping[str, Any] | None) -> str:
     validation = metrics.get("validation")
     if validation is None:
         return ""
-    return f"; on the validation split ({validation['samples']:,} images) {validation['accuracy']:.4f}"
+    return f"; on the validation split ({_run(validation, 'validation', sample)}) {validation['accuracy']:.4f}"
+
+
+def _run(part: Mapping[str, Any], split: str, sample: Mapping[str, Any] | None) -> str:
+    return describe_sample({KEY: sample or {}}, split, part["samples"])
 
 
 def _figure(value: float | None) -> str:
@@ -173,6 +182,8 @@ model-index:
 
 def _fitting(spec: InputSpec) -> str:
     how = f"({spec.resample}{'' if spec.antialias else ', not antialiased'})"
+    if spec.decode == "reduced":
+        how += ", JPEG files decoded at a reduced size"
     size = f"{spec.height} x {spec.width}"
     texts = {
         "stretch": f"and stretched to {size} {how}, whatever its size and shape.",

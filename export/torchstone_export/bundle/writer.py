@@ -11,22 +11,34 @@ from torchstone_export.bundle.headline import headline_metrics
 from torchstone_export.bundle.model_card import render_model_card
 from torchstone_export.certificate.calibration import Calibration
 from torchstone_export.certificate.certify import VariantCertificate, certificate_json
-from torchstone_export.certificate.golden import choose_golden, golden_tolerance
+from torchstone_export.certificate.golden import choose_golden, golden_tolerance, golden_tolerances
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.certificate.summary import summarize
 from torchstone_export.lossy.decide import LossyVariant
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE, FileEntry, Manifest
+from torchstone_runtime.data.certified_sample import KEY
 from torchstone_runtime.images.background import BackgroundRange
 from torchstone_runtime.strict_json import strict_json
+from torchstone_runtime.system.openvino import OPENVINO
 
 FILE_NAMES: Final = {
     "fp32": "model.onnx",
     "int8": "model.int8.onnx",
     "fp16": "model.fp16.onnx",
+    "bf16": "model.onnx",  # the same file, computed in another precision
     "torchscript": "model.torchscript.pt",
 }
-_PACKAGES: Final = ("torchstone", "torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu", "numpy")
+_PACKAGES: Final = (
+    "torchstone",
+    "torch",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-openvino",
+    "numpy",
+)
 
 
 def write_descriptions(
@@ -57,6 +69,7 @@ def write_descriptions(
     tolerance = golden_tolerance(reference)
     certificate = certificate_json(reference, certificates)
     summary = [*summarize(reference, certificates), *(item.line for item in lossy)]
+    summary += [item.bound_line for item in lossy if item.accepted]
     if lossy:
         certificate["lossy"] = {item.name: item.to_json() for item in lossy}
         certificate["variants"] |= {name: item.certificate for name, item in accepted.items()}
@@ -68,7 +81,9 @@ def write_descriptions(
     files = {name: FILE_NAMES[name] for name in variants}
     golden = choose_golden(model.module, reference.splits["test"], tolerance)
     own_golden = {name: item.golden for name, item in accepted.items() if item.golden is not None}
-    card = render_model_card(model, metrics, summary, files, calibration, BackgroundRange.of(golden.images))
+    card = render_model_card(
+        *(model, metrics, summary, files, calibration, BackgroundRange.of(golden.images)), sample=reference.sample
+    )
     others = {
         "golden": ("golden.npz", golden.to_bytes(own_golden)),
         "certificate": ("certificate.json", _json_bytes(certificate)),
@@ -82,7 +97,7 @@ def write_descriptions(
         input_spec=model.spec,
         temperature=model.module.temperature,
         default_variant=default_variant if default_variant in variants else "fp32",
-        variants={name: _variant_entry(folder, file, accepted.get(name)) for name, file in files.items()},
+        variants={name: _variant_entry(folder, name, accepted.get(name), reference) for name in files},
         files={purpose: _entry(folder, file) for purpose, (file, _) in others.items()},
         golden_tolerance=tolerance,
         provenance=model.provenance | {"export_versions": _export_versions()},
@@ -91,6 +106,7 @@ def write_descriptions(
             "passed": certificate["passed"],
             "noise_floor": reference.noise_floor,
             "summary": summary,
+            **({KEY: dict(reference.sample)} if reference.sample else {}),
         },
     )
     (folder / MANIFEST_FILE).write_bytes(_json_bytes(manifest.to_json()))
@@ -106,11 +122,19 @@ def _entry(folder: Path, file: str) -> FileEntry:
     return FileEntry(file, hashlib.sha256(content).hexdigest(), len(content))
 
 
-def _variant_entry(folder: Path, file: str, lossy: LossyVariant | None) -> FileEntry:
-    entry = _entry(folder, file)
+def _variant_entry(folder: Path, name: str, lossy: LossyVariant | None, reference: Reference) -> FileEntry:
+    entry = _entry(folder, FILE_NAMES[name])
     if lossy is None:
-        return entry
-    return replace(entry, requires_any=lossy.requires_any, golden_tolerance=lossy.golden_tolerance)
+        measured = golden_tolerances(reference) if name != "torchscript" else {}
+        return replace(entry, golden_tolerances=measured)
+    place = (OPENVINO, lossy.precision) if lossy.precision != "fp32" else ("", lossy.precision)
+    return replace(
+        entry,
+        requires_any=lossy.requires_any,
+        golden_tolerance=lossy.golden_tolerance,
+        provider=place[0],
+        precision=place[1],
+    )
 
 
 def _json_bytes(data: dict[str, Any]) -> bytes:

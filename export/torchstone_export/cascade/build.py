@@ -11,7 +11,7 @@ from torchstone_export.cascade.file import join
 from torchstone_export.cascade.model import CascadeClassifier, Routing, choose_threshold, look
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier, TrainedModel, load_trained
-from torchstone_export.run_over import run_over
+from torchstone_export.run_over import run_over_split
 from torchstone_runtime.arrays import Float32Array
 from torchstone_runtime.bundle.manifest import essentials_json
 from torchstone_runtime.data.split import Split
@@ -125,6 +125,9 @@ def _share_asked(first: TrainedModel, split: Split, routing: Routing) -> float:
 
 @torch.inference_mode()
 def _logits(classifier: ImageClassifier, split: Split, *, mirror: bool) -> Float32Array:
-    return run_over(
-        split.batches(_BATCH), lambda images: look(classifier, torch.from_numpy(images), mirror=mirror).numpy()
+    return run_over_split(
+        split,
+        _BATCH,
+        lambda images: look(classifier, torch.from_numpy(images), mirror=mirror).numpy(),
+        "choosing the threshold",
     )

@@ -1,5 +1,6 @@
 """Whether an image's outputs depend on how many others, which others, and at which place it is run with."""
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -7,12 +8,17 @@ import numpy as np
 
 from torchstone_export.certificate.reference import SplitReference
 from torchstone_runtime.arrays import Float32Array, Uint8Array
+from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import first_line
 from torchstone_runtime.inference.engine import Outputs
 
 BATCH_SIZES: Final = (1, 2, 7, 64)
 _SAMPLES: Final = 150
 """Samples run at every batch size: no multiple of 64 or 7, so that the last batch is ragged."""
+_SAMPLES_LARGE: Final = 71
+"""The same of large images, whose networks take as long for one as others for thousands; no multiple of 2 either."""
+_LARGE: Final = 1 << 16
+"""Values of an image from which it is a large one: 3 x 148 x 148."""
 _COMPANIONS: Final = 7
 _PLACES: Final = 64
 
@@ -32,7 +38,7 @@ def check_batches(part: SplitReference, run: Runner, tolerance: float) -> tuple[
         Figures (`by_size`: largest error against exact arithmetic; `spread`: largest difference of an image's logits
         between batch sizes; `neighbours`, `places`: likewise between companions and places) and failures.
     """
-    count = min(_SAMPLES, len(part.split))
+    count = _samples(part.split)
     images = np.ascontiguousarray(next(part.split.batches(count)))
     failures: list[str] = []
     outputs: dict[int, Float32Array] = {}
@@ -53,6 +59,16 @@ def check_batches(part: SplitReference, run: Runner, tolerance: float) -> tuple[
         figures["neighbours"] = _check_neighbours(images, alone, run, tolerance, failures)
         figures["places"] = _check_places(images[0], alone[0], run, tolerance, failures)
     return figures, failures
+
+
+def images_run(split: Split) -> int:
+    """Return how many images `check_batches` runs where it is given a split."""
+    count = _samples(split)
+    return len(BATCH_SIZES) * count + min(2 * _COMPANIONS, count) * _COMPANIONS + _PLACES
+
+
+def _samples(split: Split) -> int:
+    return min(_SAMPLES if math.prod(split.image_shape) < _LARGE else _SAMPLES_LARGE, len(split))
 
 
 def _check_neighbours(

@@ -6,15 +6,23 @@ from typing import Any, Final
 
 import numpy as np
 
-from torchstone_export.certificate.batch_checks import Runner, check_batches
+from torchstone_export.certificate.batch_checks import Runner, check_batches, images_run
 from torchstone_export.certificate.limits import EXPORT_LIMITS, Limits, elsewhere_json
 from torchstone_export.certificate.reference import Reference, SplitReference
-from torchstone_export.certificate.split_figures import examples, pairwise_agreement, repeat_record, split_figures
-from torchstone_export.run_over import LARGE_BATCH, run_over
-from torchstone_runtime.arrays import Float32Array, Float64Array
+from torchstone_export.certificate.split_figures import (
+    examples,
+    pairwise_agreement,
+    repeat_record,
+    split_figures,
+    unseen_flips,
+)
+from torchstone_export.run_over import LARGE_BATCH, run_over_split
+from torchstone_runtime.arrays import Float32Array, Float64Array, Uint8Array
+from torchstone_runtime.data.certified_sample import KEY
 from torchstone_runtime.errors import first_line
 from torchstone_runtime.evaluation.evaluate import decisions_sha256
-from torchstone_runtime.inference.engine import CPU_MICRO_BATCH
+from torchstone_runtime.inference.engine import CPU_MICRO_BATCH, Outputs
+from torchstone_runtime.progress import stage
 
 _PROBABILITY_TOLERANCE: Final = 1e-5
 _IDS_SHOWN: Final = 3
@@ -46,23 +54,27 @@ class VariantCertificate:
             "batch_sizes": self.batches.get("by_size", {}),
             "batches": others,
             "splits": self.splits,
+            **({"unseen_flips": unseen_flips(self.splits)} if self.splits else {}),
         }
 
 
-def certify_variant(reference: Reference, run: Runner, limits: Limits | None = None) -> VariantCertificate:
+def certify_variant(
+    reference: Reference, run: Runner, limits: Limits | None = None, *, variant: str = "the variant"
+) -> VariantCertificate:
     """Compare a variant with the PyTorch model over every sample of every split, and in batches of several kinds.
 
     Args:
         reference: the PyTorch model's outputs.
         run: the variant, as it will be used.
         limits: largest differences that are accepted; those for exact variants if None.
+        variant: name of the variant, for those who watch.
     """
     limits = limits or EXPORT_LIMITS
     certificate = VariantCertificate()
     for name, part in reference.splits.items():
         try:
-            logits, probabilities = run_over(
-                part.split.batches(LARGE_BATCH), lambda images: run(images, CPU_MICRO_BATCH)
+            logits, probabilities = run_over_split(
+                part.split, LARGE_BATCH, lambda images: run(images, CPU_MICRO_BATCH), f"certifying {variant}"
             )
         except Exception as error:  # noqa: BLE001 - whatever stops a variant from running is the finding
             certificate.failures.append(f"{name}: it cannot be run: {first_line(error)}")
@@ -79,7 +91,14 @@ def certify_variant(reference: Reference, run: Runner, limits: Limits | None = N
         certificate.splits[name] = figures | {"repeat": repeat_record(part, reference)}
         certificate.outputs[name] = logits
     largest = max(reference.splits.values(), key=lambda part: len(part.split))
-    certificate.batches, failures = check_batches(largest, run, limits.max_multiple * reference.noise_floor)
+    with stage(f"{variant} in other batches", images_run(largest.split)) as done:
+
+        def counted(images: Uint8Array, size: int) -> Outputs:
+            outputs = run(images, size)
+            done(len(images))
+            return outputs
+
+        certificate.batches, failures = check_batches(largest, counted, limits.max_multiple * reference.noise_floor)
     certificate.failures += failures
     return certificate
 
@@ -115,6 +134,7 @@ def certificate_json(reference: Reference, variants: Mapping[str, VariantCertifi
         "format_version": 1,
         "passed": all(not variant.failures for variant in variants.values()),
         "reference": reference.origin,
+        **({KEY: dict(reference.sample)} if reference.sample else {}),
         "noise_floor": reference.noise_floor,
         "longest_sum": reference.longest_sum,
         "accepted_multiple": EXPORT_LIMITS.max_multiple,

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_export.certificate.limits import limits_elsewhere
+from torchstone_export.certificate.limits import GOLDEN_MULTIPLES, limits_elsewhere
 from torchstone_export.certificate.reference import Reference, SplitReference, run_module
 from torchstone_export.certificate.split_figures import margins
 from torchstone_export.model import ExportableClassifier
@@ -17,6 +17,11 @@ GOLDEN_COUNT: Final = 16
 def golden_tolerance(reference: Reference) -> float:
     """Return the accepted logit error of a replay: the manifest holds one for every machine and provider."""
     return limits_elsewhere().max_multiple * reference.noise_floor
+
+
+def golden_tolerances(reference: Reference) -> dict[str, float]:
+    """Return the accepted logit errors on the providers whose own errors were measured."""
+    return {provider: multiple * reference.noise_floor for provider, multiple in GOLDEN_MULTIPLES.items()}
 
 
 def choose_golden(model: ExportableClassifier, part: SplitReference, tolerance: float) -> GoldenSamples:

@@ -58,6 +58,14 @@ variants are, by decisions and accuracy (docs/lossy-variants.md).
 """
 
 
+GOLDEN_MULTIPLES: Final[Mapping[str, float]] = {"openvino": 9.0}
+"""By provider: accepted logit error of a golden sample, as a multiple of float32's own, where it was measured.
+
+Twice the worst of the honest exports in benchmarks/results/engine-provider-errors.json; other providers are given
+`limits_elsewhere`.
+"""
+
+
 def limits_elsewhere() -> Limits:
     """Return what a replay accepts on a machine that is not that of the export, whatever its provider."""
     return max((other.limits for other in ELSEWHERE.values()), key=lambda limits: limits.max_multiple)

@@ -2,21 +2,25 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 import torch
 
 from torchstone_export.certificate.long_sums import SumsInARow
 from torchstone_export.model import ExportableClassifier
-from torchstone_export.run_over import run_over
+from torchstone_export.run_over import run_over_split
 from torchstone_runtime.arrays import Float32Array, Float64Array, Int64Array, Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.inference.engine import Outputs
+from torchstone_runtime.progress import watched
 
 _BATCH: Final = 256
+BATCH_VALUES: Final = 4 << 20
+"""Of all images of one call of PyTorch: bounds the memory of a float64 evaluation to some GiB with usual networks."""
+_IN_A_ROW: Final = "PyTorch with long sums in a row"
 _IDS_SHOWN: Final = 3
 _FLOAT32_EPSILON: Final = float(np.finfo(np.float32).eps)
 
@@ -74,6 +78,8 @@ class Reference:
         origin: one sentence on what the errors refer to.
         owner: name of the model whose decisions they are, in the genitive.
         caveat: limits of what this reference proves, where it is weaker than float64 arithmetic; else empty.
+        sample: what is recorded of the draw (`data.certified_sample.sample_json`) where the splits hold only a sample
+            of the images; else empty.
     """
 
     splits: Mapping[str, SplitReference]
@@ -85,6 +91,7 @@ class Reference:
     )
     owner: str = "PyTorch's"
     caveat: str = ""
+    sample: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:
@@ -129,7 +136,12 @@ def make_reference(model: ExportableClassifier, splits: Mapping[str, Split]) -> 
     rows, longest = sums_in_a_row(model, splits, _logits)
     return Reference(
         {
-            name: SplitReference(split, _logits(model, split), _logits(exact, split).astype(np.float64), rows.get(name))
+            name: SplitReference(
+                split,
+                _logits(model, split, "PyTorch in float32"),
+                _logits(exact, split, "PyTorch in float64").astype(np.float64),
+                rows.get(name),
+            )
             for name, split in splits.items()
         },
         model.temperature,
@@ -140,22 +152,23 @@ def make_reference(model: ExportableClassifier, splits: Mapping[str, Split]) -> 
 def sums_in_a_row(
     model: ExportableClassifier,
     splits: Mapping[str, Split],
-    run: Callable[[ExportableClassifier, Split], Float32Array],
+    run: Callable[[ExportableClassifier, Split, str], Float32Array],
 ) -> tuple[dict[str, Float32Array], int]:
     """Run a model with its long sums added in a row.
 
     Args:
         model: model in float32.
         splits: splits by name.
-        run: function that computes the logits of a split, float32 [N, K].
+        run: function that computes the logits of a split, float32 [N, K], and is told what to call that.
 
     Returns:
         Logits by split, and the values of the longest sum; nothing and 0 where the first image meets no long sum.
     """
     mode = SumsInARow()
     with mode:
-        run(model, next(iter(splits.values())).select(np.arange(1), "first"))
-        rows = {name: run(model, split) for name, split in splits.items()} if mode.longest else {}
+        with watched(None):
+            run(model, next(iter(splits.values())).select(np.arange(1), "first"), _IN_A_ROW)
+        rows = {name: run(model, split, _IN_A_ROW) for name, split in splits.items()} if mode.longest else {}
     return rows, mode.longest
 
 
@@ -166,5 +179,5 @@ def run_module(model: ExportableClassifier, images: Uint8Array) -> Outputs:
     return logits.numpy(), probabilities.numpy()
 
 
-def _logits(model: ExportableClassifier, split: Split) -> Float32Array:
-    return run_over(split.batches(_BATCH), lambda images: run_module(model, images)[0])
+def _logits(model: ExportableClassifier, split: Split, task: str) -> Float32Array:
+    return run_over_split(split, _BATCH, lambda images: run_module(model, images)[0], task, most=BATCH_VALUES)

@@ -1,7 +1,10 @@
 """Model files, run as production and PyTorch will run them."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+
+import numpy as np
 
 from torchstone_export.certificate.batch_checks import Runner
 from torchstone_export.certificate.certify import VariantCertificate, certify_variant
@@ -13,6 +16,7 @@ from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.inference.engine import Engine, Outputs, make_engine
 from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.inference.providers import open_session
+from torchstone_runtime.system.cpu import usable_cpus
 
 
 def certify_files(contents: Mapping[str, bytes], reference: Reference) -> dict[str, VariantCertificate]:
@@ -29,7 +33,7 @@ def certify_files(contents: Mapping[str, bytes], reference: Reference) -> dict[s
         except Exception as error:  # noqa: BLE001 - a file that can't be loaded is the finding
             certificates[variant] = VariantCertificate(failures=[f"it cannot be loaded: {error}"])
             continue
-        certificates[variant] = certify_variant(reference, runner)
+        certificates[variant] = certify_variant(reference, runner, variant=variant)
         if variant != "torchscript":
             # A file may run at any size and still say that it can't, which other tools believe.
             certificates[variant].failures += [f"frozen batch axis: {where}" for where in find_frozen_batch(content)]
@@ -48,5 +52,13 @@ def _run_torchscript(runner: TorchScriptRunner, images: Uint8Array, batch_size: 
 
 
 def run_in_batches(engine: Engine, images: Uint8Array, batch_size: int) -> Outputs:
-    """Return logits and probabilities, float32 [N, K], from calls of at most `batch_size` images."""
-    return engine.run(images, micro_batch=batch_size)
+    """Return logits and probabilities, float32 [N, K], from calls of at most `batch_size` images.
+
+    Of an engine of one worker, the calls are of just that size (but for the last one), several at once.
+    """
+    if engine.workers > 1 or len(images) <= batch_size:
+        return engine.run(images, micro_batch=batch_size)
+    with ThreadPoolExecutor(usable_cpus()) as pool:
+        parts = list(pool.map(partial(engine.run, micro_batch=batch_size), batches_of(images, batch_size)))
+    logits, probabilities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return logits, probabilities

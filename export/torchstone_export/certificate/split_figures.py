@@ -1,6 +1,6 @@
 """The figures of one variant over one split: errors against exact arithmetic, decisions, flips, metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -11,10 +11,13 @@ from torchstone_export.certificate.reference import Reference, SplitReference
 from torchstone_runtime.arrays import Float32Array, Float64Array, Int64Array
 from torchstone_runtime.certificate.record import CertifiedSplit
 from torchstone_runtime.evaluation.evaluate import decisions_sha256
+from torchstone_runtime.metrics.binomial import unseen_rate
 from torchstone_runtime.metrics.classification import metrics_from_labels
 from torchstone_runtime.metrics.confusion import MOST_DENSE
 
 _FLIPS_LISTED: Final = 100
+CONFIDENCE: Final = 0.95
+"""Of the bound on flips among images that were not run."""
 
 AnyFloat = npt.NDArray[np.floating[Any]]
 
@@ -51,6 +54,18 @@ def split_figures(part: SplitReference, logits: Float32Array, reference: Referen
         "disagreement_by_class": _by_class(part, decisions),
         "metrics": split_metrics(part, decisions),
     }
+
+
+def unseen_flips(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return `unseen_flips` of `certificate.json`: what the flips over all splits say of images that were not run.
+
+    Args:
+        splits: figures by split, as `split_figures` returns them; of a split that could not be run, `samples` alone.
+    """
+    run = [part for part in splits.values() if "flips" in part]
+    images, flips = sum(part["samples"] for part in run), sum(part["flips"] for part in run)
+    rate = unseen_rate(flips, images, CONFIDENCE)
+    return {"images": images, "flips": flips, "rate_at_most": rate, "confidence": CONFIDENCE}
 
 
 def split_metrics(part: SplitReference, decisions: Int64Array) -> dict[str, Any]:

@@ -6,14 +6,41 @@ from typing import Any
 from torchstone_export.certificate.certify import VariantCertificate
 from torchstone_export.certificate.limits import EXPORT_LIMITS
 from torchstone_export.certificate.reference import Reference
+from torchstone_export.certificate.split_figures import unseen_flips
+from torchstone_runtime.data.certified_sample import KEY, describe_sample
 
 
 def summarize(reference: Reference, variants: Mapping[str, VariantCertificate]) -> list[str]:
-    """Return two lines per variant (one, if it failed), and one on how the two exports agree with each other."""
+    """Return three lines per variant (one, if it failed), and one on how the two exports agree with each other.
+
+    Where not all images were run, a line says so; where the reference is a weak one, the last.
+    """
     lines = [line for name, variant in variants.items() for line in _variant_lines(name, variant, reference)]
     if len(variants) > 1 and not any(variant.failures for variant in variants.values()):
         lines += _pair_lines(variants)
+    if reference.sample:
+        lines.append(_sample_line(reference))
     return [*lines, f"reference: {reference.caveat}"] if reference.caveat else lines
+
+
+def bound_line(name: str, splits: Mapping[str, Mapping[str, Any]], owner: str) -> str:
+    """Return one line on how many images that were not run may be decided otherwise."""
+    found = unseen_flips(splits)
+    return (
+        f"{name}: among images drawn as these were, at most {_percent(found['rate_at_most'])} of the decisions are "
+        f"not {owner} ({found['flips']:,} of {found['images']:,} were not; exact binomial bound, "
+        f"{100 * found['confidence']:g}%)"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g}%"
+
+
+def _sample_line(reference: Reference) -> str:
+    document = {KEY: reference.sample}
+    parts = [f"{name} {describe_sample(document, name, len(part.split))}" for name, part in reference.splits.items()]
+    return f"sample: not every image was run: {'; '.join(parts)}; what is said of all decisions is said of these"
 
 
 def _variant_lines(name: str, variant: VariantCertificate, reference: Reference) -> list[str]:
@@ -27,14 +54,20 @@ def _variant_lines(name: str, variant: VariantCertificate, reference: Reference)
     near = sum(len(part["repeat"]["near_ties"]) for part in parts if "repeat" in part)
     return [
         (
-            f"{name}: {agreement} {samples:,} decisions are {reference.owner} ({' and '.join(reference.splits)}); "
+            f"{name}: {agreement} {samples:,} decisions are {reference.owner} ({_over(reference)}); "
             f"largest error {multiple:.2f} x {reference.owner} own"
         ),
         (
             f"{name}: RMS error {rms:.2f} x {reference.owner} own (accepted: largest {limits.max_multiple:g} x, RMS "
             f"{limits.rms_multiple:g} x); {_settled(parts, near)}"
         ),
+        bound_line(name, variant.splits, reference.owner),
     ]
+
+
+def _over(reference: Reference) -> str:
+    splits = " and ".join(reference.splits)
+    return f"a sample of {splits}" if reference.sample else splits
 
 
 def _settled(parts: Sequence[Mapping[str, Any]], near: int) -> str:

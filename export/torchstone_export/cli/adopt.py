@@ -7,6 +7,7 @@ import click
 
 from torchstone_export.bundle.default_path import default_bundle
 from torchstone_export.cli.bundle_options import (
+    CERTIFY_LIMIT_OPTION,
     CHECK_SPEC_OPTION,
     EXPECT_OPTION,
     OUT_OPTION,
@@ -45,6 +46,7 @@ from torchstone_train.compute.openmp import wait_passively
 @EXPECT_OPTION
 @json_option
 @CHECK_SPEC_OPTION
+@CERTIFY_LIMIT_OPTION
 @spec_options
 @option(
     "--layout",
@@ -86,6 +88,7 @@ def adopt(
         sign=sign,
         expect_accuracy=spec.pop("expect_accuracy"),
         check_spec=spec.pop("check_spec"),
+        certify_limit=spec.pop("certify_limit"),
     )
     exported = adopt_onnx(OnnxSource(model, spec_from_options(spec, model)), request, tell)
     report_bundle(exported, request.out, json_file)

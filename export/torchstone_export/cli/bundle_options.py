@@ -30,6 +30,13 @@ EXPECT_OPTION = option(
     help="Accuracy that the model is known for: where the exported file's on the test split is lower, nothing is "
     "written, and the exit code is 1.",
 )
+CERTIFY_LIMIT_OPTION = option(
+    "--certify-limit",
+    group="Data",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Certify at most N validation and N test images, drawn at random; the certificate says so  [default: all]",
+)
 CHECK_SPEC_OPTION = option(
     "--check-spec/--no-check-spec",
     group="Advanced",

@@ -9,6 +9,7 @@ import click
 
 from torchstone_export.bundle.default_path import default_bundle
 from torchstone_export.cli.bundle_options import (
+    CERTIFY_LIMIT_OPTION,
     CHECK_SPEC_OPTION,
     EXPECT_OPTION,
     OUT_OPTION,
@@ -35,6 +36,7 @@ from torchstone_train.compute.openmp import wait_passively
 
 if TYPE_CHECKING:
     from torchstone_export.pipeline import Exported, ExportRequest
+    from torchstone_runtime.data.catalog import DatasetRef
 
 
 @command(
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 @cascade_options
 @module_options
 @CHECK_SPEC_OPTION
+@CERTIFY_LIMIT_OPTION
 @spec_options
 def export(
     run: Path | None,
@@ -83,8 +86,8 @@ def export(
     """Export RUN to ONNX and TorchScript, prove both over the whole validation and test splits, write a bundle.
 
     The bundle appears whole or not at all. If a file does not reproduce the trained model, the exit code is 1, the
-    numbers are shown, and an earlier bundle is untouched. A lossy variant (--int8, --fp16) that is not accurate or fast
-    enough is left out, with the reason on stderr and in the certificate.
+    numbers are shown, and an earlier bundle is untouched. A lossy variant (--int8, --fp16, --bf16) that is not accurate
+    or fast enough is left out, with the reason on stderr and in the certificate.
 
     With --fast, two trained models become one file: a cascade. verify, evaluate and serve it like any other.
 
@@ -115,8 +118,13 @@ def export(
         sign=sign,
         expect_accuracy=options.pop("expect_accuracy"),
         check_spec=options.pop("check_spec"),
+        certify_limit=options.pop("certify_limit"),
         lossy=names,
-        limits=LossyLimits(**{key: lossy[key] for key in ("max_accuracy_drop", "min_speedup", "provider")}),
+        limits=LossyLimits(
+            **{key: lossy[key] for key in ("max_accuracy_drop", "min_speedup", "provider", "int8_minutes")}
+        ),
+        calibration_data=_reference(lossy["calibration_data"]),
+        certify_data=_reference(lossy["certify_data"]),
         require_lossy=lossy["require_variants"],
         default_variant=lossy["default_variant"],
     )
@@ -126,6 +134,12 @@ def export(
         source = RunSource(run) if cascade["fast"] is None else CascadeSource(run=run, **cascade)
         exported = export_run(source, request)
     report_bundle(exported, request.out, json_file)
+
+
+def _reference(text: str | None) -> "DatasetRef | None":
+    from torchstone_runtime.data.catalog import DatasetRef
+
+    return DatasetRef.parse(text) if text else None
 
 
 def _require_one_origin(run: Path | None, foreign: dict[str, Any]) -> None:
@@ -168,7 +182,7 @@ def _export_module(request: "ExportRequest", dataset: str | None, foreign: dict[
 
 
 def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
-    names = tuple(name for name in ("int8", "fp16") if options[name])
+    names = tuple(name for name in ("int8", "fp16", "bf16") if options[name])
     if options["provider"] not in ("cpu", "cuda"):
         raise UsageError(f"--provider {options['provider']} is not known here.", "Give cpu or cuda.")
     if options["default_variant"] not in ("fp32", *names):
@@ -176,8 +190,13 @@ def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
             f"--default-variant {options['default_variant']} names a variant that is not exported.",
             f"Add --{options['default_variant']}.",
         )
+    if not names and (options["calibration_data"] or options["certify_data"]):
+        raise UsageError(
+            "--calibration-data and --certify-data are for a variant.",
+            "Add --int8, --fp16 or --bf16, or leave them out.",
+        )
     if options["require_variants"] and not names:
-        raise UsageError("--require-variants needs a variant to require.", "Add --int8 or --fp16.")
+        raise UsageError("--require-variants needs a variant to require.", "Add --int8, --fp16 or --bf16.")
     return names
 
 

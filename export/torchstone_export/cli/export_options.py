@@ -7,11 +7,13 @@ from typing import Any, Final, TypeVar
 import click
 
 from torchstone_runtime.cli.command import option
+from torchstone_runtime.cli.completion import DatasetName
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 LOSSY_NAMES: Final = (
-    *("int8", "fp16", "max_accuracy_drop", "min_speedup", "require_variants", "default_variant", "provider"),
+    *("int8", "fp16", "bf16", "max_accuracy_drop", "min_speedup", "require_variants", "default_variant", "provider"),
+    *("int8_minutes", "calibration_data", "certify_data"),
 )
 CASCADE_NAMES: Final = ("fast", "threshold", "mirror")
 MODULE_NAMES: Final = ("module", "weights", "weights_key")
@@ -28,6 +30,13 @@ _LOSSY: Final = (
         group="Variants",
         is_flag=True,
         help="Add a 16-bit variant (for GPUs), if it is accurate enough and faster on this machine.",
+    ),
+    option(
+        "--bf16",
+        group="Variants",
+        is_flag=True,
+        help="Add a variant that OpenVINO computes in bfloat16 (torchstone[openvino]), if it is accurate enough and "
+        "faster on this machine.",
     ),
     option(
         "--max-accuracy-drop",
@@ -56,7 +65,7 @@ _LOSSY: Final = (
         group="Variants",
         default="fp32",
         show_default=True,
-        type=click.Choice(["fp32", "int8", "fp16"]),
+        type=click.Choice(["fp32", "int8", "fp16", "bf16"]),
         help="Variant that runs if none is named, provided that it is accepted.",
     ),
     option(
@@ -65,6 +74,29 @@ _LOSSY: Final = (
         default="cpu",
         show_default=True,
         help="Provider on which int8 and fp16 are measured: cpu or cuda.",
+    ),
+    option(
+        "--int8-minutes",
+        group="Variants",
+        default=10.0,
+        show_default=True,
+        type=click.FloatRange(min=0, min_open=True),
+        help="Time after which the search for an int8 file tries nothing more.",
+    ),
+    option(
+        "--calibration-data",
+        group="Variants",
+        type=DatasetName(),
+        metavar="DATASET",
+        help="Images that int8 is calibrated on  [default: the training split]",
+    ),
+    option(
+        "--certify-data",
+        group="Variants",
+        type=DatasetName(),
+        metavar="DATASET",
+        help="Labelled images, none of which the model has seen, that decide on the accuracy of a variant  [default: "
+        "the test split]",
     ),
 )
 _CASCADE: Final = (

@@ -63,6 +63,7 @@ _OPTIONS: Final = (
 )
 _FIELDS: Final = (
     *("preprocess", "color", "mean", "std", "pixel_range", "resize_filter", "fit", "resize", "fill", "antialias"),
+    "decode",
     *("classes", "output", "positive_threshold", "output_name", "name"),
 )
 

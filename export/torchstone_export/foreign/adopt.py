@@ -1,5 +1,6 @@
 """From an ONNX file made elsewhere to a published bundle."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,10 +24,12 @@ from torchstone_export.foreign.original_answers import OriginalAnswers, Original
 from torchstone_export.model import ExportableClassifier, TrainedModel
 from torchstone_export.pipeline import Exported, ExportRequest, export_model, open_signer
 from torchstone_export.room import require_room
-from torchstone_export.run_over import run_over
+from torchstone_export.run_data import certified_part
+from torchstone_export.run_over import run_over_split
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError, UsageError, first_line
+from torchstone_runtime.progress import stage
 from torchstone_train.data.splits import TrainingData
 
 if TYPE_CHECKING:
@@ -78,16 +81,19 @@ def adopt_onnx(source: OnnxSource, request: ExportRequest, tell: Callable[[str],
     signer = open_signer(request)
     spec = source.spec
     original = read_original(source.path, spec)
-    data = load_given_data(request.dataset, request.data_dir, spec)
+    whole = load_given_data(request.dataset, request.data_dir, spec)
+    data, sample = certified_part(whole, request.certify_limit)
     require_room((data.validation, data.test), variants=1)
     original, spec, two_classes = settle_output(original, spec, data)
     answers, plain = (answers_of(original, spec, two_classes, optimized=optimized) for optimized in (True, False))
-    model = _describe(source.path, original, answers, data)
+    model = _describe(source.path, original, answers, whole if sample else data)
     free_shapes = _needs_freed_shapes(original, answers, model, next(data.validation.batches(PROBED)))
     reference = _make_reference(answers, plain, {"validation": data.validation, "test": data.test}, original.batch)
+    reference = replace(reference, sample=sample)
 
     def build(built: TrainedModel) -> dict[str, bytes]:
-        return {"fp32": wrap_onnx(original, spec, built, free_shapes=free_shapes, two_classes=two_classes)}
+        with stage("wrapping the file"):
+            return {"fp32": wrap_onnx(original, spec, built, free_shapes=free_shapes, two_classes=two_classes)}
 
     def doubts(found: Reference) -> list[str]:
         return find_doubts(spec, found, answers.with_spec if request.check_spec else None, tell)
@@ -163,8 +169,9 @@ def _make_reference(
     # What differs between the two runs is all that may differ in rounding between two honest runs of one file.
     parts = {}
     for name, split in splits.items():
-        logits = run_over(split.batches(_READ), partial(answers.logits, precision=np.float32))
-        exact = run_over(split.batches(batch or 1), partial(plain.logits, precision=np.float64))
+        logits = run_over_split(split, _READ, partial(answers.logits, precision=np.float32), "the file as given")
+        alone = partial(plain.logits, precision=np.float64)
+        exact = run_over_split(split, batch or 1, alone, "the file as given, one by one", most=sys.maxsize)
         parts[name] = SplitReference(split, logits.astype(np.float32), exact)
     names = next(iter(splits.values())).class_names
     origin = _ORIGIN if answers.two_classes is None else f"{_ORIGIN}; {answers.two_classes.describe(names)}"

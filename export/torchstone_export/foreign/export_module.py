@@ -20,8 +20,10 @@ from torchstone_export.formats.torchscript_file import export_torchscript
 from torchstone_export.model import TrainedModel
 from torchstone_export.pipeline import Exported, ExportRequest, export_model, open_signer
 from torchstone_export.room import require_room
+from torchstone_export.run_data import certified_part
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.progress import stage
 
 
 def export_module(
@@ -44,10 +46,12 @@ def export_module(
         raise UsageError("No labelled data was named.", "Add --data DATASET: the proof is made over it.")
     check_target(request.out)
     signer = open_signer(request)
-    data = load_given_data(request.dataset, request.data_dir, source.spec)
+    whole = load_given_data(request.dataset, request.data_dir, source.spec)
+    data, sample = certified_part(whole, request.certify_limit)
     require_room((data.validation, data.test), request.exact_variants)
-    model = load_module(source, data, tell)
+    model = load_module(source, whole if sample else data, tell)
     reference = make_module_reference(model.module, {"validation": data.validation, "test": data.test})
+    reference = replace(reference, sample=sample)
     network = model.module.classifier.network
     if not isinstance(network, NormalizedNetwork):
         raise TypeError(f"load_module gave a {type(network).__name__}")
@@ -71,13 +75,13 @@ def build_module_files(model: TrainedModel, *, torchscript: bool) -> dict[str, b
         DataError: PyTorch's exporters can't export the module; the message says what stops them.
     """
     try:
-        with _silent():
+        with stage("exporting to ONNX"), _silent():
             contents = {"fp32": export_onnx(model.module, model.name, model.class_names, model.spec)}
     except Exception as error:  # the exporters raise whatever an operator or the owner's code raises
         raise explain_onnx_failure(error) from error
     if torchscript:
         try:
-            with _silent():
+            with stage("exporting to TorchScript"), _silent():
                 contents["torchscript"] = export_torchscript(model.module, model.spec)
         except Exception as error:  # likewise
             raise explain_torchscript_failure(error) from error

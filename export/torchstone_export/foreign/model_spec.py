@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Final, Literal
 
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.images.input_spec import Fit, InputSpec, ResampleFilter
+from torchstone_runtime.images.input_spec import Decoding, Fit, InputSpec, ResampleFilter
 
 ChannelOrder = Literal["L", "RGB", "BGR"]
 OutputKind = Literal["logits", "probabilities", "log-probabilities"]
@@ -32,6 +32,7 @@ class ModelSpec:
         resize: pixels of the shorter side before a centre crop; with `crop` alone. None there: the crop's longer side.
         fill: level, 0 to 255, around a picture that is fitted in; with `pad` alone.
         antialias: whether pictures are smoothed where they are made smaller, as Pillow does it.
+        decode: size at which JPEG files are decoded, as in `InputSpec`.
         classes: names of the classes in the order of the outputs; None: those of the data.
         output: kind of the model's output. Probabilities are turned into logits by the logarithm.
         output_stated: whether the owner stated `output`; else it is the default, which a final sigmoid overrides.
@@ -54,6 +55,7 @@ class ModelSpec:
     resize: int | None = None
     fill: int = 0
     antialias: bool = True
+    decode: Decoding = "full"
     classes: tuple[str, ...] | None = None
     output: OutputKind = "logits"
     output_stated: bool = False
@@ -81,6 +83,7 @@ class ModelSpec:
                 resize=(self.resize or max(self.input[1:])) if self.fit == "crop" else None,
                 fill=self.fill,
                 antialias=self.antialias,
+                decode=self.decode,
                 mean=tuple(value / unit for value in self.mean)[::order],
                 std=tuple(value / unit for value in self.std)[::order],
             )

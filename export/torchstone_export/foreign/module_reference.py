@@ -12,15 +12,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from torchstone_export.certificate.reference import Reference, SplitReference, sums_in_a_row
+from torchstone_export.certificate.reference import BATCH_VALUES, Reference, SplitReference, sums_in_a_row
 from torchstone_export.model import ExportableClassifier
-from torchstone_export.run_over import run_over
+from torchstone_export.run_over import run_over_split
 from torchstone_runtime.arrays import Float32Array, Float64Array, Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_train.recipes.own_code import class_and_message
 
-_BATCH_PIXELS: Final = 4 << 20
-"""Values of all images of one call: bounds the memory of a float64 evaluation to some GiB with usual networks."""
+_BATCH: Final = 256
 
 
 class _InFloat64(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own __init_subclass__
@@ -52,7 +51,7 @@ def make_module_reference(model: ExportableClassifier, splits: Mapping[str, Spli
         exact = deepcopy(model).double()
         with mode:
             _require_float64(exact, next(iter(splits.values())))
-        computed = {name: _logits(exact, split, mode) for name, split in splits.items()}
+        computed = {name: _logits(exact, split, "PyTorch in float64", mode) for name, split in splits.items()}
     except Exception as error:  # noqa: BLE001 - whatever the owner's code raises where the dtype is another
         reason = class_and_message(error)
         # It goes into the bundle, which holds no paths.
@@ -100,16 +99,15 @@ def _by_other_kernels(model: ExportableClassifier, split: Split) -> Float64Array
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of settings for devices that are not there
         with torch.backends.mkldnn.flags(enabled=False):
-            return run_over(split.batches(1), lambda image: _run(model, image, nullcontext()))
+            return run_over_split(split, 1, lambda image: _run(model, image, nullcontext()), "PyTorch, one by one")
 
 
-def _plain(model: ExportableClassifier, split: Split) -> Float32Array:
-    return _logits(model, split, nullcontext()).astype(np.float32)
+def _plain(model: ExportableClassifier, split: Split, task: str = "PyTorch in float32") -> Float32Array:
+    return _logits(model, split, task, nullcontext()).astype(np.float32)
 
 
-def _logits(model: ExportableClassifier, split: Split, mode: Any) -> Float64Array:  # noqa: ANN401 - a context
-    size = max(1, min(256, _BATCH_PIXELS // int(np.prod(split.image_shape))))
-    return run_over(split.batches(size), lambda images: _run(model, images, mode))
+def _logits(model: ExportableClassifier, split: Split, task: str, mode: Any) -> Float64Array:  # noqa: ANN401 - a context
+    return run_over_split(split, _BATCH, lambda images: _run(model, images, mode), task, most=BATCH_VALUES)
 
 
 @torch.no_grad()

@@ -28,7 +28,7 @@ from torchstone_export.foreign.spec_values import (
 )
 from torchstone_export.preprocessing.sources import read_preprocessing, recognised
 from torchstone_runtime.errors import UsageError, suggestion
-from torchstone_runtime.images.input_spec import MAX_SIDE, Fit, ResampleFilter
+from torchstone_runtime.images.input_spec import MAX_SIDE, Decoding, Fit, ResampleFilter
 
 _MAX_SPEC_BYTES: Final = 16 << 20
 _CHANNELS: Final = {"L": 1, "RGB": 3, "BGR": 3}
@@ -36,6 +36,7 @@ _CHOICES: Final = {
     "color": ChannelOrder,
     "resize_filter": ResampleFilter,
     "fit": Fit,
+    "decode": Decoding,
     "output": OutputKind,
     "pixel_range": PixelRange,
     "layout": Layout,

@@ -8,13 +8,11 @@ the other's). The search chooses, it doesn't test: however many specs it tried, 
 factor that is named is tested on its own, at the level divided by their number.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from tqdm import tqdm
 
 from torchstone_export.certificate.reference import SplitReference
 from torchstone_export.foreign.class_order import LEVEL, at_least
@@ -22,10 +20,10 @@ from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.spec_candidates import Numbers, SpecCandidate, candidates_beside, changed_options
 from torchstone_export.foreign.spec_screening import Answer, Sample, Score, mark, screen
 from torchstone_export.foreign.stated_fit import upright_size
-from torchstone_runtime.cli.output import shows_progress
 from torchstone_runtime.data.folder import FileStore
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.images.decode import read_picture
+from torchstone_runtime.progress import stage
 
 _SEARCHED: Final = 256
 """Most images of the search."""
@@ -86,6 +84,7 @@ def find_better_spec(
         answer: function that answers images that were read, and are to be normalised, by another spec.
         tell: function that is called with a sentence on what is done.
     """
+    spec = replace(spec, decode="full")  # as all specs are tried on one decoding of each picture
     searched, tested = _samples({name: part.split for name, part in splits.items()})
     wrong = sum(int((splits[item.split.name].decisions[item.indices] != item.labels).sum()) for item in tested)
     images = sum(len(item.indices) for item in tested)
@@ -141,7 +140,7 @@ def _search(spec: ModelSpec, sample: Sample, answer: Answer, *, pictures: bool, 
     current = spec
     for _ in range(_ROUNDS):
         candidates = candidates_beside(current, pictures=pictures, own=own)
-        with _progress(len(candidates) * len(sample.chunks())) as done:
+        with stage("checking the spec", len(candidates) * len(sample.chunks()), "steps") as done:
             scores = screen(current, [item.spec for item in candidates], sample, answer, done)
         best = _best(candidates, scores)
         if best is None:
@@ -204,7 +203,7 @@ def _compare(base: ModelSpec, other: ModelSpec, tested: list[Sample], answer: An
     """
     score, right = Score(), 0
     chunks = [chunk for sample in tested for chunk in sample.chunks()]
-    with _progress(2 * len(chunks)) as done:
+    with stage("checking the better spec", 2 * len(chunks), "steps") as done:
         for chunk in chunks:
             own, others = mark(chunk, [other, base], answer)
             score.add(own, others)
@@ -232,9 +231,3 @@ def _factors(old: ModelSpec, new: ModelSpec) -> list[str]:
     return [
         factor for factor, names in _FACTORS.items() if any(getattr(old, name) != getattr(new, name) for name in names)
     ]
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    with tqdm(total=total, desc="checking the spec", leave=False, disable=not shows_progress()) as bar:
-        yield lambda count: bar.update(count) and None

@@ -8,10 +8,10 @@ from torchstone_export.preprocessing.preprocessing import Preprocessing
 
 _OF_FIT: Final = ("resize", "fill")
 _SHOWN: Final = (
-    *("input", "color", "fit", "resize", "fill", "resize_filter", "antialias"),
+    *("input", "color", "fit", "resize", "fill", "resize_filter", "antialias", "decode"),
     *("pixel_range", "mean", "std", "output"),
 )
-_QUIET: Final = {"pixel_range": "0-1", "color": "RGB", "antialias": True, "fill": 0}
+_QUIET: Final = {"pixel_range": "0-1", "color": "RGB", "antialias": True, "decode": "full", "fill": 0}
 """Values that go without saying."""
 
 

@@ -1,1 +1,1 @@
-"""int8 and fp16 variants and the gate that ships or refuses them."""
+"""int8, fp16 and bf16 variants and the gate that ships or refuses them."""

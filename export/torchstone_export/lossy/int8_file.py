@@ -5,6 +5,7 @@ enter the first layer as they are (they are 8-bit numbers already), the logits s
 """
 
 import io
+import math
 import tempfile
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
@@ -35,6 +36,8 @@ _QUANTISED.extend(("Pad", "Relu", "Reshape", "Squeeze", "Transpose", "Unsqueeze"
 _PRE_PROCESSED: Final = ("onnx.quant.pre_process", "onnxruntime.quant")
 """Tells the quantiser that the graph is optimised already (the exporter folds batch norm), which saves a warning."""
 _BATCH: Final = 32
+_CHUNK_PIXELS: Final = 1_000_000
+"""Of the images whose activations are held at once; the ranges are merged from chunk to chunk."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +153,9 @@ def _run_quantizer(model: onnx.ModelProto, images: Uint8Array, config: Int8Confi
             "zero_point": np.array(pixels.zero_point, np.uint8),
         }
         options = options | {"TensorQuantOverrides": {pixels.tensor: [exact]}}
+    chunk = max(1, _CHUNK_PIXELS // int(np.prod(images.shape[1:])))
+    if chunk < len(images):
+        options = options | {"CalibStridedMinMax": chunk}  # it serves the other methods as well
     kept = [*(node.name for node in input_chain(model.graph)), *after_logits(model.graph), *config.float_layers]
     with tempfile.TemporaryDirectory(prefix="torchstone-int8-") as folder, redirect_stdout(io.StringIO()):
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
@@ -157,7 +163,7 @@ def _run_quantizer(model: onnx.ModelProto, images: Uint8Array, config: Int8Confi
         quantize_static(
             source,
             target,
-            _Reader(images),
+            _Reader(images, chunk),
             quant_format=QuantFormat.QDQ if config.form == "qdq" else QuantFormat.QOperator,
             op_types_to_quantize=_QUANTISED,
             per_channel=True,
@@ -172,9 +178,20 @@ def _run_quantizer(model: onnx.ModelProto, images: Uint8Array, config: Int8Confi
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
-    def __init__(self, images: Uint8Array) -> None:
+    def __init__(self, images: Uint8Array, chunk: int) -> None:
+        self._images, self._chunk = images, chunk
+        self.set_range(0, len(images))
+
+    def __len__(self) -> int:
+        # The quantiser takes whole chunks only: the last one is as short as the images that are left.
+        return math.ceil(len(self._images) / self._chunk) * self._chunk
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Give the images from one index to another, exclusive, next."""
+        end = min(end_index, len(self._images))
         self._batches = (
-            np.ascontiguousarray(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)
+            np.ascontiguousarray(self._images[start : min(start + _BATCH, end)])
+            for start in range(start_index, end, _BATCH)
         )
 
     def get_next(self) -> dict[str, Uint8Array] | None:

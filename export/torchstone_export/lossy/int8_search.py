@@ -7,7 +7,8 @@ from typing import Any, Final
 import numpy as np
 
 from torchstone_export.lossy.int8_file import CALIBRATIONS, Int8Config, pixel_scale_of, quantize
-from torchstone_export.lossy.layer_error import LayerError, layer_errors, worst_layer
+from torchstone_export.lossy.layer_error import LayerError, layer_errors, worst_layers
+from torchstone_export.lossy.search_time import SearchTime
 from torchstone_export.lossy.serving import run_split, serving
 from torchstone_export.lossy.speed import compare_speed
 from torchstone_runtime.arrays import Float32Array, Int64Array, Uint8Array
@@ -16,13 +17,17 @@ from torchstone_runtime.errors import first_line
 from torchstone_runtime.evaluation.examples import evenly_by_class
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, mcnemar_exact, score_interval
+from torchstone_runtime.progress import stage
 from torchstone_runtime.system.cpu import INT8_FEATURES
 
 CALIBRATION_IMAGES: Final = 512
-_FEWEST_IMAGES: Final = 64
+_FEWEST_IMAGES: Final = 256
 _CALIBRATION_PIXELS: Final = 4_000_000
-"""The quantiser keeps every activation of every calibration image in memory: fewer images where they are large."""
+"""Every activation of every calibration image is looked at: fewer images where they are large."""
 _FLOAT_LAYERS: Final = 3
+"""Layers that go back to float one by one; in a network of many layers, twice as many each time after that."""
+_FLOAT_SHARE: Final = 4
+"""At most one layer in so many goes back to float; with more of them, little would be left to gain."""
 _NOT_WORSE: Final = 0.05
 """Candidates that McNemar's test does not tell from the best one at this p value count as equal."""
 _CLEARLY_FASTER: Final = 1.03
@@ -57,6 +62,7 @@ class Int8Choice:
         config: configuration of the file; content: the file.
         plain: the file's model in the form `qdq`, whose nodes can be compared with the float file's.
         layers: errors of its layers; tried: every candidate, in order; speeds: of the forms, ratio to fp32.
+        time: time that the search took, and what it left out.
     """
 
     config: Int8Config
@@ -65,6 +71,7 @@ class Int8Choice:
     layers: list[LayerError]
     tried: list[dict[str, Any]] = field(default_factory=list)
     speeds: dict[str, Any] = field(default_factory=dict)
+    time: SearchTime = field(default_factory=lambda: SearchTime(float("inf")))
 
 
 def calibration_sample(train: Split, seed: int = 0) -> Uint8Array:
@@ -86,13 +93,21 @@ def calibration_sample(train: Split, seed: int = 0) -> Uint8Array:
 
 
 def choose_int8(
-    content: bytes, images: Uint8Array, validation: Split, max_drop: float, features: frozenset[str]
+    content: bytes,
+    images: Uint8Array,
+    validation: Split,
+    max_drop: float,
+    features: frozenset[str],
+    *,
+    minutes: float = float("inf"),
 ) -> Int8Choice:
     """Quantise a file in the ways that come into question and return the best one.
 
     Calibration and treatment of the pixels by accuracy on the validation split, among equals by agreement with the
     float file, among equals by speed and error of the logits; then, while the accuracy can't be shown to be within
-    `max_drop`, the layer that adds most noise goes back to float, up to three times; then the form by speed.
+    `max_drop`, the layers that add most noise go back to float: one by one up to three, then in a network of many
+    layers more at a time, up to a quarter of them; then the form by speed. What does not fit into the time is left
+    out, the likeliest to be chosen first.
 
     Args:
         content: the float file.
@@ -100,7 +115,9 @@ def choose_int8(
         validation: labelled validation split.
         max_drop: largest accepted drop of the accuracy, 0 to 1.
         features: features of the processor, by the Linux kernel's names.
+        minutes: time of the whole search; its first candidate is made in any case.
     """
+    search = SearchTime(minutes)
     num_classes = len(validation.class_names)
     logits, _ = run_split(content, validation, num_classes)
     bits = 8 if features.intersection(INT8_FEATURES) else 7
@@ -108,19 +125,38 @@ def choose_int8(
     def measure(config: Int8Config) -> Int8Candidate:
         return _measure(quantize(content, images, config), config, validation, logits)
 
-    candidates = [measure(config) for config in _configs(foldable=pixel_scale_of(content) is not None, bits=bits)]
+    configs = list(_configs(foldable=pixel_scale_of(content) is not None, bits=bits))
+    candidates = []
+    for number, config in enumerate(configs, 1):
+        if search.allows(str(config)):
+            with stage(f"way {number} of {len(configs)} to calibrate"):
+                candidates.append(measure(config))
     best, tried = _best(candidates, validation.labels, decide(logits)), list(candidates)
     errors = layer_errors(content, best.content, images[:_ERROR_IMAGES])
-    while not _within(best.paired, max_drop) and len(best.config.float_layers) < _FLOAT_LAYERS:
-        worst = worst_layer(errors)
-        if worst is None:
+    for count in _steps_to_float(len(errors)):
+        worst = [] if _within(best.paired, max_drop) else worst_layers(errors, count)
+        if not worst or not search.allows(f"{len(best.config.float_layers) + len(worst)} layers in float"):
             break
-        best = measure(replace(best.config, float_layers=(*best.config.float_layers, worst.node)))
-        errors = layer_errors(content, best.content, images[:_ERROR_IMAGES])
+        kept = (*best.config.float_layers, *(layer.node for layer in worst))
+        with stage(f"with {len(kept)} layers in float"):
+            best = measure(replace(best.config, float_layers=kept))
+            errors = layer_errors(content, best.content, images[:_ERROR_IMAGES])
         tried.append(best)
-    choice = Int8Choice(best.config, best.content, best.content, errors, [item.to_json() for item in tried])
-    _choose_form(choice, validation, num_classes, lambda config: quantize(content, images, config))
+    choice = Int8Choice(
+        best.config, best.content, best.content, errors, [item.to_json() for item in tried], time=search
+    )
+    with stage("comparing the speed of forms"):
+        _choose_form(choice, validation, num_classes, lambda config: quantize(content, images, config))
     return choice
+
+
+def _steps_to_float(layers: int) -> Iterable[int]:
+    """Return how many more layers go back to float at each step."""
+    kept, count = 0, 1
+    while kept + count <= max(_FLOAT_LAYERS, layers // _FLOAT_SHARE):
+        yield count
+        kept += count
+        count = 1 if kept < _FLOAT_LAYERS else 2 * count
 
 
 def _configs(*, foldable: bool, bits: int) -> Iterable[Int8Config]:
@@ -168,6 +204,8 @@ def _choose_form(
         others.append(replace(choice.config, activations="int8"))
     plain = choice.content
     for config in others:
+        if not choice.time.allows(str(config)):
+            continue
         try:
             built = build(config)
             with (

@@ -71,9 +71,10 @@ def layer_errors(content: bytes, quantized: bytes, images: Uint8Array) -> list[L
     return errors
 
 
-def worst_layer(errors: list[LayerError]) -> LayerError | None:
-    """Return the quantised layer that adds most noise, or None where none is quantised."""
-    return max((error for error in errors if error.quantized), key=lambda error: error.added, default=None)
+def worst_layers(errors: list[LayerError], count: int) -> list[LayerError]:
+    """Return the quantised layers that add most noise, the worst first; fewer than `count` where no more are."""
+    quantized = [error for error in errors if error.quantized]
+    return sorted(quantized, key=lambda error: error.added, reverse=True)[:count]
 
 
 def _rounded(graph: onnx.GraphProto, tensor: str) -> str:

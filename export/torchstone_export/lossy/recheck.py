@@ -8,7 +8,8 @@ from torchstone_export.lossy.serving import run_split
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.errors import BundleError, CheckFailedError
 from torchstone_runtime.evaluation.evaluate import decisions_sha256
-from torchstone_runtime.inference.variants import FALLBACK, LOSSY
+from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.inference.variants import FALLBACK, LOSSY, missing_provider
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import compare_decisions
 from torchstone_runtime.system.cpu import cpu_features, missing_features
@@ -33,7 +34,8 @@ def recheck_lossy(bundle: Bundle, contents: Mapping[str, bytes], reference: Refe
 
 
 def _recheck(bundle: Bundle, contents: Mapping[str, bytes], reference: Reference, name: str) -> str:
-    missing = missing_features(bundle.manifest.variants[name].requires_any, cpu_features())
+    entry = bundle.manifest.variants[name]
+    missing = missing_features(entry.requires_any, cpu_features()) or missing_provider(entry, LoadOptions())
     if missing:  # it could only be run on the CPU: int8 is measured there
         return f"{name}: not run here: {missing}"
     split = reference.splits["test"].split
@@ -43,9 +45,9 @@ def _recheck(bundle: Bundle, contents: Mapping[str, bytes], reference: Reference
         provider = str(certificate["lossy"][name]["provider"])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise BundleError(f"The certificate is not valid: {error!r}.", "Export the bundle again.") from error
-    base, found = (
-        decide(*run_split(contents[variant], split, reference.num_classes, provider)) for variant in (FALLBACK, name)
-    )
+    classes = reference.num_classes
+    base = decide(*run_split(contents[FALLBACK], split, classes, provider))
+    found = decide(*run_split(contents[name], split, classes, provider, entry.precision))
     paired = compare_decisions(split.labels, base, found)
     if decisions_sha256(found) != certified:
         raise CheckFailedError(f"{name} does not decide as it was certified to; against fp32: {paired.to_json()}.")

@@ -11,6 +11,7 @@ import numpy as np
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.benchmark.timing import interleave, quantile
 from torchstone_runtime.inference.engine import Engine
+from torchstone_runtime.progress import stage
 
 ROUNDS: Final = 31
 _SECONDS_A_CALL: Final = 0.025
@@ -73,7 +74,8 @@ def compare_speed(
     arms = [partial(engine.run, batch) for engine in (base, variant, again)]
     seconds = np.empty((0, len(arms)))
     for extension in range(1 + _EXTENSIONS):
-        times = interleave(arms, rounds=rounds, seconds=_CALLS_A_TURN * _SECONDS_A_CALL, seed=extension)
+        with stage("measuring the speed", rounds, "rounds") as done:
+            times = interleave(arms, rounds=rounds, seconds=_CALLS_A_TURN * _SECONDS_A_CALL, seed=extension, done=done)
         seconds = np.concatenate([seconds, np.stack([np.median(arm, axis=1) for arm in times], axis=1)])
         low, high = median_interval((seconds[:, 0] / seconds[:, 2]).tolist())
         if high - low <= 2 * _QUIET:

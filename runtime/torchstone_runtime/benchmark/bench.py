@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from torchstone_runtime.arrays import Float64Array, Uint8Array
+from torchstone_runtime.benchmark.provider_choice import ProviderChoice, other_providers
 from torchstone_runtime.benchmark.timing import (
     NOISE_CONFIDENCE,
     TimeEstimate,
@@ -131,6 +132,7 @@ class Benchmark:
     startup: Startup
     steady: tuple[SteadyState, ...]
     rounds: int
+    others: tuple[ProviderChoice, ...] = ()
 
     @property
     def too_noisy(self) -> bool:
@@ -154,6 +156,7 @@ class Benchmark:
             "startup": self.startup.to_json(),
             "rounds": self.rounds,
             "steady_state": [state.to_json() for state in self.steady],
+            "other_providers": [choice.to_json() for choice in self.others],
         }
 
 
@@ -180,7 +183,11 @@ def run_benchmark(request: Request, progress: Callable[[str], None]) -> Benchmar
         startup = measure_startup(request, first.plan.variant)
         progress(f"steady state: {request.rounds} rounds")
         steady = measure_steady_state(classifiers, request.batches, request.rounds)
-        return Benchmark(first.name, request.bundle, first.plan, machine, startup, steady, request.rounds)
+        batches = [golden_batch(first, batch) for batch in request.batches]
+        others = other_providers(first, classifiers[0].source.options, batches, request.rounds)
+        return Benchmark(
+            first.name, request.bundle, first.plan, machine, startup, steady, request.rounds, tuple(others)
+        )
 
 
 def measure_startup(request: Request, variant: str) -> Startup:

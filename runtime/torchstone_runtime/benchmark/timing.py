@@ -93,12 +93,14 @@ def interleave(
     seconds: float = 0.1,
     pause: float = _PAUSE,
     seed: int = 0,
+    done: Callable[[int], None] = lambda _: None,
 ) -> list[Float64Array]:
     """Time callables in turns: in every round each has one, in an order that is drawn anew.
 
     Each is called at least twice beforehand, untimed, to warm up and to see how many calls fill `seconds`. Before
     every turn come `pause` seconds of sleep and, where a turn has several calls, an untimed one: the threads of other
-    libraries spin for a while after their work, and would slow down whoever comes next.
+    libraries spin for a while after their work, and would slow down whoever comes next. `done` is called with 1 after
+    each round.
 
     Returns:
         Seconds of each call, float64 [rounds, calls], for each callable.
@@ -114,6 +116,7 @@ def interleave(
             if calls[index] > 1:
                 arms[index]()
             times[index][turn] = _time_calls(arms[index], calls[index])
+        done(1)
     return times
 
 

@@ -1,18 +1,19 @@
-"""The manifest of a bundle, formats 1 to 3 (docs/bundle-format.md). Standard library only: `inspect` stays light."""
+"""The manifest of a bundle, formats 1 to 4 (docs/bundle-format.md). Standard library only: `inspect` stays light."""
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from torchstone_runtime.class_names import MAX_CLASSES
 from torchstone_runtime.errors import BundleError
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.system.openvino import OPENVINO, Precision
 from torchstone_runtime.text import is_showable
 
 FORMAT_NAME: Final = "torchstone-bundle"
-_VERSIONS: Final = (1, 2, 3)
+_VERSIONS: Final = (1, 2, 3, 4)
 """Format versions that are read. The lowest that knows all of the input is written, see `InputSpec.format_version`."""
 MANIFEST_FILE: Final = "manifest.json"
 METADATA_KEY: Final = "torchstone"
@@ -30,6 +31,8 @@ class FileEntry:
     Attributes:
         requires_any: processor features one of which a lossy variant needs on the CPU; empty if it needs none.
         golden_tolerance: tolerance of a lossy variant, in place of the manifest's, see `golden.variant_golden`.
+        provider: the only provider that a lossy variant is run on, such as `openvino`; empty for any.
+        precision: number format in which that provider computes its products, `fp32` or `bf16`.
         golden_tolerances: tolerances by provider (`cuda`), or provider with TF32 (`cuda+tf32`), in place of both there.
     """
 
@@ -39,6 +42,8 @@ class FileEntry:
     requires_any: tuple[str, ...] = ()
     golden_tolerance: float | None = None
     golden_tolerances: Mapping[str, float] = field(default_factory=dict)
+    provider: str = ""
+    precision: Precision = "fp32"
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "FileEntry":
@@ -58,6 +63,7 @@ class FileEntry:
             _features(data.get("requires_any", [])),
             None if tolerance is None else _positive(tolerance),
             {_text(key): _positive(value) for key, value in data.get("golden_tolerances", {}).items()},
+            *_place(data.get("provider", ""), data.get("precision", "fp32")),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -69,6 +75,8 @@ class FileEntry:
             data["golden_tolerance"] = self.golden_tolerance
         if self.golden_tolerances:
             data["golden_tolerances"] = dict(self.golden_tolerances)
+        if self.provider:
+            data |= {"provider": self.provider, "precision": self.precision}
         return data
 
 
@@ -221,7 +229,7 @@ def _check_format(data: Mapping[str, Any]) -> None:
             "Update it: pip install --upgrade torchstone",
         )
     if type(version) is not int or version not in _VERSIONS:
-        raise BundleError(f"The bundle's format version {version!r} is not known; expected 1, 2 or 3.")
+        raise BundleError(f"The bundle's format version {version!r} is not known; expected 1 to {max(_VERSIONS)}.")
 
 
 def _text(value: object) -> str:
@@ -245,6 +253,14 @@ def _features(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > _MAX_FEATURES:
         raise TypeError("'requires_any' must be a short list of processor features")
     return tuple(_text(name) for name in value)
+
+
+def _place(provider: object, precision: object) -> tuple[str, Precision]:
+    known: tuple[Precision, ...] = get_args(Precision)
+    found = next((item for item in known if item == precision), None)
+    if provider not in ("", OPENVINO) or found is None or (not provider and found != "fp32"):
+        raise ValueError(f"no variant is run on the provider {provider!r} in the precision {precision!r}")
+    return str(provider), found
 
 
 def _positive(value: object) -> float:

@@ -9,12 +9,15 @@ from torchstone_runtime.bundle.golden import golden_of
 from torchstone_runtime.bundle.signature import SIGNATURE_FILE, verify_signature
 from torchstone_runtime.certificate.recheck import Recheck, read_certified_test, recheck_test
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
+from torchstone_runtime.data.certified_sample import certified_sample, recorded_limit
 from torchstone_runtime.data.left_out import recorded_left_out
 from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.evaluation.choose_split import certified_test_split
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.inference.variants import missing_provider, serving_options
 from torchstone_runtime.system.cpu import cpu_features, missing_features
+from torchstone_runtime.system.openvino import ON_PROCESSOR
 
 _TIES_SHOWN: Final = 10
 
@@ -88,11 +91,15 @@ def _check_variant(
     if variant not in contents:
         yield f"{variant:<12} its hash is right; it is not run here (that takes PyTorch)"
         return
-    missing = missing_features(bundle.manifest.variants[variant].requires_any, cpu_features())
-    if missing and options.provider in ("auto", "cpu"):
+    entry = bundle.manifest.variants[variant]
+    missing = missing_features(entry.requires_any, cpu_features())
+    if missing and options.provider in ("auto", *ON_PROCESSOR):
         yield f"{variant:<12} its hash is right; it is not run here: {missing}"
         return
-    with Classifier.from_content(bundle, variant, contents[variant], options) as classifier:
+    if missing := missing_provider(entry, options):
+        yield f"{variant:<12} its hash is right; it is not run here: {missing}"
+        return
+    with Classifier.from_content(bundle, variant, contents[variant], serving_options(entry, options)) as classifier:
         golden, plan = _needed(contents, "golden"), classifier.plan
         samples, accepted = golden_of(bundle.manifest, variant, golden, provider=plan.provider, tf32=plan.tf32)
         error = classifier.replay(samples, accepted)
@@ -118,7 +125,9 @@ def _recheck(
     left_out = recorded_left_out(bundle.manifest.provenance.get("dataset", {}))
     names = classifier.class_names
     source = Dataset.for_model(dataset, data_dir, classifier.input_spec, names, left_out=left_out)
-    split = certified_test_split(source, bundle.manifest.provenance)
+    split = certified_sample(
+        certified_test_split(source, bundle.manifest.provenance), recorded_limit(bundle.manifest.certificate)
+    )
     return _describe(recheck_test(classifier, split, certified))
 
 

@@ -127,6 +127,7 @@ def _as_text(result: "Benchmark") -> str:
         f"steady state, {result.rounds} rounds (95% intervals; ...: too few calls to bound it)",
         f"{'batch':>6} {'threads':>7}  {'p50':<28}{'p90':<28}{'p99':<28}images/s",
         *(_row(state) for state in result.steady),
+        *(choice.describe(plan.provider) for choice in result.others),
     ]
     return showable_lines(lines)
 

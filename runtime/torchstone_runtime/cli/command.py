@@ -11,7 +11,7 @@ import click
 
 from torchstone_runtime.bundle.builtin import builtin_names
 from torchstone_runtime.cli.output import QUIET, VERBOSE, tell_detail
-from torchstone_runtime.cli.reading_progress import reading_shown
+from torchstone_runtime.cli.progress_line import progress_shown
 from torchstone_runtime.version import __version__
 
 HEADINGS: Final = (
@@ -108,7 +108,7 @@ class TorchstoneCommand(click.Command):
         if ctx.meta.get(QUIET) and ctx.meta.get(VERBOSE):
             ctx.fail("--quiet and --verbose contradict each other. Give one of them.")
         started = time.perf_counter()
-        with reading_shown():
+        with progress_shown():
             result = super().invoke(ctx)
         seconds = time.perf_counter() - started
         tell_detail(f"torchstone {__version__}, Python {platform.python_version()}; {seconds:.1f} s")

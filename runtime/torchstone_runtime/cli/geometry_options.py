@@ -6,7 +6,7 @@ from typing import Any, get_args
 import click
 
 from torchstone_runtime.cli.command import option
-from torchstone_runtime.images.input_spec import MAX_LEVEL, MAX_SIDE, Fit, ResampleFilter
+from torchstone_runtime.images.input_spec import MAX_LEVEL, MAX_SIDE, Decoding, Fit, ResampleFilter
 
 
 def geometry_options(group: str, *, of_fit: str, of_filter: str) -> tuple[Callable[[Any], Any], ...]:
@@ -51,5 +51,12 @@ def geometry_options(group: str, *, of_fit: str, of_filter: str) -> tuple[Callab
             default=None,
             help="Whether pictures that shrink are smoothed, as Pillow does it and OpenCV does not  [default: they "
             "are]",
+        ),
+        option(
+            "--decode",
+            group=group,
+            type=click.Choice(get_args(Decoding)),
+            help="Size at which JPEG files are decoded; reduced is half their own or less, where the input is much "
+            "smaller: faster, and pixels differ by little  [default: full]",
         ),
     )

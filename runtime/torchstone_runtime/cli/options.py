@@ -61,6 +61,12 @@ TF32_OPTION = option(
     is_flag=True,
     help="Allow a GPU to compute in TF32: faster, with 10 bits of mantissa instead of 23.",
 )
+CPU_FALLBACK_OPTION = option(
+    "--cpu-fallback",
+    group="Model",
+    is_flag=True,
+    help="Let the CPU run the nodes that the provider given by name cannot run.",
+)
 VARIANT_OPTION = option(
     "--variant",
     group="Model",
@@ -147,6 +153,7 @@ _LOAD_OPTIONS: Final = (
     VARIANT_OPTION,
     PROVIDER_OPTION,
     TF32_OPTION,
+    CPU_FALLBACK_OPTION,
     THREADS_OPTION,
     MODE_OPTION,
     PUBLIC_KEY_OPTION,
@@ -159,7 +166,8 @@ def load_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_loading(*arguments: Any, check: str, **options: Any) -> Any:  # noqa: ANN401 - a command's own
-        values = {name: options.pop(name) for name in ("variant", "provider", "tf32", "threads", "mode", "public_key")}
+        names = ("variant", "provider", "tf32", "cpu_fallback", "threads", "mode", "public_key")
+        values = {name: options.pop(name) for name in names}
         loading = LoadOptions(**values, replay_golden=check == "full", check_hashes=check != "none")
         return command(*arguments, loading=loading, **options)
 

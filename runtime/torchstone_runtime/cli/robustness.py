@@ -16,8 +16,8 @@ from torchstone_runtime.cli.gate_options import require_passed
 from torchstone_runtime.cli.options import BUNDLE_PATH, data_option, json_option, load_options, measured_data_options
 from torchstone_runtime.cli.output import print_result, require_writable, shows_progress
 from torchstone_runtime.components import require_component
-from torchstone_runtime.data.reading import watched_reading
 from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.progress import watched
 
 if TYPE_CHECKING:
     from torchstone_runtime.data.split import Split
@@ -122,5 +122,5 @@ def _run(classifier: "Classifier", split: "Split", wanted: _Wanted) -> "Robustne
 @contextmanager
 def _progress(images: int) -> Iterator[Callable[[int], None]]:
     bars = click.progressbar(length=images, label="images", file=sys.stderr, hidden=not shows_progress())
-    with watched_reading(None), bars as bar:
+    with watched(None), bars as bar:
         yield bar.update

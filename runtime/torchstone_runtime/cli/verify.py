@@ -11,6 +11,7 @@ import click
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import (
     BUNDLE_PATH,
+    CPU_FALLBACK_OPTION,
     DATA_DIR_OPTION,
     PROVIDER_OPTION,
     PUBLIC_KEY_OPTION,
@@ -48,6 +49,7 @@ HOOK_GROUP: Final = "torchstone.hooks"
 @PUBLIC_KEY_OPTION
 @PROVIDER_OPTION
 @TF32_OPTION
+@CPU_FALLBACK_OPTION
 @server_options
 @json_option
 def verify(

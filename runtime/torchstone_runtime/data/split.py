@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.data.mapped_classes import MappedClasses
-from torchstone_runtime.data.reading import tell_read
 from torchstone_runtime.data.split_digest import SplitDigest
 from torchstone_runtime.errors import DataError
+from torchstone_runtime.progress import tell_read
 
 READ_BATCH = 256
 """Images read at once where a whole split is walked through: bounds the memory of streaming."""

@@ -9,6 +9,7 @@ from torchstone_runtime.doctor.distributions import installed_packages, runtime_
 from torchstone_runtime.doctor.finding import Finding
 from torchstone_runtime.doctor.machine import check_cpu, check_memory, check_python, check_threads
 from torchstone_runtime.doctor.parts import check_parts
+from torchstone_runtime.doctor.provider_speed import check_speed
 from torchstone_runtime.doctor.sessions import (
     check_ceilings,
     check_import,
@@ -30,6 +31,7 @@ def check_installation() -> list[Finding]:
     findings = [check_python(), check_parts(packages), check_wheels(packages, driver=driver)]
     if runtime_wheels(packages) or "error" not in (probed.get("import") or {"error": ""}):
         findings += [check_import(probed), check_libraries(probed), *check_providers(probed)]
+        findings += [speed] if (speed := check_speed(probed)) else []
         findings += [ceilings] if (ceilings := check_ceilings(probed)) else []
     findings += [check_cuda(packages, probed, works=computes(probed, "cuda"))]
     return [*findings, _check_gpu(probed), check_cpu(), check_threads(), check_memory()]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from torchstone_runtime.doctor.libraries import inspect_libraries
+from torchstone_runtime.doctor.provider_speed import measure
 from torchstone_runtime.doctor.tiny_model import FACTOR, PIXELS, tiny_model
 from torchstone_runtime.system.nvidia_driver import ask_driver
 
@@ -40,6 +41,7 @@ def main() -> None:
         if ort is not None:
             for provider in ort.get_available_providers():
                 say("session", {"provider": provider, **_try_provider(ort, provider)})
+            say("speed", _speed(ort))
             ir, opset = (_ceiling(ort, name) for name in ("ir_version", "opset"))
             say("ceilings", {"ir_version": ir, "opset": opset})
 
@@ -89,6 +91,13 @@ def _assignment(session: Any) -> dict[str, list[str]] | None:  # noqa: ANN401 - 
     for part in session.get_provider_graph_assignment_info():
         nodes.setdefault(part.ep_name, []).extend(node.op_type for node in part.get_nodes())
     return nodes
+
+
+def _speed(ort: Any) -> dict[str, float] | None:  # noqa: ANN401 - onnxruntime ships no types
+    try:
+        return measure(ort)
+    except Exception:  # noqa: BLE001 - what does not run is told by the sessions
+        return None
 
 
 def _ceiling(ort: Any, name: str) -> int | None:  # noqa: ANN401 - onnxruntime ships no types

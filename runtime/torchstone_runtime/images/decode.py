@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import ImageError, UsageError, first_line
@@ -20,6 +20,7 @@ from torchstone_runtime.images.geometry import MAX_PIXELS, fit_picture
 from torchstone_runtime.images.image_formats import FORMATS_HELP
 from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, InputSpec
 from torchstone_runtime.images.picture_file import PixelStorage, open_picture
+from torchstone_runtime.images.reduced_decoding import reduce_decoding
 
 ImageInput = str | os.PathLike[str] | bytes | Image.Image
 
@@ -31,12 +32,12 @@ _Result = TypeVar("_Result")
 def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
     """Decode one picture as the model expects it.
 
-    In order: the first frame, the EXIF rotation, 16 bits (of which `spec.bits` are used) reduced to 8, conversion to
-    `spec.color` (an alpha channel is dropped), and `spec.height` x `spec.width` by `fit_picture`. Embedded colour
-    profiles are not applied.
+    In order: the first frame, with `spec.decode` at a part of its size (`reduce_decoding`), the EXIF rotation, 16 bits
+    (of which `spec.bits` are used) reduced to 8, conversion to `spec.color` (an alpha channel is dropped), and
+    `spec.height` x `spec.width` by `fit_picture`. Embedded colour profiles are not applied.
 
     Args:
-        source: a path, the bytes of an image file, or a Pillow image (which is not altered).
+        source: a path, the bytes of an image file, or a Pillow image (which is not altered, and so decoded whole).
         spec: input specification of the model.
 
     Returns:
@@ -46,7 +47,8 @@ def decode_image(source: ImageInput, spec: InputSpec) -> Uint8Array:
         ImageError: no file, not an image, damaged, or more than `MAX_PIXELS` pixels, be it on the way only.
         UsageError: no path, bytes or Pillow image.
     """
-    return read_picture(source, lambda image, name: to_pixels(image, spec, name))
+    reduced = spec.decode == "reduced" and not isinstance(source, Image.Image)
+    return read_picture(source, lambda image, name: to_pixels(image, spec, name, reduced=reduced))
 
 
 def decode_original(
@@ -77,11 +79,11 @@ def decode_original(
     def convert(image: Image.Image, name: str) -> Uint8Array:
         check_size(image, name)
         container = PixelStorage.of(image)
-        turned = ImageOps.exif_transpose(image) if upright else image
+        turned = _turned(image) if upright else image
         if background is not None and turned.has_transparency_data:
             ground = Image.new("RGBA", turned.size, (background, background, background, 255))
             turned = Image.alpha_composite(ground, turned.convert("RGBA"))
-        return _channels_first(_to_eight_bits(turned, name, container, bits).convert(color))
+        return _channels_first(_in_color(_to_eight_bits(turned, name, container, bits), color))
 
     return read_picture(source, convert)
 
@@ -100,7 +102,7 @@ def upright_picture(image: Image.Image, name: str, color: ColorMode, bits: int =
     """
     check_size(image, name)
     container = PixelStorage.of(image)
-    return _to_eight_bits(ImageOps.exif_transpose(image), name, container, bits).convert(color)
+    return _in_color(_to_eight_bits(_turned(image), name, container, bits), color)
 
 
 def read_picture(source: ImageInput, convert: Callable[[Image.Image, str], _Result]) -> _Result:
@@ -195,17 +197,23 @@ def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int, bits: in
     return buffer.getvalue()
 
 
-def to_pixels(image: Image.Image, spec: InputSpec, name: str) -> Uint8Array:
+def to_pixels(image: Image.Image, spec: InputSpec, name: str, *, reduced: bool) -> Uint8Array:
     """Return what `decode_image` does, of a picture that `read_picture` has opened.
+
+    Args:
+        image: picture, as a file holds it.
+        spec: input specification.
+        name: name of the picture in messages.
+        reduced: whether a JPEG file may be decoded at a part of its size; not of a picture in memory.
 
     Raises:
         ImageError: more than `MAX_PIXELS` pixels, be it on the way only, or values whose range is not known.
     """
     check_size(image, name)
     container = PixelStorage.of(image)
-    upright = ImageOps.exif_transpose(image)
-    converted = _to_eight_bits(upright, name, container, spec.bits).convert(spec.color)
-    return _channels_first(fit_picture(converted, spec, name))
+    whole = reduce_decoding(image, spec) if reduced else None
+    converted = _in_color(_to_eight_bits(_turned(image), name, container, spec.bits), spec.color)
+    return _channels_first(fit_picture(converted, spec, name, whole))
 
 
 def check_size(image: Image.Image, name: str) -> None:
@@ -219,6 +227,18 @@ def check_size(image: Image.Image, name: str) -> None:
             f"{name} has {image.width:,} x {image.height:,} pixels; the limit is {MAX_PIXELS:,} in all.",
             "Scale the picture down first.",
         )
+
+
+# Both of Pillow's functions copy a picture that is as it should be: of a large one that takes as long as decoding it.
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    image.load()  # a PNG's rotation may stand after its pixels, and a TIFF is turned as it is read
+    return ImageOps.exif_transpose(image) if image.getexif().get(ExifTags.Base.Orientation, 1) != 1 else image
+
+
+def _in_color(image: Image.Image, color: ColorMode) -> Image.Image:
+    return image if image.mode == color else image.convert(color)
 
 
 def _channels_first(image: Image.Image) -> Uint8Array:

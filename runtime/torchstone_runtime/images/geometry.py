@@ -67,24 +67,41 @@ def _offset(size: int, target: int) -> int:
     return -round((size - target) / 2)  # halves to even, as torchvision rounds
 
 
-def fit_picture(image: Image.Image, spec: InputSpec, name: str) -> Image.Image:
+@dataclass(frozen=True, slots=True)
+class WholePicture:
+    """What a picture is that was decoded at a part of its size, see `images.reduced_decoding`.
+
+    Attributes:
+        height: rows of the whole picture, upright.
+        width: columns of it.
+        box: left, upper, right and lower edge of what it covers of the decoded picture, in that one's pixels.
+    """
+
+    height: int
+    width: int
+    box: tuple[float, float, float, float]
+
+
+def fit_picture(image: Image.Image, spec: InputSpec, name: str, whole: WholePicture | None = None) -> Image.Image:
     """Return a picture at the model's height and width.
 
     Args:
         image: upright picture of the mode `spec.color`; it is not altered.
         spec: input specification of the model.
         name: name of the picture for a message.
+        whole: what the picture is a smaller version of; None where it is the picture itself. Only with antialiasing.
 
     Raises:
         ImageError: the picture is so long and narrow that resizing it would take more than `MAX_PIXELS` pixels.
     """
-    place = Placement.of(image.height, image.width, spec)
+    place = Placement.of(whole.height, whole.width, spec) if whole else Placement.of(image.height, image.width, spec)
     # A part of a resized picture is computed as such where pixels are sampled: those of others don't matter then.
     if (place.height, place.width) == (image.height, image.width):
         resized = image
     elif spec.antialias or spec.resample == "nearest":
         _check_effort(image, place, name)
-        resized = image.resize((place.width, place.height), _FILTERS[spec.resample])
+        box = whole.box if whole else None
+        resized = image.resize((place.width, place.height), _FILTERS[spec.resample], box)
     else:
         return _on_ground(_sampled_part(image, place, spec), max(place.top, 0), max(place.left, 0), spec)
     return _on_ground(resized, place.top, place.left, spec)

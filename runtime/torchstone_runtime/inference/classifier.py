@@ -2,9 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Literal, Self, cast
 
@@ -19,13 +17,13 @@ from torchstone_runtime.errors import BundleError, DataError, UsageError
 from torchstone_runtime.images.array_input import Layout, as_batch
 from torchstone_runtime.images.decode import ImageInput, decode_image
 from torchstone_runtime.images.find import find_pictures
+from torchstone_runtime.inference.decoding import decoded_batches
 from torchstone_runtime.inference.load_model import LoadedModel, load_model, model_of_bundle
 from torchstone_runtime.inference.load_options import LoadOptions, Mode, ModelSource
 from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.inference.predictions import Prediction, Predictions
 from torchstone_runtime.inference.providers import open_session
 from torchstone_runtime.metrics.classification import Metrics
-from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.system.load_deadline import load_deadline
 
 DECODE_BATCH: Final = 256
@@ -69,6 +67,7 @@ class Classifier:
         mode: Mode = "auto",
         tf32: bool = False,
         cuda_graphs: bool = False,
+        cpu_fallback: bool = False,
         replay_golden: bool = True,
         check_hashes: bool = True,
         public_key: str | os.PathLike[str] | None = None,
@@ -89,6 +88,8 @@ class Classifier:
                 a few calls of single pictures whether that is faster, and `plan` says what it found.
             tf32: whether a GPU may compute float32 products in TF32, with 10 bits of mantissa.
             cuda_graphs: whether `cuda` records each batch size once and replays it.
+            cpu_fallback: whether the CPU may run the nodes that a provider asked for by name cannot run; `plan.reason`
+                names them.
             replay_golden: whether the golden samples are replayed.
             check_hashes: whether the SHA-256 of the files used is checked; their size always is.
             public_key: a PEM file; a signature of this key is then required (`torchstone[sign]`).
@@ -112,6 +113,7 @@ class Classifier:
             mode=mode,
             tf32=tf32,
             cuda_graphs=cuda_graphs,
+            cpu_fallback=cpu_fallback,
             replay_golden=replay_golden,
             check_hashes=check_hashes,
             public_key=public_key,
@@ -218,7 +220,7 @@ class Classifier:
         return self._predict_pictures(list(images))
 
     def _predict_pictures(self, images: Sequence[ImageInput]) -> Predictions:
-        parts = list(self.stream(images, unanswered="keep"))
+        parts = list(self._stream(images, DECODE_BATCH, checked=False, ahead=True))
         if not parts:
             return self._predict_array(np.empty((0, *self.input_spec.shape), dtype=np.uint8))
         logits = np.concatenate([part.logits for part in parts])
@@ -243,7 +245,7 @@ class Classifier:
         if not os.path.isdir(folder):  # noqa: PTH112 - names stay as they were given
             raise DataError(f"{os.fspath(folder)} is no folder.", "Give a folder of pictures, or paths to predict.")
         found = (picture.source for picture in find_pictures([os.fspath(folder)]))
-        for part in self.stream(found, batch_size, unanswered=unanswered):
+        for part in self._stream(found, _positive(batch_size), checked=_must_raise(unanswered), ahead=True):
             yield from part
 
     def stream(
@@ -255,6 +257,9 @@ class Classifier:
     ) -> Iterator[Predictions]:
         """Classify pictures a batch at a time, in order, in bounded memory.
 
+        Of a list or another sequence, the next batch is decoded while the model runs. Of anything else, as it may be a
+        camera, no picture is asked for before its batch is.
+
         Args:
             sources: paths, bytes of image files, or Pillow images.
             batch_size: pictures per batch; the last batch may be smaller.
@@ -265,18 +270,18 @@ class Classifier:
             NoAnswerError: the model gives no answer for a picture; its place is counted over the whole stream.
             UsageError: `batch_size` below 1, or something that is no picture.
         """
-        if batch_size < 1:
-            raise UsageError(f"batch_size must be at least 1, not {batch_size}.")
-        checked, first = _must_raise(unanswered), 0
-        remaining = iter(sources)
-        with ThreadPoolExecutor(usable_cpus()) as pool:
-            while chunk := list(islice(remaining, batch_size)):
-                decoded = pool.map(lambda source: decode_image(source, self.input_spec), chunk)
-                found = replace(self._predict_array(np.stack(list(decoded))), paths=_paths_of(chunk))
-                if checked:
-                    found.require_answers(first)
-                first += len(found)
-                yield found
+        size, checked = _positive(batch_size), _must_raise(unanswered)
+        yield from self._stream(sources, size, checked=checked, ahead=isinstance(sources, Sequence))
+
+    def _stream(self, sources: Iterable[ImageInput], size: int, *, checked: bool, ahead: bool) -> Iterator[Predictions]:
+        first = 0
+        for batch in decoded_batches(sources, lambda source: decode_image(source, self.input_spec), size, ahead=ahead):
+            pixels = np.stack([future.result() for _, future in batch])
+            found = replace(self._predict_array(pixels), paths=_paths_of([source for source, _ in batch]))
+            if checked:
+                found.require_answers(first)
+            first += len(found)
+            yield found
 
     def evaluate(
         self,
@@ -357,6 +362,12 @@ def _paths_of(images: Sequence[object]) -> tuple[str, ...] | None:
     if not all(isinstance(image, str | os.PathLike) for image in images):
         return None
     return tuple(os.fspath(cast("os.PathLike[str]", image)) for image in images)
+
+
+def _positive(batch_size: int) -> int:
+    if batch_size < 1:
+        raise UsageError(f"batch_size must be at least 1, not {batch_size}.")
+    return batch_size
 
 
 def _must_raise(unanswered: Unanswered) -> bool:

@@ -25,6 +25,7 @@ from torchstone_runtime.inference.providers import OpenedSession
 from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, ModelRunner, RunOptions, row_shape
 from torchstone_runtime.inference.workers import WorkerPool
 from torchstone_runtime.system.cpu import usable_cpus
+from torchstone_runtime.system.openvino import ON_PROCESSOR
 
 Outputs = tuple[Float32Array, Float32Array]
 
@@ -57,7 +58,8 @@ class Engine:
         workers: number of calls that run at once for one caller, whose own thread is one of them.
         micro_batch: largest number of images in a call.
         buckets: batch sizes of a GPU, ascending; none where any size is run as it is.
-        survives_fork: whether the session works in a process forked from this one; one on a GPU doesn't.
+        survives_fork: whether the session works in a process forked from this one; one on a GPU or of OpenVINO, whose
+            threads stay behind, doesn't.
         latency: runner of the calls that are too small to be shared out; the session itself if None.
     """
 
@@ -103,7 +105,7 @@ class Engine:
             raise UsageError("This classifier is closed.", "Load it again with Classifier.load.")
         if self._bound_to not in (None, os.getpid()):
             raise UsageError(
-                "A session on a GPU does not work in a process made by fork.",
+                "A session on a GPU or of OpenVINO does not work in a process made by fork.",
                 "Load the classifier in that process, or make it by 'spawn'.",
             )
         count = len(images)
@@ -198,14 +200,19 @@ def make_engine(
         mode: aim on the CPU, see `LoadOptions`.
         opener: maker of a session of several threads on the CPU; without one every call runs on one thread.
     """
-    if opened.provider == "cpu":
+    if opened.provider in ON_PROCESSOR:
         micro_batch = cpu_micro_batch(math.prod(row_shape(opened.session.get_inputs()[0])))
         workers = threads or usable_cpus()
         latency = None
         if opener is not None and mode != "throughput" and workers >= _LONE:
             latency = LatencySession(opened.session, opener, workers, mode)
         return Engine(
-            opened.session, num_classes=num_classes, workers=workers, micro_batch=micro_batch, latency=latency
+            opened.session,
+            num_classes=num_classes,
+            workers=workers,
+            micro_batch=micro_batch,
+            survives_fork=opened.provider == "cpu",
+            latency=latency,
         )
     if opened.provider in ON_NVIDIA:
         bound = bind(opened)

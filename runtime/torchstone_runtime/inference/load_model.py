@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torchstone_runtime.bundle.builtin import locate_bundle
@@ -18,6 +18,7 @@ from torchstone_runtime.inference.second_session import SecondSession
 from torchstone_runtime.inference.session_io import check_signature, read_metadata
 from torchstone_runtime.inference.variants import open_variant
 from torchstone_runtime.system.cpu import cpu_features, missing_features
+from torchstone_runtime.system.openvino import ON_PROCESSOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def _load_lone_file(path: Path, options: LoadOptions) -> LoadedModel:
         )
     here = cpu_features() if options.features is None else options.features
     missing = missing_features(parse_requirements(metadata), here)
-    if missing and opened.provider == "cpu":
+    if missing and opened.provider in ON_PROCESSOR:
         raise ProviderError(f"{path} would give wrong results on this processor: {missing}.", "Use the fp32 file.")
     sha256 = hashlib.sha256(content).hexdigest()
     source = ModelSource(_absolute(path), options.for_another_process(None), sha256)
@@ -107,7 +108,8 @@ def _assemble(
     name, class_names, spec = essentials
     check_signature(opened.session, spec, len(class_names))
     options = source.options
-    opener = SecondSession(source, variant, bundle)
+    served = replace(options, provider=opened.provider, precision=opened.precision)
+    opener = SecondSession(source, variant, bundle, served)
     engine = make_engine(opened, len(class_names), options.threads, mode=options.mode, opener=opener)
     plan = ExecutionPlan(
         variant=variant,
@@ -118,6 +120,7 @@ def _assemble(
         buckets=engine.buckets,
         tf32=opened.tf32,
         cuda_graphs=opened.cuda_graphs,
+        precision=opened.precision,
     )
     return LoadedModel(name, class_names, spec, plan, engine, bundle, source)
 

@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.gpu_options import ON_NVIDIA
+from torchstone_runtime.system.openvino import OPENVINO, Precision
 
 Mode = Literal["auto", "latency", "throughput"]
 
@@ -24,6 +25,9 @@ class LoadOptions:
         tf32: permission for a GPU to compute float32 products with 10 bits of mantissa, which is faster; that error
             is larger than what the certificate measured.
         cuda_graphs: permission for `cuda` to record each batch size once and replay it: fewer calls into the driver.
+        precision: number format of the products. A bundle's variant that was certified in `bf16` sets it, with the
+            provider; all others are computed in `fp32`.
+        cpu_fallback: permission for nodes that the provider asked for by name cannot run to be run on the CPU.
         replay_golden: whether the golden samples are replayed.
         check_hashes: whether the SHA-256 of the files used is checked; their size always is.
         public_key: PEM file of the key whose signature is required; None for none.
@@ -36,6 +40,8 @@ class LoadOptions:
     mode: Mode = "auto"
     tf32: bool = False
     cuda_graphs: bool = False
+    precision: Precision = "fp32"
+    cpu_fallback: bool = False
     replay_golden: bool = True
     check_hashes: bool = True
     public_key: str | os.PathLike[str] | None = None
@@ -46,7 +52,8 @@ class LoadOptions:
 
         Raises:
             UsageError: `threads` below 1, a mode that there isn't, a signature without hashes, TF32 without an NVIDIA
-                GPU, or CUDA graphs with another provider than `cuda`.
+                GPU, CUDA graphs with another provider than `cuda`, bfloat16 with another than `openvino`, or a
+                fallback to the CPU from no other provider.
         """
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads must be at least 1, not {self.threads}.")
@@ -61,6 +68,15 @@ class LoadOptions:
         if self.cuda_graphs and self.provider not in ("auto", "cuda"):
             raise UsageError(
                 f"CUDA graphs are for the provider 'cuda', not for '{self.provider}'.", "Leave cuda_graphs out."
+            )
+        if self.precision != "fp32" and self.provider != OPENVINO:
+            raise UsageError(
+                f"{self.precision} is computed by '{OPENVINO}', not by '{self.provider}'.", "Leave precision out."
+            )
+        if self.cpu_fallback and self.provider in ("auto", "cpu"):
+            raise UsageError(
+                f"cpu_fallback is for a provider asked for by name; with '{self.provider}' nothing falls back.",
+                "Name the provider, or leave cpu_fallback out.",
             )
 
     def for_another_process(self, variant: str | None) -> "LoadOptions":

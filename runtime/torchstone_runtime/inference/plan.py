@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from torchstone_runtime.inference.gpu_options import ON_NVIDIA
+from torchstone_runtime.system.openvino import OPENVINO, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class ExecutionPlan:
         buckets: batch sizes of a GPU, ascending: a batch is cut into these; none on the CPU, which takes any size.
         tf32: whether float32 products may be computed in TF32; only on a GPU.
         cuda_graphs: whether each batch size is recorded once and replayed.
+        precision: number format of the products; `bf16` where the variant was certified in it.
         small_calls: runner of the calls that are too small to be shared out, and why; empty before that is decided, and
             where nothing is to be.
     """
@@ -28,6 +30,7 @@ class ExecutionPlan:
     buckets: tuple[int, ...] = ()
     tf32: bool = False
     cuda_graphs: bool = False
+    precision: Precision = "fp32"
     small_calls: str = ""
 
     @property
@@ -41,6 +44,7 @@ class ExecutionPlan:
         words = [f"{self.variant} on {self.provider} ({self.reason})", threads, sizes]
         if self.provider in ON_NVIDIA:
             words.append("TF32 allowed" if self.tf32 else "no TF32")
+        words += [f"products in {self.precision}"] if self.provider == OPENVINO else []
         words += ["CUDA graphs"] if self.cuda_graphs else []
         return ", ".join(words + ([self.small_calls] if self.small_calls else []))
 

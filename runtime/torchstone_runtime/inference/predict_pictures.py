@@ -1,9 +1,8 @@
 """Classifying many pictures where some may not be images; decoding goes on while the model runs."""
 
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +12,10 @@ from torchstone_runtime.images.background import border_levels
 from torchstone_runtime.images.decode import decode_image, encode_thumbnail
 from torchstone_runtime.images.find import Picture
 from torchstone_runtime.inference.classifier import DECODE_BATCH, Classifier
-from torchstone_runtime.system.cpu import usable_cpus
+from torchstone_runtime.inference.decoding import decoded_batches
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,6 @@ def predict_pictures(
         invert: whether the model is given the pictures inverted, bright where they are dark.
         bits: number of bits that 16-bit pictures use; the model's if None.
     """
-    remaining = iter(pictures)
     spec = classifier.input_spec if bits is None else replace(classifier.input_spec, bits=bits)
 
     def decode(picture: Picture) -> Decoded:
@@ -75,18 +76,8 @@ def predict_pictures(
         except ImageError as error:
             return error
 
-    pool = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="torchstone-decode")
-
-    def start_batch() -> Batch:
-        return [(picture, pool.submit(decode, picture)) for picture in islice(remaining, DECODE_BATCH)]
-
-    try:
-        following = start_batch()
-        while following:
-            batch, following = following, start_batch()
-            yield from _predict_batch(classifier, batch, top)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for batch in decoded_batches(pictures, decode, DECODE_BATCH, ahead=True):
+        yield from _predict_batch(classifier, batch, top)
 
 
 def _predict_batch(classifier: Classifier, batch: Batch, top: int) -> Iterator[PicturePrediction | FailedImage]:

@@ -5,6 +5,7 @@ Only imported where something has failed: it asks the doctor, which starts a pro
 
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,11 +64,10 @@ def left_to_cpu(provider: str, operators: list[str]) -> ProviderError:
         provider: a name of Torchstone's.
         operators: types of the nodes that would run on the CPU, one a node.
     """
-    counts = {name: operators.count(name) for name in dict.fromkeys(operators)}
-    said = ", ".join(f"{count} {name}" for name, count in counts.items())
+    said = ", ".join(f"{count} {name}" for name, count in Counter(operators).items())
     return ProviderError(
         f"The provider '{provider}' cannot run every node of this model; it leaves to the CPU: {said}.",
-        "Use another variant of the bundle, or --provider cpu.",
+        "Use another variant of the bundle, or --provider cpu; or allow it: --cpu-fallback, cpu_fallback=True.",
     )
 
 
@@ -164,5 +164,6 @@ def _wheel_text(provider: str) -> str:
 
 def _wheel_remedy(provider: str, wheels: list[Installed]) -> str:
     names = " ".join(wheel.name for wheel in wheels) or "onnxruntime"
-    wanted = "'torchstone[gpu]'" if provider in ON_NVIDIA else _WHEELS.get(provider, "onnxruntime")
+    extras = {"cuda": "'torchstone[gpu]'", "tensorrt": "'torchstone[gpu]'", "openvino": "'torchstone[openvino]'"}
+    wanted = extras.get(provider, "onnxruntime")
     return f"Install it: pip uninstall --yes {names}, then pip install {wanted}."

@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import io
 import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,11 +13,13 @@ import onnxruntime as ort
 
 from torchstone_runtime.errors import BundleError, UsageError, first_line, suggestion
 from torchstone_runtime.inference.gpu_options import ON_NVIDIA, provider_options
-from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.inference.load_options import ON_CPU, LoadOptions
 from torchstone_runtime.inference.onnx_graph import check_graph
 from torchstone_runtime.inference.session_io import OrtSession
+from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.system.load_deadline import load_deadline
 from torchstone_runtime.system.nvidia_driver import ask_driver
+from torchstone_runtime.system.openvino import OPENVINO, Precision, openvino_options
 
 PROVIDERS: Final[dict[str, str]] = {
     "cpu": "CPUExecutionProvider",
@@ -26,6 +30,8 @@ PROVIDERS: Final[dict[str, str]] = {
 _DISABLED: Final = ["WeightBiasQuantization"]
 """Rounds to 8 bits, per tensor, the weights of a layer that an int8 file keeps in float on purpose."""
 _ERRORS_ONLY: Final = 3
+_FATAL_ONLY: Final = 4
+"""Where the error is raised as well: in the log it would stand twice, and once where it was only a trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class OpenedSession:
         provider: one of `PROVIDERS`.
         reason: reason for this provider, in words.
         tf32, cuda_graphs: permissions of `LoadOptions`; off on the CPU.
+        precision: number format of the products; `fp32` unless a variant was certified in another.
     """
 
     session: OrtSession
@@ -44,6 +51,7 @@ class OpenedSession:
     reason: str
     tf32: bool = False
     cuda_graphs: bool = False
+    precision: Precision = "fp32"
 
 
 class _NotOpenedError(Exception):
@@ -52,12 +60,14 @@ class _NotOpenedError(Exception):
     Attributes:
         said: message of ONNX Runtime about what happened.
         operators: types of the nodes that would be left to the CPU, where that is the fault.
+        lenient: session in which the CPU runs these nodes, where that is the fault.
     """
 
-    def __init__(self, said: str, operators: list[str]) -> None:
+    def __init__(self, said: str, operators: list[str], lenient: OrtSession | None = None) -> None:
         super().__init__(said)
         self.said = said
         self.operators = operators
+        self.lenient = lenient
 
 
 def open_session(model: bytes, options: LoadOptions) -> OpenedSession:
@@ -65,13 +75,13 @@ def open_session(model: bytes, options: LoadOptions) -> OpenedSession:
 
     Args:
         model: the bytes of an ONNX file.
-        options: options, of which the provider, `tf32` and `cuda_graphs` are read. The provider is `auto`, or a key of
-            `PROVIDERS`; `auto` takes CUDA where it works, else the CPU.
+        options: options, of which the provider and its permissions, `precision` and `threads` are read. The provider
+            is `auto`, or a key of `PROVIDERS`; `auto` takes CUDA where it works, else the CPU.
 
     Raises:
         UsageError: no provider of that name, or choices for a GPU that it isn't.
-        ProviderError: the provider asked for by name is not there, or would leave nodes to the CPU; it names what is
-            missing.
+        ProviderError: the provider asked for by name is not there, or would leave nodes to the CPU, which
+            `cpu_fallback` did not allow; it names what is missing.
         BundleError: ONNX Runtime cannot read the model, or it is one that may never end (see `check_graph`).
     """
     provider = options.provider
@@ -83,36 +93,47 @@ def open_session(model: bytes, options: LoadOptions) -> OpenedSession:
         return _open_best(model, options)
     if provider == "cpu":
         return OpenedSession(_open_on_cpu(model), provider, "asked for by name")
-    return _on_gpu(_open_by_name(model, provider, options), provider, "asked for by name", options)
+    return _open_by_name(model, provider, options)
 
 
-def open_shared_session(model: bytes, threads: int) -> OrtSession:
-    """Create a session on the CPU whose calls are computed by several threads, for one call at a time.
+def is_built_in(provider: str) -> bool:
+    """Return whether the installed ONNX Runtime has a provider, by Torchstone's name; whether it works is not tried."""
+    return PROVIDERS.get(provider) in ort.get_available_providers()
+
+
+def open_shared_session(model: bytes, threads: int, options: LoadOptions = ON_CPU) -> OrtSession:
+    """Create a session on the processor whose calls are computed by several threads, for one call at a time.
 
     Its threads wait for work by spinning while a call is in progress, and sleep between calls.
 
     Args:
         model: the bytes of an ONNX file that `open_session` has opened before.
         threads: number of threads, the caller's among them.
+        options: options of the first session; the provider is `cpu` or `openvino`.
 
     Raises:
         BundleError: ONNX Runtime cannot read the model.
     """
-    options = _session_options(threads)
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if options.provider == OPENVINO:
+        own = openvino_options(options.precision, threads=threads, streams=1)
+        return _on(model, OPENVINO, own, strict=not options.cpu_fallback)
+    settings = _session_options(threads)
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     with load_deadline("to open"):
-        return _create(model, [PROVIDERS["cpu"]], options)
+        return _create(model, [PROVIDERS["cpu"]], settings)
 
 
-def _on_gpu(session: OrtSession, provider: str, reason: str, options: LoadOptions) -> OpenedSession:
-    return OpenedSession(session, provider, reason, tf32=options.tf32, cuda_graphs=options.cuda_graphs)
+def _opened(session: OrtSession, provider: str, reason: str, options: LoadOptions) -> OpenedSession:
+    return OpenedSession(
+        session, provider, reason, tf32=options.tf32, cuda_graphs=options.cuda_graphs, precision=options.precision
+    )
 
 
 def _open_best(model: bytes, options: LoadOptions) -> OpenedSession:
     if PROVIDERS["cuda"] not in ort.get_available_providers():
         return OpenedSession(_open_on_cpu(model), "cpu", "the installed ONNX Runtime has no CUDA provider")
     try:
-        return _on_gpu(_try(model, "cuda", options), "cuda", "a CUDA device is usable", options)
+        return _opened(_try(model, "cuda", options), "cuda", "a CUDA device is usable", options)
     except _NotOpenedError as error:
         reason = f"CUDA is not usable: {error.said}; see torchstone doctor"
         return OpenedSession(_open_on_cpu(model), "cpu", reason)
@@ -123,13 +144,16 @@ def _open_on_cpu(model: bytes) -> OrtSession:
         return _create(model, [PROVIDERS["cpu"]], _session_options())
 
 
-def _open_by_name(model: bytes, provider: str, options: LoadOptions) -> OrtSession:
-    built_in = ort.get_available_providers()
+def _open_by_name(model: bytes, provider: str, options: LoadOptions) -> OpenedSession:
+    built_in, reason = ort.get_available_providers(), "asked for by name"
     if PROVIDERS[provider] in built_in:
         try:
-            return _try(model, provider, options)
+            return _opened(_try(model, provider, options), provider, reason, options)
         except _NotOpenedError as error:
             failed = error
+        if options.cpu_fallback and failed.lenient is not None:
+            reason += f"; left to the CPU, as allowed: {count_operators(failed.operators)}"
+            return _opened(failed.lenient, provider, reason, options)
     # Only now: it reads what is installed and may start a process.
     from torchstone_runtime.inference import provider_errors as provider_faults  # noqa: PLC0415
 
@@ -145,7 +169,11 @@ def _try(model: bytes, provider: str, wanted: LoadOptions) -> OrtSession:
         # Not left to ONNX Runtime, which would fill the log and then blame the model.
         raise _NotOpenedError(f"no NVIDIA GPU answers ({driver.get('error', 'the driver sees none')})", [])
     sha256 = hashlib.sha256(model).hexdigest()
-    options = provider_options(provider, sha256, tf32=wanted.tf32, cuda_graphs=wanted.cuda_graphs)
+    if provider == OPENVINO:
+        threads = wanted.threads or usable_cpus()
+        options = openvino_options(wanted.precision, threads=threads, streams=threads)
+    else:
+        options = provider_options(provider, sha256, tf32=wanted.tf32, cuda_graphs=wanted.cuda_graphs)
     if hasattr(ort, "preload_dlls"):
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it doesn't find, between the results
             ort.preload_dlls()
@@ -156,12 +184,13 @@ def _try(model: bytes, provider: str, wanted: LoadOptions) -> OrtSession:
     if session.get_providers()[0] != PROVIDERS[provider]:
         raise _NotOpenedError(f"it does not load; ONNX Runtime offers {session.get_providers()} instead", [])
     if left := _left_to_cpu(session):
-        raise _NotOpenedError(f"it leaves {len(left)} nodes to the CPU", left)
+        raise _NotOpenedError(f"it leaves {len(left)} nodes to the CPU", left, session)
     return session
 
 
 def _on(model: bytes, provider: str, options: dict[str, str], *, strict: bool) -> OrtSession:
     settings = _session_options()
+    settings.log_severity_level = _FATAL_ONLY
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if strict:
         # Without this, nodes that the provider can't run go to the CPU without a word.
@@ -180,7 +209,13 @@ def _examine(model: bytes, provider: str, options: dict[str, str], said: str) ->
         return _NotOpenedError(said, [])
     if session.get_providers()[0] != PROVIDERS[provider]:
         return _NotOpenedError("its library does not load", [])
-    return _NotOpenedError(said, _left_to_cpu(session))
+    left = _left_to_cpu(session)
+    return _NotOpenedError(said, left, session if left else None)
+
+
+def count_operators(operators: Sequence[str]) -> str:
+    """Return types of nodes with their numbers, for people."""
+    return ", ".join(f"{count} {name}" for name, count in Counter(operators).items())
 
 
 def _left_to_cpu(session: OrtSession) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import variant_golden
 from torchstone_runtime.errors import BundleError
-from torchstone_runtime.inference.load_options import ModelSource
+from torchstone_runtime.inference.load_options import ON_CPU, LoadOptions, ModelSource
 from torchstone_runtime.inference.providers import open_shared_session
 from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, OrtSession
 
@@ -19,11 +19,13 @@ class SecondSession:
         source: origin of the model that serves already.
         variant: name of its variant.
         bundle: bundle that it is of; None for a lone file.
+        options: options with the provider and the precision that the first session has.
     """
 
     source: ModelSource
     variant: str
     bundle: Bundle | None
+    options: LoadOptions = ON_CPU
 
     def __call__(self, threads: int) -> OrtSession:
         """Return a session of `threads` threads.
@@ -32,10 +34,12 @@ class SecondSession:
             BundleError: the file is another one by now, or cannot be read.
             CheckFailedError: the golden samples give other outputs on this session than at the export.
         """
-        session = open_shared_session(self._content(), threads)
+        session = open_shared_session(self._content(), threads, self.options)
         if self.bundle is not None and self.source.options.replay_golden:
             check_hash = self.source.options.check_hashes
-            samples, tolerance = variant_golden(self.bundle, self.variant, check_hash=check_hash)
+            samples, tolerance = variant_golden(
+                self.bundle, self.variant, check_hash=check_hash, provider=self.options.provider
+            )
             logits, probabilities = session.run(OUTPUTS, {INPUT: samples.images})
             samples.check(logits, probabilities, tolerance, self.bundle.manifest.temperature)
         return session

@@ -1,20 +1,25 @@
 """Which model of a bundle runs here."""
 
+from dataclasses import replace
 from typing import Final
 
 from torchstone_runtime.bundle.bundle import Bundle
+from torchstone_runtime.bundle.manifest import FileEntry
 from torchstone_runtime.errors import ProviderError
 from torchstone_runtime.inference.load_options import LoadOptions
-from torchstone_runtime.inference.providers import OpenedSession, open_session
+from torchstone_runtime.inference.providers import OpenedSession, is_built_in, open_session
 from torchstone_runtime.system.cpu import cpu_features, missing_features
+from torchstone_runtime.system.openvino import ON_PROCESSOR
 
 FALLBACK: Final = "fp32"
-LOSSY: Final = ("int8", "fp16")
+LOSSY: Final = ("int8", "fp16", "bf16")
 """Variants that are certified by their accuracy, not by computing what the PyTorch model computes."""
 
 
 def open_variant(bundle: Bundle, options: LoadOptions) -> tuple[str, OpenedSession]:
-    """Open a session for a variant, or for `fp32` where the default one can't run on this processor.
+    """Open a session for a variant, or for `fp32` where the default one can't run here.
+
+    A variant that was certified on one provider, in one precision, runs there alone.
 
     Args:
         bundle: the bundle that holds the variant.
@@ -24,23 +29,57 @@ def open_variant(bundle: Bundle, options: LoadOptions) -> tuple[str, OpenedSessi
         The variant and its session; the session's reason names a fallback.
 
     Raises:
-        ProviderError: the variant asked for by name needs a processor feature that is missing, or the provider can't be
-            had.
+        ProviderError: the variant asked for by name needs another provider or a processor feature that is missing, or
+            the provider can't be had.
         BundleError, UsageError: as for `Bundle.runnable_variant`, `Bundle.read` and `open_session`.
     """
     chosen = bundle.runnable_variant(options.variant)
     entry = bundle.manifest.variants[chosen]
-    opened = open_session(bundle.read(entry, check_hash=options.check_hashes), options)
+    final = options.variant is not None or chosen == FALLBACK or FALLBACK not in bundle.manifest.variants
     here = cpu_features() if options.features is None else options.features
     missing = missing_features(entry.requires_any, here)
-    if not missing or opened.provider != "cpu":
-        return chosen, opened
-    if options.variant is not None or chosen == FALLBACK or FALLBACK not in bundle.manifest.variants:
+    try:
+        opened = open_session(bundle.read(entry, check_hash=options.check_hashes), serving_options(entry, options))
+        if not missing or opened.provider not in ON_PROCESSOR:
+            return chosen, opened
+    except ProviderError as error:
+        if final or not entry.provider:
+            raise
+        missing = missing or error.problem.rstrip(".")
+    if final:
         raise ProviderError(
             f"The variant '{chosen}' was certified on another kind of processor: {missing}.",
             f"Use the variant '{FALLBACK}'.",
         )
     other = bundle.manifest.variants[FALLBACK]
     fallback = open_session(bundle.read(other, check_hash=options.check_hashes), options)
-    reason = f"{fallback.reason}; {FALLBACK} in place of {chosen}: {missing}"
-    return FALLBACK, OpenedSession(fallback.session, fallback.provider, reason)
+    return FALLBACK, replace(fallback, reason=f"{fallback.reason}; {FALLBACK} in place of {chosen}: {missing}")
+
+
+def serving_options(entry: FileEntry, options: LoadOptions) -> LoadOptions:
+    """Return the options with the provider and the precision that a variant was certified in.
+
+    Raises:
+        ProviderError: another provider was asked for by name.
+    """
+    if not entry.provider:
+        return options
+    if options.provider not in ("auto", entry.provider):
+        raise ProviderError(
+            f"This variant was certified on '{entry.provider}', in {entry.precision}; '{options.provider}' computes "
+            "something else.",
+            f"Use --provider {entry.provider}, or the variant '{FALLBACK}'.",
+        )
+    return replace(options, provider=entry.provider, precision=entry.precision)
+
+
+def missing_provider(entry: FileEntry, options: LoadOptions) -> str:
+    """Return "" where a variant may run on what the options and the installation offer, else what is in the way.
+
+    A provider that was asked for by name is taken at its word: whether it is there shows when it is opened.
+    """
+    if not entry.provider or options.provider == entry.provider:
+        return ""
+    if options.provider != "auto":
+        return f"it was certified on '{entry.provider}', not on '{options.provider}'"
+    return "" if is_built_in(entry.provider) else f"it was certified on '{entry.provider}', which is not installed"

@@ -42,6 +42,25 @@ def upper_bound(successes: int, trials: int, one_sided: float = ONE_SIDED) -> fl
     return 1.0 - lower_bound(trials - successes, trials, one_sided)
 
 
+def unseen_rate(events: int, trials: int, confidence: float = 0.95) -> float:
+    """Return the largest share of events that is compatible with what was seen: an exact one-sided bound.
+
+    With that share or a larger one, so few events or fewer are seen in at most `1 - confidence` of all samples of so
+    many trials (C. J. Clopper and E. S. Pearson, 1934). Without any event it is `1 - (1 - confidence) ** (1 / trials)`,
+    some 3 / `trials` at 95%.
+
+    Args:
+        events: number of events, 0 to `trials`.
+        trials: number of trials drawn at random, any number; without any the bound is 1.
+        confidence: share of the samples in which the bound holds, 0 to 1.
+    """
+    if trials == 0:
+        return 1.0
+    if events == 0:  # exact where 1 - x would lose what is left of x
+        return -math.expm1(math.log1p(-confidence) / trials)
+    return upper_bound(events, trials, 1 - confidence)
+
+
 @lru_cache(maxsize=1 << 16)
 def _beta_quantile(probability: float, a: int, b: int) -> float:
     # Newton's method, kept inside of a bracket that each step narrows.

@@ -59,7 +59,7 @@ def _provenance(document: EvaluationDocument) -> list[tuple[str, str]]:
             "Run by",
             f"ONNX Runtime {execution['onnxruntime']}, {file.plan.provider} ({file.plan.reason}){tf32}",
         ),
-        ("Data", f"{file.dataset}, {file.split.name}; {certified}"),
+        ("Data", f"{file.dataset}, {file.split.name}; {certified}{file.sample_text}"),
         ("Fingerprint of the data", file.split.fingerprint),
         *([("Classes", file.split.mapped.summary())] if file.split.mapped else []),
         ("Torchstone", data["torchstone"]),

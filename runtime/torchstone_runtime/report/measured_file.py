@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 import onnxruntime as ort
 
+from torchstone_runtime.data.certified_sample import recorded_limit
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation.choose_split import certified_fingerprint
 from torchstone_runtime.inference.classifier import Classifier
@@ -27,6 +28,7 @@ class MeasuredFile:
         split: part of the data that was measured.
         split_reason: reason for this part.
         certified: whether the split is the one whose fingerprint the bundle records.
+        sampled: number of its images that the certificate was made over; None: all of them.
     """
 
     model: str
@@ -37,10 +39,12 @@ class MeasuredFile:
     split: Split
     split_reason: str
     certified: bool
+    sampled: int | None = None
 
     @classmethod
     def of(cls, classifier: Classifier, split: Split, reason: str, *, bundle: str, dataset: str) -> Self:
         """Return what a classifier says of itself, and how a split of the named data relates to its certificate."""
+        certified = split.fingerprint == certified_fingerprint(classifier.provenance)
         return cls(
             model=classifier.name,
             bundle=bundle,
@@ -49,8 +53,14 @@ class MeasuredFile:
             dataset=dataset,
             split=split,
             split_reason=reason,
-            certified=split.fingerprint == certified_fingerprint(classifier.provenance),
+            certified=certified,
+            sampled=_sampled(classifier, split) if certified else None,
         )
+
+    @property
+    def sample_text(self) -> str:
+        """What follows on `the data of the certificate`: how much of it was run, where that was not all."""
+        return f", of which {self.sampled:,} images were run for it" if self.sampled else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return version, model and data as JSON data."""
@@ -64,6 +74,7 @@ class MeasuredFile:
                 "samples": len(split),
                 "fingerprint": split.fingerprint,
                 "same_as_certified": self.certified,
+                **({"certified_sample": self.sampled} if self.sampled else {}),
                 "class_map": split.mapped.to_json() if split.mapped else None,
             },
         }
@@ -84,9 +95,17 @@ class MeasuredFile:
 
     def lines(self, width: int) -> list[str]:
         """Return model, data and class map (where there is one) as lines, their first word in a column of a width."""
-        split, why = self.split, self.split_reason + (", the certified data" if self.certified else "")
+        split, why = (
+            self.split,
+            self.split_reason + (f", the certified data{self.sample_text}" if self.certified else ""),
+        )
         lines = [
             f"{'model':<{width}}{self.model}: {self.plan}",
             f"{'data':<{width}}{self.dataset}, {split.name}: {len(split):,} images ({why})",
         ]
         return [*lines, f"{'classes':<{width}}{split.mapped.summary()}"] if split.mapped else lines
+
+
+def _sampled(classifier: Classifier, split: Split) -> int | None:
+    limit = None if classifier.bundle is None else recorded_limit(classifier.bundle.manifest.certificate)
+    return limit if limit is not None and limit < len(split) else None

@@ -7,7 +7,7 @@ from torch import nn
 
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.lossy.int8_file import layer_names
-from torchstone_export.lossy.int8_search import choose_int8
+from torchstone_export.lossy.int8_search import _steps_to_float, choose_int8
 from torchstone_export.lossy.serving import run_split
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.split import ArrayStore, Split
@@ -48,3 +48,26 @@ def test_the_layer_that_int8_ruins_goes_back_to_float() -> None:
     assert max(agreements[:-1]) < 0.95 < agreements[-1]
     chosen = run_split(choice.content, validation, 3)[0].argmax(axis=1)
     assert (chosen == decisions).mean() == agreements[-1]
+
+
+@pytest.mark.parametrize(
+    ("layers", "steps"),
+    [(1, [1, 1, 1]), (5, [1, 1, 1]), (21, [1, 1, 1, 2]), (59, [1, 1, 1, 2, 4]), (82, [1, 1, 1, 2, 4, 8])],
+)
+def test_layers_go_back_to_float_faster_in_deep_networks(layers: int, steps: list[int]) -> None:
+    """Each step costs a file and a run over validation; never more than a quarter of many layers."""
+    assert list(_steps_to_float(layers)) == steps
+
+
+def test_a_search_without_time_gives_its_first_file() -> None:
+    """And the certificate names what was left out."""
+    model = ExportableClassifier(ImageClassifier(_network_with_a_layer_that_int8_ruins(), SPEC)).eval()
+    content = export_onnx(model, "small", NAMES, SPEC)
+    images = np.random.default_rng(0).integers(0, 256, (64, 1, 8, 8), dtype=np.uint8)
+    validation = Split("validation", ArrayStore(images), np.zeros(64, np.int64), NAMES, [str(n) for n in range(64)])
+
+    choice = choose_int8(content, images, validation, 0.03, frozenset({"avx512_vnni"}), minutes=1e-9)
+
+    assert len(choice.tried) == 1
+    assert choice.config.calibration == "minmax"
+    assert any(step.startswith("percentile-99.99,") for step in choice.time.left_out)

@@ -91,13 +91,13 @@ def test_what_is_no_manifest_is_refused(content: bytes, message: str) -> None:
 
 def test_a_later_version_says_what_to_do() -> None:
     """Both versions are named, and how to update."""
-    with pytest.raises(BundleError, match=r"(?s)format version 4; this installation reads versions up to 3.*--upgrade"):
-        parse_manifest(with_value("format_version", 4))
+    with pytest.raises(BundleError, match=r"(?s)format version 5; this installation reads versions up to 4.*--upgrade"):
+        parse_manifest(with_value("format_version", 5))
 
 
 @pytest.mark.parametrize("version", [0, -1, True, "1", None, [1]])
 def test_other_versions_are_refused(version: object) -> None:
-    """Only the numbers 1 to 3 are versions."""
+    """Only the numbers 1 to 4 are versions."""
     with pytest.raises(BundleError, match="format version"):
         parse_manifest(with_value("format_version", version))
 

@@ -98,7 +98,7 @@ def test_a_misspelt_command() -> None:
     [
         ("manifest.json", None, "lacks manifest.json"),
         ("manifest.json", b"not json", "not valid JSON"),
-        ("manifest.json", b'{"format": "torchstone-bundle", "format_version": 4}', "format version 4"),
+        ("manifest.json", b'{"format": "torchstone-bundle", "format_version": 5}', "format version 5"),
         ("model.onnx", None, "lacks model.onnx"),
         ("model.onnx", b"flipped", "is not the file that was exported"),
     ],

@@ -274,7 +274,9 @@ print(type(error).__name__, error.problem, error.remedy)
 engine.run(np.load("images.npy"))
 """
     said = run_program(program)
-    assert said.startswith("UsageError A session on a GPU does not work in a process made by fork. Load the classifier")
+    assert said.startswith(
+        "UsageError A session on a GPU or of OpenVINO does not work in a process made by fork. Load the classifier"
+    )
 
 
 def test_a_pickled_classifier_is_loaded_again(digits_bundle: Path, images: Uint8Array, expected: Predictions) -> None:

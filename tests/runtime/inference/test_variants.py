@@ -6,13 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from torchstone_runtime.bundle.golden import GoldenSamples
+from torchstone_runtime.certificate.verify import verify_bundle
 from torchstone_runtime.errors import BundleError, CheckFailedError, ProviderError
 from torchstone_runtime.inference.classifier import Classifier
+from torchstone_runtime.inference.load_options import LoadOptions
 
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], object]], None]
+without_openvino = pytest.mark.skipif(
+    "OpenVINOExecutionProvider" in ort.get_available_providers(), reason="torchstone[openvino] is installed"
+)
 WITH, WITHOUT = frozenset({"avx512_vnni"}), frozenset({"avx2"})
 
 
@@ -31,6 +37,46 @@ def lossy_bundle(bundle_copy: Path, edit_manifest: EditManifest) -> Path:
 
     edit_manifest(bundle_copy, add)
     return bundle_copy
+
+
+@pytest.fixture
+def bf16_bundle(bundle_copy: Path, edit_manifest: EditManifest) -> Path:
+    """A bundle whose default variant is computed by OpenVINO in bfloat16."""
+    place = {"provider": "openvino", "precision": "bf16", "golden_tolerance": 0.05}
+
+    def add(data: dict[str, Any]) -> None:
+        data["variants"]["bf16"] = data["variants"]["fp32"] | place
+        data["default_variant"] = "bf16"
+
+    edit_manifest(bundle_copy, add)
+    return bundle_copy
+
+
+@without_openvino
+@pytest.mark.parametrize("provider", ["auto", "cpu"])
+def test_without_openvino_fp32_runs_in_place_of_a_default_bf16(bf16_bundle: Path, provider: str) -> None:
+    """And the plan names both and what is missing."""
+    with Classifier.load(bf16_bundle, provider=provider) as classifier:
+        assert (classifier.plan.variant, classifier.plan.precision) == ("fp32", "fp32")
+        assert "fp32 in place of bf16" in classifier.plan.reason
+        assert "openvino" in classifier.plan.reason
+
+
+@without_openvino
+def test_without_openvino_bf16_by_name_says_what_to_install(bf16_bundle: Path) -> None:
+    """The wheel, by the extra that brings it."""
+    with pytest.raises(ProviderError, match="onnxruntime-openvino") as caught:
+        Classifier.load(bf16_bundle, variant="bf16")
+    assert "pip install 'torchstone[openvino]'" in caught.value.remedy
+
+
+@without_openvino
+def test_without_openvino_verify_leaves_bf16_out_and_says_so(bf16_bundle: Path) -> None:
+    """Its hash is checked all the same."""
+    lines = list(verify_bundle(bf16_bundle, LoadOptions()))
+    assert any(
+        "its hash is right; it is not run here: it was certified on 'openvino', which is not" in x for x in lines
+    )
 
 
 @pytest.mark.parametrize("variant", [None, "int8"])
@@ -90,6 +136,9 @@ def test_a_lossy_variant_without_samples_of_its_own_is_refused(lossy_bundle: Pat
         {"golden_tolerance": 0},
         {"golden_tolerance": float("nan")},
         {"golden_tolerance": "1"},
+        {"provider": "cuda", "precision": "bf16"},
+        {"provider": "openvino", "precision": "fp8"},
+        {"precision": "bf16"},
     ],
 )
 def test_entries_that_are_not_as_specified_are_refused(

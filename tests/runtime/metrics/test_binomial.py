@@ -1,11 +1,12 @@
 """The exact intervals of a share."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from torchstone_runtime.metrics.binomial import share_interval
+from torchstone_runtime.metrics.binomial import share_interval, unseen_rate
 
 CASES = st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -42,3 +43,33 @@ def test_neither_end_misses_more_often_than_it_may(trials: int) -> None:
         chances = stats.binom.pmf(range(trials + 1), trials, share)
         assert sum(chance for chance, (low, _) in zip(chances, intervals, strict=True) if low > share) <= 0.025 + 1e-9
         assert sum(chance for chance, (_, high) in zip(chances, intervals, strict=True) if high < share) <= 0.025 + 1e-9
+
+
+@settings(deadline=None)
+@given(CASES, st.sampled_from([0.9, 0.95, 0.999]))
+def test_the_unseen_rate_is_scipys_one_sided_bound(case: tuple[int, int], confidence: float) -> None:
+    """The upper end of the exact interval of the test for a smaller share."""
+    expected = stats.binomtest(*case, alternative="less").proportion_ci(confidence, "exact").high
+    assert unseen_rate(*case, confidence) == pytest.approx(expected, rel=1e-8)
+
+
+@pytest.mark.parametrize("trials", [1, 100, 22_000, 10**12])
+def test_without_an_event_the_unseen_rate_has_a_closed_form(trials: int) -> None:
+    """Some 3 / n; also of so many trials that 1 - x would lose all digits."""
+    assert (1 - unseen_rate(0, trials)) ** trials == pytest.approx(0.05, rel=1e-3)
+    assert unseen_rate(0, trials) == pytest.approx(-np.expm1(np.log(0.05) / trials), rel=1e-12)
+
+
+def test_the_unseen_rate_of_no_trials_or_of_events_alone_is_one() -> None:
+    """Nothing is excluded."""
+    assert (unseen_rate(0, 0), unseen_rate(7, 7)) == (1.0, 1.0)
+
+
+@given(st.integers(0, 40), st.integers(1, 40), st.integers(1, 40))
+def test_more_trials_without_an_event_lower_the_bound_and_more_events_raise_it(
+    events: int, more: int, further: int
+) -> None:
+    """A certificate over more images says more, and one with more flips less."""
+    trials = events + more
+    assert unseen_rate(events, trials + further) < unseen_rate(events, trials)
+    assert unseen_rate(events + 1, trials + 1) >= unseen_rate(events, trials + 1)

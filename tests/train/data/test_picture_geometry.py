@@ -76,6 +76,7 @@ def test_pictures_of_another_shape_are_told_of_in_one_line(tmp_path: Path) -> No
         (PictureGeometry(resize=18), "--resize is for --fit crop"),
         (PictureGeometry(fit="crop", fill=3), "--fill is for --fit pad"),
         (PictureGeometry(resize_filter="lanczos", antialias=False), "lanczos"),
+        (PictureGeometry(decode="reduced", antialias=False), "reduced"),
         (PictureGeometry(fit="tile"), "fit must be one of"),  # type: ignore[arg-type]  # what a person may type
     ],
 )
@@ -95,5 +96,6 @@ def test_another_fit_than_the_repeated_run_drops_what_belongs_to_the_first(tmp_p
     run_ok("train", "--from", str(first), "--fit", "pad", "--fill", "9", "-o", str(second))
     recorded = json.loads((second / "run.json").read_text())["input"]
     assert (recorded["fit"], recorded["fill"], "resize" in recorded) == ("pad", 9, False)
-    run_ok("train", "--from", str(first), "-o", str(tmp_path / "third"))
-    assert json.loads((tmp_path / "third" / "run.json").read_text())["input"]["resize"] == 10
+    run_ok("train", "--from", str(first), "--decode", "reduced", "-o", str(tmp_path / "third"))
+    third = json.loads((tmp_path / "third" / "run.json").read_text())["input"]
+    assert (third["resize"], third["decode"]) == (10, "reduced")

@@ -29,6 +29,7 @@ _KEYS: Final = {
     "fill": "fill",
     "resize_filter": "resize_filter",
     "antialias": "antialias",
+    "decode": "decode",
     "stream": "stream",
     "cache": "cache",
     "cache_size": "cache_size",
@@ -146,7 +147,7 @@ def read_run(path: Path) -> Settings:
             spec = info["input"]
             options["image_size"] = (int(spec["height"]), int(spec["width"]))
             options |= {"color": spec["color"], "bits": spec.get("bits")}
-            options |= {name: spec.get(name) for name in ("fit", "resize", "fill", "antialias")}
+            options |= {name: spec.get(name) for name in ("fit", "resize", "fill", "antialias", "decode")}
             options["resize_filter"] = spec.get("resample")
         if "backbone" in info:
             options |= _weights_of(info)

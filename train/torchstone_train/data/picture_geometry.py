@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.images.input_spec import Fit, InputSpec, ResampleFilter
+from torchstone_runtime.images.input_spec import Decoding, Fit, InputSpec, ResampleFilter
 
 _ELSEWHERE = {
     "stretch": "stretch distorts them",
@@ -22,6 +22,7 @@ class PictureGeometry:
         fill: gray level of the border of `pad`, 0 to 255.
         resize_filter: filter for pictures of another size.
         antialias: whether pictures that shrink are smoothed.
+        decode: size at which JPEG files are decoded, as in `InputSpec`.
     """
 
     fit: Fit | None = None
@@ -29,6 +30,7 @@ class PictureGeometry:
     fill: int | None = None
     resize_filter: ResampleFilter | None = None
     antialias: bool | None = None
+    decode: Decoding | None = None
 
     @property
     def stated(self) -> bool:
@@ -54,6 +56,7 @@ class PictureGeometry:
                 fill=(spec.fill if self.fill is None else self.fill) if fit == "pad" else 0,
                 resample=self.resize_filter or spec.resample,
                 antialias=spec.antialias if self.antialias is None else self.antialias,
+                decode=self.decode or spec.decode,
             )
         except (ValueError, TypeError) as error:
             raise UsageError(f"The pictures cannot be resized like that: {error}.") from error

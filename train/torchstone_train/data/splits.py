@@ -99,8 +99,8 @@ def load_training_data(
     geometry = geometry or PictureGeometry()
     if ref.kind != "folder" and (image_size or color or bits or geometry.stated):
         raise UsageError(
-            "--image-size, --color, --bits, --fit, --resize, --fill, --resize-filter and --antialias are for folders; "
-            f"the images of {ref} are taken as they are."
+            "--image-size, --color, --bits, --fit, --resize, --fill, --resize-filter, --antialias and --decode are for "
+            f"folders; the images of {ref} are taken as they are."
         )
     if ref.kind in MNIST_FAMILY:
         ensure_downloaded(ref.kind, data_dir)

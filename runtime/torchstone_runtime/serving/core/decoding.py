@@ -132,7 +132,9 @@ def _decode_small(file: bytes, spec: InputSpec, large_picture: int) -> Uint8Arra
     def convert(image: Image.Image, name: str) -> Uint8Array | _Large:
         check_size(image, name)
         pixels = _pixels_on_the_way(image, spec)
-        return to_pixels(image, spec, name) if pixels < large_picture else _Large(pixels)
+        return (
+            to_pixels(image, spec, name, reduced=spec.decode == "reduced") if pixels < large_picture else _Large(pixels)
+        )
 
     return _or_error(lambda: read_picture(file, convert))
 

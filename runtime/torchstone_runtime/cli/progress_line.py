@@ -1,0 +1,80 @@
+"""A line on the terminal while something takes more than a moment: what it is, how far it has come, the time left."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, TextIO
+
+from torchstone_runtime.cli.output import shows_progress
+from torchstone_runtime.progress import Progress, watched
+
+_FIRST_AFTER: Final = 1.5
+"""Seconds of a command that pass without a word."""
+_EVERY: Final = 0.2
+_START_OF_LINE: Final = "\r\x1b[K"
+"""Takes what stands on the terminal's line off it (ECMA-48)."""
+
+
+class ProgressLine:
+    """Writes how much of a task is done, and the time left; takes the line off when the task ends.
+
+    Args:
+        stream: the terminal.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._task = ""
+        self._done = self._first = 0
+        self._born = time.monotonic()
+        self._started = self._shown = 0.0
+
+    def __call__(self, news: Progress) -> None:
+        """See `ProgressWatcher`."""
+        now = time.monotonic()
+        begins = news.task != self._task or news.done <= self._done
+        if begins:
+            # Of a reading the first batch is read already: what it took isn't known, and is not counted.
+            self._task, self._first, self._started = news.task, news.done, now
+        self._done = news.done
+        if news.ended:
+            self.clear()
+        elif news.done == 0 and now - self._born >= _FIRST_AFTER:
+            # The first units of a stage may take long, and the command is already a long one.
+            self._write(f"{news.task}: {news.total:,} {news.unit}" if news.total else f"{news.task} …", now)
+        elif not begins and now - self._started >= _FIRST_AFTER and now - self._shown >= _EVERY:
+            left = (news.total - news.done) * (now - self._started) / max(1, news.done - self._first)
+            self._write(f"{news.task}: {news.done:,} of {news.total:,} {news.unit}, {_clock(left)} left", now)
+
+    def clear(self) -> None:
+        """Take the line off, if there is one."""
+        if self._shown:
+            self._stream.write(_START_OF_LINE)
+            self._stream.flush()
+        self._task, self._shown = "", 0.0
+
+    def _write(self, text: str, now: float) -> None:
+        self._stream.write(f"{_START_OF_LINE}{text}")
+        self._stream.flush()
+        self._shown = now
+
+
+@contextmanager
+def progress_shown() -> Iterator[None]:
+    """Show what is done in the block, on stderr, where that is a terminal and `--quiet` was not given."""
+    if not shows_progress():
+        yield
+        return
+    line = ProgressLine(sys.stderr)
+    try:
+        with watched(line):
+            yield
+    finally:
+        line.clear()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

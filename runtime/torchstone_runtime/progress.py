@@ -1,0 +1,97 @@
+"""How far long work has come, told to whoever watches: nobody, unless a command asks for it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is being done, and how much of it is.
+
+    Attributes:
+        task: words for a person, such as `reading  test`.
+        done: number of units that are done; total: that of all, 0 where it is not known.
+        unit: what is counted, in the plural.
+        ended: whether this is the last news of the task.
+    """
+
+    task: str
+    done: int
+    total: int
+    unit: str = "images"
+    ended: bool = False
+
+
+ProgressWatcher = Callable[[Progress], None]
+"""Is called with each news of what the thread does that set it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    watcher: ProgressWatcher
+    prefix: str = ""
+    counts: bool = False
+
+
+_WATCH: Final[ContextVar[_Watch | None]] = ContextVar("torchstone_progress", default=None)
+
+
+@contextmanager
+def watched(watcher: ProgressWatcher | None) -> Iterator[None]:
+    """Tell `watcher` of what this thread does in the block; None for nobody, where a caller already shows more."""
+    with _set(None if watcher is None else _Watch(watcher)):
+        yield
+
+
+@contextmanager
+def stage(task: str, total: int = 0, unit: str = "images") -> Iterator[Callable[[int], None]]:
+    """Tell of a piece of work: that it begins, how far it has come, and that it ended.
+
+    A stage within another is told with the other's task before its own. What is read within one that counts is not
+    told beside.
+
+    Args:
+        task: words for a person.
+        total: number of units of work; 0 where it is not known, and only beginning and end are told.
+        unit: what is counted, in the plural.
+
+    Yields:
+        A function that is called with the number of further units that are done.
+    """
+    watch = _WATCH.get()
+    if watch is None:
+        yield lambda _: None
+        return
+    named, done = f"{watch.prefix}{task}", 0
+    told = watch.watcher
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        told(Progress(named, done, total, unit))
+
+    advance(0)
+    try:
+        with _set(_Watch(told, f"{named}: ", counts=total > 0)):
+            yield advance
+    finally:
+        told(Progress(named, done, total, unit, ended=True))
+
+
+def tell_read(name: str, done: int, total: int) -> None:
+    """Tell the watcher, if there is one, that `done` of `total` images of a split have been read."""
+    watch = _WATCH.get()
+    if watch is not None and not watch.counts:
+        watch.watcher(Progress(f"{watch.prefix}reading  {name}", done, total, ended=done >= total))
+
+
+@contextmanager
+def _set(watch: _Watch | None) -> Iterator[None]:
+    token = _WATCH.set(watch)
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)

@@ -1,0 +1,128 @@
+"""The line on the terminal while something takes long."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from helpers.support import write_image_tree
+from torchstone_runtime.cli.progress_line import ProgressLine
+from torchstone_runtime.data.folder import load_folder
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.progress import Progress, stage, tell_read, watched
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that the progress sees, in seconds."""
+    now = [0.0]
+    monkeypatch.setattr("torchstone_runtime.cli.progress_line.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_it_says_how_many_and_how_long(clock: list[float]) -> None:
+    """After a moment, with the time left by the pace so far; the line goes at the end."""
+    stream = io.StringIO()
+    with watched(ProgressLine(stream)):
+        for seconds, done in ((0, 0), (1, 1000), (10, 10_000)):
+            clock[0] = seconds
+            tell_read("train", done, 100_000)
+        assert stream.getvalue() == "\r\x1b[Kreading  train: 10,000 of 100,000 images, 1:30 left"
+        tell_read("train", 100_000, 100_000)
+    assert stream.getvalue().endswith("left\r\x1b[K")
+
+
+def test_a_short_reading_says_nothing(clock: list[float]) -> None:
+    """Most are."""
+    stream = io.StringIO()
+    with watched(ProgressLine(stream)):
+        for done in range(0, 1001, 100):
+            clock[0] += 0.1
+            tell_read("test", done, 1000)
+    assert stream.getvalue() == ""
+
+
+def test_the_line_is_not_written_more_often_than_it_is_read(clock: list[float]) -> None:
+    """Five times a second at most."""
+    stream = io.StringIO()
+    with watched(ProgressLine(stream)):
+        for done in range(1000):
+            clock[0] += 0.01
+            tell_read("test", done, 100_000)
+    assert stream.getvalue().count("reading") < 5 * 9
+
+
+def test_a_stage_of_a_long_command_is_shown_from_its_beginning(clock: list[float]) -> None:
+    """Its first images may take as long as others' thousands."""
+    stream = io.StringIO()
+    line = ProgressLine(stream)
+    clock[0] = 5.0
+    with watched(line), stage("PyTorch in float64, test", 300) as done:
+        assert stream.getvalue() == "\r\x1b[KPyTorch in float64, test: 300 images"
+        clock[0] += 10
+        done(100)
+        assert stream.getvalue().endswith("\r\x1b[KPyTorch in float64, test: 100 of 300 images, 0:20 left")
+    assert stream.getvalue().endswith("left\r\x1b[K")
+
+
+def test_a_stage_of_unknown_length_is_named(clock: list[float]) -> None:
+    """An exporter does not say how far it is."""
+    stream = io.StringIO()
+    line = ProgressLine(stream)
+    clock[0] = 5.0
+    with watched(line), stage("exporting to ONNX"):
+        assert stream.getvalue() == "\r\x1b[Kexporting to ONNX …"
+    assert stream.getvalue().endswith("…\r\x1b[K")
+
+
+def test_the_stages_of_a_quick_command_say_nothing(clock: list[float]) -> None:
+    """Lines that come and go at once would only flicker."""
+    stream = io.StringIO()
+    with watched(ProgressLine(stream)), stage("exporting to ONNX"), stage("fp32, test", 3) as done:
+        clock[0] = 0.5
+        done(3)
+    assert stream.getvalue() == ""
+
+
+def test_a_stage_in_another_is_told_with_it() -> None:
+    """And an error ends both."""
+    told: list[tuple[str, int, bool]] = []
+
+    def interrupted() -> None:
+        with stage("making int8"), stage("running, test", 10) as done:
+            done(4)
+            raise ValueError("stopped")
+
+    with (
+        watched(lambda news: told.append((news.task, news.done, news.ended))),
+        pytest.raises(ValueError, match="stopped"),
+    ):
+        interrupted()
+    inner = "making int8: running, test"
+    assert told == [
+        ("making int8", 0, False),
+        (inner, 0, False),
+        (inner, 4, False),
+        (inner, 4, True),
+        ("making int8", 0, True),
+    ]
+
+
+def test_what_a_counting_stage_reads_is_not_told_beside() -> None:
+    """Two counts on one line would take turns."""
+    told: list[str] = []
+    with watched(lambda news: told.append(news.task)), stage("fp32, test", 10):
+        tell_read("test", 10, 10)
+    assert set(told) == {"fp32, test"}
+
+
+def test_a_folder_tells_of_its_reading(tmp_path: Path, gray: InputSpec) -> None:
+    """The fingerprint's pass as well as any other; nobody is told outside the block."""
+    split = load_folder(write_image_tree(tmp_path, {"a": 3, "b": 3}), "whole", gray)
+    told: list[Progress] = []
+    with watched(told.append):
+        list(split.batches(4))
+        with watched(None):
+            list(split.batches(4))
+    list(split.batches(4))
+    assert told == [Progress("reading  whole", 4, 6), Progress("reading  whole", 6, 6, ended=True)]
