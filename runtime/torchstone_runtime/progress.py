@@ -14,7 +14,7 @@ class Progress:
     Attributes:
         task: words for a person, such as `reading  test`.
         done: number of units that are done; total: that of all, 0 where it is not known.
-        unit: what is counted, in the plural.
+        unit: name of the things that are counted, in the plural.
         ended: whether this is the last news of the task.
     """
 
@@ -56,7 +56,7 @@ def stage(task: str, total: int = 0, unit: str = "images") -> Iterator[Callable[
     Args:
         task: words for a person.
         total: number of units of work; 0 where it is not known, and only beginning and end are told.
-        unit: what is counted, in the plural.
+        unit: name of the things that are counted, in the plural.
 
     Yields:
         A function that is called with the number of further units that are done.

@@ -36,7 +36,7 @@ def render_model_card(
         variants: file name by variant.
         calibration: figures on the calibration of the probabilities, where it was measured.
         background: range of the background of the golden images, in gray levels.
-        sample: what is recorded of the draw, where only a sample of the images was run; see `Reference`.
+        sample: record of the draw, where only a sample of the images was run; see `Reference`.
     """
     test = metrics["test"]
     low, high = test["accuracy_interval_95"]

@@ -78,7 +78,7 @@ class Reference:
         origin: one sentence on what the errors refer to.
         owner: name of the model whose decisions they are, in the genitive.
         caveat: limits of what this reference proves, where it is weaker than float64 arithmetic; else empty.
-        sample: what is recorded of the draw (`data.certified_sample.sample_json`) where the splits hold only a sample
+        sample: record of the draw (`data.certified_sample.sample_json`) where the splits hold only a sample
             of the images; else empty.
     """
 

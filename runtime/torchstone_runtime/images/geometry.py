@@ -89,7 +89,7 @@ def fit_picture(image: Image.Image, spec: InputSpec, name: str, whole: WholePict
         image: upright picture of the mode `spec.color`; it is not altered.
         spec: input specification of the model.
         name: name of the picture for a message.
-        whole: what the picture is a smaller version of; None where it is the picture itself. Only with antialiasing.
+        whole: the whole picture that it is a smaller version of; None where it is that itself. Only with antialiasing.
 
     Raises:
         ImageError: the picture is so long and narrow that resizing it would take more than `MAX_PIXELS` pixels.
