@@ -1,1 +1,1 @@
-"""The server under load: what it carries, beside other servers of the same model, and what it refuses."""
+"""What serving asks of a model: speed under load, drift that is found, sets that hold the right class."""

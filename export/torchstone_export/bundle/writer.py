@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from torchstone_export.bundle.headline import headline_metrics
 from torchstone_export.bundle.model_card import render_model_card
+from torchstone_export.bundle.validation_statistics import validation_statistics
 from torchstone_export.certificate.calibration import Calibration
 from torchstone_export.certificate.certify import VariantCertificate, certificate_json
 from torchstone_export.certificate.golden import choose_golden, golden_tolerance, golden_tolerances
@@ -19,6 +20,7 @@ from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE, FileEntry, Manifest
 from torchstone_runtime.data.certified_sample import KEY
 from torchstone_runtime.images.background import BackgroundRange
+from torchstone_runtime.inference.validation_statistics import FILE_NAME, PURPOSE
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.system.openvino import OPENVINO
 
@@ -89,6 +91,9 @@ def write_descriptions(
         "certificate": ("certificate.json", _json_bytes(certificate)),
         "model_card": ("README.md", card.encode()),
     }
+    statistics = validation_statistics(reference, accepted.values())
+    if statistics is not None:
+        others[PURPOSE] = (FILE_NAME, statistics)
     for file, content in others.values():
         (folder / file).write_bytes(content)
     manifest = Manifest(

@@ -70,6 +70,7 @@ class LossyVariant:
         report: its part of `lossy` in `certificate.json`.
         certificate: its part of `variants` there.
         golden: its own golden samples; golden_tolerance: largest accepted difference of a logit.
+        validation_logits: float32 [N, K], its own over the validation images.
         requires_any: processor features, one of which it needs on the CPU.
         precision: number format of its products, where the provider is told one.
         note: remark on how its file was found; empty where there is none.
@@ -83,6 +84,7 @@ class LossyVariant:
     certificate: dict[str, Any] = field(default_factory=dict)
     golden: GoldenSamples | None = None
     golden_tolerance: float | None = None
+    validation_logits: Float32Array | None = None
     requires_any: tuple[str, ...] = ()
     precision: Precision = "fp32"
     note: str = ""
@@ -215,6 +217,7 @@ def _judge(
     for name, logits in certified.outputs.items():
         # It need not give PyTorch's outputs again, but its own.
         certified.splits[name]["repeat"] = _repeat(variant, reference.splits[name].split, logits)
+    variant.validation_logits = certified.outputs["validation"]
     variant.certificate = certified.to_json() | {"passed": not variant.reasons, "failures": variant.reasons}
     variant.line = _line(variant, paired, speed)
     variant.bound_line = bound_line(variant.name, certified.splits, reference.owner)

@@ -74,7 +74,7 @@ class Bundle:
         return content
 
     def read_file(self, purpose: str, *, check_hash: bool = True) -> bytes:
-        """Return the bytes of `golden`, `certificate` or `model_card`; errors as for `read`."""
+        """Return the bytes of `golden`, `certificate`, `model_card` or `validation`; errors as for `read`."""
         entry = self.manifest.files.get(purpose)
         if entry is None:
             raise BundleError(f"The bundle at {self.path} has no {purpose} file.", "Export it again.")

@@ -91,7 +91,7 @@ class Manifest:
         temperature: temperature that the logits are divided by, inside the graph, before the softmax.
         default_variant: the variant used where none is asked for.
         variants: model files by variant name.
-        files: the other files by purpose: `golden`, `certificate`, `model_card`.
+        files: the other files by purpose: `golden`, `certificate`, `model_card`, `validation`.
         golden_tolerance: largest accepted difference of a logit when the golden samples are replayed.
         provenance: origin of the model; metrics: figures measured at export; certificate: its summary.
     """

@@ -23,6 +23,7 @@ from torchstone_runtime.inference.load_options import LoadOptions, Mode, ModelSo
 from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.inference.predictions import Prediction, Predictions
 from torchstone_runtime.inference.providers import open_session
+from torchstone_runtime.inference.validation_statistics import StatisticsSource
 from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.system.load_deadline import load_deadline
 
@@ -45,6 +46,7 @@ class Classifier:
         input_spec: size, colour and normalisation of the images that the model takes.
         bundle: bundle that it was loaded from; None for a lone file.
         source: path and options that load it again.
+        statistics: what the bundle keeps of its validation images: for sets of classes, and to tell drift.
     """
 
     def __init__(self, model: LoadedModel) -> None:
@@ -55,6 +57,8 @@ class Classifier:
         self.bundle = model.bundle
         self.source = model.source
         self._engine = model.engine
+        check_hash = model.source.options.check_hashes
+        self.statistics = StatisticsSource(model.bundle, model.plan.variant, check_hash=check_hash)
 
     @classmethod
     def load(
@@ -225,7 +229,7 @@ class Classifier:
             return self._predict_array(np.empty((0, *self.input_spec.shape), dtype=np.uint8))
         logits = np.concatenate([part.logits for part in parts])
         probabilities = np.concatenate([part.probabilities for part in parts])
-        return Predictions(self.class_names, logits, probabilities, _paths_of(images))
+        return Predictions(self.class_names, logits, probabilities, _paths_of(images), self.statistics)
 
     def predict_folder(
         self, folder: str | os.PathLike[str], *, batch_size: int = DECODE_BATCH, unanswered: Unanswered = "raise"
@@ -339,7 +343,7 @@ class Classifier:
         self.close()
 
     def _predict_array(self, images: Uint8Array) -> Predictions:
-        return Predictions(self.class_names, *self._engine.run(images))
+        return Predictions(self.class_names, *self._engine.run(images), statistics=self.statistics)
 
     def __reduce__(self) -> "tuple[Callable[[ModelSource], Classifier], tuple[ModelSource]]":
         if self._engine.closed:

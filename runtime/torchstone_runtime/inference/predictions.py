@@ -11,8 +11,10 @@ import numpy.typing as npt
 from torchstone_runtime.arrays import Float32Array, Int64Array
 from torchstone_runtime.errors import NoAnswerError, UsageError, suggestion
 from torchstone_runtime.frames import make_frame
+from torchstone_runtime.inference.validation_statistics import StatisticsSource
 from torchstone_runtime.metrics.answered import NO_ANSWER, NO_ANSWER_TEXT, all_answered, answered, decide
 from torchstone_runtime.metrics.classification import Metrics, metrics_from_labels
+from torchstone_runtime.metrics.conformal import Members
 
 _ROWS_SHOWN: Final = 20
 _LABELS_SHOWN: Final = 5
@@ -78,12 +80,14 @@ class Predictions(Sequence[Prediction]):
         logits: float32 [N, K].
         probabilities: float32 [N, K]; each row sums to 1 where there is an answer.
         paths: N paths of the pictures as they were given or found; None where the images did not come as paths.
+        statistics: what the model's bundle keeps of its validation images, which `sets` is made with.
     """
 
     class_names: tuple[str, ...]
     logits: Float32Array
     probabilities: Float32Array
     paths: tuple[str, ...] | None = None
+    statistics: StatisticsSource | None = None
 
     @property
     def answered(self) -> npt.NDArray[np.bool_]:
@@ -140,6 +144,50 @@ class Predictions(Sequence[Prediction]):
             for row, columns, given in zip(self.probabilities, order, self.answered, strict=True)
         ]
 
+    def members(self, coverage: float, *, by_class: bool = False, allow_empty: bool = False) -> Members:
+        """Return which classes are in each image's set, see `sets`, bool [N, K].
+
+        Args:
+            coverage: probability that the right class is in the set, more than 0 and less than 1.
+            by_class: whether each class's own images are covered as often, which makes larger sets.
+            allow_empty: whether a set may have no class at all. Else the most probable class is always in it: a model
+                that is right more often than was asked for then covers as often as it is right.
+
+        Raises:
+            As for `sets`.
+        """
+        if self.statistics is None:
+            raise UsageError("These predictions don't know their model's bundle.", "Make them with Classifier.predict.")
+        calibration = self.statistics.read().conformal
+        return calibration.members(
+            *(self.probabilities, coverage, self.class_names),
+            by_class=by_class,
+            allow_empty=allow_empty,
+            decisions=self.indices_or_none,
+        )
+
+    def sets(self, coverage: float, *, by_class: bool = False, allow_empty: bool = False) -> list[tuple[str, ...]]:
+        """Return for each image the classes among which the right one is with a probability of `coverage` or more.
+
+        It holds for images drawn as the model's validation images were (docs/conformal.md). The classes are in the
+        order of their probabilities, best first; an image that has no answer has none.
+
+        Args:
+            coverage: probability that the right class is in the set, more than 0 and less than 1.
+            by_class: whether each class's own images are covered as often, which makes larger sets.
+            allow_empty: whether a set may have no class at all, see `members`.
+
+        Raises:
+            UsageError: a coverage that cannot be promised, or a bundle that keeps nothing of its validation images.
+            BundleError: what it keeps is altered or not readable.
+        """
+        inside = self.members(coverage, by_class=by_class, allow_empty=allow_empty)
+        order = np.argsort(-self.logits, axis=1, kind="stable")
+        return [
+            tuple(self.class_names[column] for column in columns[row[columns]].tolist())
+            for columns, row in zip(order, inside, strict=True)
+        ]
+
     def require_answers(self, first: int = 0) -> None:
         """Check that every image has an answer.
 
@@ -161,7 +209,7 @@ class Predictions(Sequence[Prediction]):
     def __getitem__(self, index: int | slice) -> "Prediction | Predictions":
         if isinstance(index, slice):
             paths = self.paths[index] if self.paths is not None else None
-            return Predictions(self.class_names, self.logits[index], self.probabilities[index], paths)
+            return Predictions(self.class_names, self.logits[index], self.probabilities[index], paths, self.statistics)
         logits, probabilities = self.logits[index], self.probabilities[index]
         given = bool(answered(logits[np.newaxis], probabilities[np.newaxis])[0])
         path = self.paths[index] if self.paths is not None else None
