@@ -15,11 +15,14 @@ from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.left_out import recorded_left_out
 from torchstone_runtime.data.split import ArrayStore, Split
+from torchstone_runtime.drift.report import DriftReport
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.evaluation.choose_split import choose_split
+from torchstone_runtime.evaluation.conformal_sets import SetFigures
 from torchstone_runtime.evaluation.evaluate import evaluate as measure
 from torchstone_runtime.evaluation.explanations import explain as explain_samples
 from torchstone_runtime.evaluation.explanations import explained_mistakes
+from torchstone_runtime.evaluation.validation_watch import ValidationWatch
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.frames import make_frame
 from torchstone_runtime.images.array_input import as_batch
@@ -93,6 +96,16 @@ class EvaluationResult:
         """Identifier of each image: a relative path, or its position in its file."""
         return self.document.evaluation.ids
 
+    @property
+    def sets(self) -> SetFigures | None:
+        """How often sets of classes hold the right one, and their sizes; None where the bundle can promise none."""
+        return self.document.evaluation.sets
+
+    @property
+    def drift(self) -> DriftReport | None:
+        """How far the images lie from the model's validation images; None where its bundle keeps nothing of them."""
+        return self.document.evaluation.drift
+
     def to_dict(self) -> dict[str, Any]:
         """Return the document that `torchstone evaluate --json` prints."""
         return self.document.to_json()
@@ -142,6 +155,7 @@ def evaluate(
     provider: str = "auto",
     threads: int | None = None,
     explain: int = 0,
+    coverage: float | None = None,
 ) -> EvaluationResult:
     """Measure a bundle, or a loaded classifier, on labelled images. An image without an answer counts as wrong.
 
@@ -157,6 +171,7 @@ def evaluate(
         threads: number of calls that run at once; the processors this process may use if None.
         explain: number of mistakes, the surest first, for which the report shows where the model looked; each takes
             some 145 runs of the model.
+        coverage: probability with which the sets of `EvaluationResult.sets` hold the right class; 0.95 if None.
 
     Raises:
         DataError: the data is missing or unusable, or its classes are not the model's.
@@ -167,9 +182,9 @@ def evaluate(
     if isinstance(bundle, Classifier):
         if variant is not None or provider != "auto" or threads is not None:
             raise UsageError("A classifier is loaded already.", "Give variant, provider and threads to load.")
-        return _measure(bundle, str(bundle.source.path), data, split, data_dir, class_map, explain)
+        return _measure(bundle, str(bundle.source.path), data, split, data_dir, class_map, explain, coverage)
     with load(bundle, variant=variant, provider=provider, threads=threads) as classifier:
-        return _measure(classifier, str(bundle_path(bundle)), data, split, data_dir, class_map, explain)
+        return _measure(classifier, str(bundle_path(bundle)), data, split, data_dir, class_map, explain, coverage)
 
 
 def _measure(
@@ -180,6 +195,7 @@ def _measure(
     data_dir: str | os.PathLike[str] | None,
     class_map: str | os.PathLike[str] | Mapping[str, str | None] | None,
     explain: int,
+    coverage: float | None,
 ) -> EvaluationResult:
     mapping = _class_map(class_map)
     if isinstance(data, str):
@@ -190,7 +206,8 @@ def _measure(
         chosen, reason = choose_split(source, split, classifier.provenance)
     else:
         chosen, reason = _split_of(classifier, data), "the images that were given"
-    evaluation = measure(classifier, chosen, class_map=None if isinstance(data, str) else mapping)
+    watch = ValidationWatch.of(classifier, coverage)
+    evaluation = measure(classifier, chosen, class_map=None if isinstance(data, str) else mapping, watch=watch)
     dataset = data if isinstance(data, str) else "arrays"
     file = MeasuredFile.of(classifier, evaluation.split, reason, bundle=name, dataset=dataset)
     explanations = explain_samples(classifier, evaluation, explained_mistakes(evaluation, explain))

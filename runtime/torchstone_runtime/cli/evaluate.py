@@ -18,6 +18,7 @@ from torchstone_runtime.cli.options import (
     measured_data_options,
 )
 from torchstone_runtime.cli.output import print_result, require_writable, tell
+from torchstone_runtime.cli.validation_options import BY_CLASS_OPTION, COVERAGE, require_coverage
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from torchstone_runtime.data.split import Split
     from torchstone_runtime.evaluation.evaluate import Evaluation
     from torchstone_runtime.evaluation.explanations import ExplainedMistake
+    from torchstone_runtime.evaluation.validation_watch import ValidationWatch
     from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.report.document import EvaluationDocument
 
@@ -67,6 +69,13 @@ _MOST_EXPLAINED: Final = 50
     type=FILE,
     help="CSV file with a column id and others: report metrics by their values.",
 )
+@option(
+    "--coverage",
+    group="Output",
+    type=COVERAGE,
+    help="Show by class how often sets of classes with this coverage hold the right one  [default: 0.95, in one line]",
+)
+@BY_CLASS_OPTION
 @gate_options
 def evaluate(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN401
     """Measure BUNDLE on labelled data: accuracy, precision, recall, F1, confusion matrix, calibration.
@@ -95,6 +104,8 @@ class _Wanted:
     report: Path | None
     explain: int | None
     slices: Path | None
+    coverage: float | None
+    by_class: bool
 
     def __post_init__(self) -> None:
         """Refuse pictures for a report that is not written."""
@@ -112,6 +123,7 @@ class _Wanted:
 
 def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Wanted) -> "EvaluationDocument":
     from torchstone_runtime.evaluation.slices import Grouping
+    from torchstone_runtime.evaluation.validation_watch import ValidationWatch
     from torchstone_runtime.inference.classifier import Classifier
 
     with Classifier.load_with(bundle, wanted.loading) as classifier:
@@ -120,10 +132,12 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
         warn_of_data(split, bits_stated=wanted.bits is not None)
         grouping = Grouping.read(wanted.slices, split) if wanted.slices else None
         require_writable((*wanted.reports().values(), wanted.predictions, wanted.json_file))
-        evaluation = _run(classifier, split, wanted.predictions)
+        require_coverage(classifier, wanted.coverage, by_class=wanted.by_class)
+        watch = ValidationWatch.of(classifier, wanted.coverage, by_class=wanted.by_class)
+        evaluation = _run(classifier, split, wanted.predictions, watch)
         explanations = _explain(classifier, evaluation, wanted) if wanted.report else ()
     document = _document(classifier, str(bundle), dataset, reason, evaluation)
-    document = replace(document, explanations=explanations)
+    document = replace(document, explanations=explanations, sets_by_class=wanted.coverage is not None)
     if grouping:
         document = replace(document, slices=grouping.measure(split, evaluation.predicted))
     document = replace(document, judgements=judge_document(document, gates, on_interval=bounds.on_interval))
@@ -141,15 +155,17 @@ def _document(
     return EvaluationDocument(file, evaluation)
 
 
-def _run(classifier: "Classifier", split: "Split", predictions: Path | None) -> "Evaluation":
+def _run(
+    classifier: "Classifier", split: "Split", predictions: Path | None, watch: "ValidationWatch | None"
+) -> "Evaluation":
     from torchstone_runtime.evaluation.evaluate import evaluate as measure
     from torchstone_runtime.files import atomic_writer
     from torchstone_runtime.report.csv_files import PredictionsCsv
 
     if predictions is None:
-        return measure(classifier, split)
+        return measure(classifier, split, watch=watch)
     with atomic_writer(predictions) as file:
-        return measure(classifier, split, PredictionsCsv(file, classifier.class_names).add)
+        return measure(classifier, split, PredictionsCsv(file, classifier.class_names).add, watch=watch)
 
 
 def _explain(classifier: "Classifier", evaluation: "Evaluation", wanted: _Wanted) -> "Sequence[ExplainedMistake]":

@@ -16,6 +16,13 @@ from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, FILE, load_
 from torchstone_runtime.cli.output import shows_progress, tell, tell_detail
 from torchstone_runtime.cli.prediction_formats import ROWS, csv_header, csv_row
 from torchstone_runtime.cli.streams import stdout_is_lost
+from torchstone_runtime.cli.validation_options import (
+    BY_CLASS_OPTION,
+    COVERAGE_OPTION,
+    DRIFT_OPTION,
+    require_coverage,
+    tell_drift,
+)
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, DataError, UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
+    from torchstone_runtime.drift.monitor import DriftMonitor
     from torchstone_runtime.images.background import BackgroundRange
     from torchstone_runtime.images.image_formats import OtherFiles
     from torchstone_runtime.inference.classifier import Classifier
@@ -46,6 +54,9 @@ class _Wishes:
     gallery: Path | None
     invert: bool
     bits: int | None
+    coverage: float | None
+    by_class: bool
+    drift: bool
 
 
 @dataclass
@@ -88,6 +99,9 @@ class _Counts:
     default=0.0,
     help="Print '(unsure)' instead of a class below this probability.",
 )
+@COVERAGE_OPTION
+@BY_CLASS_OPTION
+@DRIFT_OPTION
 @option("--gallery", group="Output", type=FILE, help="Write an HTML page with each picture.")
 @option(
     "--invert",
@@ -122,8 +136,12 @@ def predict(
     with Classifier.load_with(bundle, loading) as classifier:
         tell_detail(f"plan: {classifier.plan}")
         known = _known_edges(classifier) if loading.replay_golden else None
-        counts = _predict_all(classifier, asked, known)
+        require_coverage(classifier, asked.coverage, by_class=asked.by_class)
+        monitor = classifier.statistics.monitor() if asked.drift else None
+        counts = _predict_all(classifier, asked, known, monitor)
     _warn_of_edges(counts, known, asked)
+    if monitor is not None:
+        tell_drift(monitor.report())
     if counts.unsure:
         tell(f"{counts.unsure:,} of {counts.done:,} unsure: less than {asked.min_confidence:g} for the best class")
     if counts.failed and not counts.done:
@@ -163,7 +181,9 @@ def _warn_of_edges(counts: _Counts, known: "BackgroundRange | None", asked: _Wis
     )
 
 
-def _predict_all(classifier: "Classifier", asked: _Wishes, known: "BackgroundRange | None") -> _Counts:
+def _predict_all(
+    classifier: "Classifier", asked: _Wishes, known: "BackgroundRange | None", monitor: "DriftMonitor | None"
+) -> _Counts:
     from torchstone_runtime.inference.predict_pictures import FailedImage
 
     counts = _Counts()
@@ -171,15 +191,15 @@ def _predict_all(classifier: "Classifier", asked: _Wishes, known: "BackgroundRan
     row = ROWS[asked.form]
     if asked.form == "csv":
         row = partial(csv_row, count=asked.top)
-        click.echo(csv_header(asked.top))
+        click.echo(csv_header(asked.top, sets=asked.coverage is not None))
     with ExitStack() as stack:
         gallery = _open_gallery(stack, classifier, asked.gallery)
-        for item in _with_progress(stack, classifier, asked):
+        for item in _with_progress(stack, classifier, asked, monitor):
             if stdout_is_lost() and gallery is None:  # nobody learns of what follows
                 raise click.exceptions.Exit(0)
             if not isinstance(item, FailedImage):
                 unsure = bool(item.top) and item.top[0][1] < asked.min_confidence
-                _echo_row(row(item.name, item.top, unsure))
+                _echo_row(row(item.name, item.top, unsure, item.members))
                 _count(counts, item, known, unsure=unsure)
                 if gallery:
                     gallery.add(item, unsure=unsure)
@@ -235,7 +255,7 @@ def _open_gallery(stack: ExitStack, classifier: "Classifier", path: Path | None)
 
 
 def _with_progress(
-    stack: ExitStack, classifier: "Classifier", asked: _Wishes
+    stack: ExitStack, classifier: "Classifier", asked: _Wishes, monitor: "DriftMonitor | None"
 ) -> "Iterator[PicturePrediction | FailedImage]":
     """Yield the answers, with a bar on a terminal that doesn't show the answers themselves."""
     from torchstone_runtime.images.bit_depth import SAMPLE_SIZE, narrow_warning
@@ -243,7 +263,7 @@ def _with_progress(
     from torchstone_runtime.images.image_formats import OtherFiles
     from torchstone_runtime.images.input_spec import MAX_BITS
     from torchstone_runtime.images.picture_header import sampled_depths
-    from torchstone_runtime.inference.predict_pictures import predict_pictures
+    from torchstone_runtime.inference.predict_pictures import SetWish, predict_pictures
     from torchstone_runtime.report.prediction_gallery import THUMBNAIL_SIDE
 
     stdin = cast("BufferedReader", sys.stdin.buffer)
@@ -260,7 +280,14 @@ def _with_progress(
     answers = stack.enter_context(
         closing(
             predict_pictures(
-                classifier, pictures, top=asked.top, thumbnail_side=side, invert=asked.invert, bits=asked.bits
+                classifier,
+                pictures,
+                top=asked.top,
+                thumbnail_side=side,
+                invert=asked.invert,
+                bits=asked.bits,
+                sets=None if asked.coverage is None else SetWish(asked.coverage, asked.by_class),
+                monitor=monitor,
             )
         )
     )

@@ -11,9 +11,12 @@ import numpy as np
 from torchstone_runtime.arrays import Int64Array
 from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.split import READ_BATCH, Split
+from torchstone_runtime.drift.report import DriftReport
 from torchstone_runtime.errors import DataError, NoAnswerError
 from torchstone_runtime.evaluation.choose_split import align_classes
+from torchstone_runtime.evaluation.conformal_sets import SetFigures
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
+from torchstone_runtime.evaluation.validation_watch import ValidationWatch
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.metrics.answered import NO_ANSWER
@@ -31,11 +34,15 @@ class Evaluation(LabelledPredictions):
         split: the images.
         scores: scores of its probabilities.
         seconds: duration of reading, decoding and inference.
+        sets: how often sets of classes hold the right one; None where they were not looked at.
+        drift: how far the images lie from the validation images, likewise.
     """
 
     split: Split
     scores: ProbabilityScores
     seconds: float
+    sets: SetFigures | None = None
+    drift: DriftReport | None = None
 
     @property
     def decisions_sha256(self) -> str:
@@ -53,6 +60,7 @@ def evaluate(
     on_batch: BatchSink | None = None,
     *,
     class_map: ClassMap | Mapping[str, str | None] | None = None,
+    watch: ValidationWatch | None = None,
 ) -> Evaluation:
     """Classify every sample of a split and compare with its labels, in bounded memory.
 
@@ -64,6 +72,7 @@ def evaluate(
         on_batch: function that is called after each batch.
         class_map: map from the split's class names to the model's, None for a class that is left out;
             `Evaluation.split.mapped` tells its effect.
+        watch: comparison with the validation images; none if None.
 
     Raises:
         DataError: the split's classes, mapped or not, or its image shape are not the model's.
@@ -77,7 +86,7 @@ def evaluate(
     predicted = np.empty(len(split), dtype=np.int64)
     confidence = np.empty(len(split), dtype=np.float32)
     tally = ScoreTally(len(split))
-    started = time.perf_counter()
+    started, beside = time.perf_counter(), 0.0
     start = 0
     for images in split.batches(_BATCH):
         predictions = classifier.predict(images, unanswered="keep")
@@ -87,10 +96,15 @@ def evaluate(
         tally.add(predictions.logits, predictions.probabilities, split.labels[part], predicted[part] != NO_ANSWER)
         if on_batch:
             on_batch(split, start, predictions)
+        if watch:
+            paused = time.perf_counter()
+            watch.add(images, predictions, split.labels[part])
+            beside += time.perf_counter() - paused
         start += len(images)
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - started - beside
     found = (split.ids, split.class_names, split.labels, predicted, confidence)
-    return Evaluation(*found, split=split, scores=tally.scores(), seconds=seconds)
+    sets, drift = (watch.sets(), watch.drift()) if watch else (None, None)
+    return Evaluation(*found, split=split, scores=tally.scores(), seconds=seconds, sets=sets, drift=drift)
 
 
 def decisions_sha256(predicted: Int64Array) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.drift.monitor import DriftMonitor
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.background import border_levels
 from torchstone_runtime.images.decode import decode_image, encode_thumbnail
@@ -27,12 +28,27 @@ class PicturePrediction:
         top: most probable classes with their probabilities, best first; empty where the model gives no answer.
         thumbnail: the picture made small, as an image file; None where none was asked for.
         border_level: mean gray level of the outermost pixels that the model was given, 0 to 255, see `border_levels`.
+        members: classes of the set that holds the right one, best first; None where no set was asked for.
     """
 
     name: str
     top: list[tuple[str, float]]
     thumbnail: bytes | None = None
     border_level: float = 0.0
+    members: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetWish:
+    """Which sets of classes are wanted, see `Predictions.sets`.
+
+    Attributes:
+        coverage: probability that the right class is in the set.
+        by_class: whether that holds for the images of each class alone.
+    """
+
+    coverage: float
+    by_class: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +71,8 @@ def predict_pictures(
     thumbnail_side: int = 0,
     invert: bool = False,
     bits: int | None = None,
+    sets: SetWish | None = None,
+    monitor: DriftMonitor | None = None,
 ) -> Generator[PicturePrediction | FailedImage, None, None]:
     """Classify pictures in their order, `DECODE_BATCH` at a time, the next batch being decoded meanwhile.
 
@@ -65,6 +83,8 @@ def predict_pictures(
         thumbnail_side: longest side of the thumbnails, in pixels; 0 for none.
         invert: whether the model is given the pictures inverted, bright where they are dark.
         bits: number of bits that 16-bit pictures use; the model's if None.
+        sets: sets of classes that are wanted; none if None.
+        monitor: monitor that every picture is added to, as the model was given it.
     """
     spec = classifier.input_spec if bits is None else replace(classifier.input_spec, bits=bits)
 
@@ -77,17 +97,23 @@ def predict_pictures(
             return error
 
     for batch in decoded_batches(pictures, decode, DECODE_BATCH, ahead=True):
-        yield from _predict_batch(classifier, batch, top)
+        yield from _predict_batch(classifier, batch, top, sets, monitor)
 
 
-def _predict_batch(classifier: Classifier, batch: Batch, top: int) -> Iterator[PicturePrediction | FailedImage]:
+def _predict_batch(
+    classifier: Classifier, batch: Batch, top: int, sets: SetWish | None, monitor: DriftMonitor | None
+) -> Iterator[PicturePrediction | FailedImage]:
     decoded = [(picture.name, future.result()) for picture, future in batch]
     pixels = [item[0] for _, item in decoded if not isinstance(item, ImageError)]
     stacked = np.stack(pixels) if pixels else np.empty((0, *classifier.input_spec.shape), np.uint8)
-    rankings = iter(classifier.predict(stacked, unanswered="keep").top(top))
+    found = classifier.predict(stacked, unanswered="keep")
+    if monitor is not None:
+        monitor.add(stacked, found.logits)
+    rankings = iter(found.top(top))
+    members = iter(found.sets(sets.coverage, by_class=sets.by_class) if sets else ())
     levels = iter(border_levels(stacked).tolist())
     for name, item in decoded:
         if isinstance(item, ImageError):
             yield FailedImage(name, item)
         else:
-            yield PicturePrediction(name, next(rankings), item[1], next(levels))
+            yield PicturePrediction(name, next(rankings), item[1], next(levels), next(members, None))

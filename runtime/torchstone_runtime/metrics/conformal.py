@@ -143,6 +143,30 @@ class ConformalCalibration:
         return inside
 
 
+def coverage_range(coverage: float, calibration: int, images: int) -> tuple[float, float]:
+    """Return the range that holds the share of covered images in at least 95% of calibrations, by theory.
+
+    Of `images` images drawn as the calibrating ones were, and scores of which no two are equal, the number covered has
+    the beta-binomial distribution with n + 1 - k and k, where k = floor((n + 1)(1 - coverage)) (V. Vovk, Conditional
+    validity of inductive conformal predictors, ACML 2012). Sets that always have the most probable class may cover
+    more.
+
+    Args:
+        coverage: probability that was asked for.
+        calibration: number n of calibrating images; enough for the coverage.
+        images: number of images that are covered or not, at least 1.
+    """
+    below = _rank(calibration, coverage)
+    above = calibration + 1 - below
+    step = np.arange(images)
+    ratios = np.log((images - step) / (step + 1)) + np.log((above + step) / (below + images - step - 1))
+    log_mass = np.concatenate([[0.0], np.cumsum(ratios)])
+    mass = np.exp(log_mass - log_mass.max())
+    summed = np.cumsum(mass / mass.sum())
+    low, high = np.searchsorted(summed, [0.025, 0.975])
+    return float(low / images), float(min(high, images) / images)
+
+
 def check_coverage(coverage: float) -> None:
     """Check that a coverage lies between 0 and 1, neither included.
 

@@ -34,6 +34,7 @@ class EvaluationDocument:
         slices: metrics by group, where groups were given.
         judgements: outcome of each gate, where any were set.
         explanations: mistakes with what the model looked at; in the page alone.
+        sets_by_class: whether the sets of each class are shown on the terminal too.
     """
 
     file: MeasuredFile
@@ -41,6 +42,7 @@ class EvaluationDocument:
     slices: Sequence[Slice] = ()
     judgements: Sequence[Judgement] = ()
     explanations: Sequence[ExplainedMistake] = ()
+    sets_by_class: bool = False
 
     @property
     def reliability(self) -> Reliability:
@@ -91,6 +93,8 @@ class EvaluationDocument:
             "class_figures": figures_json(self.of_classes),
             "calibration": self.reliability.to_json(),
             "selective": self.selective.to_json(),
+            "conformal": self.evaluation.sets.to_json() if self.evaluation.sets else None,
+            "drift": self.evaluation.drift.to_json() if self.evaluation.drift else None,
             "slices": [item.to_json() for item in self.slices],
             "gates": [item.to_json() for item in self.judgements],
             "decisions_sha256": self.evaluation.decisions_sha256,

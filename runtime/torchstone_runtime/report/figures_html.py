@@ -6,6 +6,7 @@ from torchstone_runtime.metrics.binomial import Interval
 from torchstone_runtime.metrics.selective import COVERAGES, REQUIRED_PRECISIONS, OperatingPoint
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.page import section, table
+from torchstone_runtime.report.validation_watch import drift_html, sets_html
 
 _CHOSEN_HERE = (
     '<p class="soft">The model answers where its confidence is at least the threshold, and abstains elsewhere. '
@@ -22,10 +23,12 @@ def gate_section(document: EvaluationDocument) -> str:
 
 
 def figure_sections(document: EvaluationDocument) -> str:
-    """Return every figure with its interval, what abstention gives, and the groups, where there are any."""
+    """Return figures with intervals, what abstention gives, and sets, drift and groups, where there are any."""
     sections = {
         "Figures": _figures(document),
         "Answering only where sure": _CHOSEN_HERE + _selective(document),
+        "Sets of classes": sets_html(document.evaluation.sets),
+        "Drift": drift_html(document.evaluation.drift),
         "By group": _slices(document),
     }
     return "\n".join(section(title, content) for title, content in sections.items() if content)

@@ -103,7 +103,8 @@ def _caption(answer: PicturePrediction, *, unsure: bool) -> str:
     (label, probability), *others = answer.top
     title = f"(unsure) {escape(label)}" if unsure else escape(label)
     more = "".join(f"<br>{escape(other)} {chance:.4f}" for other, chance in others)
-    return f"<b>{title}</b> {probability:.4f}{more}"
+    chosen = "" if answer.members is None else f'<br><span class="soft">{{{escape(", ".join(answer.members))}}}</span>'
+    return f"<b>{title}</b> {probability:.4f}{more}{chosen}"
 
 
 def _picture(thumbnail: bytes | None, alt: str) -> str:

@@ -8,6 +8,7 @@ from torchstone_runtime.metrics.calibration import BINS
 from torchstone_runtime.metrics.classification import Average, ClassMetrics, Metrics, figure_text
 from torchstone_runtime.metrics.gates import Judgement
 from torchstone_runtime.metrics.intervals import ACCURACY, interval_words
+from torchstone_runtime.report import validation_watch
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.text import showable_lines
 
@@ -26,6 +27,7 @@ def render_text(document: EvaluationDocument) -> str:
         *_headline(document),
         "",
         *(_whole if len(metrics.per_class) <= MOST_CLASSES else _worst)(metrics),
+        *_sets(document),
         *_slices(document.slices),
         *_judgements(document.judgements),
     ]
@@ -78,7 +80,13 @@ def _headline(document: EvaluationDocument) -> list[str]:
     where = "" if point.threshold is None else f"confidence at least {point.threshold:.4f}; "
     low, high = document.selective.coverage_interval(_REQUIRED_PRECISION)
     possible = f"({where}95% interval {low:.1%} to {high:.1%})"
-    return [*lines, f"{f'answered at {_REQUIRED_PRECISION:.0%}':<18}{sure}  {possible}"]
+    lines.append(f"{f'answered at {_REQUIRED_PRECISION:.0%}':<18}{sure}  {possible}")
+    return [*lines, *validation_watch.headline(document.evaluation.sets, document.evaluation.drift)]
+
+
+def _sets(document: EvaluationDocument) -> list[str]:
+    sets = document.evaluation.sets
+    return ["", *validation_watch.sets_table(sets)] if sets and document.sets_by_class else []
 
 
 def _slices(slices: Sequence[Slice]) -> list[str]:

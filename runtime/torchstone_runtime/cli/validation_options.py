@@ -1,0 +1,59 @@
+"""The options that need what a bundle keeps of its validation images, and what is told of drift."""
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from torchstone_runtime.cli.command import option
+from torchstone_runtime.cli.output import tell, warn
+from torchstone_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from torchstone_runtime.drift.report import DriftReport
+    from torchstone_runtime.inference.classifier import Classifier
+
+COVERAGE: Final = click.FloatRange(0, 1, min_open=True, max_open=True)
+COVERAGE_OPTION: Final = option(
+    "--coverage",
+    group="Output",
+    type=COVERAGE,
+    help="Add the set of classes that holds the right one with this probability or more, such as 0.95.",
+)
+BY_CLASS_OPTION: Final = option(
+    "--by-class",
+    group="Output",
+    is_flag=True,
+    help="With --coverage: hold it for the images of each class alone, by larger sets.",
+)
+DRIFT_OPTION: Final = option(
+    "--drift",
+    group="Output",
+    is_flag=True,
+    help="Compare the pictures with the model's validation images, and say on stderr whether they differ.",
+)
+
+
+def require_coverage(classifier: "Classifier", coverage: float | None, *, by_class: bool) -> None:
+    """Check, before anything is written, that a coverage that was asked for can be promised.
+
+    Raises:
+        UsageError: too few validation images, none that the bundle keeps, or `by_class` without a coverage.
+        BundleError: what the bundle keeps is altered or not readable.
+    """
+    if coverage is None:
+        if by_class:
+            raise UsageError("--by-class says how --coverage is meant, and none is given.", "Add --coverage 0.95.")
+        return
+    calibration = classifier.statistics.read().conformal
+    if by_class:
+        calibration.thresholds_by_class(coverage, classifier.class_names)
+    else:
+        calibration.threshold(coverage)
+
+
+def tell_drift(report: "DriftReport") -> None:
+    """Print whether pictures differ from the validation images: a warning where they do."""
+    if report.alarm:
+        warn(f"Warning: drift {report.in_words()}. See docs/drift.md.")
+    else:
+        tell(f"drift: {report.in_words()}")
