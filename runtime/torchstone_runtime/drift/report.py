@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from torchstone_runtime.text import showable
 
-ALARM_LEVEL: Final = 0.001
-"""Largest p-value that is an alarm: of windows of unchanged images, at most one in a thousand."""
+ALARM_LEVEL: Final = 0.0002
+"""Largest p-value that is an alarm. One window in a thousand is what is promised of unchanged images: the fifth of it,
+as all windows of a bundle are compared with one reference, whose own chance can bring several alarms at once."""
 _SHOWN: Final = 3
 CHANGES: Final = {
     "brightness": ("darker", "brighter"),
