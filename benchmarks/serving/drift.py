@@ -1,6 +1,7 @@
 """How often drift is found where there is none, and how many images it takes to find each corruption.
 
-Run: TORCHSTONE_DATA=DIR python -m benchmarks.serving.drift NAME BUNDLE DATA [--severities 1 2 3 4 5] [--images 4000]
+Run: TORCHSTONE_DATA=DIR python -m benchmarks.serving.drift NAME BUNDLE DATA
+     [--severities 1 2 3 4 5] [--images 4000] [--windows 10000]
 
 Every image is one of the bundle's test split, which the reference knows nothing of: that is the validation images'.
 Adds NAME's figures to benchmarks/results/drift.json and writes benchmarks/results/drift.md from all that are there.
@@ -95,21 +96,21 @@ def _parts(images: Uint8Array) -> Iterator[Uint8Array]:
     return (images[start : start + BATCH] for start in range(0, len(images), BATCH))
 
 
-def false_alarms(reference: DriftReference, measured: Measured, classes: int) -> list[dict[str, Any]]:
+def false_alarms(reference: DriftReference, measured: Measured, classes: int, windows: int) -> list[dict[str, Any]]:
     """Count alarms over windows of unchanged images, in both ways."""
     generator, total, rows = np.random.default_rng(0), len(measured.chosen), []
     beside = Judge(reference, measured)
     for size in (size for size in WINDOW_SIZES if size <= total // 2):
-        alarms = sum(beside.alarm(generator.choice(total, size, replace=False)) for _ in range(WINDOWS))
-        rows.append({"reference": reference.images, "fresh": False, "size": size, "windows": WINDOWS, "alarms": alarms})
+        alarms = sum(beside.alarm(generator.choice(total, size, replace=False)) for _ in range(windows))
+        rows.append({"reference": reference.images, "fresh": False, "size": size, "windows": windows, "alarms": alarms})
     for size in (size for size in WINDOW_SIZES if size <= total // 4):
         alarms = 0
-        for _ in range(WINDOWS // WINDOWS_A_DIVISION):
+        for _ in range(windows // WINDOWS_A_DIVISION):
             order = generator.permutation(total)
             known, rest = order[: total // 2], order[total // 2 :]
             judge = Judge(measured[known].reference(classes), measured)
             alarms += sum(judge.alarm(generator.choice(rest, size, replace=False)) for _ in range(WINDOWS_A_DIVISION))
-        rows.append({"reference": total // 2, "fresh": True, "size": size, "windows": WINDOWS, "alarms": alarms})
+        rows.append({"reference": total // 2, "fresh": True, "size": size, "windows": windows, "alarms": alarms})
     return rows
 
 
@@ -125,7 +126,7 @@ def images_needed(reference: DriftReference, measured: Measured) -> tuple[int | 
     return None, []
 
 
-def measure(bundle: str, data: str, severities: Sequence[int], most: int) -> dict[str, Any]:
+def measure(bundle: str, data: str, severities: Sequence[int], most: int, windows: int) -> dict[str, Any]:
     """Measure one bundle on its test images."""
     with Classifier.load(bundle) as classifier:
         reference = classifier.statistics.read().drift
@@ -138,7 +139,7 @@ def measure(bundle: str, data: str, severities: Sequence[int], most: int) -> dic
             "model": classifier.name,
             "variant": classifier.plan.variant,
             "test_images": len(images),
-            "no_drift": false_alarms(reference, unchanged, len(names)),
+            "no_drift": false_alarms(reference, unchanged, len(names), windows),
             "corruptions": {},
         }
         print(result["no_drift"], flush=True)
@@ -189,10 +190,11 @@ if __name__ == "__main__":
     parser.add_argument("bundle")
     parser.add_argument("data")
     parser.add_argument("--severities", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--images", type=int, default=4000, help="that are corrupted")
+    parser.add_argument("--windows", type=int, default=WINDOWS)
     asked = parser.parse_args()
     file: Path = RESULTS / "drift.json"
-    measured = measure(asked.bundle, asked.data, asked.severities, asked.images)
+    measured = measure(asked.bundle, asked.data, asked.severities, asked.images, asked.windows)
     known = {**(json.loads(file.read_text()) if file.exists() else {}), asked.name: measured}
     write_atomic(file, strict_json(known, indent=2) + "\n")
     write_atomic(RESULTS / "drift.md", page(known))
