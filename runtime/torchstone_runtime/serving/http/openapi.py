@@ -11,6 +11,7 @@ from torchstone_runtime.version import __version__
 _JSON: Final = "application/json"
 _BYTES: Final = "application/octet-stream"
 _TEXT: Final[dict[str, Any]] = {"type": "string"}
+_SHARE: Final[Mapping[str, Any]] = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 _ERROR: Final = {"$ref": "#/components/schemas/Error"}
 _REASONS: Final = {
     "400": "The request is malformed, or not what the model takes.",
@@ -83,6 +84,10 @@ def _predict(model: Mapping[str, Any]) -> dict[str, Any]:
         "summary": "Classify one picture: its file is the body.",
         "parameters": [
             _in_query("top", "Number of classes in the answer.", {"type": "integer", "minimum": 1, "maximum": 999_999}),
+            _in_query("coverage", "Probability that the answer's set of classes holds the right one.", _SHARE),
+            _in_query(
+                "by_class", "Whether that is so for the images of each class alone.", {"enum": ["true", "false"]}
+            ),
             _in_query("model", "Name of the model; the first one if left out.", model),
             _in_query("version", "Version of the model; the newest if left out.", _TEXT),
             _in_query("seen", "1: the answer's 'seen' is what the model saw.", {"type": "string", "enum": ["0", "1"]}),
@@ -220,6 +225,7 @@ def _schemas() -> dict[str, Any]:
                 "label": {"type": ["string", "null"]},
                 "probability": {"type": ["number", "null"]},
                 "top": _array(_object(best, "class", "probability")),
+                "set": _array(_TEXT),
                 "ms": free,
                 "warnings": _array(_TEXT),
             },

@@ -1,0 +1,83 @@
+"""Drift of what the server is sent: sliding windows beside the validation images, as metrics."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from torchstone_runtime.drift.monitor import DEFAULT_WINDOW, DriftMonitor
+from torchstone_runtime.errors import TorchstoneError
+from torchstone_runtime.serving.core.repository import ModelRepository
+from torchstone_runtime.serving.core.served_model import Seen, ServedModel
+from torchstone_runtime.serving.http.prometheus import Family
+
+_MOST_WAITING: Final = 4096
+"""Images that wait to be measured: beyond it they are left out, so that a busy server keeps its memory."""
+
+
+class DriftWatch:
+    """An observer (`served_model.Observer`) that compares the latest images of each model with its validation images.
+
+    A model that is loaded anew begins with an empty window; one whose bundle keeps nothing of its validation images is
+    not watched. The images are measured on a thread of its own; nothing that fails there reaches a client.
+
+    Args:
+        repository: models that are watched.
+        window: number of the latest images that are compared.
+    """
+
+    def __init__(self, repository: ModelRepository, window: int = DEFAULT_WINDOW) -> None:
+        self._repository = repository
+        self._window = window
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="torchstone-drift")
+        self._monitors: WeakKeyDictionary[ServedModel, DriftMonitor | None] = WeakKeyDictionary()
+        self._lock = Lock()
+        self._waiting = 0
+
+    def __call__(self, model: ServedModel, seen: Seen) -> None:
+        """Have the images of a request measured, unless too many wait."""
+        count = len(seen.images)
+        if not model.classifier.statistics.present:
+            return
+        with self._lock:
+            if self._waiting and self._waiting + count > _MOST_WAITING:
+                return
+            self._waiting += count
+        self._thread.submit(self._measure, model, seen)
+
+    def metrics(self) -> Iterable[Family]:
+        """Return distances, the p-value and the alarm of each model that has been sent images."""
+        images = Family("torchstone_drift_window_images", "gauge", "Images in the window that drift is looked for in.")
+        distance = Family("torchstone_drift_distance", "gauge", "Distance of the window from the validation images.")
+        p_value = Family("torchstone_drift_p_value", "gauge", "Probability of such a window without drift, at most.")
+        alarm = Family("torchstone_drift_alarm", "gauge", "Whether the images differ from the validation images.")
+        for model in self._repository.models():
+            monitor = self._monitors.get(model)
+            if monitor is None:
+                continue
+            report, labels = monitor.report(), {"model": model.name, "version": model.version}
+            images.add(report.images, **labels)
+            p_value.add(report.p_value, **labels)
+            alarm.add(int(report.alarm), **labels)
+            for item in report.features:
+                distance.add(item.distance, **labels, feature=item.name)
+        return [images, distance, p_value, alarm]
+
+    def _measure(self, model: ServedModel, seen: Seen) -> None:
+        try:
+            if model not in self._monitors:
+                self._monitors[model] = _monitor_of(model, self._window)
+            monitor = self._monitors[model]
+            if monitor is not None:
+                monitor.add(seen.images, seen.answer.logits)
+        finally:
+            with self._lock:
+                self._waiting -= len(seen.images)
+
+
+def _monitor_of(model: ServedModel, window: int) -> DriftMonitor | None:
+    try:
+        return model.classifier.statistics.monitor(window)
+    except TorchstoneError:
+        return None  # What the bundle keeps is damaged: whoever asks for a set is told so.

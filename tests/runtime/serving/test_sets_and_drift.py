@@ -1,0 +1,120 @@
+"""Sets of classes in the answers to pictures, and drift in the metrics."""
+
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.served import Asked, ask
+from torchstone_runtime.data.split import Split
+from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.inference.classifier import Classifier
+from torchstone_runtime.inference.load_options import ON_CPU
+from torchstone_runtime.serving.additions import all_additions
+from torchstone_runtime.serving.asked_sets import asked_set
+from torchstone_runtime.serving.core.repository import ModelRepository
+from torchstone_runtime.serving.core.sources import Source
+from torchstone_runtime.serving.http.app import make_app
+from torchstone_runtime.serving.http.extensions import Extensions
+from torchstone_runtime.serving.http.settings import HttpSettings
+
+STORED = Path(__file__).parents[2] / "stored" / "digits"
+SETS = Extensions(additions=[asked_set])
+
+
+@pytest.mark.parametrize("query", ["coverage=0.99", "coverage=0.9&by_class=false"])
+def test_the_set_is_what_predictions_have(digits: Split, query: str) -> None:
+    """Best first, beside the usual answer."""
+    picture = encode_png(digits.store.read(np.arange(1))[0])
+
+    async def questions(asked: Asked) -> None:
+        reply = await asked("POST", f"/predict?{query}", picture)
+        with Classifier.load(STORED) as classifier:
+            (expected,) = classifier.predict([picture]).sets(float(query[9:].partition("&")[0]))
+        assert reply.status == 200
+        assert reply.json["set"] == list(expected)
+        assert reply.json["label"] == expected[0]
+        assert "set" not in (await asked("POST", "/predict", picture)).json
+
+    ask(STORED, questions, extensions=SETS)
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("coverage=most", "must be a number"),
+        ("coverage=95", "more than 0 and less than 1"),
+        ("coverage=nan", "more than 0 and less than 1"),
+        ("coverage=0.99999", "cannot be promised"),
+        ("by_class=true", "none is given"),
+        ("coverage=0.9&by_class=1", "true or false"),
+    ],
+)
+def test_what_cannot_be_promised_is_refused(digits: Split, query: str, text: str) -> None:
+    """With 400 and the reason."""
+    picture = encode_png(digits.store.read(np.arange(1))[0])
+
+    async def questions(asked: Asked) -> None:
+        reply = await asked("POST", f"/predict?{query}", picture)
+        assert reply.status == 400
+        assert text in reply.json["error"]
+
+    ask(STORED, questions, extensions=SETS)
+
+
+def metrics_after(bundle: Path, pictures: list[bytes], enough: Callable[[str], bool]) -> str:
+    """Return the metrics of a server with all additions after pictures, as soon as they are enough."""
+
+    async def run() -> str:
+        repository = ModelRepository([Source("m", str(bundle))], ON_CPU)
+        await repository.start()
+        try:
+            app = make_app(repository, HttpSettings(), all_additions(repository))
+            asked = Asked(app)
+            for picture in pictures:
+                assert (await asked("POST", "/predict", picture)).status == 200
+            for _ in range(200):
+                text = (await asked("GET", "/metrics")).body.decode()
+                if enough(text):
+                    break
+                await asyncio.sleep(0.02)
+            return text
+        finally:
+            await repository.close()
+
+    return asyncio.run(run())
+
+
+def value(text: str, name: str) -> float:
+    """Read a sample without labels beyond the model's."""
+    found = re.search(rf'^{name}{{model="m",version="1"}} (\S+)$', text, re.MULTILINE)
+    return float(found[1]) if found else float("nan")
+
+
+@pytest.mark.parametrize(("invert", "alarm"), [(False, 0), (True, 1)])
+def test_drift_is_in_the_metrics(digits: Split, invert: bool, alarm: int) -> None:
+    """Of pictures as they are none, of inverted ones an alarm, with a distance for each number."""
+    images = digits.store.read(np.arange(30))
+    pictures = [encode_png(255 - image if invert else image) for image in images]
+    text = metrics_after(STORED, pictures, lambda text: value(text, "torchstone_drift_window_images") == 30)
+
+    assert value(text, "torchstone_drift_window_images") == 30
+    assert value(text, "torchstone_drift_alarm") == alarm
+    assert len(re.findall(r"^torchstone_drift_distance{", text, re.MULTILINE)) == 10
+
+
+def test_a_bundle_that_keeps_nothing_is_served_without_drift(digits: Split, tmp_path: Path) -> None:
+    """As one of an earlier version."""
+    folder = shutil.copytree(STORED, tmp_path / "bundle")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["files"]["validation"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    text = metrics_after(folder, [encode_png(digits.store.read(np.arange(1))[0])], lambda _: True)
+
+    assert "torchstone_images_total" in text
+    assert "torchstone_drift" not in text
