@@ -17,6 +17,7 @@ import pytest
 
 from helpers.readme import masked
 from helpers.served import Asked, ask, server_process
+from torchstone_runtime.serving.drift_watch import DriftWatch
 from torchstone_runtime.serving.http.metrics import own_metrics
 from torchstone_runtime.serving.http.shadow_metrics import shadow_metrics
 
@@ -77,7 +78,7 @@ def test_every_path_and_metric_is_in_the_page(digits_bundle: Path) -> None:
     async def questions(asked: Asked) -> None:
         site = asked.app.site
         repository = site.repository
-        families = own_metrics(site, repository.models(), asked.app.asgi.answered)
+        families = [*own_metrics(site, repository.models(), asked.app.asgi.answered), *DriftWatch(repository).metrics()]
         shown = set(re.findall(r"`(torchstone_[a-z_]+)`", PAGE.partition("## Metrics")[2]))
         assert {family.name for family in families} == {name for name in shown if "shadow" not in name}
         document = (await asked("GET", "/openapi.json")).json
