@@ -146,7 +146,7 @@ class ServedModel:
         """
         with self._counted() as began:
             batch = _some(as_batch(images, self.input_spec))
-            with self._admission.enter(len(batch), _left(deadline, began)) as place:
+            with self._admission.enter(len(batch)) as place:
                 answer = await _before(deadline, self._answer(batch, 0.0, place, deadline))
             self._count_answer(answer, began, None)
         self._show(Seen(batch, None, answer))
@@ -166,7 +166,7 @@ class ServedModel:
         """
         with self._counted() as began:
             given = tuple(_some(files))
-            with self._admission.enter(len(given), _left(deadline, began)) as place:
+            with self._admission.enter(len(given)) as place:
                 images, answer = await _before(deadline, self._decode_and_answer(given, began, place, deadline))
             self._count_answer(answer, began, answer.timings.decode)
         self._show(Seen(images, given, answer))
@@ -211,10 +211,6 @@ class ServedModel:
 
 
 _Given = TypeVar("_Given", Uint8Array, Sequence[bytes])
-
-
-def _left(deadline: float | None, now: float) -> float | None:
-    return None if deadline is None else deadline - now
 
 
 def _some(given: _Given) -> _Given:

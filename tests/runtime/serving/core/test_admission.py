@@ -1,7 +1,5 @@
 """How many images may wait."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,30 +45,3 @@ def test_the_time_of_an_image_follows_the_batches() -> None:
         admission.note(0.001)
     admission.note(1.0)
     assert 0.05 < admission.image_seconds < 0.2
-
-
-def test_what_would_come_after_its_deadline_is_refused_at_once() -> None:
-    """By the time that requests waited lately; with nothing ahead, everything is tried."""
-    admission = Admission(100)
-    admission.note_wait(0.1)
-    admission.enter(1, patience=0.001)
-    admission.enter(19, patience=0.2)
-    with pytest.raises(QueueFullError, match="answered after its deadline") as caught:
-        admission.enter(1, patience=1.5)
-    assert caught.value.retry_after == pytest.approx(0.5)
-    admission.enter(1, patience=2.5)
-    admission.enter(1)
-
-
-def test_the_wait_is_learned_from_those_that_waited() -> None:
-    """For each image ahead; who finds nobody ahead tells nothing."""
-    admission = Admission(100)
-    with admission.enter(10):
-        place = admission.enter(2)
-        time.sleep(0.02)
-        place.leave()
-        place.leave()
-    assert admission.wait_seconds >= 0.002
-    before = admission.wait_seconds
-    admission.enter(5).leave()
-    assert admission.wait_seconds == before
