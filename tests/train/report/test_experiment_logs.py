@@ -33,6 +33,7 @@ def history_of(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_mlflow_has_every_epoch_and_the_end(tmp_path: Path) -> None:
     """In its file store: parameters, figures by epoch, the report, and a finished run."""
     needs("mlflow")
@@ -61,6 +62,7 @@ def test_mlflow_has_every_epoch_and_the_end(tmp_path: Path) -> None:
     assert {"report.html", "run.json"} <= set(files)
 
 
+@pytest.mark.slow
 def test_wandb_writes_a_run_without_a_network(tmp_path: Path) -> None:
     """In offline mode: a file to be synchronised later, with the training's figures in it."""
     needs("wandb")
