@@ -34,6 +34,13 @@ def test_afterwards_memory_goes_back_to_the_system() -> None:
     assert faults_of_the_second() > 4 * inside + PAGES / 1024
 
 
+def test_where_memory_is_short_it_goes_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third more at the peak is not to be had there."""
+    monkeypatch.setattr("torchstone_train.compute.allocator.memory_available", lambda: 2**30)
+    with freed_memory_kept():
+        assert faults_of_the_second() > PAGES / 1024
+
+
 def test_what_the_environment_says_of_memory_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tunable of the owner is not overridden."""
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
