@@ -108,7 +108,8 @@ def fit_picture(image: Image.Image, spec: InputSpec, name: str, whole: WholePict
 
 
 def _check_effort(image: Image.Image, place: Placement, name: str) -> None:
-    # Pillow resizes the rows of the picture as it is, then the columns.
+    # Pillow resizes the rows of the picture as it is, then the columns; from version 13 on the other way round where
+    # that is less work: this is the larger of both.
     halfway = place.width * image.height
     if max(halfway, place.width * place.height) > MAX_PIXELS:
         raise ImageError(
