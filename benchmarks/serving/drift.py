@@ -143,6 +143,7 @@ def measure(bundle: str, data: str, severities: Sequence[int], most: int, window
             "corruptions": {},
         }
         print(result["no_drift"], flush=True)
+        result["corrupted_images"] = min(most, len(images))
         some = images[np.random.default_rng(2).permutation(len(images))[:most]]
         for name in CORRUPTIONS:
             for severity in severities:
@@ -170,6 +171,7 @@ def page(results: dict[str, Any]) -> str:
                 f"| {row['reference']:,} {which} | {row['size']:,} | {row['windows']:,} | {row['alarms']} | "
                 f"{100 * low:.3f}% to {100 * high:.3f}% |"
             )
+        largest = max(size for size in SIZES if size <= found["corrupted_images"])
         severities = list(next(iter(found["corruptions"].values())))
         lines += [
             "",
@@ -177,7 +179,7 @@ def page(results: dict[str, Any]) -> str:
             "|---" * (len(severities) + 2) + "|",
         ]
         for corruption, by_severity in found["corruptions"].items():
-            cells = [str(item["images"] or "not found") for item in by_severity.values()]
+            cells = [str(item["images"] or f"more than {largest}") for item in by_severity.values()]
             tells = next(iter(by_severity.values()))["tells"]
             lines.append(f"| {corruption} | {' | '.join(cells)} | {', '.join(tells)} |")
         lines.append("")
