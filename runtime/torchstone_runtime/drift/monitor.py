@@ -23,7 +23,7 @@ class DriftMonitor:
     colour; a report takes less than a millisecond, of thousands of classes a few.
 
     Args:
-        reference: what the validation images were like.
+        reference: statistics of the validation images.
         class_names: K class names in the order of the logits.
         temperature: temperature that the model divides its logits by.
         window: number of the latest images that are compared; all of them if None.

@@ -33,7 +33,7 @@ class FeatureDrift:
         distance: largest difference of the two distribution functions, 0 to 1; of the classes, half of the summed
             differences of their shares.
         p_value: bound on the probability of so much by chance, this number alone.
-        change: what is different, in words.
+        change: difference, in words.
     """
 
     name: str
@@ -53,7 +53,7 @@ class DriftReport:
     Attributes:
         images: images in the window.
         reference_images: images in the reference.
-        features: what was compared, one number each.
+        features: features that were compared, one number each.
     """
 
     images: int

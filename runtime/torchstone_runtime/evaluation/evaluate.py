@@ -34,8 +34,8 @@ class Evaluation(LabelledPredictions):
         split: the images.
         scores: scores of its probabilities.
         seconds: duration of reading, decoding and inference.
-        sets: how often sets of classes hold the right one; None where they were not looked at.
-        drift: how far the images lie from the validation images, likewise.
+        sets: coverage and sizes of sets of classes; None where they were not measured.
+        drift: distance of the images from the validation images; None where it was not measured.
     """
 
     split: Split

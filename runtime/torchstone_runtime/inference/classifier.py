@@ -46,7 +46,7 @@ class Classifier:
         input_spec: size, colour and normalisation of the images that the model takes.
         bundle: bundle that it was loaded from; None for a lone file.
         source: path and options that load it again.
-        statistics: what the bundle keeps of its validation images: for sets of classes, and to tell drift.
+        statistics: statistics of the validation images that the bundle keeps, for sets of classes and to tell drift.
     """
 
     def __init__(self, model: LoadedModel) -> None:

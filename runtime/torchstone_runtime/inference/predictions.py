@@ -80,7 +80,7 @@ class Predictions(Sequence[Prediction]):
         logits: float32 [N, K].
         probabilities: float32 [N, K]; each row sums to 1 where there is an answer.
         paths: N paths of the pictures as they were given or found; None where the images did not come as paths.
-        statistics: what the model's bundle keeps of its validation images, which `sets` is made with.
+        statistics: the bundle's statistics of its validation images, of which `sets` are made.
     """
 
     class_names: tuple[str, ...]

@@ -111,7 +111,7 @@ def statistics_file(exact: ValidationStatistics, lossy: Mapping[str, ValidationS
 
     Args:
         exact: statistics of the variants that decide as the model does.
-        lossy: those of the lossy variants by name, of the same images.
+        lossy: statistics of the lossy variants by name, of the same images.
     """
     arrays = exact._to_arrays("")  # noqa: SLF001 - the other half of from_bytes
     for variant, own in lossy.items():

@@ -31,7 +31,7 @@ class FittedHead:
 
     Attributes:
         features: features of the training images, float32 (n, F).
-        logits: what the layer makes of them, float32 (n, K).
+        logits: logits of the training images, float32 (n, K).
         strength: inverse strength of the regularisation (scikit-learn's C).
         log_loss: mean log loss on held-out images by each strength that was tried.
         balanced: whether rare classes counted as much as frequent ones.
