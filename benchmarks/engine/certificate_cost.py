@@ -29,7 +29,7 @@ from torchstone_runtime.data.folder import load_folder
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.progress import Progress, watched
+from torchstone_runtime.progress import WorkProgress, watched
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.system.cpu import processor_name, usable_cpus
 from torchstone_train.networks.classifier import ImageClassifier
@@ -47,7 +47,7 @@ class StageTimes:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._begun: dict[str, float] = {}
 
-    def __call__(self, news: Progress) -> None:
+    def __call__(self, news: WorkProgress) -> None:
         """See `torchstone_runtime.progress.ProgressWatcher`."""
         if news.done == 0 and not news.ended:
             self._begun[news.task] = time.perf_counter()

@@ -8,7 +8,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class WorkProgress:
     """What is being done, and how much of it is.
 
     Attributes:
@@ -25,7 +25,7 @@ class Progress:
     ended: bool = False
 
 
-ProgressWatcher = Callable[[Progress], None]
+ProgressWatcher = Callable[[WorkProgress], None]
 """Is called with each news of what the thread does that set it."""
 
 
@@ -71,21 +71,21 @@ def stage(task: str, total: int = 0, unit: str = "images") -> Iterator[Callable[
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        told(Progress(named, done, total, unit))
+        told(WorkProgress(named, done, total, unit))
 
     advance(0)
     try:
         with _set(_Watch(told, f"{named}: ", counts=total > 0)):
             yield advance
     finally:
-        told(Progress(named, done, total, unit, ended=True))
+        told(WorkProgress(named, done, total, unit, ended=True))
 
 
 def tell_read(name: str, done: int, total: int) -> None:
     """Tell the watcher, if there is one, that `done` of `total` images of a split have been read."""
     watch = _WATCH.get()
     if watch is not None and not watch.counts:
-        watch.watcher(Progress(f"{watch.prefix}reading  {name}", done, total, ended=done >= total))
+        watch.watcher(WorkProgress(f"{watch.prefix}reading  {name}", done, total, ended=done >= total))
 
 
 @contextmanager

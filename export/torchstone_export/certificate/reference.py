@@ -16,6 +16,7 @@ from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.inference.engine import Outputs
 from torchstone_runtime.progress import watched
+from torchstone_train.compute.allocator import freed_memory_kept
 
 _BATCH: Final = 256
 BATCH_VALUES: Final = 4 << 20
@@ -130,6 +131,7 @@ class Reference:
         return max(part.rms_noise, scale * _FLOAT32_EPSILON / 4)
 
 
+@freed_memory_kept()
 def make_reference(model: ExportableClassifier, splits: Mapping[str, Split]) -> Reference:
     """Run a model, in float32 and float64 on the CPU, over whole splits."""
     exact = deepcopy(model).double()

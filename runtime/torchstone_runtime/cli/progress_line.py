@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Final, TextIO
 
 from torchstone_runtime.cli.output import shows_progress
-from torchstone_runtime.progress import Progress, watched
+from torchstone_runtime.progress import WorkProgress, watched
 
 _FIRST_AFTER: Final = 1.5
 """Seconds of a command that pass without a word."""
@@ -30,7 +30,7 @@ class ProgressLine:
         self._born = time.monotonic()
         self._started = self._shown = 0.0
 
-    def __call__(self, news: Progress) -> None:
+    def __call__(self, news: WorkProgress) -> None:
         """See `ProgressWatcher`."""
         now = time.monotonic()
         begins = news.task != self._task or news.done <= self._done

@@ -18,7 +18,7 @@ from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.folder import FileStore
 from torchstone_runtime.images.decode import decode_image
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.progress import Progress, watched
+from torchstone_runtime.progress import WorkProgress, watched
 
 _EACH = 12
 _CLASSES = 4
@@ -91,7 +91,7 @@ def test_pictures_that_do_not_fit_are_decoded_as_they_are_needed(
 
 def test_those_who_watch_are_told_of_every_pass(model: Path, photos: Path, tmp_path: Path) -> None:
     """Each of them begins, counts all images of its split and ends."""
-    told: list[Progress] = []
+    told: list[WorkProgress] = []
     with watched(told.append):
         adopt(model, photos, tmp_path)
     ended = {news.task: news for news in told if news.ended}

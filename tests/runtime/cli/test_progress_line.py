@@ -9,7 +9,7 @@ from helpers.support import write_image_tree
 from torchstone_runtime.cli.progress_line import ProgressLine
 from torchstone_runtime.data.folder import load_folder
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.progress import Progress, stage, tell_read, watched
+from torchstone_runtime.progress import WorkProgress, stage, tell_read, watched
 
 
 @pytest.fixture
@@ -119,10 +119,10 @@ def test_what_a_counting_stage_reads_is_not_told_beside() -> None:
 def test_a_folder_tells_of_its_reading(tmp_path: Path, gray: InputSpec) -> None:
     """The fingerprint's pass as well as any other; nobody is told outside the block."""
     split = load_folder(write_image_tree(tmp_path, {"a": 3, "b": 3}), "whole", gray)
-    told: list[Progress] = []
+    told: list[WorkProgress] = []
     with watched(told.append):
         list(split.batches(4))
         with watched(None):
             list(split.batches(4))
     list(split.batches(4))
-    assert told == [Progress("reading  whole", 4, 6), Progress("reading  whole", 6, 6, ended=True)]
+    assert told == [WorkProgress("reading  whole", 4, 6), WorkProgress("reading  whole", 6, 6, ended=True)]
