@@ -63,7 +63,7 @@ def test_the_public_names_are_these() -> None:
     ]
     parts = ["Classifier", "InputSpec", "Metrics"]
     errors = ["BundleError", "CheckFailedError", "DataError", "ImageError", "MissingComponentError", "NoAnswerError"]
-    errors += ["OutputError", "ProviderError", "TorchstoneError", "UsageError"]
+    errors += ["OutputError", "ProviderError", "RemoteError", "TorchstoneError", "UsageError"]
     assert sorted(torchstone.__all__) == sorted([*functions, *results, *parts, *errors, "__version__"])
     assert all(hasattr(torchstone, name) for name in torchstone.__all__)
 

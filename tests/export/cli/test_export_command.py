@@ -26,7 +26,15 @@ from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.run.run_dir import RunDirectory
 
 BUNDLE_FILES = {
-    *("manifest.json", "model.onnx", "model.torchscript.pt", "golden.npz", "certificate.json", "README.md"),
+    *(
+        "manifest.json",
+        "model.onnx",
+        "model.torchscript.pt",
+        "golden.npz",
+        "validation.npz",
+        "certificate.json",
+        "README.md",
+    ),
 }
 
 

@@ -21,7 +21,7 @@ def test_verify_says_what_it_checked(digits_bundle: Path) -> None:
     """Files, golden samples, and that TorchScript is not run here."""
     result = run_torchstone("verify", digits_bundle)
     assert result.returncode == 0, result.stderr
-    assert "5 of 5 have the size and SHA-256" in result.stdout
+    assert "6 of 6 have the size and SHA-256" in result.stdout
     assert "16 golden samples decide as at export" in result.stdout
     assert "torchscript  its hash is right" in result.stdout
     assert result.stdout.endswith("verified\n")
