@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from torchstone_runtime.system.memory import memory_available
+from torchstone_runtime.system.memory import give_back_freed_memory, memory_available
 
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
@@ -41,7 +41,7 @@ def freed_memory_kept() -> Iterator[None]:
         yield
     finally:
         _set(libc, _INITIAL)
-        libc.malloc_trim(0)
+        give_back_freed_memory()
 
 
 def _set(libc: ctypes.CDLL, size: int) -> None:

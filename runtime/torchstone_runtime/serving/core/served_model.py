@@ -28,6 +28,7 @@ from torchstone_runtime.serving.core.limits import ServingLimits
 from torchstone_runtime.serving.core.row_independence import may_merge
 from torchstone_runtime.serving.core.statistics import ModelStatistics, Rejection
 from torchstone_runtime.system.cpu import usable_cpus
+from torchstone_runtime.system.memory import give_back_freed_memory
 
 _Made = TypeVar("_Made")
 
@@ -233,3 +234,5 @@ def _let_go(threads: ThreadPoolExecutor, decoding: DecodingPool, classifier: Cla
     threads.shutdown(wait=False)
     decoding.close()
     classifier.close()
+    # Else a server that is loaded anew again and again grows: by 130 MB in 250 times with a model of 1.5 MB.
+    give_back_freed_memory()
