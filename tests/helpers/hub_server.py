@@ -3,13 +3,14 @@
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from helpers.loopback import loopback_server
 
 TOKEN = "hf_standin"  # noqa: S105 - of no real hub
 
@@ -50,16 +51,8 @@ def hub_server(state: HubState) -> Iterator[str]:
     class Handler(_HubHandler):
         hub = state
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with loopback_server(Handler) as address:
+        yield address
 
 
 class _HubHandler(BaseHTTPRequestHandler):

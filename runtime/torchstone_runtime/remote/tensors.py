@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from torchstone_runtime.errors import RemoteError
+from torchstone_runtime.protocol.body import HEADER_LENGTH
 from torchstone_runtime.remote.server_address import HttpAnswer
 
 BINARY_EXTENSION: Final = "binary_tensor_data"
-HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 DTYPES: Final = {
     "BOOL": "?",
     "UINT8": "u1",

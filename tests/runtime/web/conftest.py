@@ -4,16 +4,16 @@ import functools
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from helpers.in_process import run_in_process
 from helpers.live_browser import Browser, Tab, running_browser
+from helpers.loopback import loopback_server
 from torchstone_runtime.web.ort_web import RECOMMENDED
 
 Serve = Callable[[Path], str]
@@ -62,11 +62,8 @@ def serve() -> Iterator[Serve]:
     with ExitStack() as running:
 
         def start(folder: Path) -> str:
-            server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            running.callback(server.server_close)
-            running.callback(server.shutdown)
-            return f"http://127.0.0.1:{server.server_port}/"
+            handler = functools.partial(_Quiet, directory=str(folder))
+            return f"{running.enter_context(loopback_server(handler))}/"
 
         yield start
 
