@@ -76,7 +76,7 @@ format: install ## format the code and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install ## measure speed and memory against PyTorch and OpenVINO, and write docs/benchmarks.md
+bench: install ## measure speed and memory against PyTorch and OpenVINO, and write docs/reference/benchmarks.md
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks.runtime.run_all
 

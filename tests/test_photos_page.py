@@ -1,4 +1,4 @@
-"""docs/photos.md: its commands, run one after another on a small part of the photographs."""
+"""docs/tutorial/photos.md: its commands, run one after another on a small part of the photographs."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ import pytest
 from helpers.support import run_torchstone
 from torchstone_runtime.data.location import default_data_dir
 
-PAGE = (Path(__file__).parents[1] / "docs" / "photos.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "tutorial" / "photos.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"<!-- photos -->\n```console\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = re.findall(r"^\$ torchstone (.*)$", "".join(BLOCKS), re.MULTILINE)
 CLASSES = ("bonsai", "lotus", "airplanes")

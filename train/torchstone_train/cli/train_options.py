@@ -82,7 +82,7 @@ _OF_BACKBONES: Final = ("freeze", "head_epochs")
 _METAVARS: Final = {"augment": "NAMES"}
 _HELP: Final = {
     "augment": "Random changes of each training image: flip-shift, flip-shift-erase, …; for photographs a list such as "
-    "random-resized-crop,flip,trivial-augment (docs/recipes.md has all); none = none.",
+    "random-resized-crop,flip,trivial-augment (docs/reference/recipes.md has all); none = none.",
 }
 _EVERYDAY: Final = ("epochs", "batch_size", "lr", "augment", "amp", "target_accuracy", "patience", "val_fraction")
 _CLASSES: Final = ("class_weights", "sampler")
