@@ -101,7 +101,7 @@ def stages(profile: dict[str, Any], loop: str) -> str:
         (stage, f"{1e6 * seconds / profile['images']:.1f}", f"{seconds / total:.0%}")
         for stage, seconds in parts.items()
     )
-    return f"### {loop}\n\n| stage | µs an image | share |\n|---|---|---|\n{table_rows(rows)}"
+    return f"### {loop}\n\n| stage | µs per image | share |\n|---|---|---|\n{table_rows(rows)}"
 
 
 def stone_cells(stone: dict[str, Any]) -> tuple[str, ...]:

@@ -117,14 +117,16 @@ def picture(text: str) -> str:
         f'height="{height}" role="img" aria-label="{label}">\n'
         f'<rect width="100%" height="100%" rx="8" fill="#11161d"/>{dots}\n'
         f"<g font-family=\"ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace\" "
-        f'font-size="{_SIZE}" xml:space="preserve">\n' + "\n".join(rows) + "\n</g>\n</svg>\n"
+        f'font-size="{_SIZE}" xml:space="preserve" style="white-space: pre">\n' + "\n".join(rows) + "\n</g>\n</svg>\n"
     )
 
 
 def _row(line: str, y: int, *, command: bool) -> str:
     color = _COLORS["command" if command else "output"]
     prompt = f'<tspan fill="{_COLORS["prompt"]}">$</tspan> ' if line.startswith("$ ") else ""
-    return f'<text x="20" y="{y}" fill="{color}">{prompt}{escape(line.removeprefix("$ "))}</text>'
+    # No-break spaces: a browser folds the others.
+    rest = escape(line.removeprefix("$ ")).replace(" ", "\u00a0")
+    return f'<text x="20" y="{y}" fill="{color}">{prompt}{rest}</text>'
 
 
 if __name__ == "__main__":
