@@ -68,3 +68,13 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path) -> Non
         re.findall(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=\"?(?:https?:)?//[^>]*>", page) for page in pages
     ]
     assert [found for found in loaded if found] == []
+
+
+def test_the_decisions_are_newest_first_and_each_in_the_index_once() -> None:
+    """The table by folder above them."""
+    page = (DOCS / "explanation" / "design.md").read_text(encoding="utf-8").partition("## Decisions")[2]
+    numbers = [int(number) for number in re.findall(r"^### (\d+)\. ", page, re.MULTILINE)]
+    indexed = [int(number) for number in re.findall(r"\[(\d+)\]\(#\1-", page.partition("\n### ")[0])]
+
+    assert numbers == list(range(len(numbers), 0, -1))
+    assert sorted(indexed) == sorted(numbers)

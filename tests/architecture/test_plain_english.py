@@ -64,6 +64,6 @@ def test_a_phrase_is_found() -> None:
     assert found(["Nothing is inverted unasked", "64 images a call", "Of the rate"]) == {
         "unasked",
         "images a call",
-        "Of the",
+        "Of the rate",
     }
     assert found(["Images are never inverted automatically", "64 images per call", "an image at a time"]) == set()
