@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import command_help
 
 DOCS: Final = Path(__file__).parents[1]
 ROOT: Final = DOCS.parent
@@ -77,6 +78,7 @@ def main(out: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         stage(folder / "docs")
+        (folder / "docs" / "reference" / "help.md").write_text(command_help.page(), encoding="utf-8")
         shutil.copy(CONFIG, folder / "zensical.toml")
         command = [sys.executable, "-m", "zensical", "build", "--strict"]
         if code := subprocess.run(command, cwd=folder, check=False).returncode:
