@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-import command_help
 
 DOCS: Final = Path(__file__).parents[1]
 ROOT: Final = DOCS.parent
@@ -23,6 +22,11 @@ CONFIG: Final = DOCS / "tools" / "zensical.toml"
 PARTS: Final = (".", "tutorial", "how-to", "reference", "explanation")
 ALSO: Final = (ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md")
 """Pages that the navigation has as well."""
+_HELP_HEAD: Final = """# Options of every command
+
+What `torchstone COMMAND --help` prints, made from the commands themselves.
+[Command line](cli.md) explains what they do.
+"""
 _PICTURES: Final = frozenset({".gif", ".png", ".svg", ".webp"})
 _FENCE: Final = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)\s#]+)(?=[)#])")
@@ -71,6 +75,18 @@ def _place(path: Path) -> Path:
     return place if path.suffix in {".md", *_PICTURES} else place.with_name(f"{place.name}.txt")
 
 
+def command_help() -> str:
+    """Return the page with the help of every command, as `--help` prints it: made here, so that it can't be stale."""
+    from torchstone_runtime.cli.main import torchstone  # noqa: PLC0415 - staging needs none of Torchstone
+
+    parts, root = [_HELP_HEAD], click.Context(torchstone, info_name="torchstone", terminal_width=96)
+    for name in torchstone.list_commands(root):
+        if command := torchstone.get_command(root, name):
+            context = click.Context(command, parent=root, info_name=name, terminal_width=96, max_content_width=96)
+            parts.append(f"## {name}\n\n```\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "site", help="Folder of the site; replaced.")
 def main(out: Path) -> None:
@@ -78,7 +94,7 @@ def main(out: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         stage(folder / "docs")
-        (folder / "docs" / "reference" / "help.md").write_text(command_help.page(), encoding="utf-8")
+        (folder / "docs" / "reference" / "help.md").write_text(command_help(), encoding="utf-8")
         shutil.copy(CONFIG, folder / "zensical.toml")
         command = [sys.executable, "-m", "zensical", "build", "--strict"]
         if code := subprocess.run(command, cwd=folder, check=False).returncode:
