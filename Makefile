@@ -21,7 +21,7 @@ QUICK := tests/architecture tests/runtime $(addprefix --ignore tests/,runtime/me
 	architecture/test_wheel.py architecture/test_runtime_tests_need_no_torch.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-fast test-quick test-runtime test-openvino check format bench example clean
+.PHONY: help install quickstart test test-fast test-quick test-runtime test-openvino check format docs bench example clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -76,7 +76,11 @@ format: install ## format the code and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install ## measure speed and memory against PyTorch and OpenVINO, and write docs/benchmarks.md
+docs: install ## build the documentation site in site/; a dead link is an error
+	$(BIN)/python docs/tools/site.py
+	@echo 'To read it with search: $(BIN)/python -m http.server --bind 127.0.0.1 --directory site'
+
+bench: install ## measure speed and memory against PyTorch and OpenVINO, and write docs/reference/benchmarks.md
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python -m benchmarks.runtime.run_all
 
@@ -87,4 +91,4 @@ example: install ## replace the built-in bundle by that of a training: make exam
 	$(BIN)/python -m pytest -q tests/runtime/bundle/test_builtin.py
 
 clean: ## remove .venv and what tools and the quickstart left
-	rm -rf $(VENV) $(RUNTIME_VENV) $(OPENVINO_VENV) .benchmarks quickstart dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RUNTIME_VENV) $(OPENVINO_VENV) .benchmarks quickstart dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""docs/cli.md knows every command and every option, long and short, and no others."""
+"""docs/reference/cli.md knows every command and every option, long and short, and no others."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from torchstone_runtime.cli.main import torchstone
 
-PAGE = (Path(__file__).parents[1] / "docs" / "cli.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## ([a-z]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 CONTEXT = click.Context(torchstone)
 COMMANDS = torchstone.list_commands(CONTEXT)

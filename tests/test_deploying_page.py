@@ -1,11 +1,11 @@
-"""docs/deploying.md: its commands, one after another; those that need a server are tried elsewhere."""
+"""docs/how-to/deploying.md: its commands, one after another; those that need a server are tried elsewhere."""
 
 import re
 from pathlib import Path
 
 from helpers.in_process import run_in_process
 
-PAGE = (Path(__file__).parents[1] / "docs" / "deploying.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "how-to" / "deploying.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"<!-- deploying -->\n```console\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = re.findall(r"^\$ torchstone (.*)$", "".join(BLOCKS), re.MULTILINE)
 
@@ -25,4 +25,4 @@ def test_every_command_of_the_page_succeeds(tmp_path: Path) -> None:
 def test_links_lead_to_pages() -> None:
     """Relative ones."""
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", PAGE):
-        assert (Path(__file__).parents[1] / "docs" / target).is_file() or target == "serving.md", target
+        assert (Path(__file__).parents[1] / "docs" / "how-to" / target).is_file(), target

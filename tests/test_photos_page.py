@@ -1,17 +1,22 @@
-"""docs/photos.md: its commands, run one after another on a small part of the photographs."""
+"""docs/tutorial/photos.md: its commands, run one after another on a small part of the photographs."""
 
+import json
 import re
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from helpers.served import server_process
 from helpers.support import run_torchstone
 from torchstone_runtime.data.location import default_data_dir
 
-PAGE = (Path(__file__).parents[1] / "docs" / "photos.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "tutorial" / "photos.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"<!-- photos -->\n```console\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = re.findall(r"^\$ torchstone (.*)$", "".join(BLOCKS), re.MULTILINE)
+SERVICE = re.findall(r"<!-- service -->\n```console\n(.*?)```", PAGE, re.DOTALL)[0]
 CLASSES = ("bonsai", "lotus", "airplanes")
 
 
@@ -42,4 +47,21 @@ def test_every_command_of_the_page_succeeds(photographs: Path) -> None:
             arguments += ["--weights", "none", "--image-size", "64", "--device", "cpu"]
         result = run_torchstone(*arguments, cwd=photographs, timeout=600)
         assert result.returncode == 0, (command, result.stderr)
+    ask_the_service(photographs)
     assert {"data.html", "labels.html", "test.html"} <= {path.name for path in photographs.iterdir()}
+
+
+def ask_the_service(folder: Path) -> None:
+    """Run the commands of the last part: the server, a picture sent by curl, and the golden samples."""
+    serve, *commands = re.findall(r"^\$ (.*)$", SERVICE, re.MULTILINE)
+    bundle = serve.removeprefix("torchstone serve ").removesuffix(" &")
+    with server_process(str(folder / bundle)) as server:
+        assert len(commands) == 2
+        for command in commands:
+            words = shlex.split(command.replace("8000", str(server.port)))
+            if words[0] == "torchstone":
+                result = run_torchstone(*words[1:], cwd=folder, timeout=60)
+            elif words[0] == "curl" and shutil.which("curl"):
+                result = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+                assert json.loads(result.stdout)["label"] in CLASSES
+            assert result.returncode == 0, (command, result.stderr)

@@ -1,4 +1,4 @@
-"""Every example of docs/python.md runs and prints what the page shows."""
+"""Every example of docs/reference/python.md runs and prints what the page shows."""
 
 import contextlib
 import io
@@ -14,7 +14,7 @@ from PIL import Image
 from torchstone_runtime.data.digits import load_digits
 from torchstone_runtime.inference.classifier import Classifier
 
-PAGE = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```\n(?:```\n(.*?)^```\n)?", PAGE, re.MULTILINE | re.DOTALL)
 PRELUDE = "from torchstone_runtime import Classifier\n"
 
@@ -49,7 +49,7 @@ def printed_by(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> s
         return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=True, timeout=120).stdout
     monkeypatch.chdir(folder)
     with contextlib.redirect_stdout(io.StringIO()) as output:
-        exec(compile(PRELUDE + program, "docs/python.md", "exec"), {"__name__": "example"})  # noqa: S102 - our own page
+        exec(compile(PRELUDE + program, "docs/reference/python.md", "exec"), {"__name__": "example"})  # noqa: S102 - our own page
     return output.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Every command and program of docs/serving.md works and prints what the page shows; its tables are true."""
+"""Every command and program of docs/how-to/serving.md works and prints what the page shows; its tables are true."""
 
 import contextlib
 import io
@@ -21,7 +21,7 @@ from torchstone_runtime.serving.drift_watch import DriftWatch
 from torchstone_runtime.serving.http.metrics import own_metrics
 from torchstone_runtime.serving.http.shadow_metrics import shadow_metrics
 
-PAGE: Final = (Path(__file__).parents[1] / "docs" / "serving.md").read_text(encoding="utf-8")
+PAGE: Final = (Path(__file__).parents[1] / "docs" / "how-to" / "serving.md").read_text(encoding="utf-8")
 BLOCK: Final = re.compile(
     r"^<!-- (session|python): [\w-]+ -->\n```\w+\n(.*?)^```\n(?:```\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL
 )
@@ -45,7 +45,7 @@ def printed_by(kind: str, text: str, folder: Path, port: int) -> str:
     text = text.replace("8000", str(port))
     if kind == "python":
         with contextlib.redirect_stdout(io.StringIO()) as output, contextlib.chdir(folder):
-            exec(compile(text, "docs/serving.md", "exec"), {"__name__": "example"})  # noqa: S102 - our own page
+            exec(compile(text, "docs/how-to/serving.md", "exec"), {"__name__": "example"})  # noqa: S102 - our own page
         return output.getvalue()
     words = shlex.split(text)
     line = [sys.executable, "-m", "torchstone_runtime", *words[1:]] if words[0] == "torchstone" else words

@@ -1,4 +1,4 @@
-"""The commands and programs of docs/conformal.md and docs/drift.md print what the pages show, but for numbers."""
+"""The commands and programs of docs/how-to/conformal.md and docs/how-to/drift.md print what they show."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ from helpers.in_process import run_in_process
 from helpers.readme import masked
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = {name: (DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("conformal", "drift")}
+PAGES = {name: (DOCS / "how-to" / f"{name}.md").read_text(encoding="utf-8") for name in ("conformal", "drift")}
 COMMANDS = [
     (page, *part.partition("\n")[::2])
     for page, text in PAGES.items()

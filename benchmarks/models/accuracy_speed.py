@@ -1,10 +1,10 @@
-"""Accuracy against speed: every recipe measured in docs/results.json, and published networks rebuilt and timed.
+"""Accuracy against speed: every recipe of docs/reference/results.json, and published networks rebuilt and timed.
 
 Run: python -m benchmarks.models.accuracy_speed [--rounds 60] [--plot-only]
 
 Speeds are those of exported files, one thread, tiles of 64 images, in turns in one run, as ratios to `cnn3` in float32
-(median, quartiles); weights are random. Accuracies of recipes are means over the seeds of docs/results.json, those of
-published networks are their authors'. The plot also has the cascades of benchmarks/models/cascade.py.
+(median, quartiles); weights are random. Accuracies of recipes are means over the seeds of docs/reference/results.json,
+those of published networks are their authors'. The plot also has the cascades of benchmarks/models/cascade.py.
 Writes benchmarks/results/accuracy_speed.json and docs/images/accuracy-speed.png.
 """
 
@@ -33,7 +33,7 @@ BELOW = {"stone-l"}  # whose point lies on that of the network it is built after
 
 def recipes() -> dict[str, dict[str, Any]]:
     """Return by recipe its mean accuracy and settings, of those measured on Fashion-MNIST."""
-    results = json.loads((DOCS / "results.json").read_text())["results"]
+    results = json.loads((DOCS / "reference" / "results.json").read_text())["results"]
     return {
         result["recipe"]: {
             "accuracy": statistics.fmean(seed["test"]["accuracy"] for seed in result["seeds"]),
@@ -49,7 +49,7 @@ def cascades() -> list[dict[str, Any]]:
     if not CASCADES.exists():
         return []
     entries = [entry for entry in json.loads(CASCADES.read_text())["entries"] if "asked" in entry and "int8" in entry]
-    return [{**entry, "source": "docs/results.json"} for entry in entries]
+    return [{**entry, "source": "docs/reference/results.json"} for entry in entries]
 
 
 def measure(rounds: int) -> list[dict[str, Any]]:
@@ -60,7 +60,7 @@ def measure(rounds: int) -> list[dict[str, Any]]:
         (name, kind): open_session(file) for name, network in networks.items() for kind, file in files(network).items()
     }
     seconds = time_in_turns(sessions, rounds)
-    points = [{"name": name, "source": "docs/results.json", **facts} for name, facts in measured.items()]
+    points = [{"name": name, "source": "docs/reference/results.json", **facts} for name, facts in measured.items()]
     points += [{"name": item.name, "accuracy": item.accuracy, "source": item.source} for item in PUBLISHED]
     for point in points:
         for kind in ("fp32", "int8"):
@@ -90,7 +90,7 @@ def draw(points: list[dict[str, Any]]) -> bytes:
 
 
 def _draw_point(axis: Axes, point: dict[str, Any]) -> None:
-    ours = point["source"] == "docs/results.json"
+    ours = point["source"] == "docs/reference/results.json"
     color, marker = (BLUE, "o") if ours else (ORANGE, "s")
     speeds = [point[kind]["ratio"] for kind in ("fp32", "int8")]
     axis.plot(speeds, [point["accuracy"]] * 2, color=color, linewidth=0.8)

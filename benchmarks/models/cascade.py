@@ -5,7 +5,7 @@ Run: python -m benchmarks.models.cascade RUNS [--seed 0] [--rounds 40] [--data-d
 RUNS is the --out of `python -m benchmarks.recipe_results.reproduce` with --int8 for stone-s, stone-m, stone-l,
 stone-s+stone-l and stone-m+stone-l-mirror. How long a cascade takes depends on the images, so the first 2,048 test
 images of Fashion-MNIST are timed, in tiles of 64 on one thread, as ratios to an untrained `cnn3` in float32.
-Accuracies are those of docs/results.json.
+Accuracies are those of docs/reference/results.json.
 Writes benchmarks/results/cascade.json.
 """
 
@@ -31,7 +31,7 @@ NAMES = ("stone-s", "stone-m", "stone-l", "stone-s+stone-l", "stone-m+stone-l-mi
 BASE: Key = ("cnn3", "fp32")
 IMAGES = 2_048
 OUT = RESULTS / "cascade.json"
-MEASURED = DOCS / "results.json"
+MEASURED = DOCS / "reference" / "results.json"
 Sessions = dict[Key, onnxruntime.InferenceSession]
 
 
@@ -57,7 +57,7 @@ def time_in_turns(sessions: Sessions, images: Uint8Array, rounds: int) -> dict[K
 
 
 def described(name: str, bundle: Bundle) -> dict[str, Any]:
-    """Return what docs/results.json says of an entry, and of a cascade its routing."""
+    """Return what docs/reference/results.json says of an entry, and of a cascade its routing."""
     seeds = next(result["seeds"] for result in json.loads(MEASURED.read_text())["results"] if result["recipe"] == name)
     accuracies = [seed["test"]["accuracy"] for seed in seeds]
     cascade = bundle.manifest.provenance.get("cascade")

@@ -1,4 +1,4 @@
-"""What other libraries make of the same photographs, beside the pixels of `decode_image`: docs/geometry.md.
+"""What other libraries make of the same photographs, beside the pixels of `decode_image`: docs/explanation/geometry.md.
 
     python -m benchmarks.photos.geometry
 
@@ -162,7 +162,7 @@ def main() -> None:
             "opencv": cv2.__version__,
         },
     )
-    (DOCS / "geometry.md").write_text(page, encoding="utf-8")
+    (DOCS / "explanation" / "geometry.md").write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

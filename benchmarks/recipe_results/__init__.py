@@ -1,1 +1,1 @@
-"""The recipes over several seeds, beside what was asked of them and what was reported: docs/results.md."""
+"""The recipes over several seeds, beside what was asked of them and what was reported: docs/reference/results.md."""

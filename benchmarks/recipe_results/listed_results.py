@@ -1,4 +1,4 @@
-"""Write what `torchstone recipes` lists, train/torchstone_train/recipes/measured.json, from docs/results.json.
+"""Write what `torchstone recipes` lists, recipes/measured.json of training, from docs/reference/results.json.
 
     python -m benchmarks.recipe_results.listed_results
 
@@ -15,7 +15,7 @@ from benchmarks.recipe_results.results_file import RecipeResult, read_results
 from benchmarks.recipe_results.results_page import mean_interval
 from torchstone_train.recipes.measured import MEASURED_FILE, PublishedResult
 
-RESULTS: Final = DOCS / "results.json"
+RESULTS: Final = DOCS / "reference" / "results.json"
 
 
 def listed(item: RecipeResult) -> PublishedResult:

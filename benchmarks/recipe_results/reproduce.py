@@ -1,4 +1,4 @@
-"""Train recipes over several seeds, measure their exported files, and write docs/results.md.
+"""Train recipes over several seeds, measure their exported files, and write docs/reference/results.md.
 
 Run: python -m benchmarks.recipe_results.reproduce [RECIPE...] [--seeds 3] [--int8]
 """
@@ -27,7 +27,11 @@ from torchstone_train.compute.openmp import wait_passively
     "--out", default="runs/reproduce", show_default=True, type=click.Path(path_type=Path), help="Runs, bundles."
 )
 @click.option(
-    "--results", default="docs/results.md", show_default=True, type=click.Path(path_type=Path), help="The page."
+    "--results",
+    default="docs/reference/results.md",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The page.",
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where datasets lie [TORCHSTONE_DATA, or ./data].")
 def reproduce(
@@ -71,7 +75,9 @@ def _require_recipes(recipes: tuple[str, ...], dataset: str | None, results: Pat
     if dataset is not None and not recipes:
         raise UsageError("--dataset without a recipe.", "Name the recipes that are to be trained on it.")
     if results.suffix == ".json":
-        raise UsageError(f"{results} is where the page's data would lie.", "Name the page, such as docs/results.md.")
+        raise UsageError(
+            f"{results} is where the page's data would lie.", "Name the page, such as docs/reference/results.md."
+        )
 
 
 if __name__ == "__main__":

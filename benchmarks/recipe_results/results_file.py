@@ -1,4 +1,4 @@
-"""The data behind docs/results.md: what was measured of each recipe on each dataset, kept from one time to the next.
+"""The data behind docs/reference/results.md: each recipe on each dataset, kept from one time to the next.
 
 A figure that was never measured is null, not a guess: the starting documents' trainings were measured before a record
 was kept of each, and what their page did not say is not known.

@@ -1,4 +1,4 @@
-"""`docs/results.md`, written from its data alone."""
+"""`docs/reference/results.md`, written from its data alone."""
 
 import math
 import statistics

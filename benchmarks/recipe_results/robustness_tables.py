@@ -1,4 +1,4 @@
-"""The part of `docs/results.md` on robustness, calibration and abstention: means over the seeds."""
+"""The part of `docs/reference/results.md` on robustness, calibration and abstention: means over the seeds."""
 
 import statistics
 from collections.abc import Iterable, Sequence

@@ -1,1 +1,1 @@
-"""Speed and memory of the runtime, against PyTorch and OpenVINO: docs/benchmarks.md."""
+"""Speed and memory of the runtime, against PyTorch and OpenVINO: docs/reference/benchmarks.md."""

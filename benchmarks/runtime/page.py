@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md and its plots from benchmarks/results/*.json, and measures nothing.
+"""Writes docs/reference/benchmarks.md and its plots from benchmarks/results/*.json, and measures nothing.
 
 Run: python -m benchmarks.runtime.page
 """
@@ -12,7 +12,7 @@ from benchmarks.places import DOCS, RESULTS, ROOT
 from benchmarks.runtime.plots import draw_plots
 from benchmarks.template import render, table_rows
 
-PAGE: Final = DOCS / "benchmarks.md"
+PAGE: Final = DOCS / "reference" / "benchmarks.md"
 _TEMPLATE: Final = Path(__file__).with_name("page.md.in")
 
 Document = dict[str, Any]

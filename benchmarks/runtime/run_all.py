@@ -1,4 +1,4 @@
-"""All benchmarks of the runtime, then docs/benchmarks.md and its plots: what `make bench` runs.
+"""All benchmarks of the runtime, then docs/reference/benchmarks.md and its plots: what `make bench` runs.
 
 Run: python -m benchmarks.runtime.run_all [--quick]
 

@@ -1,1 +1,1 @@
-"""Speed of training, against the starting documents' loops: docs/training-speed.md."""
+"""Speed of training, against the starting documents' loops: docs/reference/training-speed.md."""

@@ -1,4 +1,4 @@
-"""Write docs/training-speed.md from what the benchmarks of training and of the stones wrote to benchmarks/results.
+"""Write docs/reference/training-speed.md from what the benchmarks of training and stones wrote to benchmarks/results.
 
 Run: python -m benchmarks.training.page
 """
@@ -12,7 +12,7 @@ from typing import Any, Final
 from benchmarks.places import DOCS, RESULTS
 from benchmarks.template import render, table_rows
 
-PAGE: Final = DOCS / "training-speed.md"
+PAGE: Final = DOCS / "reference" / "training-speed.md"
 _TEMPLATE: Final = Path(__file__).with_name("page.md.in")
 
 
@@ -101,7 +101,7 @@ def stages(profile: dict[str, Any], loop: str) -> str:
         (stage, f"{1e6 * seconds / profile['images']:.1f}", f"{seconds / total:.0%}")
         for stage, seconds in parts.items()
     )
-    return f"### {loop}\n\n| stage | µs an image | share |\n|---|---|---|\n{table_rows(rows)}"
+    return f"### {loop}\n\n| stage | µs per image | share |\n|---|---|---|\n{table_rows(rows)}"
 
 
 def stone_cells(stone: dict[str, Any]) -> tuple[str, ...]:
@@ -112,7 +112,7 @@ def stone_cells(stone: dict[str, Any]) -> tuple[str, ...]:
 
 def point_cells(point: dict[str, Any]) -> tuple[str, ...]:
     """Return the row of a network in the comparison of accuracy and speed."""
-    ours = point["source"] == "docs/results.json"
+    ours = point["source"] == "docs/reference/results.json"
     name, source = (f"`{point['name']}`", "[Results](results.md)") if ours else (point["name"], point["source"])
     return name, f"{point['accuracy']:.4f}", source, *(ratio(point[kind]) for kind in ("fp32", "int8"))
 

@@ -5,7 +5,7 @@ Run: python -m benchmarks.training.sprint [--dataset fashion-mnist] [--seeds 5] 
 The document's clock stops after the first epoch whose test accuracy is at the target: the earliest that could be
 claimed for it. Sprint's clock runs through the whole recipe, which was chosen on validation data; its test accuracy is
 measured once, at the end. Both clocks begin after the imports; the document's leaves out reading the data.
-Writes benchmarks/results/sprint.json; docs/training-speed.md is made of it by benchmarks/training/page.py.
+Writes benchmarks/results/sprint.json; docs/reference/training-speed.md is made of it by benchmarks/training/page.py.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Write docs/api.md, the reference of the public Python names, from their docstrings and signatures.
+"""Write docs/reference/api.md, the reference of the public Python names, from their docstrings and signatures.
 
 Run: python docs/tools/api_reference.py. A test compares the page with what this gives.
 """
@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 from typing import Any, Final
 
-PAGE: Final = Path(__file__).parents[1] / "api.md"
+PAGE: Final = Path(__file__).parents[1] / "reference" / "api.md"
 PACKAGES: Final = ("torchstone", "torchstone_runtime")
 _HEAD: Final = """# Python reference
 

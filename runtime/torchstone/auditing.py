@@ -64,7 +64,7 @@ class AuditResult:
 
     @property
     def label_errors(self) -> list[dict[str, Any]]:
-        """Likely label errors, the surest first: picture, label, likely class, their probabilities."""
+        """Likely label errors, most confident first: picture, label, likely class, their probabilities."""
         errors: list[dict[str, Any]] = audit_json(self.audit)["label_errors"]
         return errors
 

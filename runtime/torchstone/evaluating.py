@@ -169,7 +169,7 @@ def evaluate(
         variant: model of the bundle, by name; its default one if None. Not for a `Classifier`, as the two below.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         threads: number of calls that run at once; the processors this process may use if None.
-        explain: number of mistakes, the surest first, for which the report shows where the model looked; each takes
+        explain: number of mistakes, most confident first, for which the report shows where the model looked; each takes
             some 145 runs of the model.
         coverage: probability with which the sets of `EvaluationResult.sets` hold the right class; 0.95 if None.
 

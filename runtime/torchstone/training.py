@@ -116,7 +116,7 @@ def train(
         std: their standard deviation, likewise.
         cache: place of decoded pictures: `memory`, as far as they fit, `disk`, for all runs, or `off`.
         cache_size: bytes that the cache may take; half of the free memory, or 20 GiB on disk, if None.
-        workers: number of threads that decode and augment pictures; one a processor if None.
+        workers: number of threads that decode and augment pictures; one per processor if None.
         folds: number of folds of a cross-validation, whose networks each leave a part of the training images out; a
             single network is trained if None.
         teachers: bundles whose answers are learnt beside the labels.

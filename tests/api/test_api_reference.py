@@ -1,4 +1,4 @@
-"""docs/api.md is what the docstrings say."""
+"""docs/reference/api.md is what the docstrings say."""
 
 import runpy
 from pathlib import Path

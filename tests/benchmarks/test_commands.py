@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
-PAGES = [*ROOT.glob("docs/*.md"), *(ROOT / "benchmarks").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.py")]
+PAGES = [*ROOT.glob("docs/**/*.md"), *(ROOT / "benchmarks").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.py")]
 COMMANDS = sorted(
     {
         module

@@ -15,7 +15,7 @@ from benchmarks.training import page as training
 
 def test_the_committed_page_of_the_runtimes_benchmarks_is_that_of_its_results() -> None:
     """Else run `python -m benchmarks.runtime.page`."""
-    assert (DOCS / "benchmarks.md").read_text(encoding="utf-8") == runtime.page(runtime.read_documents())
+    assert (DOCS / "reference" / "benchmarks.md").read_text(encoding="utf-8") == runtime.page(runtime.read_documents())
 
 
 def test_a_benchmark_that_did_not_run_has_no_section() -> None:
@@ -31,7 +31,7 @@ def test_a_benchmark_that_did_not_run_has_no_section() -> None:
 
 def test_the_committed_page_of_training_speed_is_that_of_its_results() -> None:
     """Else run `python -m benchmarks.training.page`."""
-    assert (DOCS / "training-speed.md").read_text(encoding="utf-8") == training.page()
+    assert (DOCS / "reference" / "training-speed.md").read_text(encoding="utf-8") == training.page()
 
 
 @pytest.mark.parametrize(

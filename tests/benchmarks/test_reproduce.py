@@ -98,7 +98,7 @@ def other_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the command measured one seed of `sprint-mnist` on the digits. Don't change it: copy it."""
     folder = tmp_path_factory.mktemp("other")
     (folder / "page").mkdir()
-    shutil.copy(DOCS / "results.json", folder / "page" / "results.json")
+    shutil.copy(DOCS / "reference" / "results.json", folder / "page" / "results.json")
     done = run_reproduce(*OTHER, "--out", folder / "out", "--results", folder / "page" / "results.md")
     assert done.returncode == 0, done.stderr
     return folder
@@ -248,7 +248,7 @@ def test_another_dataset_has_a_folder_of_its_own_and_keeps_the_other_rows(other_
     assert page.count("\n| `cnn3` |") == 4
     assert "\n| `sprint-mnist` | digits | **" in page
     assert "\n| `sprint-mnist` on digits | 0 |" in page
-    assert len(read_results(results.with_suffix(".json"))) == len(read_results(DOCS / "results.json")) + 1
+    assert len(read_results(results.with_suffix(".json"))) == len(read_results(DOCS / "reference" / "results.json")) + 1
 
 
 @pytest.mark.parametrize(
@@ -391,12 +391,12 @@ def test_a_result_takes_the_place_of_the_same_recipe_on_the_same_dataset(tmp_pat
     assert read_results(tmp_path / "results.json") == merged
 
 
-COMMITTED = read_results(DOCS / "results.json")
+COMMITTED = read_results(DOCS / "reference" / "results.json")
 
 
 def test_the_committed_page_is_that_of_its_data() -> None:
     """Not a character was written by hand."""
-    assert (DOCS / "results.md").read_text(encoding="utf-8") == render_results(COMMITTED)
+    assert (DOCS / "reference" / "results.md").read_text(encoding="utf-8") == render_results(COMMITTED)
 
 
 def without_summary(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -417,8 +417,8 @@ def test_committed_results_are_those_of_the_recipes_as_they_are() -> None:
 
 
 def test_the_listed_results_are_those_of_the_page() -> None:
-    """`torchstone recipes` shows what docs/results.md says: else run benchmarks/recipe_results/listed_results.py."""
-    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    """`torchstone recipes` shows what docs/reference/results.md says; else run `recipe_results.listed_results`."""
+    page = (DOCS / "reference" / "results.md").read_text(encoding="utf-8")
     row = r"^\| `([a-z0-9+-]+)` \| (?:\d{3} \| )?(\S+) \|.*?\*\*([\d.]{6})\*\*(?: ± ([\d.]+))?"
     found = [
         (name, data, float(mean), float(sd) if sd else None)

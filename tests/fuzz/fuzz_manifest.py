@@ -1,8 +1,8 @@
 """Mutate the manifest and certificate of a bundle, and run commands on it in this very process.
 
 Usage: python fuzz_manifest.py BUNDLE COUNT SEED. BUNDLE is a copy of one's own. Prints a JSON line a violation of what
-`docs/hostile-input.md` promises: an exit code other than 0, 1 and 2, more than one message, a traceback, or more than
-ten seconds. The memory of the process is bounded to 4 GiB of address space.
+`docs/explanation/hostile-input.md` promises: an exit code other than 0, 1 and 2, more than one message, a traceback, or
+more than ten seconds. The memory of the process is bounded to 4 GiB of address space.
 """
 
 import contextlib

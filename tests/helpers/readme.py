@@ -1,4 +1,4 @@
-"""The README's examples, read and run."""
+"""The examples of the README and of the first tutorial, read and run."""
 
 import re
 import subprocess
@@ -11,6 +11,7 @@ from helpers.support import run_torchstone
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FIRST_MODEL = (ROOT / "docs" / "tutorial" / "first-model.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"<!-- (.*?) -->\n```(\w+)\n(.*?)```", re.DOTALL)
 
 
@@ -24,8 +25,8 @@ class Example:
 
 
 def examples() -> Iterator[Example]:
-    """Read the marked code blocks of the README."""
-    for marker, language, text in BLOCK.findall(README):
+    """Read the marked code blocks of both pages."""
+    for marker, language, text in BLOCK.findall(README) + BLOCK.findall(FIRST_MODEL):
         kind, _, session = marker.partition(": ")
         if kind != "session":
             continue
@@ -52,7 +53,7 @@ def check_output(example: Example, output: str) -> None:
     for line in example.shown:
         # The device line depends on the machine; what else is shown does not.
         if line.strip() and line != "..." and not line.startswith("device"):
-            assert masked(line) in printed, f"{example.command}: the README shows {line!r}"
+            assert masked(line) in printed, f"{example.command}: the page shows {line!r}"
 
 
 def run_session(name: str, folder: Path, env: dict[str, str] | None = None) -> None:

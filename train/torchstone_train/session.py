@@ -56,7 +56,7 @@ def train(request: TrainingRequest) -> Outcome:
         ProviderError: `cuda` was asked for and is not usable.
         BundleError: a teacher can't be loaded.
         OutputError: the run can't be written.
-        CheckFailedError: the loss became no number; the best epoch before that is kept.
+        CheckFailedError: the loss became NaN or infinite; the best epoch before that is kept.
     """
     if not 0 <= request.seed <= _MAX_SEED:
         raise UsageError(f"--seed must lie in 0 to {_MAX_SEED}.")

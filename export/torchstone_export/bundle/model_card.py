@@ -130,7 +130,7 @@ def _background_section(background: BackgroundRange | None) -> str:
     levels = f"{background.low:.0f} to {background.high:.0f} of 255"
     return f"""The golden images, taken from the test split, have {background.tone} edges (mean level {levels}).
 A photo of something on {other} is not what the model was measured on: invert it first (`torchstone predict --invert`).
-Nothing inverts it unasked.
+Images are never inverted automatically.
 """
 
 

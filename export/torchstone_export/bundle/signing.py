@@ -1,4 +1,4 @@
-"""Signing a bundle with a private key, in the format of OpenSSF Model Signing (docs/signing.md)."""
+"""Signing a bundle with a private key, in the format of OpenSSF Model Signing (docs/how-to/signing.md)."""
 
 import os
 import sys

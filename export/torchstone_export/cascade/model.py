@@ -97,9 +97,9 @@ def choose_threshold(fast: Float32Array, accurate: Float32Array, labels: Int64Ar
     """Return the routing with the lowest threshold that is about as often right as the accurate model is by itself.
 
     Without mirror images it may be right on `SLACK` of the images less: the last of them would cost most of the time
-    that a cascade saves. Mirror images gain about as much as that (docs/training-speed.md), so they are only worth
-    their time where none of it is given away. Where no threshold is right as often (in the passage below it answers are
-    mixtures, below 1 too), it is the lowest of those that are right most often.
+    that a cascade saves. Mirror images gain about as much as that (docs/reference/training-speed.md), so they are only
+    worth their time where none of it is given away. Where no threshold is right as often (in the passage below it
+    answers are mixtures, below 1 too), it is the lowest of those that are right most often.
 
     Args:
         fast: logits [N, K] of the fast model for validation images.

@@ -111,12 +111,12 @@ def find_failures(
     if not figures["error_multiple"] <= limits.max_multiple:
         failures.append(
             f"{name}: the largest logit error is {figures['max_error']:.3g}, {figures['error_multiple']:,.1f} times "
-            f"{reference.owner} own {reference.noise_floor:.3g}; accepted are {limits.max_multiple:g} times"
+            f"{reference.owner} own {reference.noise_floor:.3g}; the limit is {limits.max_multiple:g} times"
         )
     if not figures["rms_multiple"] <= limits.rms_multiple:
         failures.append(
             f"{name}: the logit errors have a root mean square of {figures['rms_error']:.3g}, "
-            f"{figures['rms_multiple']:,.1f} times {reference.owner} own {reference.rms_floor(part):.3g}; accepted are "
+            f"{figures['rms_multiple']:,.1f} times {reference.owner} own {reference.rms_floor(part):.3g}; the limit is "
             f"{limits.rms_multiple:g} times"
         )
     if figures["flips_beyond_noise"]:

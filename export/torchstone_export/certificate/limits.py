@@ -1,4 +1,4 @@
-"""How much of float32's own noise a variant's error may be, chosen from data (docs/trust.md)."""
+"""How much of float32's own noise a variant's error may be, chosen from data (docs/explanation/trust.md)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ ELSEWHERE: Final[Mapping[str, Elsewhere]] = {
 """By provider, for float32 without TF32.
 
 TF32 and half precision have no entry: their errors are thousands of times PyTorch's own, so they are judged as lossy
-variants are, by decisions and accuracy (docs/lossy-variants.md).
+variants are, by decisions and accuracy (docs/how-to/lossy-variants.md).
 """
 
 

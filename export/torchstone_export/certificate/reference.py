@@ -118,7 +118,7 @@ class Reference:
                 raise CheckFailedError(
                     f"The model gives no answer for {len(lost):,} of {len(part.split):,} {name} images: its logits are "
                     f"not finite numbers. The first: {ids}.",
-                    "Mend the model (a logarithm or root of a negative number, a division by 0), or the pictures.",
+                    "Fix the model (a logarithm or root of a negative number, a division by 0), or the pictures.",
                 )
 
     def rms_floor(self, part: SplitReference) -> float:

@@ -23,7 +23,7 @@ AnyFloat = npt.NDArray[np.floating[Any]]
 
 
 def split_figures(part: SplitReference, logits: Float32Array, reference: Reference) -> dict[str, Any]:
-    """Return what `certificate.json` says about a variant over a split (docs/bundle-format.md names every key).
+    """Return what `certificate.json` says about a variant over a split (keys: docs/reference/bundle-format.md).
 
     Args:
         part: the split with PyTorch's outputs.

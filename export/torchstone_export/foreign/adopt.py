@@ -76,7 +76,7 @@ def adopt_onnx(source: OnnxSource, request: ExportRequest, tell: Callable[[str],
         UsageError: the spec must say more.
     """
     if request.dataset is None:
-        raise UsageError("No labelled data was named.", "Add --data DATASET: the proof is made over it.")
+        raise UsageError("No labelled data was named.", "Add --data DATASET: the certificate is computed on it.")
     check_target(request.out)
     signer = open_signer(request)
     spec = source.spec

@@ -43,7 +43,7 @@ def export_module(
         UsageError: something was not given, or leads to nothing.
     """
     if request.dataset is None:
-        raise UsageError("No labelled data was named.", "Add --data DATASET: the proof is made over it.")
+        raise UsageError("No labelled data was named.", "Add --data DATASET: the certificate is computed on it.")
     check_target(request.out)
     signer = open_signer(request)
     whole = load_given_data(request.dataset, request.data_dir, source.spec)
@@ -112,6 +112,6 @@ def require_module_options(module: str, weights: Path | None, data: str | None) 
         )
     if data is None:
         raise UsageError(
-            f"--module {module} needs --data: the proof is made over labelled images.", "--data folder:PATH"
+            f"--module {module} needs --data: the certificate is computed on labelled images.", "--data folder:PATH"
         )
     return weights, DatasetRef.parse(data)

@@ -1,4 +1,4 @@
-"""Finding where an ONNX file has lost its batch axis, so that a person knows what to mend."""
+"""Finding where an ONNX file has lost its batch axis, so that a person knows what to fix."""
 
 from collections.abc import Iterator, Mapping
 

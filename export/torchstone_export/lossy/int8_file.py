@@ -1,7 +1,8 @@
 """The int8 file: a float ONNX file with 8-bit weights and activations.
 
-The quantiser is ONNX Runtime's. Three things are done around it, each measured in docs/lossy-variants.md: raw pixels
-enter the first layer as they are (they are 8-bit numbers already), the logits stay float, and so does all after them.
+The quantiser is ONNX Runtime's. Three things are done around it, each measured in docs/how-to/lossy-variants.md: raw
+pixels enter the first layer as they are (they are 8-bit numbers already), the logits stay float, and so does all
+after them.
 """
 
 import io

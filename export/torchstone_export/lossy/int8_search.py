@@ -86,7 +86,7 @@ def calibration_sample(train: Split, seed: int = 0) -> Uint8Array:
     """
     pixels = int(np.prod(train.image_shape))
     count = min(CALIBRATION_IMAGES, max(_FEWEST_IMAGES, _CALIBRATION_PIXELS // pixels))
-    random = np.random.RandomState(seed)  # frozen for good, unlike Generator (docs/design.md, decision 6)
+    random = np.random.RandomState(seed)  # frozen for good, unlike Generator (docs/explanation/design.md, decision 6)
     order = random.permutation(len(train))
     chosen = order[evenly_by_class(train.labels[order], count)]
     return np.ascontiguousarray(train.store.read(chosen))

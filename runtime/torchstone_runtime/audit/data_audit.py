@@ -90,7 +90,7 @@ class DataAudit:
 
     @cached_property
     def label_errors(self) -> list[LabelError]:
-        """The likely label errors of all predictions, the surest first; those of pictures that a model saw are last."""
+        """The likely label errors of all predictions, most confident first; those of pictures a model saw are last."""
         found = [(predicted.seen, error) for predicted in self.predicted for error in predicted.label_errors()]
         return [error for _, error in sorted(found, key=lambda pair: (pair[0], pair[1].margin, pair[1].index))]
 

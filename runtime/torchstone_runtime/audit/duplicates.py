@@ -13,7 +13,7 @@ from torchstone_runtime.audit.facts import FactTable, ordered_map
 from torchstone_runtime.audit.perceptual_hash import ROWS, close_pairs, perceptual_hashes
 
 RADIUS: Final = 14
-"""Largest Hamming distance of the hashes of near-duplicates, of 64 bits; see docs/data.md for how it was chosen."""
+"""Largest Hamming distance of the hashes of near-duplicates, of 64 bits; docs/how-to/data.md says how it was chosen."""
 ALIKE: Final = 0.985
 """Smallest correlation, as they lie best, of near-duplicates; likewise."""
 _BATCH: Final = 512

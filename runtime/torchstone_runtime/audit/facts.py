@@ -151,7 +151,7 @@ def look_at_arrays(store: ImageStore) -> Iterator[PictureFacts]:
 
 
 def ordered_map(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """Yield what a function makes of each item, in order, on a thread a processor, a bounded number at a time."""
+    """Yield what a function makes of each item, in order, on a thread per processor, a bounded number at a time."""
     remaining = iter(items)
     threads = usable_cpus()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="torchstone-audit")

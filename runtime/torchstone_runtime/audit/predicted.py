@@ -45,7 +45,7 @@ class Predicted:
     seen: bool
 
     def label_errors(self) -> list[LabelError]:
-        """Return the likely label errors, by the pictures' indices over all parts, the surest first."""
+        """Return the likely label errors, by the pictures' indices over all parts, most confident first."""
         found = find_label_errors(self.confidences, len(self.class_names))
         return [replace(error, index=int(self.indices[error.index])) for error in found]
 

@@ -1,4 +1,7 @@
-"""The manifest of a bundle, formats 1 to 4 (docs/bundle-format.md). Standard library only: `inspect` stays light."""
+"""The manifest of a bundle, formats 1 to 4 (docs/reference/bundle-format.md).
+
+Standard library only: `inspect` stays light.
+"""
 
 import json
 import re

@@ -91,7 +91,7 @@ class Bounds:
         """Return what is required of a model with these classes.
 
         Raises:
-            UsageError: a bound that names no class, is no number, or can't be judged by an interval.
+            UsageError: a bound that names no class, is not a number, or can't be judged by an interval.
         """
         from torchstone_runtime.metrics import intervals as figures
         from torchstone_runtime.metrics.gates import Gate, parse_class_bound, parse_coverage_bound

@@ -173,10 +173,11 @@ def _warn_of_edges(counts: _Counts, known: "BackgroundRange | None", asked: _Wis
     theirs = "bright" if known.tone == "dark" else "dark"
     first = showable(click.format_filename(counts.first_foreign))
     remedy = "Leave --invert out for such pictures." if asked.invert else "Invert such pictures (--invert)."
+    have = "has" if counts.foreign == 1 else "have"
     click.echo(
-        f"Warning: {theirs} edges, as of an object on a {theirs} ground, in {counts.foreign:,} of {counts.done:,} "
-        f"pictures; the images that this model was measured on have {known.tone} ones. First: {first}.\n"
-        f"Their answers may be wrong. {remedy}",
+        f"Warning: {counts.foreign:,} of {counts.done:,} pictures {have} a {theirs} background; "
+        f"the model was evaluated on pictures with a {known.tone} one. First: {first}.\n"
+        f"Their predictions may be wrong. {remedy}",
         err=True,
     )
 

@@ -54,6 +54,6 @@ def require_coverage(classifier: "Classifier", coverage: float | None, *, by_cla
 def tell_drift(report: "DriftReport") -> None:
     """Print whether pictures differ from the validation images: a warning where they do."""
     if report.alarm:
-        warn(f"Warning: drift {report.in_words()}. See docs/drift.md.")
+        warn(f"Warning: drift {report.in_words()}. See docs/how-to/drift.md.")
     else:
         tell(f"drift: {report.in_words()}")

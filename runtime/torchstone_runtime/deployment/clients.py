@@ -41,7 +41,7 @@ _QUOTE: Final[dict[str, Callable[[str], str]]] = {
 
 
 def client_files(model: PackagedModel, url: str, served: str | None = None) -> dict[str, bytes]:
-    """Return the clients and the picture that they send: of the golden ones that of which the model is surest.
+    """Return the clients and the picture that they send: of the golden ones that of which the model is most confident.
 
     Args:
         model: the model, whose golden samples say what to expect.

@@ -11,7 +11,7 @@ class Mistake:
     """A known mistake.
 
     Attributes:
-        code: a short name that programs may rely on (docs/cli.md lists them all).
+        code: a short name that programs may rely on (docs/reference/cli.md lists them all).
         text: a sentence for people.
     """
 

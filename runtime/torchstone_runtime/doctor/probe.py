@@ -19,7 +19,7 @@ from torchstone_runtime.system.nvidia_driver import ask_driver
 
 WRITTEN_IR: Final = 10
 WRITTEN_OPSET: Final = 20
-"""What `torchstone export` writes (docs/bundle-format.md)."""
+"""What `torchstone export` writes (docs/reference/bundle-format.md)."""
 
 _LIMIT: Final = 100
 _ERRORS_ONLY: Final = 3

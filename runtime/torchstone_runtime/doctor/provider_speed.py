@@ -60,7 +60,7 @@ def check_speed(probed: dict[str, Any]) -> Finding | None:
     speed = probed.get("speed")
     if speed is None:
         return None
-    what = "openvino ran the built-in network (28 x 28 pixels, fp32, 64 pictures a call, one thread) "
+    what = "openvino ran the built-in network (28 x 28 pixels, fp32, 64 pictures per call, one thread) "
     what += f"{speed['ratio']:.2f} times as fast as cpu (interval {speed['low']:.2f} to {speed['high']:.2f})"
     if speed["low"] >= _STATED_GAIN:
         return Finding("speed", "ok", f"{what}: --provider openvino is the faster one here", details=speed)

@@ -58,7 +58,7 @@ def check_import(probed: dict[str, Any]) -> Finding:
     imported = probed.get("import") or {"error": "the process that tried it " + (probed["ended"] or "said nothing")}
     if "error" in imported:
         summary = f"onnxruntime is installed but cannot be imported: {imported['error']}"
-        return Finding("import", "broken", summary, "Mend what the other lines name, or install it again.", imported)
+        return Finding("import", "broken", summary, "Fix the problems listed above, or install it again.", imported)
     if probed["ended"]:
         summary = f"the process that tried ONNX Runtime out {probed['ended']}"
         return Finding("import", "broken", summary, "Install ONNX Runtime again.", imported)
@@ -93,9 +93,7 @@ def remedy_for_libraries(needed: dict[str, dict[str, str]]) -> str:
 
 def check_providers(probed: dict[str, Any]) -> Iterator[Finding]:
     """Check each provider of Torchstone that this ONNX Runtime has, by the session that it really made."""
-    broken_cuda = (
-        "Mend what this line and the lines 'libraries', 'cuda' and 'gpu' name; --provider cpu works meanwhile."
-    )
+    broken_cuda = "Fix what this line and the lines 'libraries', 'cuda' and 'gpu' name; --provider cpu works meanwhile."
     for session in probed.get("sessions", []):
         provider = KNOWN.get(session["provider"])
         if provider is None:  # one that Torchstone has no use for

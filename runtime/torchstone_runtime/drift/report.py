@@ -68,7 +68,7 @@ class DriftReport:
 
     @property
     def alarm(self) -> bool:
-        """Whether the images are other ones than the reference's: the p-value is at most `ALARM_LEVEL`."""
+        """Whether the images differ from the reference's: the p-value is at most `ALARM_LEVEL`."""
         return self.p_value <= ALARM_LEVEL
 
     @property

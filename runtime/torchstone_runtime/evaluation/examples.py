@@ -48,7 +48,7 @@ def evenly_by_class(labels: Int64Array, count: int) -> Int64Array:
 
 
 def confident_mistakes(seen: LabelledPredictions) -> Int64Array:
-    """Return the indices of the wrong ones of which the model is surest, the surest first."""
+    """Return the indices of the wrong ones of which the model is most confident, most confident first."""
     return seen.wrong()[:_MISTAKES]
 
 

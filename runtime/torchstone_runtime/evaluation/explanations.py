@@ -33,7 +33,7 @@ class ExplainedMistake:
 
 
 def explained_mistakes(evaluation: Evaluation, count: int) -> Int64Array:
-    """Return the indices of the mistakes to be explained: the surest first, those without an answer left out."""
+    """Return the indices of the mistakes to be explained: most confident first, those without an answer left out."""
     wrong = evaluation.wrong()
     answered: Int64Array = wrong[evaluation.predicted[wrong] != NO_ANSWER]
     return answered[:count]
@@ -44,8 +44,8 @@ def describe_cost(evaluation: Evaluation, chosen: Int64Array) -> str:
     runs = len(chosen) * cover_count(*evaluation.split.image_shape[1:])
     seconds = runs * evaluation.seconds / len(evaluation)
     return (
-        f"looking into the {len(chosen)} surest mistake{'s' * (len(chosen) != 1)}: the model runs on {runs:,} covered "
-        f"copies, some {max(1, round(seconds)):,} s (--explain 0 leaves them out)"
+        f"looking into the {len(chosen)} most confident mistake{'s' * (len(chosen) != 1)}: the model runs on {runs:,} "
+        f"covered copies, some {max(1, round(seconds)):,} s (--explain 0 leaves them out)"
     )
 
 

@@ -72,7 +72,7 @@ def read_probabilities(path: Path) -> tuple[LabelledPredictions, Int64Array, Flo
             return found, np.tile(np.arange(len(found.class_names)), (len(rows), 1)), values
         return _compact_probabilities(found, rows)
     except ValueError as error:
-        raise DataError(f"{path} holds a probability that is no number: {error}.", _REMEDY) from error
+        raise DataError(f"{path} holds a probability that is not a number: {error}.", _REMEDY) from error
 
 
 def _compact_probabilities(

@@ -123,7 +123,7 @@ class InputSpec:
         return f"{steps[self.fit]} ({how}{', JPEGs decoded at reduced size' if self.decode == 'reduced' else ''})"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the `input` object of a manifest (see docs/bundle-format.md)."""
+        """Return the `input` object of a manifest (see docs/reference/bundle-format.md)."""
         # Only where they aren't the usual ones: then the manifest is of a later version, see `format_version`.
         unusual = {
             "bits": None if self.bits == MAX_BITS else self.bits,

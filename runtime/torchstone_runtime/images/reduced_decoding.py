@@ -14,7 +14,7 @@ from torchstone_runtime.images.input_spec import InputSpec
 
 HEADROOM: Final = 2
 """Sides that a picture is decoded to at least, in sides that it is resized to: the filter that resizes it still smooths
-over two pixels and more, and differs little from one over all of them (docs/geometry.md)."""
+over two pixels and more, and differs little from one over all of them (docs/explanation/geometry.md)."""
 _JPEG: Final = ("JPEG", "MPO")
 _ON_THEIR_SIDES: Final = (5, 6, 7, 8)
 """Values of the EXIF orientation (CIPA DC-008, 4.6.4) that exchange height and width."""

@@ -312,7 +312,7 @@ class Classifier:
 
         Raises:
             BundleError: they are of another shape, or the model took longer than `load_deadline` allows.
-            CheckFailedError: its outputs are other ones.
+            CheckFailedError: its outputs differ from those of the export.
         """
         if samples.images.shape[1:] != self.input_spec.shape:
             raise BundleError("The golden samples are not of the shape that the model takes.", "Export it again.")

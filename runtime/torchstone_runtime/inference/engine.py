@@ -2,7 +2,7 @@
 
 Large inputs are cut into micro-batches that stay in the processor's cache, and several of them run at once, each in a
 single-threaded call. Against one call over everything on one thread this measured about twice as fast, with two
-processors (docs/design.md has the figures).
+processors (docs/explanation/design.md has the figures).
 """
 
 import math
@@ -30,7 +30,7 @@ from torchstone_runtime.system.openvino import ON_PROCESSOR
 Outputs = tuple[Float32Array, Float32Array]
 
 CPU_MICRO_BATCH: Final = 64
-"""Most images in a call on the CPU; from 8 to 64 the speed of `cnn3` is the same (docs/benchmarks.md)."""
+"""Most images in a call on the CPU; from 8 to 64 the speed of `cnn3` is the same (docs/reference/benchmarks.md)."""
 _CPU_MICRO_BATCH_BYTES: Final = 64 << 10
 _SMALLEST_SHARE: Final = 8
 """Fewer images than this are not worth handing to a second worker, which takes some 50 microseconds."""

@@ -169,8 +169,8 @@ class Predictions(Sequence[Prediction]):
     def sets(self, coverage: float, *, by_class: bool = False, allow_empty: bool = False) -> list[tuple[str, ...]]:
         """Return for each image the classes among which the right one is with a probability of `coverage` or more.
 
-        It holds for images drawn as the model's validation images were (docs/conformal.md). The classes are in the
-        order of their probabilities, best first; an image that has no answer has none.
+        It holds for images drawn as the model's validation images were (docs/how-to/conformal.md). The classes are in
+        the order of their probabilities, best first; an image that has no answer has none.
 
         Args:
             coverage: probability that the right class is in the set, more than 0 and less than 1.

@@ -240,7 +240,7 @@ def _create(model: bytes, providers: list[str], options: Any) -> OrtSession:  # 
 def _session_options(threads: int = 1) -> Any:  # noqa: ANN401 - onnxruntime ships no types
     options = ort.SessionOptions()
     # One thread per call, several calls at once: as fast as one call on several threads where the machine is idle, and
-    # far faster where it is not (docs/design.md).
+    # far faster where it is not (docs/explanation/design.md).
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")

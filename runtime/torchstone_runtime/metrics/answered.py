@@ -1,4 +1,4 @@
-"""Whether a model gives an answer: outputs that are no numbers or no probabilities have no most probable class.
+"""Whether a model gives an answer: outputs that are not numbers or not probabilities have no most probable class.
 
 NumPy's `argmax` of a row that holds NaN is the place of the first NaN: such a row would be called by that class.
 """

@@ -2,7 +2,7 @@
 
 Each end lies beyond the truth with a probability of at most half of what the interval leaves, for every true share and
 every number of samples. Score intervals such as Wilson's are narrower, but near 0 and 1 one of their ends misses far
-more often: docs/intervals.md states how often.
+more often: docs/explanation/intervals.md states how often.
 """
 
 import math

@@ -4,7 +4,7 @@ A set has every class whose probability is at least a threshold, which is chosen
 from, so that the right class was below it on a share of them. On other images drawn as those were, the right class is
 in the set with at least the probability asked for, whatever the model is worth (V. Vovk, A. Gammerman and G. Shafer,
 Algorithmic Learning in a Random World, 2005; this score: M. Sadinle, J. Lei and L. Wasserman, Journal of the American
-Statistical Association 114, 2019). docs/conformal.md has what other scores give.
+Statistical Association 114, 2019). docs/how-to/conformal.md has what other scores give.
 """
 
 from collections.abc import Sequence

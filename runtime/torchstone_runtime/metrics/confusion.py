@@ -62,7 +62,7 @@ class ConfusionCells:
 
     @classmethod
     def from_json(cls, metrics: Mapping[str, Any], num_classes: int) -> Self:
-        """Read the matrix of a metrics object, whole or by its filled cells (docs/bundle-format.md).
+        """Read the matrix of a metrics object, whole or by its filled cells (docs/reference/bundle-format.md).
 
         Raises:
             KeyError, TypeError, ValueError, OverflowError: it holds neither, or something else.

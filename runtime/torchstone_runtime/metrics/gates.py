@@ -85,7 +85,7 @@ def parse_class_bound(text: str, class_names: Iterable[str], what: str) -> Gate:
         what: `recall`, `precision` or `F1`.
 
     Raises:
-        UsageError: no such class, or X is no number from 0 to 1.
+        UsageError: no such class, or X is not a number from 0 to 1.
     """
     name, separator, number = text.rpartition("=")
     try:

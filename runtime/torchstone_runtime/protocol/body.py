@@ -60,7 +60,7 @@ def split_body(body: bytes, header_length: str | None) -> tuple[bytes, memoryvie
             of the body is JSON.
 
     Raises:
-        RequestError: the length is no number, or larger than the body.
+        RequestError: the length is not a number, or larger than the body.
     """
     if header_length is None:
         return body, memoryview(b"")
@@ -74,7 +74,7 @@ def json_length(header_length: str) -> int:
     """Return the number that `Inference-Header-Content-Length` states.
 
     Raises:
-        RequestError: it is no number.
+        RequestError: it is not a number.
     """
     if not _LENGTH.fullmatch(header_length.strip()):
         raise refuse(f"{HEADER_LENGTH} is '{shown(header_length)}'; expected a number of bytes.")

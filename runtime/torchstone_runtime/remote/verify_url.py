@@ -191,7 +191,7 @@ def _outputs(model: DeployedModel, classes: int) -> tuple[str, ...]:
 def _together(wire: _Wire, check: _Check, name: str) -> str:
     count = len(check.samples.images)
     if wire.wanted.one_by_one:
-        return "not asked for several at once: the model takes one image a request"
+        return "not asked for several at once: the model takes one image per request"
     try:
         answer = wire.ask(check.samples.images)
     except RemoteError as error:

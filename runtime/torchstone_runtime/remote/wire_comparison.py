@@ -23,7 +23,7 @@ class WireComparison:
     Attributes:
         output: `logits` or `probabilities`.
         samples: number of images.
-        largest: largest absolute difference of a value of `output`; NaN where one is no number.
+        largest: largest absolute difference of a value of `output`; NaN where one is not a number.
         tolerance: largest accepted one.
         otherwise: lines that name the samples of another class.
     """

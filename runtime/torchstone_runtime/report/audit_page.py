@@ -108,7 +108,7 @@ def _label_errors(audit: DataAudit, errors: Sequence[LabelError]) -> str:
             f'<span class="soft">{error.likely_probability:.1%}</span><br>'
         )
         tiles.append(f'<div class="suspect">{_figure(audit, error.index, caption)}</div>')
-    note = '<p class="soft">The surest first. A model says so; a person has to decide.</p>'
+    note = '<p class="soft">Most confident first. A model says so; a person has to decide.</p>'
     return f'{note}{_more(len(errors), _ERRORS, "pictures")}<div class="suspects">{"".join(tiles)}</div>'
 
 

@@ -24,7 +24,7 @@ _WHITE: Final = 255
 _LUMA: Final = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in the brightness that is seen (ITU-R BT.601)."""
 _NOTE: Final = (
-    "The mistakes of which the model is surest. A place is hot where the model's belief in the class falls when a blur "
+    "The most confident mistakes. A place is hot where the model's belief in the class falls when a blur "
     "hides the place: there it looked. Each picture has its own scale, from the place that matters most to nothing; "
     "the lines say how far the probability falls with the hottest place hidden. A uniform picture means that no single "
     "place decides."

@@ -80,7 +80,7 @@ def _headline(document: EvaluationDocument) -> list[str]:
     where = "" if point.threshold is None else f"confidence at least {point.threshold:.4f}; "
     low, high = document.selective.coverage_interval(_REQUIRED_PRECISION)
     possible = f"({where}95% interval {low:.1%} to {high:.1%})"
-    lines.append(f"{f'answered at {_REQUIRED_PRECISION:.0%}':<18}{sure}  {possible}")
+    lines.append(f"{f'coverage at {_REQUIRED_PRECISION:.0%}':<18}{sure}  {possible}")
     return [*lines, *validation_watch.headline(document.evaluation.sets, document.evaluation.drift)]
 
 

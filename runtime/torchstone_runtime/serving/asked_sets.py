@@ -17,7 +17,7 @@ def asked_set(model: ServedModel, seen: Seen, query: Mapping[str, str]) -> Mappi
         query: query of the request: `coverage`, and `by_class` (`true` or `false`).
 
     Raises:
-        UsageError: a coverage that is no number between 0 and 1 or cannot be promised, or `by_class` without one.
+        UsageError: a coverage that is not a number between 0 and 1 or cannot be promised, or `by_class` without one.
     """
     by_class = _flag(query.get("by_class"))
     if "coverage" not in query:

@@ -1,4 +1,4 @@
-"""docs/other-models.md: its example works and prints what the page shows, and it knows every field of a spec."""
+"""docs/how-to/other-models.md: its example works and prints what the page shows, and it knows every field of a spec."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 from helpers.support import run_torchstone
 from torchstone_export.foreign.model_spec import FIELDS
 
-PAGE = (Path(__file__).parents[3] / "docs" / "other-models.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "other-models.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"<!-- (file: \S+|run) -->\n```\w+\n(.*?)```", re.DOTALL)
 
 

@@ -38,14 +38,16 @@ def test_the_report_explains_the_surest_mistakes(photos: Path, tmp_path: Path) -
     assert "<h2>Where the model looked</h2>" in page
     assert page.count('class="look"') == 5
     assert page.count("Where the model looks for lively") == page.count("Where the model looks for dull") == 5
-    assert re.search(r"looking into the 5 surest mistakes: the model runs on 725 covered copies, some \d+ s", said)
+    assert re.search(
+        r"looking into the 5 most confident mistakes: the model runs on 725 covered copies, some \d+ s", said
+    )
 
 
 def test_the_number_can_be_chosen(photos: Path, tmp_path: Path) -> None:
     """Fewer."""
     page, said = evaluate(photos, tmp_path, "--explain", "2")
     assert page.count('class="look"') == 2
-    assert "the 2 surest mistakes" in said
+    assert "the 2 most confident mistakes" in said
 
 
 def test_it_can_be_switched_off(photos: Path, tmp_path: Path) -> None:

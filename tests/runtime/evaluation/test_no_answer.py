@@ -1,4 +1,4 @@
-"""Images for which a model gives no answer: its outputs are no numbers, or no probabilities."""
+"""Images for which a model gives no answer: its outputs are not numbers, or no probabilities."""
 
 import csv
 import io

@@ -46,7 +46,7 @@ def test_foreign_is_more_than_half_of_the_range_away(known: tuple[int, int], ton
 @pytest.mark.parametrize("layout", [FASHION_MNIST, MNIST], ids=lambda layout: layout.name)
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_inverted_images_are_told_from_the_others(data_dir: Path, layout: MnistLayout, part: str) -> None:
-    """The figures of docs/cli.md: with 16 images known, drawn 200 times, none is foreign; inverted 99.99% are."""
+    """The figures of docs/reference/cli.md: with 16 images known, 200 draws, none is foreign; inverted 99.99% are."""
     split = load_mnist_part(layout, data_dir, part)
     images = split.store.read(np.arange(len(split)))
     levels, inverted = border_levels(images), border_levels(np.invert(images))

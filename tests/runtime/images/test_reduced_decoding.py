@@ -172,5 +172,5 @@ def test_pixels_that_must_not_be_smoothed_are_not_reduced(fields: dict[str, obje
 
 
 def test_the_headroom_is_what_the_format_says() -> None:
-    """docs/bundle-format.md states it: another would be another rule."""
+    """docs/reference/bundle-format.md states it: another would be another rule."""
     assert HEADROOM == 2

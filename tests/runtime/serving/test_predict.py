@@ -90,7 +90,7 @@ def test_a_picture_on_another_ground_is_warned_of_and_counted(digits_bundle: Pat
         pixels = np.asarray(Image.open(io.BytesIO(picture)))
         inverted = encode_png((255 - pixels)[np.newaxis])
         (warning,) = (await asked("POST", "/predict", inverted)).json["warnings"]
-        assert "bright edges" in warning
+        assert "bright background" in warning
         metrics = (await asked("GET", "/metrics")).body.decode()
         assert 'torchstone_bright_edges_total{model="m",version="1"} 1' in metrics
 

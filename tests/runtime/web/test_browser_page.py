@@ -1,4 +1,4 @@
-"""docs/browser.md: its commands work and print what it shows, and what it states of versions is so."""
+"""docs/how-to/browser.md: its commands work and print what it shows, and what it states of versions is so."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Final
 from helpers.in_process import run_in_process
 from torchstone_runtime.web.ort_web import KNOWN, RECOMMENDED
 
-PAGE: Final = (Path(__file__).parents[3] / "docs" / "browser.md").read_text(encoding="utf-8")
+PAGE: Final = (Path(__file__).parents[3] / "docs" / "how-to" / "browser.md").read_text(encoding="utf-8")
 
 
 def test_the_commands_print_what_the_page_shows(ort_web: Path, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_light_ground_is_warned_of_and_inverted(opened: Tab, tmp_path: Path) -
     opened.choose("#file", tmp_path / "white.png")
     shown_label(opened)
     assert opened.run("document.querySelectorAll('#warnings li').length") == 1
-    assert "as of an object on a bright ground" in opened.text("#warnings")
+    assert "bright background" in opened.text("#warnings")
     opened.click("#invert")
     opened.wait_for("document.getElementById('verdict').textContent === 'Ankle boot'")
     assert opened.text("#warnings") == ""

@@ -1,4 +1,4 @@
-"""docs/recipes.md shows how to add an architecture and a recipe; this follows it."""
+"""docs/reference/recipes.md shows how to add an architecture and a recipe; this follows it."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from helpers.support import run_torchstone
 from torchstone_train.recipes.catalog import RECIPES
 
-PAGE = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
 CODE = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
 
 

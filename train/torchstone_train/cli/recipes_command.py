@@ -36,7 +36,7 @@ _CASCADE: Final = "a cascade: the first answers where it is sure; torchstone exp
 def recipes(fields: bool, backbones: str | None, json_file: Path | None) -> None:
     """List the recipes and cascades with their measured results, or with --fields what can be changed in a recipe.
 
-    docs/results.md has all results.
+    docs/reference/results.md has all results.
     """
     if fields and backbones is not None:
         raise UsageError("--fields and --backbones list different things.", "Leave one out.")

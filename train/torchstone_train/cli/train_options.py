@@ -82,7 +82,7 @@ _OF_BACKBONES: Final = ("freeze", "head_epochs")
 _METAVARS: Final = {"augment": "NAMES"}
 _HELP: Final = {
     "augment": "Random changes of each training image: flip-shift, flip-shift-erase, …; for photographs a list such as "
-    "random-resized-crop,flip,trivial-augment (docs/recipes.md has all); none = none.",
+    "random-resized-crop,flip,trivial-augment (docs/reference/recipes.md has all); none = none.",
 }
 _EVERYDAY: Final = ("epochs", "batch_size", "lr", "augment", "amp", "target_accuracy", "patience", "val_fraction")
 _CLASSES: Final = ("class_weights", "sampler")
@@ -122,7 +122,7 @@ _OPTIONS: Final = (
         "--mean",
         group="Data",
         type=_Numbers(),
-        help="Mean of the pixels, 0 to 1: one number, or one a channel  [default: the weights', or the recipe's]",
+        help="Mean of the pixels, 0 to 1: one number, or one per channel  [default: the weights', or the recipe's]",
     ),
     option("--std", group="Data", type=_Numbers(), help="Their standard deviation, likewise"),
     *geometry_options(
@@ -184,7 +184,7 @@ _OPTIONS: Final = (
         "--workers",
         group="Data",
         type=int,
-        help="Threads that decode and augment pictures, of each process  [default: one a processor]",
+        help="Threads that decode and augment pictures, of each process  [default: one per processor]",
     ),
     *(_field_option(name) for name in (*_EVERYDAY, *_CLASSES)),
     option("--seed", group="Training", type=SEED_TYPE, help="Seed of everything random  [default: 0]"),

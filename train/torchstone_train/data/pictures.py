@@ -16,7 +16,7 @@ from torchstone_runtime.images.decode import check_size, decode_image, read_pict
 _HEADROOM: Final = 2
 """Shorter side of a picture that is cropped from, in sides of the model's input: a crop of a quarter of the area is
 still as large as the input. Of such crops of photographs, 97% of the differences between neighbouring pixels are left,
-beside crops of the whole picture; of smaller ones 87% (docs/recipes.md)."""
+beside crops of the whole picture; of smaller ones 87% (docs/reference/recipes.md)."""
 _REDUCTION: Final = Image.Resampling.BICUBIC
 """Bilinear would leave 91% and 79%."""
 

@@ -1,6 +1,6 @@
 """Networks by name: each takes normalised float images (N, C, H, W) and returns logits (N, K).
 
-A new one is a function here and its entry in `ARCHITECTURES` (docs/recipes.md).
+A new one is a function here and its entry in `ARCHITECTURES` (docs/reference/recipes.md).
 """
 
 from collections.abc import Callable
@@ -108,7 +108,7 @@ def stone_l(shape: ModelShape) -> nn.Module:
 
     The residual network of 20 layers of K. He et al., arXiv 1512.03385, section 4.2, but that a convolution without a
     shortcut leads into each smaller size. Full size costs time and gains more than width does
-    (docs/training-speed.md).
+    (docs/reference/training-speed.md).
     """
     return _stone(shape, Stage(16, 3, 1), Stage(32, 3, 2), Stage(64, 3, 2))
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Final
 
 MEASURED_FILE: Final = Path(__file__).with_name("measured.json")
-"""Written from docs/results.json by benchmarks/recipe_results/listed_results.py; a test compares the two."""
+"""Written from docs/reference/results.json by benchmarks/recipe_results/listed_results.py; a test compares the two."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedResult:
-    """Test accuracy of a recipe's exported file over several seeds; docs/results.md says how it was measured.
+    """Test accuracy of a recipe's exported file over several seeds; docs/reference/results.md says how it was measured.
 
     Attributes:
         recipe: name of the recipe; dataset: name of the one that it was trained and tested on.
@@ -32,5 +32,5 @@ class PublishedResult:
 
 
 def load_measured(path: Path = MEASURED_FILE) -> list[PublishedResult]:
-    """Return what was measured, in the order of docs/results.md."""
+    """Return what was measured, in the order of docs/reference/results.md."""
     return [PublishedResult(**row) for row in json.loads(path.read_text(encoding="utf-8"))]

@@ -82,7 +82,7 @@ class Recipe:
         distill_weight: share of the teacher's loss (`distill.distillation_loss`) where there is a teacher, 0 to 1;
             the rest is the labels'. distill_temperature: temperature by which both outputs are softened.
         teacher: the recipe whose model, trained on the same data with the same seed, is to be the teacher
-            (docs/results.md was made with it; `torchstone train` takes its bundle); empty: none.
+            (docs/reference/results.md was made with it; `torchstone train` takes its bundle); empty: none.
         augment: `none`, or `flip`, `shift` (by up to 2 pixels) and `erase` (a rectangle of noise) in the combinations
             of `AugmentName`, at random for each image and epoch.
         transforms: random changes of each picture, made before `augment`, from whole photographs where the first is a

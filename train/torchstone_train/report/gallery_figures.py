@@ -41,7 +41,7 @@ def gallery_figure(seen: LabelledPredictions, title: str) -> Figure:
 
 
 def mistakes_figure(seen: LabelledPredictions, title: str) -> Figure:
-    """Draw the wrong ones of which the model is surest."""
+    """Draw the wrong ones of which the model is most confident."""
     return _tiled(seen, confident_mistakes(seen), title, f"Most confident mistakes: {_CAPTION}")
 
 

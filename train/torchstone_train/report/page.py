@@ -21,7 +21,7 @@ _STOP_WORDS: Final = {
     "early_stopping": "stopped early",
     "target_reached": "target reached",
     "interrupted": "interrupted",
-    "non_finite_loss": "loss became no number",
+    "non_finite_loss": "loss became NaN or infinite",
 }
 
 

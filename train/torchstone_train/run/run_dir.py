@@ -85,7 +85,7 @@ class RunDirectory:
             ) from error
 
     def write_history(self, epochs: list[dict[str, Any]]) -> None:
-        """Write `history.jsonl`: one JSON object a line and epoch."""
+        """Write `history.jsonl`: one JSON object per line and epoch."""
         lines = "".join(strict_json(epoch, ensure_ascii=True) + "\n" for epoch in epochs)
         write_atomic(self.path / _HISTORY_FILE, lines)
 

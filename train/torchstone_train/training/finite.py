@@ -1,4 +1,4 @@
-"""A loss that is no number ends a training, and the step where it happened is named."""
+"""A loss that is not a number ends a training, and the step where it happened is named."""
 
 import math
 
@@ -22,7 +22,7 @@ class NonFiniteLossError(ArithmeticError):
 
 
 class FiniteCheck:
-    """Finds the first step whose loss is no number, looking only now and then.
+    """Finds the first step whose loss is not a number, looking only now and then.
 
     Args:
         epoch: number of the epoch that the steps belong to.
@@ -45,7 +45,7 @@ class FiniteCheck:
         """Look at the losses that were added since the last look.
 
         Raises:
-            NonFiniteLossError: one is no number.
+            NonFiniteLossError: one is not a number.
         """
         values = torch.stack(self._losses).tolist() if self._losses else []
         for offset, value in enumerate(values, start=1):

@@ -120,7 +120,7 @@ class TrainingLoop:
         return done
 
     def fit(self) -> Outcome:
-        """Train until the epochs are done, patience runs out, Ctrl-C, or the loss is no number; restore the best."""
+        """Train until the epochs are done, patience runs out, Ctrl-C, or the loss is not a number; restore the best."""
         with GracefulInterrupt() as interrupt:
             epoch = self.resume()
             for observer in self._observers:

@@ -13,8 +13,8 @@ from torchstone_runtime.images.background import BackgroundRange, border_levels
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 
 _WARNING: Final = (
-    "The picture has {theirs} edges, as of an object on a {theirs} ground; the images that this model was measured on "
-    "have {tone} ones. The answer may be wrong: invert such pictures."
+    "The picture has a {theirs} background; the model was evaluated on pictures with a {tone} one. "
+    "The answer may be wrong: invert such pictures."
 )
 
 

@@ -26,7 +26,7 @@ def compress_for(accept: str, content: bytes) -> tuple[bytes, str | None]:
 
 
 def _codings(accept: str) -> dict[str, float]:
-    """Read the weights of RFC 9110, section 12.5.3; one that is no number counts as 0."""
+    """Read the weights of RFC 9110, section 12.5.3; one that is not a number counts as 0."""
     found = {}
     for item in accept.lower().split(","):
         name, _, parameter = item.partition(";")

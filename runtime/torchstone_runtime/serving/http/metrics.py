@@ -70,7 +70,7 @@ def _counts(models: list[ServedModel]) -> list[Family]:
     images = Family("torchstone_images_total", "counter", "Images answered.")
     batches = Family("torchstone_batches_total", "counter", "Batches computed.")
     rejected = Family("torchstone_rejected_total", "counter", "Requests to a model that got no answer, by reason.")
-    unanswered = Family("torchstone_unanswered_total", "counter", "Images whose outputs are no numbers.")
+    unanswered = Family("torchstone_unanswered_total", "counter", "Images whose outputs are not numbers.")
     pending = Family("torchstone_pending_images", "gauge", "Images that wait, those being decoded included.")
     predictions = Family("torchstone_predictions_total", "counter", "Images by the class that was chosen.")
     for model in models:
