@@ -1,32 +1,13 @@
 """From what a command line names to shards: found, sorted, cut and counted, with none but a few of them in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from torchstone_runtime.errors import DataError
+from torchstone_runtime.images.image_formats import OtherFiles
+from torchstone_runtime.shards.cutting import cut_into_shards
+from torchstone_runtime.shards.find_inputs import find_inputs
 from torchstone_runtime.shards.read_options import ReadOptions
-from torchstone_runtime.shards.shard import Shard
-
-
-class ShardList:
-    """The shards of an input in their order, kept in a temporary file: a million names take no memory.
-
-    It may be iterated over any number of times, by one thread. Close it to let go of the file.
-
-    Attributes:
-        images: number of pictures; None where archives hold a number that is not known yet.
-        sha256: SHA-256 (hex) over all shards: another input, or one cut otherwise, has another.
-    """
-
-    images: int | None
-    sha256: str
-
-    def __len__(self) -> int:
-        raise NotImplementedError
-
-    def __iter__(self) -> Iterator[Shard]:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Remove the temporary file."""
+from torchstone_runtime.shards.shard_list import ShardList
 
 
 def plan_inputs(inputs: Sequence[str], options: ReadOptions) -> ShardList:
@@ -43,4 +24,9 @@ def plan_inputs(inputs: Sequence[str], options: ReadOptions) -> ShardList:
         MissingComponentError: pyarrow or fsspec is needed and not installed.
         UsageError: an argument that cannot be.
     """
-    raise NotImplementedError
+    others = OtherFiles()
+    shards = ShardList(cut_into_shards(find_inputs(inputs, others), options), others)
+    if not len(shards):
+        shards.close()
+        raise DataError("The inputs hold no pictures.", "Give pictures, or files and folders that hold some.")
+    return shards
