@@ -1,7 +1,11 @@
 """One shard scored by a loaded model: what every engine's workers do."""
 
+from contextlib import closing
+
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.scoring.job import ScoringJob
+from torchstone_runtime.scoring.parts import PartsFolder
+from torchstone_runtime.scoring.pipeline import score_shards
 from torchstone_runtime.scoring.tally import Tally
 from torchstone_runtime.shards.shard import Shard
 
@@ -21,9 +25,13 @@ def score_shard(classifier: Classifier, shard: Shard, job: ScoringJob) -> Tally:
         DataError: the shard cannot be read.
         OutputError: the part cannot be written.
     """
-    raise NotImplementedError
+    folder = PartsFolder(job)
+    if folder.is_done(shard):
+        return folder.tally(shard.name)
+    with closing(score_shards(classifier, [shard], job)) as written:
+        return next(written)[1]
 
 
 def is_done(shard: Shard, job: ScoringJob) -> bool:
     """Tell whether a shard's part is there."""
-    raise NotImplementedError
+    return PartsFolder(job).is_done(shard)
