@@ -37,9 +37,13 @@ def npz_length(path: str, query: str) -> int:
     Raises:
         DataError: it cannot be read, or `images` is no array of images.
     """
-    with _told(path), open_container(path, query) as file, zipfile.ZipFile(file) as archive:
-        with archive.open(_member(archive, "images")) as images:
-            return _read_header(images).length
+    with (
+        _told(path),
+        open_container(path, query) as file,
+        zipfile.ZipFile(file) as archive,
+        archive.open(_member(archive, "images")) as images,
+    ):
+        return _read_header(images).length
 
 
 def read_npz(shard: Shard) -> Iterator[ShardItem]:

@@ -39,7 +39,7 @@ def _by_name(entry: Entry) -> str:
 
 
 def _spill(entries: list[Entry], files: ExitStack) -> Iterator[Entry]:
-    file = files.enter_context(tempfile.TemporaryFile())
+    file = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     for entry in entries:
         file.write(json.dumps([entry.path, entry.kind, entry.size, entry.stamp]).encode() + b"\n")
     file.seek(0)

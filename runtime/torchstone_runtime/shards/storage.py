@@ -68,7 +68,7 @@ class Storage(Protocol):
         """Write a whole file in one step, in the place of what is there; folders are made."""
 
     def create(self, path: str, content: bytes) -> bool:
-        """Write a whole file unless there is one, in one step where the file system can; tell whether it was written."""
+        """Write a whole file unless there is one, in one step where that can be; tell whether it was written."""
 
     def remove(self, path: str) -> None:
         """Remove a file; nothing happens where there is none."""
@@ -103,7 +103,7 @@ def locate(address: str, query: str = "") -> tuple[Storage, str]:
     host = rest.partition("/")[0]
     if "@" in host and ":" in host.partition("@")[0]:
         raise UsageError(
-            f"The address {scheme}://…@{host.rpartition('@')[2]} has a password in it, which would be written into files.",
+            f"The address {scheme}://…@{host.rpartition('@')[2]} has a password in it, which would be written to files.",
             "Give credentials as the storage's own tools take them: environment variables, or a profile.",
         )
     storage = _open_storage(scheme, host, query or own)
