@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.scoring.job import ScoringJob
     from torchstone_runtime.scoring.local_engine import ScoringResult, Share
+    from torchstone_runtime.scoring.ray_engine import RayCluster
     from torchstone_runtime.shards.shard_list import ShardList
 
 _SHARE: Final = re.compile(r"(\d+)/(\d+)")
@@ -75,6 +76,17 @@ _WRITING: Final = ("form", "top", "probabilities", "coverage", "by_class", "inve
 @option("--image-column", group="Data", help="Parquet column of the pictures, or their ending in a tar archive.")
 @option("--label-column", group="Data", help="Parquet column, or key of a tar's .json, with the right class.")
 @option("--id-column", group="Data", help="Parquet column, or key of a tar's .json, with the id.")
+@option(
+    "--engine",
+    group="Advanced",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="What runs it: this process, or the workers of a Ray cluster (torchstone[ray]).",
+)
+@option("--address", group="Advanced", help="Ray: cluster that runs, auto or HOST:PORT  [default: one started here]")
+@option("--workers", group="Advanced", type=click.IntRange(min=1), help="Ray: workers  [default: one a processor]")
+@option("--num-gpus", group="Advanced", type=click.FloatRange(min=0), help="Ray: GPUs of a worker, such as 1 or 0.5.")
 @option("--share", group="Advanced", metavar="I/N", help="Score only every Nth part, from the Ith on (I from 1).")
 @option("--invert", group="Data", is_flag=True, help="Invert each picture before it is classified.")
 @BITS_OPTION
@@ -89,7 +101,7 @@ def score(bundle: Path, inputs: tuple[str, ...], *, loading: LoadOptions, **opti
     an error.
     """
     require_component("cpu", "onnxruntime")
-    share = _share(options.pop("share"))
+    share, cluster = _share(options.pop("share")), _cluster(options)
     job = _job(options)
     from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.shards.plan_inputs import plan_inputs
@@ -104,7 +116,7 @@ def score(bundle: Path, inputs: tuple[str, ...], *, loading: LoadOptions, **opti
         with plan_inputs(inputs, job.reading) as shards:
             for line in shards.others.lines("the folders"):
                 warn(line)
-            _score(classifier, shards, job, (threads, share, options["max_errors"], options["summary"]))
+            _score(classifier, shards, job, (threads, share, options["max_errors"], options["summary"]), cluster)
 
 
 def _score(
@@ -112,13 +124,19 @@ def _score(
     shards: "ShardList",
     job: "ScoringJob",
     wishes: "tuple[int, Share, int | None, bool]",
+    cluster: "RayCluster | None",
 ) -> None:
     from torchstone_runtime.scoring.local_engine import ErrorBudget, score_locally
     from torchstone_runtime.scoring.record import claim_output
 
     threads, share, most, summary = wishes
     record = claim_output(classifier, shards, job)
-    result = score_locally(classifier, shards, job, threads=threads, share=share, budget=ErrorBudget(most))
+    if cluster is None:
+        result = score_locally(classifier, shards, job, threads=threads, share=share, budget=ErrorBudget(most))
+    else:
+        from torchstone_runtime.scoring.ray_engine import score_on_ray
+
+        result = score_on_ray(classifier, shards, job, cluster=cluster, share=share, budget=ErrorBudget(most))
     _tell(result, job)
     if summary and result.shards + result.there_before == len(shards):
         from torchstone_runtime.report.scoring_page import write_summary
@@ -175,6 +193,19 @@ def require_parquet(*, asked: bool) -> None:
             raise
         remedy = f"{error.remedy}\nWithout it: --format csv, or --format jsonl."
         raise MissingComponentError(error.problem, remedy) from error
+
+
+def _cluster(options: dict[str, Any]) -> "RayCluster | None":
+    engine = options.pop("engine")
+    given = {name: options.pop(name) for name in ("address", "workers", "num_gpus")}
+    if engine == "local":
+        if strange := [name for name, value in given.items() if value is not None]:
+            raise UsageError(f"--{strange[0].replace('_', '-')} is for a Ray cluster.", "Add --engine ray.")
+        return None
+    require_component("ray", "ray")
+    from torchstone_runtime.scoring.ray_engine import RayCluster
+
+    return RayCluster(address=given["address"], workers=given["workers"], gpus=given["num_gpus"] or 0.0)
 
 
 def _share(text: str | None) -> "Share":

@@ -108,7 +108,7 @@ def score_locally(
     budget = budget or ErrorBudget()
     folder, result, started = PartsFolder(job), ScoringResult(), time.perf_counter()
     with stage("scoring", shards.images or 0) as advance:
-        missing = _missing(shards, folder, share, (result, budget, advance))
+        missing = missing_shards(shards, folder, share, (result, budget, advance))
         with closing(score_shards(classifier, missing, job, threads=threads, on_rows=advance)) as written:
             for _, tally in written:
                 result.tally.add(tally)
@@ -120,12 +120,23 @@ def score_locally(
     return result
 
 
-def _missing(
+def missing_shards(
     shards: ShardList,
     folder: PartsFolder,
     share: Share,
     counts: tuple[ScoringResult, ErrorBudget, Callable[[int], None]],
 ) -> Iterator[Shard]:
+    """Yield the shards of a share that have no part yet; those that have one are counted.
+
+    Args:
+        shards: the input.
+        folder: folder of the parts.
+        share: shards that are scored.
+        counts: result and budget that parts which are there count in, and the function told of their rows.
+
+    Raises:
+        CheckFailedError: too many errors in the parts that are there.
+    """
     result, budget, advance = counts
     done = folder.done()
     for shard in shards:
