@@ -14,7 +14,7 @@ from torchstone_runtime.scoring.pipeline import batch_size
 from torchstone_runtime.scoring.rows import score_items
 from torchstone_runtime.shards.item import ShardItem
 
-_NO_PICTURE: Final = b""
+_NONE: Final = "there is no picture"
 
 
 class Scorer:
@@ -99,7 +99,8 @@ class Scorer:
         """
         size, columns = batch_size(self._classifier.input_spec), dict[str, list[Any]]()
         for start in range(0, len(pictures), size) or (0,):
-            items = [ShardItem(str(start + i), _content(p)) for i, p in enumerate(pictures[start : start + size])]
+            contents = [_content(picture) for picture in pictures[start : start + size]]
+            items = [ShardItem("", content, error="" if content is not None else _NONE) for content in contents]
             found = score_items(self._classifier, items, self._output).columns(self._output)
             for name, values in found.items():
                 if name not in ("id", "label"):
@@ -127,13 +128,11 @@ def _make_again(kind: Callable[..., Any], given: tuple[Any, ...], options: dict[
 def _content(picture: Any) -> Any:  # noqa: ANN401 - whatever a table's cell holds
     if isinstance(picture, Mapping):
         picture = picture.get("bytes")
-    if picture is None:
-        return _NO_PICTURE
     if isinstance(picture, bytearray | memoryview):
         return bytes(picture)
     if isinstance(picture, np.ndarray) and picture.dtype == np.uint8:
         return picture[np.newaxis] if picture.ndim == 2 else picture  # noqa: PLR2004 - one channel
-    if isinstance(picture, bytes):
+    if picture is None or isinstance(picture, bytes):
         return picture
     raise UsageError(
         f"A picture is {type(picture).__name__}, not the bytes of a file or a uint8 array.",
