@@ -1,5 +1,6 @@
 """Ray and Spark, where they are installed (`make test-scale`): the rows of the local engine, whatever dies."""
 
+import json
 import math
 import os
 import pickle
@@ -61,8 +62,6 @@ def parts(folder: Path) -> dict[str, bytes]:
 
 def answers(folder: Path) -> dict[str, tuple[Any, ...]]:
     """Return class and error of each picture by its name."""
-    import json
-
     rows = [json.loads(line) for part in sorted(parts(folder).values()) for line in part.splitlines()]
     return {Path(row["id"]).name: (row["class"], row["error"]) for row in rows}
 
@@ -113,15 +112,14 @@ def test_spark_gives_the_same_rows(pictures: Path, scored: Path) -> None:
         "spark = (SparkSession.builder.master('local[2]').config('spark.ui.enabled', 'false')\n"
         "  .config('spark.driver.host', '127.0.0.1').config('spark.driver.bindAddress', '127.0.0.1').getOrCreate())\n"
         "frame = spark.read.format('binaryFile').load(sys.argv[1]).coalesce(2)\n"
-        "made = frame.mapInArrow(torchstone.score_arrow(torchstone.pack_bundle('fashion')), torchstone.spark_schema())\n"
+        "score = torchstone.score_arrow(torchstone.pack_bundle('fashion'))\n"
+        "made = frame.mapInArrow(score, torchstone.spark_schema())\n"
         "rows = made.collect()\n"
         "print(json.dumps({r['path'].rpartition('/')[2]: (r['class'], r['error']) for r in rows}))\n"
     )
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
     command = [sys.executable, "-c", program, str(pictures)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment, check=False)
-    import json
-
     assert result.returncode == 0, result.stderr[-2000:]
     found = {name: tuple(row) for name, row in json.loads(result.stdout.splitlines()[-1]).items()}
     assert found == answers(scored)
