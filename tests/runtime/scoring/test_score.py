@@ -1,6 +1,7 @@
 """`torchstone score`: every picture once, whatever happens."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -74,7 +75,7 @@ def test_a_second_run_leaves_the_parts_as_they_are(pictures: Path, tmp_path: Pat
     score(pictures, "--out", out, "--per-shard", "7")
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     result = score(pictures, "--out", out, "--per-shard", "7")
-    assert "7 parts were there before" in result.stdout or "6 parts were there before" in result.stdout
+    assert "6 parts were there before" in result.stdout
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
 
 
@@ -168,11 +169,17 @@ def test_killed_at_any_moment_and_run_again_it_writes_the_same(tmp_path: Path, t
     assert not list((tmp_path / "killed").glob("*.partial"))
 
 
+def read_idx(data_dir: Path, name: str, header: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    plain = data_dir / "FashionMNIST" / "raw" / name
+    packed = plain.with_name(f"{name}.gz")
+    content = plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes())
+    return np.frombuffer(content, np.uint8)[header:]
+
+
 @pytest.mark.data
 def test_scores_of_the_test_split_give_the_accuracy_of_evaluate(data_dir: Path, tmp_path: Path) -> None:
-    raw = data_dir / "FashionMNIST" / "raw"
-    images = np.frombuffer((raw / "t10k-images-idx3-ubyte").read_bytes(), np.uint8)[16:].reshape(-1, 28, 28)
-    labels = np.frombuffer((raw / "t10k-labels-idx1-ubyte").read_bytes(), np.uint8)[8:]
+    images = read_idx(data_dir, "t10k-images-idx3-ubyte", 16).reshape(-1, 28, 28)
+    labels = read_idx(data_dir, "t10k-labels-idx1-ubyte", 8)
     np.savez(tmp_path / "test.npz", images=images, labels=labels)
     score(tmp_path / "test.npz", "--out", tmp_path / "out")
     found = rows(tmp_path / "out")
