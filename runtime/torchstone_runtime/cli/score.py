@@ -14,6 +14,7 @@ from torchstone_runtime.cli.validation_options import BY_CLASS_OPTION, COVERAGE_
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.text import showable
 
 if TYPE_CHECKING:
     from torchstone_runtime.inference.classifier import Classifier
@@ -158,7 +159,9 @@ def _tell(result: "ScoringResult", job: "ScoringJob") -> None:
     speed = tally.rows / max(result.seconds, 1e-9)
     before = f"; {result.there_before:,} parts were there before" if result.there_before else ""
     parts = f"{result.shards:,} part{'' if result.shards == 1 else 's'}"
-    tell(f"wrote {parts}, {tally.rows:,} rows, to {job.out} ({result.seconds:.1f} s, {speed:,.0f} images/s){before}")
+    click.echo(
+        showable(f"{job.out}: {parts}, {tally.rows:,} rows ({result.seconds:.1f} s, {speed:,.0f} images/s){before}")
+    )
     if tally.failed:
         kinds = ", ".join(f"{count:,} x {kind.rstrip('.')}" for kind, count in tally.errors.most_common(3))
         warn(f"{tally.failed:,} rows have an error: {kinds}")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from torchstone_runtime.images.input_spec import InputSpec
@@ -82,14 +82,14 @@ def _written(
     folder: PartsFolder,
     on_rows: Callable[[int], None],
 ) -> Generator[tuple[Shard, Tally], None, None]:
-    for shard, last, rows in batches:
+    for first in batches:
+        shard = first[0]
         with folder.new_part(shard, classifier.class_names) as part:
-            part.add(rows)
-            on_rows(len(rows))
-            while not last:
-                _, last, rows = next(batches)
+            for _, last, rows in chain([first], batches):
                 part.add(rows)
                 on_rows(len(rows))
+                if last:
+                    break
         yield shard, part.tally
 
 
@@ -115,7 +115,7 @@ def _in_order(
 
 
 def _batches(items: Iterator[ShardItem], size: int) -> Iterator[tuple[list[ShardItem], bool]]:
-    """Yield the pictures of a shard in batches, with whether it is the last one; one empty batch where there are none."""
+    """Yield the pictures of a shard in batches, with whether it is the last one; of none, one empty batch."""
     batch = list(islice(items, size))
     while following := list(islice(items, size)):
         yield batch, False

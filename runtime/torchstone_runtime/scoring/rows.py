@@ -112,7 +112,7 @@ def score_items(classifier: Classifier, items: Sequence[ShardItem], output: Outp
 
 
 def error_kind(error: str) -> str:
-    """Return the text of an error without its numbers, so that equal faults of different pictures are counted as one."""
+    """Return the text of an error without its numbers, so that equal faults of many pictures are counted as one."""
     return _NUMBERS.sub("#", error)[:_MOST_KIND]
 
 
@@ -125,9 +125,9 @@ def _pixels(item: ShardItem, spec: InputSpec) -> Uint8Array:
             what = error.problem.removeprefix(describe(content)).strip()
             raise ImageError(f"the file {what}", error.remedy) from error
     if content.shape != spec.shape:
-        shapes = (" x ".join(map(str, shape)) for shape in (content.shape, spec.shape))
+        found, taken = (" x ".join(map(str, shape)) for shape in (content.shape, spec.shape))
         raise DataError(
-            "{}: the image is {}; the model takes {} (channels x height x width).".format(item.id, *shapes),
+            f"{item.id}: the image is {found}; the model takes {taken} (channels x height x width).",
             "Give arrays of that size, or picture files, which are converted.",
         )
     return content

@@ -47,7 +47,7 @@ def _place(item: Found) -> tuple[str, str, str]:
 
 
 def _of_files(number: int, found: list[Found], here: str) -> Shard:
-    facts = fingerprint(found[0].root, *([item.path, item.size, item.stamp] for item in found))
+    facts = fingerprint(found[0].root, *(f"{item.size} {item.stamp} {item.path}" for item in found))
     return Shard(
         number=number,
         kind="files",

@@ -150,13 +150,7 @@ class _Search:
     def _matching(self, folder: str, parts: list[str]) -> Iterator[Entry]:
         part, rest = parts[0], parts[1:]
         if part == "**":
-            if rest:
-                yield from self._matching(folder, rest)
-            for entry in self._children(folder):
-                if entry.kind == "folder":
-                    yield from self._matching(entry.path, parts)
-                elif not rest and self._is_input(entry):
-                    yield entry
+            yield from self._at_any_depth(folder, parts)
         elif not _MAGIC.search(part):
             path = _join(folder, part)
             if rest:
@@ -167,6 +161,16 @@ class _Search:
             for entry in self._children(folder):
                 if fnmatchcase(entry.name, part):
                     yield from self._matching(entry.path, rest) if rest else [entry]
+
+    def _at_any_depth(self, folder: str, parts: list[str]) -> Iterator[Entry]:
+        rest = parts[1:]
+        if rest:
+            yield from self._matching(folder, rest)
+        for entry in self._children(folder):
+            if entry.kind == "folder":
+                yield from self._matching(entry.path, parts)
+            elif not rest and self._is_input(entry):
+                yield entry
 
 
 def _join(folder: str, name: str) -> str:

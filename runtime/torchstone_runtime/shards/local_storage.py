@@ -50,7 +50,7 @@ class LocalStorage:
 
     def open(self, path: str) -> IO[bytes]:
         """See `Storage`; what is no regular file is refused, a named pipe without waiting for a writer."""
-        file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115, PTH123 - names stay as they were given
+        file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 - the caller closes it
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             file.close()
             raise OSError(0, "it is not a regular file", path)
@@ -76,7 +76,7 @@ class LocalStorage:
             os.fsync(file.fileno())
             os.chmod(file.name, 0o644)  # noqa: PTH101 - which was made for its owner alone
             try:
-                os.link(file.name, path)  # noqa: PTH200 - of which one alone succeeds, whoever else tries
+                os.link(file.name, path)  # of all who try, one alone succeeds
             except FileExistsError:
                 return False
         return True

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, Self
 
@@ -57,6 +56,6 @@ class Shard:
         return cls(**{**data, "names": tuple(data["names"])})
 
 
-def fingerprint(*facts: str | int | Sequence[str | int]) -> str:
+def fingerprint(*facts: str | int) -> str:
     """Return hexadecimal digits of the SHA-256 of facts about a shard, in their order."""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:FINGERPRINT_DIGITS]

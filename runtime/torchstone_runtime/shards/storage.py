@@ -103,7 +103,7 @@ def locate(address: str, query: str = "") -> tuple[Storage, str]:
     host = rest.partition("/")[0]
     if "@" in host and ":" in host.partition("@")[0]:
         raise UsageError(
-            f"The address {scheme}://…@{host.rpartition('@')[2]} has a password in it, which would be written to files.",
+            f"The address {scheme}://…@{host.rpartition('@')[2]} holds a password, which would be written to files.",
             "Give credentials as the storage's own tools take them: environment variables, or a profile.",
         )
     storage = _open_storage(scheme, host, query or own)
