@@ -92,7 +92,7 @@ def test_a_scorer_takes_arrays_and_missing_pictures() -> None:
 @needs_parquet
 def test_score_arrow_yields_the_kept_columns_and_the_answers(pictures: Path, scored: Path) -> None:
     """As Spark calls it: batches in, batches out."""
-    import pyarrow as pa  # type: ignore[import-not-found,unused-ignore]
+    import pyarrow as pa
 
     paths = sorted(pictures.iterdir())
     columns = {"path": [path.name for path in paths], "content": [path.read_bytes() for path in paths]}
