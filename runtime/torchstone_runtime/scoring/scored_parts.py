@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from torchstone_runtime.scoring.parts import PartsFolder
 from torchstone_runtime.scoring.record import read_record
 from torchstone_runtime.shards.read_options import ReadOptions
 
-_REMEDY = "Score labelled data: a folder per class, or --label-column."
+_BLOCK: Final = 4096
+_REMEDY: Final = "Score labelled data: a folder per class, or --label-column."
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,7 +60,8 @@ def read_scored(out: str, bundle: Bundle) -> ScoredParts:
             f"{out} holds {len(names):,} of {record['input']['shards']:,} parts.",
             "Run its torchstone score again: it goes on where it ended.",
         )
-    rows = _Rows(tuple(record["model"]["classes"]), probabilities=output.probabilities)
+    count = sum(folder.tally(name).rows for name in names) if output.probabilities else None
+    rows = _Rows(tuple(record["model"]["classes"]), count)
     for name in names:
         path = folder.path(name + SUFFIXES[output.form])
         try:
@@ -78,12 +80,12 @@ def read_scored(out: str, bundle: Bundle) -> ScoredParts:
 class _Rows:
     """Rows as arrays to be: the probabilities are scored a block at a time."""
 
-    def __init__(self, class_names: tuple[str, ...], *, probabilities: bool) -> None:
+    def __init__(self, class_names: tuple[str, ...], scored: int | None) -> None:
         self.class_names = class_names
         self.labels: list[int] = []
         self.unlabelled = 0
         self._index = {name: index for index, name in enumerate(class_names)}
-        self._wanted = probabilities
+        self._tally = None if scored is None else ScoreTally(scored)
         self._ids: list[str] = []
         self._chosen: list[int] = []
         self._confidence: list[float] = []
@@ -98,23 +100,27 @@ class _Rows:
         self.labels.append(self._index[row["label"]])
         self._chosen.append(self._index[row["class"]] if row["class"] else NO_ANSWER)
         self._confidence.append(float(row["probability"] or 0.0))
-        if self._wanted:
+        if self._tally is not None:
             given = row["probabilities"] or [0.0] * len(self.class_names)
             self._probabilities.append(np.array(given, np.float32))
+            if len(self._probabilities) == _BLOCK:
+                self._score(self._tally)
 
     def finish(self, record: Mapping[str, Any]) -> ScoredParts:
         """Return all rows."""
         labels, chosen = np.array(self.labels, np.int64), np.array(self._chosen, np.int64)
         confidence = np.array(self._confidence, np.float32)
         predictions = LabelledPredictions(self._ids, self.class_names, labels, chosen, confidence)
-        if not self._wanted:
-            return ScoredParts(record, predictions, None)
-        tally = ScoreTally(len(labels))
-        for start in range(0, len(labels), 4096):
-            part = slice(start, start + 4096)
-            values = np.stack(self._probabilities[part])
-            tally.add(values, values, labels[part], chosen[part] != NO_ANSWER)
-        return ScoredParts(record, predictions, tally.scores())
+        if self._tally is not None:
+            self._score(self._tally)
+        return ScoredParts(record, predictions, None if self._tally is None else self._tally.scores())
+
+    def _score(self, tally: ScoreTally) -> None:
+        if count := len(self._probabilities):
+            values = np.stack(self._probabilities)
+            labels, chosen = np.array(self.labels[-count:]), np.array(self._chosen[-count:])
+            tally.add(values, values, labels, chosen != NO_ANSWER)
+            self._probabilities = []
 
 
 def _read(content: bytes, output: OutputOptions, class_names: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:

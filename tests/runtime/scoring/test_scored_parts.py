@@ -1,4 +1,5 @@
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,10 @@ def npz_of(folder: Path) -> Path:
     return folder / "data.npz"
 
 
-@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    "form",
+    ["csv", "jsonl", pytest.param("parquet", marks=pytest.mark.skipif(not find_spec("pyarrow"), reason="no pyarrow"))],
+)
 def test_scored_parts_give_the_figures_of_evaluate(form: str, tmp_path: Path) -> None:
     """Accuracy, log loss and all others, to the digit of the format."""
     data, out = npz_of(tmp_path), tmp_path / "out"
