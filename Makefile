@@ -8,6 +8,9 @@ RUNTIME_STAMP := $(RUNTIME_VENV)/.installed
 # A third one, with OpenVINO's ONNX Runtime in place of the usual one, whose files it would overwrite.
 OPENVINO_VENV := .venv-openvino
 OPENVINO_STAMP := $(OPENVINO_VENV)/.installed
+# A fourth one, with Ray and Spark (which needs Java).
+SCALE_VENV := .venv-scale
+SCALE_STAMP := $(SCALE_VENV)/.installed
 # The GPU runtime only where a GPU is: the two ONNX Runtime wheels overwrite each other's files.
 RUNTIME := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || echo cpu)
 
@@ -21,7 +24,7 @@ QUICK := tests/architecture tests/runtime $(addprefix --ignore tests/,runtime/me
 	architecture/test_wheel.py architecture/test_runtime_tests_need_no_torch.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-fast test-quick test-runtime test-openvino check format docs bench example clean
+.PHONY: help install quickstart test test-fast test-quick test-runtime test-openvino test-scale check format docs bench example clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -66,6 +69,15 @@ $(OPENVINO_STAMP): pyproject.toml constraints.txt
 	$(OPENVINO_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[openvino]' --group test-runtime
 	@touch $(OPENVINO_STAMP)
 
+test-scale: $(SCALE_STAMP) ## the tests of Ray and Spark, in an environment of their own (Spark needs Java 17 or later)
+	$(SCALE_VENV)/bin/python -m pytest --stored-bundle tests/runtime/scoring tests/runtime/shards
+
+$(SCALE_STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(SCALE_VENV)
+	$(SCALE_VENV)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(SCALE_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,scale,ray]' --group test-runtime --group test-scale
+	@touch $(SCALE_STAMP)
+
 check: install ## format check, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -91,4 +103,4 @@ example: install ## replace the built-in bundle by that of a training: make exam
 	$(BIN)/python -m pytest -q tests/runtime/bundle/test_builtin.py
 
 clean: ## remove .venv and what tools and the quickstart left
-	rm -rf $(VENV) $(RUNTIME_VENV) $(OPENVINO_VENV) .benchmarks quickstart dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(RUNTIME_VENV) $(OPENVINO_VENV) $(SCALE_VENV) .benchmarks quickstart dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -53,7 +53,7 @@ def test_every_command_has_the_common_options(name: str) -> None:
 def test_the_help_lists_the_commands_by_what_they_are_for() -> None:
     """Making a model, using one, deploying it, and help; each in the order in which a newcomer meets them."""
     making = ["quickstart", "data", "train", "recipes", "download", "export", "adopt"]
-    using = ["predict", "evaluate", "compare", "robustness", "bench", "verify", "inspect"]
+    using = ["predict", "score", "evaluate", "compare", "robustness", "bench", "verify", "inspect"]
     deploying = ["serve", "web", "package", "clients", "push", "health"]
 
     assert [*making, *using, *deploying, "doctor", "diagnose"] == COMMANDS

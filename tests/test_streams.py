@@ -22,6 +22,7 @@ QUICK: Final = {
     "verify": ("BUNDLE", "--data", "digits"),
     "evaluate": ("BUNDLE", "--data", "digits", "--json", "e.json", "--report", "e.html", "--predictions", "e.csv"),
     "predict": ("BUNDLE", "PICTURES", "--gallery", "gallery.html"),
+    "score": ("BUNDLE", "PICTURES", "--format", "csv", "--out", "scores"),
     "compare": ("BUNDLE", "BUNDLE", "--data", "digits", "--no-speed", "--csv", "c.csv", "--report", "c.html"),
     "diagnose": ("BUNDLE", "--golden", "0", "--tensor", "TENSOR"),
     "data": ("digits", "--json", "d.json", "--report", "d.html", "--fix-list", "d.csv"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torchstone.cross_validation import CrossValidation
     from torchstone.evaluating import EvaluationResult, evaluate
     from torchstone.exporting import ExportedBundle, export
-    from torchstone.loading import load
+    from torchstone.loading import load, pack_bundle
     from torchstone.training import train
     from torchstone.training_run import TrainingRun
     from torchstone.verifying import Verification, verify
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.inference.predictions import Prediction, Predictions
     from torchstone_runtime.metrics.classification import Metrics
+    from torchstone_runtime.scoring.scorer import Scorer
+    from torchstone_runtime.scoring.spark import score_arrow, spark_schema
 
 __all__ = [
     "AuditResult",
@@ -62,6 +64,7 @@ __all__ = [
     "Predictions",
     "ProviderError",
     "RemoteError",
+    "Scorer",
     "TorchstoneError",
     "TrainingRun",
     "UsageError",
@@ -71,6 +74,9 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "pack_bundle",
+    "score_arrow",
+    "spark_schema",
     "train",
     "verify",
 ]
@@ -84,6 +90,9 @@ _HOME = {
     "train": "torchstone.training",
     **dict.fromkeys(("Verification", "verify"), "torchstone.verifying"),
     "load": "torchstone.loading",
+    "pack_bundle": "torchstone.loading",
+    "Scorer": "torchstone_runtime.scoring.scorer",
+    **dict.fromkeys(("score_arrow", "spark_schema"), "torchstone_runtime.scoring.spark"),
     "Classifier": "torchstone_runtime.inference.classifier",
     "InputSpec": "torchstone_runtime.images.input_spec",
     "Metrics": "torchstone_runtime.metrics.classification",

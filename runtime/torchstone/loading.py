@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torchstone.exporting import ExportedBundle
 from torchstone_runtime.bundle.bundle import Bundle
+from torchstone_runtime.bundle.packed import pack_bundle as pack
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.load_options import LoadOptions, Mode
 
@@ -65,3 +66,17 @@ def load(
         public_key=public_key,
     )
     return Classifier.load_with(bundle_path(bundle), options)
+
+
+def pack_bundle(bundle: BundleLike, *, variant: str | None = None) -> bytes:
+    """Return what inference needs of a bundle as one piece, to be sent to other machines; `Scorer` takes it.
+
+    Args:
+        bundle: bundle that `export` returned, its path, the name of a built-in one, or an address on the hub.
+        variant: name of the only model that is wanted; all that the runtime runs if None.
+
+    Raises:
+        BundleError: a file is missing, altered or not readable.
+        UsageError: the bundle has no such variant, or it needs PyTorch.
+    """
+    return pack(Bundle.open(bundle_path(bundle)), variant)

@@ -87,6 +87,10 @@ class Bundle:
             self.read(entry)
         return entries
 
+    def runnable_variants(self) -> list[str]:
+        """Return the names of the variants that the runtime runs: all but those that need PyTorch."""
+        return [variant for variant in self.manifest.variants if variant not in _NOT_RUN_HERE]
+
     def runnable_variant(self, wanted: str | None) -> str:
         """Return the variant to run: `wanted`, or the default one.
 
@@ -94,7 +98,7 @@ class Bundle:
             UsageError: the bundle has no such variant, or it needs PyTorch.
         """
         name = wanted or self.manifest.default_variant
-        runnable = [variant for variant in self.manifest.variants if variant not in _NOT_RUN_HERE]
+        runnable = self.runnable_variants()
         if name in _NOT_RUN_HERE:
             raise UsageError(f"The runtime does not run the variant '{name}'.", f"It runs: {', '.join(runnable)}.")
         if name not in runnable:

@@ -44,7 +44,8 @@ _MOST_EXPLAINED: Final = 50
     )
 )
 @click.argument("bundle", type=BUNDLE_PATH)
-@data_option(required=True)
+@data_option()
+@option("--scored", group="Data", help="Folder or address that score wrote of labelled pictures, in place of --data.")
 @measured_data_options
 @load_options
 @json_option
@@ -77,13 +78,20 @@ _MOST_EXPLAINED: Final = 50
 )
 @BY_CLASS_OPTION
 @gate_options
-def evaluate(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN401
+def evaluate(bundle: Path, dataset: str | None, scored: str | None, **options: Any) -> None:  # noqa: ANN401
     """Measure BUNDLE on labelled data: accuracy, precision, recall, F1, confusion matrix, calibration.
 
     With --min-... and --max-..., the command is a gate: the exit code is 1 if the model is not good enough.
     """
     require_component("cpu", "onnxruntime")
     bounds = Bounds(**{field.name: options.pop(field.name) for field in fields(Bounds)})
+    if scored is not None and dataset is None:
+        from torchstone_runtime.cli.evaluate_scored import evaluate_scored
+
+        evaluate_scored(bundle, scored, bounds, options)
+        return
+    if dataset is None or scored is not None:
+        raise UsageError("Missing option '--data' (or --scored).", "Give one of the two, such as --data folder:photos.")
     document = _evaluate_to_files(bundle, dataset, bounds, _Wanted(**options))
     require_passed(document.judgements, document.evaluation.unanswered_ids, len(document.evaluation))
 

@@ -38,13 +38,14 @@ _RUNTIME_COMMANDS: Final = {
     "push": "torchstone_runtime.cli.push:push",
     "predict": "torchstone_runtime.cli.predict:predict",
     "robustness": "torchstone_runtime.cli.robustness:robustness",
+    "score": "torchstone_runtime.cli.score:score",
     "serve": "torchstone_runtime.cli.serve:serve",
     "verify": "torchstone_runtime.cli.verify:verify",
     "web": "torchstone_runtime.cli.web:web",
 }
 _SECTIONS: Final = {
     "Make": ("quickstart", "data", "train", "recipes", "download", "export", "adopt"),
-    "Use": ("predict", "evaluate", "compare", "robustness", "bench", "verify", "inspect"),
+    "Use": ("predict", "score", "evaluate", "compare", "robustness", "bench", "verify", "inspect"),
     "Deploy": ("serve", "web", "package", "clients", "push", "health"),
     "Help": ("doctor", "diagnose"),
 }

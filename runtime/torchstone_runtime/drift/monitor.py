@@ -1,6 +1,6 @@
 """`DriftMonitor`: the latest images beside those that the model was measured on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Final
 
@@ -72,6 +72,19 @@ class DriftMonitor:
             if self.window is not None:
                 self._keep(found)
             self._seen += len(found)
+
+    def add_counts(self, cells: Mapping[str, Mapping[int, int]], classes: Mapping[int, int]) -> None:
+        """Add images that were counted elsewhere, to a monitor of all images (`window=None`).
+
+        Args:
+            cells: for each of `FEATURES`, images by the cell of the reference that they fall into.
+            classes: images by chosen class.
+        """
+        with self._lock:
+            for counts, column in zip(self._counts, [*(cells[name] for name in FEATURES), classes], strict=True):
+                for cell, images in column.items():
+                    counts[cell] += images
+            self._seen += sum(classes.values())
 
     def report(self) -> DriftReport:
         """Compare the images in the window with the reference."""

@@ -1,0 +1,93 @@
+"""This machine's file system, as a `Storage`."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from torchstone_runtime.files import write_atomic
+from torchstone_runtime.shards.storage import Entry
+
+
+class LocalStorage:
+    """Files and folders of this machine; links to files are followed, links to folders are not entered."""
+
+    remote = False
+
+    def address(self, path: str) -> str:
+        """See `Storage`."""
+        return path
+
+    def path_of(self, address: str) -> str:
+        """See `Storage`."""
+        return address
+
+    def look_up(self, path: str) -> Entry:
+        """See `Storage`."""
+        try:
+            found = os.stat(path)  # noqa: PTH116 - names stay as they were given
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte in the name
+            return Entry(path, "missing")
+        if stat.S_ISDIR(found.st_mode):
+            return Entry(path, "folder")
+        return Entry(path, "file", found.st_size, found.st_mtime_ns)
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """See `Storage`."""
+        try:
+            with os.scandir(folder) as found:
+                for entry in found:
+                    # A link to a folder might lead back here.
+                    if entry.is_dir(follow_symlinks=False):
+                        yield Entry(entry.path, "folder")
+                    elif entry.is_file():
+                        facts = entry.stat()
+                        yield Entry(entry.path, "file", facts.st_size, facts.st_mtime_ns)
+        except FileNotFoundError:
+            return
+
+    def open(self, path: str) -> IO[bytes]:
+        """See `Storage`; what is no regular file is refused, a named pipe without waiting for a writer."""
+        file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 - the caller closes it
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise OSError(0, "it is not a regular file", path)
+        return file
+
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        """See `Storage`."""
+        with self.open(path) as file:
+            return file.read() if limit is None else file.read(limit + 1)
+
+    def write(self, path: str, content: bytes) -> None:
+        """See `Storage`; an OutputError in the place of OSError."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(Path(path), content)
+
+    def create(self, path: str, content: bytes) -> bool:
+        """See `Storage`."""
+        folder = Path(path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".partial") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)  # noqa: PTH101 - which was made for its owner alone
+            try:
+                os.link(file.name, path)  # of all who try, one alone succeeds
+            except FileExistsError:
+                return False
+        return True
+
+    def remove(self, path: str) -> None:
+        """See `Storage`."""
+        Path(path).unlink(missing_ok=True)
+
+
+LOCAL: Final = LocalStorage()
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

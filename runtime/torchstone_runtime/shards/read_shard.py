@@ -1,0 +1,44 @@
+"""From a shard to its pictures."""
+
+from collections.abc import Iterator
+
+from torchstone_runtime.errors import DataError
+from torchstone_runtime.shards.item import ShardItem
+from torchstone_runtime.shards.picture_files import read_files
+from torchstone_runtime.shards.read_options import ReadOptions
+from torchstone_runtime.shards.shard import Shard
+from torchstone_runtime.shards.storage import unreadable
+
+
+def read_shard(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
+    """Yield the pictures of a shard in their order, always the same; a few are held at a time.
+
+    A picture that is missing or damaged is an item, too: only decoding it, or `ShardItem.load`, tells. So is the rest
+    of an archive that is damaged: one item with an error.
+
+    Raises:
+        DataError: the file that holds the shard cannot be read, or has no column of pictures.
+        MissingComponentError: pyarrow or fsspec is needed and not installed.
+    """
+    try:
+        yield from _reader(shard, options)
+    except DataError:
+        raise
+    except OSError as error:
+        raise unreadable(shard.path or shard.names[0], error) from error
+
+
+def _reader(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
+    if shard.kind == "files":
+        return read_files(shard)
+    if shard.kind == "npz":
+        from torchstone_runtime.shards.npz_reader import read_npz  # noqa: PLC0415 - only where there is one
+
+        return read_npz(shard)
+    if shard.kind == "tar":
+        from torchstone_runtime.shards.tar_reader import read_tar  # noqa: PLC0415 - likewise
+
+        return read_tar(shard, options)
+    from torchstone_runtime.shards.parquet_reader import read_parquet  # noqa: PLC0415 - pyarrow, likewise
+
+    return read_parquet(shard, options)

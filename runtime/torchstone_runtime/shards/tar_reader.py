@@ -1,0 +1,124 @@
+"""Tar archives as WebDataset writes them: what belongs together has the same name up to its first dot."""
+
+import json
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from torchstone_runtime.errors import first_line
+from torchstone_runtime.images.image_formats import IMAGE_SUFFIXES
+from torchstone_runtime.shards.container_file import open_shard
+from torchstone_runtime.shards.item import MAX_PICTURE_BYTES, ShardItem
+from torchstone_runtime.shards.picture_files import shown_id
+from torchstone_runtime.shards.read_options import ReadOptions
+from torchstone_runtime.shards.shard import Shard
+
+_LABEL: Final = "cls"
+_FACTS: Final = "json"
+_MAX_FACTS: Final = 1 << 20
+"""Bytes of a label, or of facts about a picture, that are read."""
+_DAMAGE: Final = (tarfile.TarError, EOFError, zlib.error, ValueError)
+
+
+@dataclass(slots=True)
+class _Sample:
+    key: str
+    pictures: list[tuple[str, bytes | None]] = field(default_factory=list)
+    label: str | int | None = None
+    ids: str | None = None
+
+
+def read_tar(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
+    """Yield the pictures of an archive, compressed or not, in the order of its members; nothing is unpacked to disk.
+
+    The right class is that of the member `.cls` (a number or a name), or of a key of `.json` where
+    `options.label_column` names it; `options.id_column` names a key for the id. Of a sample with several pictures all
+    are given, unless `options.image_column` is the ending of the one.
+
+    Raises:
+        OSError: the file cannot be read. What is damaged in it ends in an item with an error.
+    """
+    name = shown_id(shard.path)
+    with open_shard(shard) as file:
+        sample = _Sample("")
+        try:
+            with tarfile.open(fileobj=file, mode="r|*") as archive:
+                for member in archive:
+                    if not member.isfile():
+                        continue
+                    key, ending = _split(member.name)
+                    if key != sample.key:
+                        yield from _items(name, sample)
+                        sample = _Sample(key)
+                    _take(archive, member, ending, sample, options)
+        except _DAMAGE as error:
+            yield from _items(name, sample)
+            reason = f"the archive is damaged from here on: {first_line(error)}"
+            yield ShardItem(f"{name}#damaged", None, error=reason)
+            return
+        yield from _items(name, sample)
+
+
+def _take(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str, sample: _Sample, options: ReadOptions
+) -> None:
+    if _is_picture(ending, options):
+        sample.pictures.append((_plain(member.name), _content(archive, member, MAX_PICTURE_BYTES)))
+    elif ending == _LABEL:
+        label = _label(_content(archive, member, _MAX_FACTS))
+        sample.label = label if sample.label is None else sample.label
+    elif ending == _FACTS and (options.label_column or options.id_column):
+        facts = _facts(_content(archive, member, _MAX_FACTS))
+        label = facts.get(options.label_column) if options.label_column else None
+        sample.label = label if isinstance(label, str | int) else sample.label
+        if options.id_column and options.id_column in facts:
+            sample.ids = str(facts[options.id_column])
+
+
+def _items(archive: str, sample: _Sample) -> Iterator[ShardItem]:
+    for member, content in sample.pictures:
+        alone = sample.ids is not None and len(sample.pictures) == 1
+        shown = shown_id(sample.ids or "") if alone else f"{archive}#{shown_id(member)}"
+        error = "" if content is not None else f"the file has more than {MAX_PICTURE_BYTES >> 20} MiB."
+        yield ShardItem(shown, content, sample.label, error)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes | None:
+    if member.size > limit:
+        return None
+    file = archive.extractfile(member)
+    content = file.read() if file is not None else b""
+    if len(content) < member.size:
+        raise EOFError("it ends within a file")
+    return content
+
+
+def _split(name: str) -> tuple[str, str]:
+    folder, slash, last = name.rpartition("/")
+    stem, _, ending = last.partition(".")
+    return f"{folder}{slash}{stem}", ending.lower()
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("./")
+
+
+def _is_picture(ending: str, options: ReadOptions) -> bool:
+    if options.image_column is not None:
+        return ending == options.image_column.lower().lstrip(".")
+    return f".{ending.rpartition('.')[2]}" in IMAGE_SUFFIXES
+
+
+def _label(content: bytes | None) -> str | int | None:
+    text = (content or b"").decode("utf-8", "replace").strip()
+    return int(text) if text.isascii() and text.isdigit() else text or None
+
+
+def _facts(content: bytes | None) -> dict[str, Any]:
+    try:
+        data = json.loads(content or b"{}")
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -1,0 +1,189 @@
+"""`torchstone score`: every picture once, whatever happens."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.in_process import run_in_process
+
+Rows = list[dict[str, str]]
+
+
+def png(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (28, 28), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Make 40 pictures in two folders, one of which is called as a class is; one picture is broken."""
+    for name in ("Bag", "elsewhere"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(20):
+            (tmp_path / "pictures" / name / f"{number:02}.png").write_bytes(png(number))
+    (tmp_path / "pictures" / "Bag" / "07.png").write_bytes(b"no picture")
+    return tmp_path / "pictures"
+
+
+def rows(out: Path) -> Rows:
+    """Return the rows of all parts, in the order of the parts."""
+    found: Rows = []
+    for part in sorted(out.glob("part-*.csv")):
+        with part.open(newline="") as file:
+            found += csv.DictReader(file)
+    return found
+
+
+def score(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    return run_in_process("score", "fashion", *arguments, "--format", "csv")
+
+
+def test_each_picture_is_a_row_and_a_broken_one_says_why(pictures: Path, tmp_path: Path) -> None:
+    result = score(pictures, "--out", tmp_path / "out", "--per-shard", "7")
+    assert result.returncode == 0, result.stderr
+    found = rows(tmp_path / "out")
+    assert [row["id"] for row in found] == [str(path) for path in sorted(pictures.rglob("*.png"))]
+    broken = [row for row in found if row["error"]]
+    assert [row["id"] for row in broken] == [str(pictures / "Bag" / "07.png")]
+    assert not broken[0]["class"]
+    assert "1 x the file is not an image" in result.stderr
+
+
+def test_a_folder_called_as_a_class_is_the_label(pictures: Path, tmp_path: Path) -> None:
+    score(pictures, "--out", tmp_path / "out")
+    assert {row["label"] for row in rows(tmp_path / "out") if "/Bag/" in row["id"]} == {"Bag"}
+    assert {row["label"] for row in rows(tmp_path / "out") if "/elsewhere/" in row["id"]} == {""}
+
+
+def test_a_second_run_leaves_the_parts_as_they_are(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    score(pictures, "--out", out, "--per-shard", "7")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
+    result = score(pictures, "--out", out, "--per-shard", "7")
+    assert "6 parts were there before" in result.stdout
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("change", [("--top-k", "2"), ("--variant", "fp32"), ("--per-shard", "5")])
+def test_another_job_in_the_same_folder_is_refused(pictures: Path, tmp_path: Path, change: tuple[str, str]) -> None:
+    score(pictures, "--out", tmp_path / "out")
+    before = sorted((tmp_path / "out").rglob("*"))
+    result = score(pictures, "--out", tmp_path / "out", *change)
+    assert result.returncode == 2
+    assert "holds the parts of another job" in result.stderr
+    assert sorted((tmp_path / "out").rglob("*")) == before
+
+
+def test_an_input_that_changed_is_refused(pictures: Path, tmp_path: Path) -> None:
+    score(pictures, "--out", tmp_path / "out")
+    (pictures / "Bag" / "new.png").write_bytes(png(99))
+    result = score(pictures, "--out", tmp_path / "out")
+    assert result.returncode == 2
+    assert "files were added, removed or changed" in result.stderr
+
+
+def test_too_many_errors_end_with_exit_code_1_and_keep_the_parts(pictures: Path, tmp_path: Path) -> None:
+    result = score(pictures, "--out", tmp_path / "out", "--max-errors", "0", "--per-shard", "7")
+    assert result.returncode == 1
+    assert "--max-errors allows 0" in result.stderr
+    assert list((tmp_path / "out").glob("part-*.csv"))
+
+
+def test_shares_of_several_processes_make_the_whole(pictures: Path, tmp_path: Path) -> None:
+    score(pictures, "--out", tmp_path / "whole", "--per-shard", "7")
+    for share in ("1/3", "2/3", "3/3"):
+        score(pictures, "--out", tmp_path / "shared", "--per-shard", "7", "--share", share)
+    assert rows(tmp_path / "shared") == rows(tmp_path / "whole")
+
+
+def test_the_summary_counts_what_the_rows_say(pictures: Path, tmp_path: Path) -> None:
+    result = score(pictures, "--out", tmp_path / "out", "--per-shard", "7", "--summary")
+    assert result.returncode == 0, result.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    found = rows(tmp_path / "out")
+    assert summary["rows"] == 40
+    assert summary["classes"] == {
+        name: sum(row["class"] == name for row in found) for name in {row["class"] for row in found if row["class"]}
+    }
+    assert summary["labelled"]["images"] == 20
+    assert summary["drift"]["images"] == 39
+    assert summary["drift"]["alarm"]
+    assert "</html>" in (tmp_path / "out" / "summary.html").read_text()
+
+
+def test_a_full_disk_is_one_message_and_the_rest_follows_later(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        result = score(pictures, "--out", tmp_path / "out", "--per-shard", "7")
+    assert result.returncode == 2
+    assert result.stderr.count("Error:") == 1
+    assert "No space left on device" in result.stderr
+    assert score(pictures, "--out", tmp_path / "out", "--per-shard", "7").returncode == 0
+    assert len(rows(tmp_path / "out")) == 40
+
+
+def _killed(arguments: list[str], seconds: float) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "torchstone_runtime", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=30)
+
+
+def _moments(count: int) -> Iterator[float]:
+    chance = random.Random(19)  # noqa: S311 - moments, not secrets
+    return (0.3 + 1.2 * chance.random() for _ in range(count))
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(50, marks=pytest.mark.study)])
+def test_killed_at_any_moment_and_run_again_it_writes_the_same(tmp_path: Path, times: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (8_000, 28, 28), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", images=images)
+    given = ["score", "fashion", str(tmp_path / "images.npz"), "--format", "csv", "--per-shard", "50"]
+    assert run_in_process(*given, "--out", tmp_path / "whole").returncode == 0
+    for seconds in _moments(times):
+        _killed([*given, "--out", str(tmp_path / "killed")], seconds)
+    assert run_in_process(*given, "--out", tmp_path / "killed").returncode == 0
+    assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
+    assert not list((tmp_path / "killed").glob("*.partial"))
+
+
+def read_idx(data_dir: Path, name: str, header: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    plain = data_dir / "FashionMNIST" / "raw" / name
+    packed = plain.with_name(f"{name}.gz")
+    content = plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes())
+    return np.frombuffer(content, np.uint8)[header:]
+
+
+@pytest.mark.data
+def test_scores_of_the_test_split_give_the_accuracy_of_evaluate(data_dir: Path, tmp_path: Path) -> None:
+    images = read_idx(data_dir, "t10k-images-idx3-ubyte", 16).reshape(-1, 28, 28)
+    labels = read_idx(data_dir, "t10k-labels-idx1-ubyte", 8)
+    np.savez(tmp_path / "test.npz", images=images, labels=labels)
+    score(tmp_path / "test.npz", "--out", tmp_path / "out")
+    found = rows(tmp_path / "out")
+    measured = run_in_process("evaluate", "fashion", "--data", "fashion-mnist", "--data-dir", data_dir, "--json", "-q")
+    accuracy = json.loads(measured.stdout)["metrics"]["accuracy"]
+    value = accuracy["value"] if isinstance(accuracy, dict) else accuracy
+    assert sum(row["class"] == row["label"] for row in found) / len(found) == value

@@ -1,0 +1,60 @@
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.in_process import run_in_process
+from torchstone_runtime.bundle.builtin import locate_bundle
+
+
+def npz_of(folder: Path) -> Path:
+    """Write the golden images with labels as an npz file."""
+    images = np.load(locate_bundle("fashion") / "golden.npz")["images"][:, 0]
+    np.savez(folder / "data.npz", images=images, labels=np.arange(len(images)) % 10)
+    return folder / "data.npz"
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["csv", "jsonl", pytest.param("parquet", marks=pytest.mark.skipif(not find_spec("pyarrow"), reason="no pyarrow"))],
+)
+def test_scored_parts_give_the_figures_of_evaluate(form: str, tmp_path: Path) -> None:
+    """Accuracy, log loss and all others, to the digit of the format."""
+    data, out = npz_of(tmp_path), tmp_path / "out"
+    options = ("--format", form, "--probabilities", "--per-shard", "5")
+    result = run_in_process("score", "fashion", data, "--out", out, *options)
+    assert result.returncode == 0, result.stderr
+    found = run_in_process("evaluate", "fashion", "--scored", out, "--json", "-")
+    assert found.returncode == 0, found.stderr
+    direct = run_in_process("evaluate", "fashion", "--data", f"npz:{data}", "--split", "all", "--json", "-")
+    scored, whole = json.loads(found.stdout), json.loads(direct.stdout)
+    assert scored["metrics"] == whole["metrics"]
+    for name, figure in whole["figures"].items():
+        assert scored["figures"][name]["value"] == pytest.approx(figure["value"], abs=1e-6)
+
+
+def test_a_gate_on_probabilities_that_were_not_written_is_refused(tmp_path: Path) -> None:
+    """The others hold without."""
+    out = tmp_path / "out"
+    assert run_in_process("score", "fashion", npz_of(tmp_path), "--out", out, "--format", "csv").returncode == 0
+    assert run_in_process("evaluate", "fashion", "--scored", out, "--min-accuracy", "0").returncode == 0
+    assert run_in_process("evaluate", "fashion", "--scored", out, "--min-accuracy", "1").returncode == 1
+    refused = run_in_process("evaluate", "fashion", "--scored", out, "--max-log-loss", "9")
+    assert (refused.returncode, "no probabilities" in refused.stderr) == (2, True)
+
+
+def test_parts_without_labels_or_with_a_part_missing_are_refused(tmp_path: Path) -> None:
+    """No figure is made of a part of the rows."""
+    flat, out = tmp_path / "flat", tmp_path / "out"
+    flat.mkdir()
+    for index, image in enumerate(np.load(locate_bundle("fashion") / "golden.npz")["images"][:, 0]):
+        Image.fromarray(image).save(flat / f"{index}.png")
+    assert run_in_process("score", "fashion", flat, "--out", out, "--format", "csv", "--per-shard", "5").returncode == 0
+    refused = run_in_process("evaluate", "fashion", "--scored", out)
+    assert (refused.returncode, "have no label" in refused.stderr) == (2, True)
+    next(out.glob("part-*")).unlink()
+    refused = run_in_process("evaluate", "fashion", "--scored", out)
+    assert (refused.returncode, "parts" in refused.stderr) == (2, True)

@@ -1,0 +1,60 @@
+"""A bucket of a real S3 server on this machine: moto's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.in_process import run_in_process
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("flask_cors")
+moto_server = pytest.importorskip("moto.server")
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Start a server with one empty bucket; yield the parameters of its address."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"endpoint_override={host}:{port}&scheme=http&allow_bucket_creation=true"
+    finally:
+        server.stop()
+
+
+def test_pictures_of_a_bucket_are_scored_into_a_bucket(bucket: str, tmp_path: Path) -> None:
+    from pyarrow import fs
+
+    np.savez(tmp_path / "a.npz", images=np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8))
+    files, _ = fs.FileSystem.from_uri(f"s3://data/?{bucket}")
+    files.create_dir("data")
+    with files.open_output_stream("data/in/a.npz") as file:
+        file.write((tmp_path / "a.npz").read_bytes())
+    with files.open_output_stream("data/in/broken.png") as file:
+        file.write(b"no picture")
+    given = ["score", "fashion", f"s3://data/in?{bucket}", "--out", f"s3://data/out?{bucket}", "--per-shard", "20"]
+    result = run_in_process(*given)
+    assert result.returncode == 0, result.stderr
+    again = run_in_process(*given)
+    assert "4 parts were there before" in again.stdout
+    import pyarrow.dataset as ds
+
+    table = ds.dataset("data/out", filesystem=files, exclude_invalid_files=True).to_table()
+    assert table.num_rows == 61
+    assert table["id"].to_pylist()[-1] == "s3://data/in/broken.png"
+
+
+def test_a_bucket_that_is_not_there_is_one_message(bucket: str, tmp_path: Path) -> None:
+    result = run_in_process("score", "fashion", f"s3://none/in?{bucket}", "--out", tmp_path / "out", "--format", "csv")
+    assert result.returncode == 2
+    assert result.stderr.count("Error:") == 1

@@ -1,0 +1,119 @@
+"""Inputs become shards, and shards pictures."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from torchstone_runtime.errors import DataError, UsageError
+from torchstone_runtime.shards.item import ShardItem
+from torchstone_runtime.shards.plan_inputs import plan_inputs
+from torchstone_runtime.shards.read_options import ReadOptions
+from torchstone_runtime.shards.read_shard import read_shard
+from torchstone_runtime.shards.sorted_entries import sorted_entries
+from torchstone_runtime.shards.storage import Entry, locate
+
+SMALL = ReadOptions(per_shard=4)
+
+
+def items(*inputs: str | Path, options: ReadOptions = SMALL) -> list[ShardItem]:
+    with plan_inputs([str(given) for given in inputs], options) as shards:
+        return [item for shard in shards for item in read_shard(shard, options)]
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+
+
+def test_a_shard_holds_up_to_so_many_files_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    with plan_inputs([str(tmp_path)], SMALL) as shards:
+        assert [shard.rows for shard in shards] == [4, 4, 1]
+        assert [name for shard in shards for name in shard.names] == [str(tmp_path / f"{n}.png") for n in range(9)]
+        assert (len(shards), shards.images) == (3, 9)
+
+
+def test_a_changed_file_changes_its_shard_alone(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    with plan_inputs([str(tmp_path)], SMALL) as shards:
+        before = [shard.name for shard in shards]
+    (tmp_path / "5.png").write_bytes(b"more")
+    with plan_inputs([str(tmp_path)], SMALL) as shards:
+        assert [old == new.name for old, new in zip(before, shards, strict=True)] == [True, False, True]
+
+
+def test_entries_are_sorted_through_files_as_they_are_in_memory() -> None:
+    entries = [Entry(f"folder/{(number * 7919) % 1009}", "file", number) for number in range(1009)]
+    assert list(sorted_entries(entries, at_once=100)) == sorted(entries, key=lambda entry: entry.name)
+
+
+def test_patterns_ranges_and_lists_name_the_same_files(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"a-{number}.png").write_bytes(b"")
+    files = [str(tmp_path / f"a-{number}.png") for number in range(3)]
+    (tmp_path / "list.txt").write_text("\n".join(files))
+    for given in (f"{tmp_path}/a-*.png", f"{tmp_path}/a-{{0..2}}.png", f"@{tmp_path}/list.txt", f"{tmp_path}/**"):
+        assert [item.id for item in items(given)] == files, given
+
+
+def test_a_webdataset_archive_gives_pictures_with_their_classes(tmp_path: Path) -> None:
+    members = {"0.png": b"first", "0.cls": b"3", "1.jpg": b"second", "1.cls": b"Bag", "2.txt": b"no picture"}
+    write_tar(tmp_path / "a.tar", members)
+    found = items(tmp_path / "a.tar")
+    assert [(item.id, item.content, item.label) for item in found] == [
+        (f"{tmp_path}/a.tar#0.png", b"first", 3),
+        (f"{tmp_path}/a.tar#1.jpg", b"second", "Bag"),
+    ]
+
+
+def test_a_damaged_archive_gives_what_comes_before_and_an_item_that_says_so(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a.tar", {"0.png": b"x" * 2000, "1.png": b"y" * 2000})
+    (tmp_path / "a.tar").write_bytes((tmp_path / "a.tar").read_bytes()[:4000])
+    found = items(tmp_path / "a.tar")
+    assert found[0].content == b"x" * 2000
+    assert "damaged" in found[-1].error
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_slices_of_an_npz_file_are_its_images(tmp_path: Path, compressed: bool) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (10, 3, 5, 7), dtype=np.uint8)
+    save = np.savez_compressed if compressed else np.savez
+    save(tmp_path / "a.npz", images=images, labels=np.arange(10) % 2, class_names=np.array(["no", "yes"]))
+    found = items(tmp_path / "a.npz")
+    assert np.array_equal(np.stack([np.asarray(item.content) for item in found]), images)
+    assert [item.label for item in found] == ["no", "yes"] * 5
+
+
+@pytest.mark.parametrize("pictures", ["bytes", "struct"])
+def test_row_groups_of_a_parquet_file_are_shards(tmp_path: Path, pictures: str) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    contents = [b"%d" % number for number in range(10)]
+    column = contents if pictures == "bytes" else [{"bytes": content, "path": None} for content in contents]
+    pq.write_table(pa.table({"image": column, "label": ["a", "b"] * 5}), tmp_path / "a.parquet", row_group_size=4)
+    options = ReadOptions(label_column="label")
+    with plan_inputs([str(tmp_path)], options) as shards:
+        assert [(shard.first, shard.rows) for shard in shards] == [(0, 4), (4, 4), (8, 2)]
+    found = items(tmp_path, options=options)
+    assert [item.content for item in found] == contents
+    assert [item.label for item in found] == ["a", "b"] * 5
+    assert found[9].id == f"{tmp_path}/a.parquet#9"
+
+
+def test_nothing_found_is_told(tmp_path: Path) -> None:
+    for given in (tmp_path, tmp_path / "none.png", f"{tmp_path}/*.png"):
+        with pytest.raises(DataError):
+            items(given)
+
+
+def test_a_password_in_an_address_is_refused() -> None:
+    with pytest.raises(UsageError, match="password"):
+        locate("s3://key:secret@bucket/a.tar")
