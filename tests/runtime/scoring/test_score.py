@@ -23,6 +23,7 @@ Rows = list[dict[str, str]]
 
 
 def png(seed: int) -> bytes:
+    """Return a picture of noise as a file."""
     buffer = io.BytesIO()
     pixels = np.random.default_rng(seed).integers(0, 256, (28, 28), dtype=np.uint8)
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -50,10 +51,12 @@ def rows(out: Path) -> Rows:
 
 
 def score(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run the command with the built-in bundle and CSV."""
     return run_in_process("score", "fashion", *arguments, "--format", "csv")
 
 
 def test_each_picture_is_a_row_and_a_broken_one_says_why(pictures: Path, tmp_path: Path) -> None:
+    """Each picture is a row and a broken one says why."""
     result = score(pictures, "--out", tmp_path / "out", "--per-shard", "7")
     assert result.returncode == 0, result.stderr
     found = rows(tmp_path / "out")
@@ -65,12 +68,14 @@ def test_each_picture_is_a_row_and_a_broken_one_says_why(pictures: Path, tmp_pat
 
 
 def test_a_folder_called_as_a_class_is_the_label(pictures: Path, tmp_path: Path) -> None:
+    """A folder called as a class is the label."""
     score(pictures, "--out", tmp_path / "out")
     assert {row["label"] for row in rows(tmp_path / "out") if "/Bag/" in row["id"]} == {"Bag"}
     assert {row["label"] for row in rows(tmp_path / "out") if "/elsewhere/" in row["id"]} == {""}
 
 
 def test_a_second_run_leaves_the_parts_as_they_are(pictures: Path, tmp_path: Path) -> None:
+    """A second run leaves the parts as they are."""
     out = tmp_path / "out"
     score(pictures, "--out", out, "--per-shard", "7")
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
@@ -81,6 +86,7 @@ def test_a_second_run_leaves_the_parts_as_they_are(pictures: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("change", [("--top-k", "2"), ("--variant", "fp32"), ("--per-shard", "5")])
 def test_another_job_in_the_same_folder_is_refused(pictures: Path, tmp_path: Path, change: tuple[str, str]) -> None:
+    """Another job in the same folder is refused."""
     score(pictures, "--out", tmp_path / "out")
     before = sorted((tmp_path / "out").rglob("*"))
     result = score(pictures, "--out", tmp_path / "out", *change)
@@ -90,6 +96,7 @@ def test_another_job_in_the_same_folder_is_refused(pictures: Path, tmp_path: Pat
 
 
 def test_an_input_that_changed_is_refused(pictures: Path, tmp_path: Path) -> None:
+    """An input that changed is refused."""
     score(pictures, "--out", tmp_path / "out")
     (pictures / "Bag" / "new.png").write_bytes(png(99))
     result = score(pictures, "--out", tmp_path / "out")
@@ -98,6 +105,7 @@ def test_an_input_that_changed_is_refused(pictures: Path, tmp_path: Path) -> Non
 
 
 def test_too_many_errors_end_with_exit_code_1_and_keep_the_parts(pictures: Path, tmp_path: Path) -> None:
+    """Too many errors end with exit code 1 and keep the parts."""
     result = score(pictures, "--out", tmp_path / "out", "--max-errors", "0", "--per-shard", "7")
     assert result.returncode == 1
     assert "--max-errors allows 0" in result.stderr
@@ -105,6 +113,7 @@ def test_too_many_errors_end_with_exit_code_1_and_keep_the_parts(pictures: Path,
 
 
 def test_shares_of_several_processes_make_the_whole(pictures: Path, tmp_path: Path) -> None:
+    """Shares of several processes make the whole."""
     score(pictures, "--out", tmp_path / "whole", "--per-shard", "7")
     for share in ("1/3", "2/3", "3/3"):
         score(pictures, "--out", tmp_path / "shared", "--per-shard", "7", "--share", share)
@@ -112,6 +121,7 @@ def test_shares_of_several_processes_make_the_whole(pictures: Path, tmp_path: Pa
 
 
 def test_the_summary_counts_what_the_rows_say(pictures: Path, tmp_path: Path) -> None:
+    """The summary counts what the rows say."""
     result = score(pictures, "--out", tmp_path / "out", "--per-shard", "7", "--summary")
     assert result.returncode == 0, result.stderr
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -129,6 +139,8 @@ def test_the_summary_counts_what_the_rows_say(pictures: Path, tmp_path: Path) ->
 def test_a_full_disk_is_one_message_and_the_rest_follows_later(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A full disk is one message and the rest follows later."""
+
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -158,6 +170,7 @@ def _moments(count: int) -> Iterator[float]:
 
 @pytest.mark.parametrize("times", [3, pytest.param(50, marks=pytest.mark.study)])
 def test_killed_at_any_moment_and_run_again_it_writes_the_same(tmp_path: Path, times: int) -> None:
+    """Killed at any moment and run again it writes the same."""
     images = np.random.default_rng(0).integers(0, 256, (8_000, 28, 28), dtype=np.uint8)
     np.savez(tmp_path / "images.npz", images=images)
     given = ["score", "fashion", str(tmp_path / "images.npz"), "--format", "csv", "--per-shard", "50"]
@@ -170,6 +183,7 @@ def test_killed_at_any_moment_and_run_again_it_writes_the_same(tmp_path: Path, t
 
 
 def read_idx(data_dir: Path, name: str, header: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    """Return the bytes of one of Fashion-MNIST's files behind its header."""
     plain = data_dir / "FashionMNIST" / "raw" / name
     packed = plain.with_name(f"{name}.gz")
     content = plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes())
@@ -178,6 +192,7 @@ def read_idx(data_dir: Path, name: str, header: int) -> "np.ndarray[tuple[int, .
 
 @pytest.mark.data
 def test_scores_of_the_test_split_give_the_accuracy_of_evaluate(data_dir: Path, tmp_path: Path) -> None:
+    """Scores of the test split give the accuracy of evaluate."""
     images = read_idx(data_dir, "t10k-images-idx3-ubyte", 16).reshape(-1, 28, 28)
     labels = read_idx(data_dir, "t10k-labels-idx1-ubyte", 8)
     np.savez(tmp_path / "test.npz", images=images, labels=labels)

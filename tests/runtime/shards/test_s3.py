@@ -33,6 +33,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_pictures_of_a_bucket_are_scored_into_a_bucket(bucket: str, tmp_path: Path) -> None:
+    """Pictures of a bucket are scored into a bucket."""
     from pyarrow import fs
 
     np.savez(tmp_path / "a.npz", images=np.random.default_rng(0).integers(0, 256, (60, 28, 28), dtype=np.uint8))
@@ -55,6 +56,7 @@ def test_pictures_of_a_bucket_are_scored_into_a_bucket(bucket: str, tmp_path: Pa
 
 
 def test_a_bucket_that_is_not_there_is_one_message(bucket: str, tmp_path: Path) -> None:
+    """A bucket that is not there is one message."""
     result = run_in_process("score", "fashion", f"s3://none/in?{bucket}", "--out", tmp_path / "out", "--format", "csv")
     assert result.returncode == 2
     assert result.stderr.count("Error:") == 1

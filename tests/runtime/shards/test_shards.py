@@ -19,11 +19,13 @@ SMALL = ReadOptions(per_shard=4)
 
 
 def items(*inputs: str | Path, options: ReadOptions = SMALL) -> list[ShardItem]:
+    """Return all pictures of inputs."""
     with plan_inputs([str(given) for given in inputs], options) as shards:
         return [item for shard in shards for item in read_shard(shard, options)]
 
 
 def write_tar(path: Path, members: dict[str, bytes]) -> None:
+    """Write an archive of named contents."""
     with tarfile.open(path, "w") as archive:
         for name, content in members.items():
             info = tarfile.TarInfo(name)
@@ -32,6 +34,7 @@ def write_tar(path: Path, members: dict[str, bytes]) -> None:
 
 
 def test_a_shard_holds_up_to_so_many_files_in_the_order_of_their_names(tmp_path: Path) -> None:
+    """A shard holds up to so many files in the order of their names."""
     for number in range(9):
         (tmp_path / f"{number}.png").write_bytes(b"")
     with plan_inputs([str(tmp_path)], SMALL) as shards:
@@ -41,6 +44,7 @@ def test_a_shard_holds_up_to_so_many_files_in_the_order_of_their_names(tmp_path:
 
 
 def test_a_changed_file_changes_its_shard_alone(tmp_path: Path) -> None:
+    """A changed file changes its shard alone."""
     for number in range(9):
         (tmp_path / f"{number}.png").write_bytes(b"")
     with plan_inputs([str(tmp_path)], SMALL) as shards:
@@ -51,11 +55,13 @@ def test_a_changed_file_changes_its_shard_alone(tmp_path: Path) -> None:
 
 
 def test_entries_are_sorted_through_files_as_they_are_in_memory() -> None:
+    """Entries are sorted through files as they are in memory."""
     entries = [Entry(f"folder/{(number * 7919) % 1009}", "file", number) for number in range(1009)]
     assert list(sorted_entries(entries, at_once=100)) == sorted(entries, key=lambda entry: entry.name)
 
 
 def test_patterns_ranges_and_lists_name_the_same_files(tmp_path: Path) -> None:
+    """Patterns ranges and lists name the same files."""
     for number in range(3):
         (tmp_path / f"a-{number}.png").write_bytes(b"")
     files = [str(tmp_path / f"a-{number}.png") for number in range(3)]
@@ -65,6 +71,7 @@ def test_patterns_ranges_and_lists_name_the_same_files(tmp_path: Path) -> None:
 
 
 def test_a_webdataset_archive_gives_pictures_with_their_classes(tmp_path: Path) -> None:
+    """A webdataset archive gives pictures with their classes."""
     members = {"0.png": b"first", "0.cls": b"3", "1.jpg": b"second", "1.cls": b"Bag", "2.txt": b"no picture"}
     write_tar(tmp_path / "a.tar", members)
     found = items(tmp_path / "a.tar")
@@ -75,6 +82,7 @@ def test_a_webdataset_archive_gives_pictures_with_their_classes(tmp_path: Path) 
 
 
 def test_a_damaged_archive_gives_what_comes_before_and_an_item_that_says_so(tmp_path: Path) -> None:
+    """A damaged archive gives what comes before and an item that says so."""
     write_tar(tmp_path / "a.tar", {"0.png": b"x" * 2000, "1.png": b"y" * 2000})
     (tmp_path / "a.tar").write_bytes((tmp_path / "a.tar").read_bytes()[:4000])
     found = items(tmp_path / "a.tar")
@@ -84,6 +92,7 @@ def test_a_damaged_archive_gives_what_comes_before_and_an_item_that_says_so(tmp_
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_slices_of_an_npz_file_are_its_images(tmp_path: Path, compressed: bool) -> None:
+    """Slices of an npz file are its images."""
     images = np.random.default_rng(0).integers(0, 256, (10, 3, 5, 7), dtype=np.uint8)
     save = np.savez_compressed if compressed else np.savez
     save(tmp_path / "a.npz", images=images, labels=np.arange(10) % 2, class_names=np.array(["no", "yes"]))
@@ -94,6 +103,7 @@ def test_slices_of_an_npz_file_are_its_images(tmp_path: Path, compressed: bool) 
 
 @pytest.mark.parametrize("pictures", ["bytes", "struct"])
 def test_row_groups_of_a_parquet_file_are_shards(tmp_path: Path, pictures: str) -> None:
+    """Row groups of a parquet file are shards."""
     pa = pytest.importorskip("pyarrow")
     pq = pytest.importorskip("pyarrow.parquet")
     contents = [b"%d" % number for number in range(10)]
@@ -109,11 +119,13 @@ def test_row_groups_of_a_parquet_file_are_shards(tmp_path: Path, pictures: str) 
 
 
 def test_nothing_found_is_told(tmp_path: Path) -> None:
+    """Nothing found is told."""
     for given in (tmp_path, tmp_path / "none.png", f"{tmp_path}/*.png"):
         with pytest.raises(DataError):
             items(given)
 
 
 def test_a_password_in_an_address_is_refused() -> None:
+    """A password in an address is refused."""
     with pytest.raises(UsageError, match="password"):
         locate("s3://key:secret@bucket/a.tar")

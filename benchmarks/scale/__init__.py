@@ -1,0 +1,1 @@
+"""Speed and memory of `torchstone score` over growing inputs."""
