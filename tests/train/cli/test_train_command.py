@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from helpers.support import assert_refused, run_torchstone
+from torchstone_train.training.epoch_table import HEADER
 
 DIGITS = ("--dataset", "digits")
 

@@ -5,6 +5,10 @@ from typing import Any, Final
 
 _EPOCH_WIDTH: Final = 7
 _DAY: Final = 86_400
+_HOURS_WITHOUT_SECONDS: Final = 10
+_FOUR_DECIMALS_BELOW: Final = 10.0
+_FOUR_DIGITS_BELOW: Final = 9999.0
+_ALL_DIGITS_BELOW: Final = 999_999.0
 HEADER: Final = "  epoch     loss  val loss  accuracy      F1      rate  images/s     left"
 """Titles of the columns: the training loss, then loss, accuracy and macro F1 of validation, then how fast it goes."""
 
@@ -41,7 +45,7 @@ def time_left(seconds: float) -> str:
         return f"{whole // _DAY}d {whole % _DAY // 3600}h"
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
-    if hours >= 10:
+    if hours >= _HOURS_WITHOUT_SECONDS:
         return f"{hours}h {minutes:02}m"
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
@@ -52,8 +56,10 @@ def _epoch(epoch: int, epochs: int) -> str:
 
 
 def _loss(loss: float) -> str:
-    return f"{loss:.4f}" if abs(loss) < 10 else f"{loss:.4g}" if abs(loss) < 9999 else f"{loss:.1e}"
+    if abs(loss) < _FOUR_DECIMALS_BELOW:
+        return f"{loss:.4f}"
+    return f"{loss:.4g}" if abs(loss) < _FOUR_DIGITS_BELOW else f"{loss:.1e}"
 
 
 def _rate(rate: float) -> str:
-    return f"{rate:,.0f}" if rate < 999_999 else f"{rate:.2g}"
+    return f"{rate:,.0f}" if rate < _ALL_DIGITS_BELOW else f"{rate:.2g}"

@@ -7,6 +7,7 @@ from typing import Any, Final, TextIO
 
 from tqdm import tqdm
 
+from torchstone_runtime.cli.colour import coloured, shows_colour
 from torchstone_train.training.epoch_table import HEADER, epoch_row
 
 _REFRESH_SECONDS: Final = 0.2
@@ -66,11 +67,15 @@ class Progress:
             return
         if record["epoch"] <= self._last or not self._last:  # of a cross-validation each fold begins anew
             self._seconds.clear()
-            self.say(HEADER)
+            self.say(self._styled(HEADER, "bold"))
         self._last = record["epoch"]
         self._seconds.append(record.get("seconds", 0.0))
         epochs_left = max(0, self._epochs - self._last)
-        self.say(epoch_row(record, self._epochs, epochs_left * sum(self._seconds) / len(self._seconds)))
+        row = epoch_row(record, self._epochs, epochs_left * sum(self._seconds) / len(self._seconds))
+        self.say(self._styled(row, "good") if record["best"] else row)
+
+    def _styled(self, text: str, style: str) -> str:
+        return coloured(text, style) if shows_colour(self._stream) else text
 
     def say(self, message: str) -> None:
         """Print a line; a bar that is still there goes, finished or not."""
