@@ -22,6 +22,12 @@ def is_quiet() -> bool:
     return context is not None and bool(context.meta.get(QUIET))
 
 
+def is_verbose() -> bool:
+    """Tell whether the command was asked for details."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(VERBOSE))
+
+
 def tell(line: str) -> None:
     """Print a line on stderr, unless `--quiet` was given; no name in it can make a second one."""
     if not is_quiet():
@@ -30,8 +36,7 @@ def tell(line: str) -> None:
 
 def tell_detail(line: str) -> None:
     """Print a line on stderr where `--verbose` was given."""
-    context = click.get_current_context(silent=True)
-    if context is not None and context.meta.get(VERBOSE):
+    if is_verbose():
         warn(line)
 
 

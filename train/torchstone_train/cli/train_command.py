@@ -9,7 +9,7 @@ import click
 
 from torchstone_runtime.cli.command import command
 from torchstone_runtime.cli.options import DATA_DIR_OPTION, DATA_HELP, data_option, json_option, out_option
-from torchstone_runtime.cli.output import is_quiet, print_result, require_writable, tell, warn
+from torchstone_runtime.cli.output import is_quiet, is_verbose, print_result, require_writable, tell, warn
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
@@ -132,7 +132,7 @@ def _train(recipe: Recipe, options: dict[str, Any], folds: int | None, json_file
     from torchstone_train.data.picture_geometry import PictureGeometry
     from torchstone_train.session import TrainingRequest
     from torchstone_train.session import train as run_training
-    from torchstone_train.training.progress import make_progress
+    from torchstone_train.training.progress import Progress, make_progress
     from torchstone_train.training.stopping import StopReason
 
     ref = DatasetRef.parse(dataset)
@@ -143,6 +143,8 @@ def _train(recipe: Recipe, options: dict[str, Any], folds: int | None, json_file
     budget = 0 if options.pop("stream", False) else None
     geometry = PictureGeometry(**{field.name: options.pop(field.name, None) for field in fields(PictureGeometry)})
     progress = make_progress(recipe.epochs, _only_warnings) if is_quiet() else None
+    if is_verbose():
+        progress = Progress(recipe.epochs, silent=os.environ.get("RANK", "0") != "0", detailed=True)
     request = TrainingRequest(
         recipe=recipe,
         dataset=ref,

@@ -7,6 +7,9 @@ from typing import Any, Final, TextIO
 
 from tqdm import tqdm
 
+from torchstone_runtime.cli.colour import coloured, shows_colour
+from torchstone_train.training.epoch_table import HEADER, epoch_row
+
 _REFRESH_SECONDS: Final = 0.2
 
 
@@ -17,12 +20,18 @@ class Progress:
         epochs: largest number of epochs.
         stream: stream to write to; a bar is drawn only on a terminal.
         silent: whether nothing is written at all.
+        detailed: whether an epoch has two lines with all its figures, in place of a row of a table.
     """
 
-    def __init__(self, epochs: int, stream: TextIO | None = None, *, silent: bool = False) -> None:
+    def __init__(
+        self, epochs: int, stream: TextIO | None = None, *, silent: bool = False, detailed: bool = False
+    ) -> None:
         self._epochs = epochs
         self._stream = stream or sys.stderr
         self._silent = silent
+        self._detailed = detailed
+        self._last = 0
+        self._seconds: list[float] = []
         self._bar: Any = None
         self._due = 0.0
 
@@ -52,8 +61,21 @@ class Progress:
         self._bar.update(images)
 
     def end_epoch(self, record: Mapping[str, Any]) -> None:
-        """Print the epoch's lines in place of the bar."""
-        self.say(epoch_lines(record, self._epochs))
+        """Print the epoch's row, or its lines, in place of the bar; a training's first row has the header above it."""
+        if self._detailed:
+            self.say(epoch_lines(record, self._epochs))
+            return
+        if record["epoch"] <= self._last or not self._last:  # of a cross-validation each fold begins anew
+            self._seconds.clear()
+            self.say(self._styled(HEADER, "bold"))
+        self._last = record["epoch"]
+        self._seconds.append(record.get("seconds", 0.0))
+        epochs_left = max(0, self._epochs - self._last)
+        row = epoch_row(record, self._epochs, epochs_left * sum(self._seconds) / len(self._seconds))
+        self.say(self._styled(row, "good") if record["best"] else row)
+
+    def _styled(self, text: str, style: str) -> str:
+        return coloured(text, style) if shows_colour(self._stream) else text
 
     def say(self, message: str) -> None:
         """Print a line; a bar that is still there goes, finished or not."""
@@ -67,7 +89,7 @@ class _Calls(Progress):
     """Gives each line to a function; no bar."""
 
     def __init__(self, epochs: int, tell: Callable[[str], None]) -> None:
-        super().__init__(epochs, silent=True)
+        super().__init__(epochs, silent=True, detailed=True)
         self._tell = tell
 
     def say(self, message: str) -> None:
