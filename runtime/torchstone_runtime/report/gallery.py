@@ -48,7 +48,8 @@ def pair_id(true: int, predicted: int) -> str:
 def _pairs(seen: LabelledPredictions, pairs: Iterable[ConfusedPair]) -> str:
     place = {name: index for index, name in enumerate(seen.class_names)}
     return "".join(
-        f'<div class="pair" id="{pair_id(place[pair.true], place[pair.predicted])}"><p><strong>{escape(pair.true)}</strong> taken for <strong>{escape(pair.predicted)}</strong>'
+        f'<div class="pair" id="{pair_id(place[pair.true], place[pair.predicted])}">'
+        f"<p><strong>{escape(pair.true)}</strong> taken for <strong>{escape(pair.predicted)}</strong>"
         f'<br><span class="soft">{pair.count:,} of {pair.support:,} ({pair.count / pair.support:.1%})</span></p>'
         f"{gallery_html(seen, pair.indices)}</div>"
         for pair in pairs
