@@ -8,6 +8,7 @@ import click
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import (
     BUNDLE_PATH,
+    FILE,
     MODE_OPTION,
     PROVIDER_OPTION,
     TF32_OPTION,
@@ -72,6 +73,7 @@ class _Counts(click.ParamType[tuple[int, ...]]):
     help="Timing rounds of the steady state.",
 )
 @json_option
+@option("--report", group="Output", type=FILE, help="Write a self-contained HTML page.")
 def bench(
     bundle: Path,
     batches: tuple[int, ...],
@@ -84,6 +86,7 @@ def bench(
     tf32: bool,
     cuda_graphs: bool,
     json_file: Path | None,
+    report: Path | None,
 ) -> None:
     """Measure start-up time, latency, throughput and memory of BUNDLE on this machine.
 
@@ -94,17 +97,27 @@ def bench(
     from torchstone_runtime.benchmark.bench import Request, run_benchmark
     from torchstone_runtime.system.cpu import usable_cpus
 
-    require_writable([json_file])
+    require_writable([json_file, report])
     options = LoadOptions(variant=variant, provider=provider, mode=mode, tf32=tf32, cuda_graphs=cuda_graphs)
     request = Request(str(bundle), options, batches, threads or (usable_cpus(),), rounds)
     result = run_benchmark(request, tell)
     tell_detail(f"plan: {result.plan}")
+    if report is not None:
+        _write_page(report, result)
     print_result(json_file, result.to_json, lambda: _as_text(result))
     if result.too_noisy:
         raise CheckFailedError(
             "Too noisy: the same call measured twice gave different times.",
             "Stop other work on the machine, or measure for longer with --rounds.",
         )
+
+
+def _write_page(path: Path, result: "Benchmark") -> None:
+    from torchstone_runtime.files import write_atomic
+    from torchstone_runtime.report.bench_page import bench_page
+
+    write_atomic(path, bench_page(result))
+    tell(f"wrote {path}")
 
 
 def _as_text(result: "Benchmark") -> str:

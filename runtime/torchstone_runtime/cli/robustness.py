@@ -13,8 +13,15 @@ import click
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.find_split import find_split, warn_of_data
 from torchstone_runtime.cli.gate_options import require_passed
-from torchstone_runtime.cli.options import BUNDLE_PATH, data_option, json_option, load_options, measured_data_options
-from torchstone_runtime.cli.output import print_result, require_writable, shows_progress
+from torchstone_runtime.cli.options import (
+    BUNDLE_PATH,
+    FILE,
+    data_option,
+    json_option,
+    load_options,
+    measured_data_options,
+)
+from torchstone_runtime.cli.output import print_result, require_writable, shows_progress, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.progress import watched
@@ -54,6 +61,7 @@ if TYPE_CHECKING:
 )
 @load_options
 @json_option
+@option("--report", group="Output", type=FILE, help="Write a self-contained HTML page.")
 @option(
     "--min-accuracy",
     group="Gates",
@@ -69,6 +77,8 @@ def robustness(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN
     require_component("cpu", "onnxruntime")
     wanted = _Wanted(**options)
     document = _measure(bundle, dataset, wanted)
+    if wanted.report is not None:
+        _write_page(wanted.report, document)
     print_result(wanted.json_file, document.to_json, document.to_text)
     require_passed(document.judgements, *document.unanswered)
 
@@ -86,6 +96,7 @@ class _Wanted:
     seed: int
     loading: LoadOptions
     json_file: Path | None
+    report: Path | None
     min_accuracy: float | None
 
 
@@ -97,7 +108,7 @@ def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument
     with Classifier.load_with(bundle, wanted.loading) as classifier:
         split, reason = find_split(classifier, dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
         warn_of_data(split, bits_stated=wanted.bits is not None)
-        require_writable([wanted.json_file])
+        require_writable([wanted.json_file, wanted.report])
         started = time.perf_counter()
         found = _run(classifier, split, wanted)
         seconds = time.perf_counter() - started
@@ -107,6 +118,14 @@ def _measure(bundle: Path, dataset: str, wanted: _Wanted) -> "RobustnessDocument
             seconds=seconds,
             min_accuracy=wanted.min_accuracy,
         )
+
+
+def _write_page(path: Path, document: "RobustnessDocument") -> None:
+    from torchstone_runtime.files import write_atomic
+    from torchstone_runtime.report.robustness_page import robustness_page
+
+    write_atomic(path, robustness_page(document))
+    tell(f"wrote {path}")
 
 
 def _run(classifier: "Classifier", split: "Split", wanted: _Wanted) -> "Robustness":

@@ -11,7 +11,10 @@ from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictio
 
 _SAMPLES: Final = 28
 _MISTAKES: Final = 21
-_PAIRS: Final = 6
+_PAIRS: Final = 90
+"""Every cell of a matrix of ten classes has pictures."""
+_PAIR_PICTURES: Final = 240
+"""Pictures of all pairs together, which bounds a page."""
 SAMPLES_OF_A_PAIR: Final = 6
 
 
@@ -47,9 +50,9 @@ def evenly_by_class(labels: Int64Array, count: int) -> Int64Array:
     return np.lexsort((labels, rank))[:count]
 
 
-def confident_mistakes(seen: LabelledPredictions) -> Int64Array:
-    """Return the indices of the wrong ones of which the model is most confident, most confident first."""
-    return seen.wrong()[:_MISTAKES]
+def confident_mistakes(seen: LabelledPredictions, count: int = _MISTAKES) -> Int64Array:
+    """Return the indices of up to `count` wrong ones of which the model is most confident, most confident first."""
+    return seen.wrong()[:count]
 
 
 def confused_pairs(seen: LabelledPredictions) -> list[ConfusedPair]:
@@ -57,11 +60,19 @@ def confused_pairs(seen: LabelledPredictions) -> list[ConfusedPair]:
     metrics, names = seen.metrics, seen.class_names
     wrong = seen.wrong()
     pairs = []
-    for true, predicted, count in metrics.most_confused(_PAIRS):
+    most = metrics.most_confused(_PAIRS)
+    each = max(1, min(SAMPLES_OF_A_PAIR, _PAIR_PICTURES // max(1, len(most))))
+    for true, predicted, count in most:
         of_pair = (seen.labels[wrong] == names.index(true)) & (seen.predicted[wrong] == names.index(predicted))
         support = metrics.per_class[names.index(true)].support
-        pairs.append(ConfusedPair(true, predicted, count, support, wrong[of_pair][:SAMPLES_OF_A_PAIR]))
+        pairs.append(ConfusedPair(true, predicted, count, support, wrong[of_pair][:each]))
     return pairs
+
+
+def linked_cells(seen: LabelledPredictions) -> frozenset[tuple[int, int]]:
+    """Return the cells of the confusion matrix, by true and predicted class, that `confused_pairs` has pictures of."""
+    place = {name: index for index, name in enumerate(seen.class_names)}
+    return frozenset((place[true], place[guess]) for true, guess, _ in seen.metrics.most_confused(_PAIRS))
 
 
 def reduced(pixels: Uint8Array, largest_side: int) -> Uint8Array:

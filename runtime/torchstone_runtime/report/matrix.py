@@ -1,12 +1,14 @@
 """The confusion matrix of a report: counts, and shares of each true class."""
 
 import math
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
 
 from torchstone_runtime.arrays import Float64Array, Uint8Array
 from torchstone_runtime.metrics.classification import Metrics
+from torchstone_runtime.report.gallery import pair_id
 from torchstone_runtime.report.page import picture, table, tag
 
 _MOST_PIXELS: Final = 400
@@ -22,14 +24,19 @@ _HIT, _MISS = np.array([33, 118, 174]), np.array([201, 70, 50])
 _WHITE: Final = 255
 
 
-def matrix_html(metrics: Metrics) -> str:
-    """Return the matrix twice, as counts and normalised by row; of very many classes, as a picture."""
+def matrix_html(metrics: Metrics, linked: Collection[tuple[int, int]] = ()) -> str:
+    """Return the matrix twice, as counts and normalised by row; of very many classes, as a picture.
+
+    Args:
+        metrics: metrics that hold the matrix.
+        linked: cells, by true and predicted class, of whose pictures the page shows some: these lead there.
+    """
     note = "Rows are true classes, columns predicted ones; the shade is the share of the row."
     if len(metrics.per_class) > _MOST_CLASSES:
         return f'<p class="soft">{note}</p>{_heat(metrics)}'
     shares = row_shares(metrics)
-    counts = _table(metrics, shares, [[f"{count:,}" for count in row] for row in metrics.confusion.tolist()])
-    percent = _table(metrics, shares, [[_percent(share) for share in row] for row in shares.tolist()])
+    counts = _table(metrics, shares, linked, [[f"{count:,}" for count in row] for row in metrics.confusion.tolist()])
+    percent = _table(metrics, shares, linked, [[_percent(share) for share in row] for row in shares.tolist()])
     return (
         f'<p class="soft">{note}</p><div class="matrices"><div><h3>Images</h3>{counts}</div>'
         f"<div><h3>Share of each true class, in %</h3>{percent}</div></div>"
@@ -75,16 +82,20 @@ def _percent(share: float) -> str:
     return f"{percent:.1f}" if share < 1 else "100"
 
 
-def _table(metrics: Metrics, shares: Float64Array, texts: list[list[str]]) -> str:
+def _table(metrics: Metrics, shares: Float64Array, linked: Collection[tuple[int, int]], texts: list[list[str]]) -> str:
     head = "".join(map(_column, metrics.class_names))
     rows = []
     for i, name in enumerate(metrics.class_names):
-        cells = "".join(_cell(metrics, shares, texts[i][j], (i, j)) for j in range(len(texts)))
+        cells = "".join(_cell(metrics, shares, _linked(texts[i][j], (i, j), linked), (i, j)) for j in range(len(texts)))
         rows.append(f"<tr>{tag('th', name, scope='row', title=name)}{cells}</tr>")
     return (
         f'<div class="scroll"><table class="matrix"><thead><tr><th scope="col">true \\ predicted</th>{head}</tr>'
         f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _linked(text: str, place: tuple[int, int], linked: Collection[tuple[int, int]]) -> str:
+    return tag("a", text, href=f"#{pair_id(*place)}") if place in linked else text
 
 
 def _column(name: str) -> str:

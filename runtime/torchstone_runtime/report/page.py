@@ -1,14 +1,18 @@
-"""The frame of a self-contained HTML page: no script, no network, light and dark, printable."""
+"""The frame of a self-contained HTML page: no network, light and dark, printable, read as well without its script."""
 
 import base64
+import hashlib
 import html
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.images.decode import encode_jpeg, encode_png
 from torchstone_runtime.text import showable
+
+_SCRIPT: Final = "report.js"
 
 
 class Markup(str):
@@ -67,7 +71,7 @@ def _rows(rows: Iterable[Sequence[str]], kinds: Sequence[str]) -> Markup:
 
 @cache
 def style_sheet(package: str, name: str) -> str:
-    """Return a style sheet that a package holds."""
+    """Return a style sheet, or a script, that a package holds."""
     return (files(package) / name).read_text(encoding="utf-8")
 
 
@@ -82,12 +86,22 @@ def page_frame(title: str, style: str = "") -> tuple[str, str]:
     start = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">\n'
         # An empty icon keeps a browser from asking a server for one.
         '<link rel="icon" href="data:,">\n'
         f"<title>{escape(title)}</title>\n"
         f"<style>\n{style_sheet(__package__, 'style.css')}{style}</style>\n</head>\n<body>\n"
     )
-    return start, "\n</body>\n</html>\n"
+    return start, f"\n<script>{style_sheet(__package__, _SCRIPT)}</script>\n</body>\n</html>\n"
+
+
+def _policy() -> str:
+    """Return what a browser may load: pictures in the page, styles, and the one script whose hash this is."""
+    digest = hashlib.sha256(style_sheet(__package__, _SCRIPT).encode()).digest()
+    script = f"script-src 'sha256-{base64.b64encode(digest).decode()}'"
+    return (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; {script}; base-uri 'none'; form-action 'none'"
+    )
 
 
 def card(value: str, label: str, note: str = "") -> str:

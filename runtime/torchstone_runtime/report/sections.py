@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from torchstone_runtime.evaluation.examples import confident_mistakes, samples_of_each_class
+from torchstone_runtime.evaluation.examples import confident_mistakes, linked_cells, samples_of_each_class
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.report import by_class, confidence, gallery, matrix
 from torchstone_runtime.report.page import section
@@ -11,6 +11,8 @@ _FRAMES: Final = (
     '<p class="soft">The first images of each class, with the predicted class and its probability. '
     "Green frame, &#10003;: right; dashed red frame, &#10007;: wrong.</p>"
 )
+_MISTAKES: Final = 60
+"""Among which a reader picks by class and confidence."""
 _NO_MISTAKES: Final = "<p>No image was taken for another class.</p>"
 
 
@@ -25,13 +27,13 @@ def decision_sections(seen: LabelledPredictions) -> str:
     Raises:
         ImageError: a picture that is shown can no longer be read.
     """
-    wrong = confident_mistakes(seen)
+    wrong = confident_mistakes(seen, _MISTAKES)
     sections = {
-        "Confusion matrix": matrix.matrix_html(seen.metrics),
+        "Confusion matrix": matrix.matrix_html(seen.metrics, linked_cells(seen)),
         "By class": by_class.by_class_html(seen),
         "Confidence": confidence.confidence_html(seen),
         "Samples": _FRAMES + gallery.gallery_html(seen, samples_of_each_class(seen)),
-        "Most confident mistakes": gallery.gallery_html(seen, wrong) if len(wrong) else _NO_MISTAKES,
+        "Most confident mistakes": gallery.gallery_html(seen, wrong, "mistakes") if len(wrong) else _NO_MISTAKES,
         "Most often confused": _confused(seen),
     }
     return "\n".join(section(title, content) for title, content in sections.items())

@@ -1,4 +1,6 @@
+import base64
 import csv
+import hashlib
 import io
 import re
 from dataclasses import replace
@@ -136,10 +138,17 @@ def test_predictions_csv_has_a_row_a_sample() -> None:
 
 
 def test_html_is_balanced_and_self_contained(page: Page) -> None:
-    """No script, no handler, and no reference to anything outside the page."""
+    """One script, whose hash the policy names, no handler, and no reference to anything outside the page."""
     assert page.open == []
-    assert not {"script", "iframe", "object", "embed", "form"} & set(page.tags)
-    assert all(link.startswith("data:") for link in page.links)
+    assert not {"iframe", "object", "embed", "form"} & set(page.tags)
+    script = re.findall("<script>(.*?)</script>", render_html(DOCUMENT), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
+    assert (len(script), page.tags.count("script")) == (1, 1)
+    assert (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}';"
+        in render_html(DOCUMENT)
+    )
+    assert all(link.startswith(("data:", "#pair-")) for link in page.links)
     assert "http://" not in render_html(DOCUMENT)
     assert "https://" not in render_html(DOCUMENT)
     assert "url(" not in render_html(DOCUMENT)
