@@ -30,12 +30,11 @@ class InferRoute:
     async def infer(self, request: Request) -> Response:
         """Answer an inference request: JSON, binary tensors, or a bare picture."""
         model = self._site.asked_model(request)
-        deadline = self._site.deadline(None)
         asked = await self._read(request, model)
         record = record_of(request)
         record.images = len(asked.files) if asked.images is None else len(asked.images)
-        if asked.timeout is not None:
-            deadline = min(deadline, self._site.deadline(asked.timeout))
+        deadline = self._site.deadline(request, asked.timeout)
+        record.has_come()
         answer = await while_connected(request, _ask(model, asked, deadline))
         record.timings = answer.timings
         written = await _write(asked, model, answer)

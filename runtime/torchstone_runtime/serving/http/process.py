@@ -17,6 +17,7 @@ import uvicorn
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.http.access_log import LineWriter, Messages
 from torchstone_runtime.serving.http.app import WebApp, make_app
+from torchstone_runtime.serving.http.arrivals import ArrivalLoop
 from torchstone_runtime.serving.http.connection import GuardedConnection
 from torchstone_runtime.serving.http.extensions import Extensions
 from torchstone_runtime.serving.http.settings import HttpSettings
@@ -59,7 +60,8 @@ def run_server(
     Raises:
         TorchstoneError: a model can't be loaded; nobody could connect so far.
     """
-    asyncio.run(_run(make_repository, plan, add))
+    with asyncio.Runner(loop_factory=ArrivalLoop) as runner:
+        runner.run(_run(make_repository, plan, add))
 
 
 async def _run(
