@@ -2,15 +2,17 @@
 
 import asyncio
 import json
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from torchstone_runtime.serving.core.served_model import ServedModel
 from torchstone_runtime.serving.http.arrivals import arrival_time
-from torchstone_runtime.serving.http.entrance import Entrance
 from torchstone_runtime.serving.http.record import ANNOUNCED, ARRIVED
+
+if TYPE_CHECKING:
+    from torchstone_runtime.serving.http.entrance import Entrance
+    from torchstone_runtime.serving.core.served_model import ServedModel
 
 _MAX_HEADER_BYTES: Final = 64 << 10
 _HEADER_SECONDS: Final = 20.0

@@ -4,16 +4,18 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
 from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
 from torchstone_runtime.serving.http.access_log import AccessLog
-from torchstone_runtime.serving.http.entrance import Entrance
 from torchstone_runtime.serving.http.errors_as_answers import answer_for, error_answer
 from torchstone_runtime.serving.http.record import RequestRecord
+
+if TYPE_CHECKING:
+    from torchstone_runtime.serving.http.entrance import Entrance
 
 CLIENT_LEFT: Final = 499
 """Status under which a request is noted whose client left before the answer: nginx's, for there is no official one."""

@@ -4,13 +4,15 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
 from starlette.requests import Request
 
-from torchstone_runtime.serving.core.admission import Announcement
 from torchstone_runtime.serving.core.answer import Timings
 from torchstone_runtime.serving.core.served_model import ServedModel
+
+if TYPE_CHECKING:
+    from torchstone_runtime.serving.core.admission import Announcement
 
 _SCOPE_KEY: Final = "torchstone.record"
 ARRIVED: Final = "torchstone.arrived"
