@@ -1,6 +1,5 @@
 """A model that takes for ever to answer its golden samples is ended, with a message."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -11,8 +11,8 @@ from torchstone_runtime.serving.http.arrivals import arrival_time
 from torchstone_runtime.serving.http.record import ANNOUNCED, ARRIVED
 
 if TYPE_CHECKING:
-    from torchstone_runtime.serving.http.entrance import Entrance
     from torchstone_runtime.serving.core.served_model import ServedModel
+    from torchstone_runtime.serving.http.entrance import Entrance
 
 _MAX_HEADER_BYTES: Final = 64 << 10
 _HEADER_SECONDS: Final = 20.0
