@@ -33,7 +33,7 @@ class FrontDoor:
         draining: whether connections are closed with their next answer, because the server ends soon.
         router: routes of the server.
         answered: number of answers by model, variant and HTTP status; without a model both are empty.
-        entrance: what looks at a request's headers, before it comes here; None to let everybody in.
+        entrance: first look at the headers of requests, before they come here; None to let everybody in.
     """
 
     def __init__(self, router: Router, log: AccessLog, tell: Callable[[str], None]) -> None:
