@@ -5,6 +5,7 @@ import re
 import zlib
 from typing import Any, Final, NoReturn
 
+from torchstone_runtime.protocol.large_json import LARGE, decode_large
 from torchstone_runtime.protocol.request_error import RequestError, refuse
 from torchstone_runtime.text import showable
 
@@ -90,7 +91,8 @@ def parse_object(content: bytes) -> dict[str, Any]:
     if not content:
         return {}
     try:
-        data = _DECODER.decode(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        data = _DECODER.decode(text) if len(text) < LARGE else decode_large(_DECODER, text)
     except UnicodeDecodeError as error:
         raise refuse(
             f"The JSON of the request is not valid UTF-8. Where binary tensors follow it, {HEADER_LENGTH} must say "

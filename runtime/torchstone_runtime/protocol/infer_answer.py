@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from torchstone_runtime.arrays import Float32Array
+from torchstone_runtime.arrays import BoolArray, Float32Array
 from torchstone_runtime.protocol.infer_request import InferRequest, WantedOutput
 from torchstone_runtime.protocol.tensors import OutputTensor
 
@@ -31,6 +31,7 @@ def write_infer_answer(
     values: Mapping[str, Float32Array],
     class_names: Sequence[str],
     parameters: Mapping[str, Any] | None = None,
+    added: Mapping[str, BoolArray] | None = None,
 ) -> WrittenAnswer:
     """Write the answer to a request.
 
@@ -40,6 +41,7 @@ def write_infer_answer(
         values: float32 [N, K] by the output's name.
         class_names: the K classes.
         parameters: further statements of the answer; none if empty.
+        added: bool [N, K] by name: outputs beside those that were asked for by name.
     """
     document: dict[str, Any] = {"model_name": model[0], "model_version": model[1]}
     if request.request_id is not None:
@@ -47,10 +49,11 @@ def write_infer_answer(
     if parameters:
         document["parameters"] = dict(parameters)
     entries, binary = [], []
-    for wanted in request.outputs:
-        tensor = _tensor(wanted, values[wanted.name], class_names)
+    tensors = [(_tensor(wanted, values[wanted.name], class_names), wanted.binary) for wanted in request.outputs]
+    tensors += [(OutputTensor(name, content, content.shape), request.binary) for name, content in (added or {}).items()]
+    for tensor, as_binary in tensors:
         entry: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
-        if wanted.binary:
+        if as_binary:
             content = tensor.to_bytes()
             entry["parameters"] = {"binary_data_size": len(content)}
             binary.append(content)

@@ -63,6 +63,7 @@ class InferRequest:
         request_id: name that the client gave the request, which the answer gives back; None for none.
         timeout: seconds that the client waits at most; None where it did not say.
         parameters: the other parameters.
+        binary: whether outputs are binary for which the request doesn't say.
     """
 
     images: Uint8Array | None
@@ -71,6 +72,7 @@ class InferRequest:
     request_id: str | None = None
     timeout: float | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    binary: bool = True
 
 
 def read_infer_request(body: bytes, header_length: str | None, limits: RequestLimits) -> InferRequest:
@@ -95,7 +97,7 @@ def read_infer_request(body: bytes, header_length: str | None, limits: RequestLi
     tensor = _only(_inputs(data.get("inputs"), binary))
     images, files = _content(tensor, limits)
     wanted = _outputs(data.get("outputs"), limits.outputs, binary=binary_output)
-    return InferRequest(images, files, wanted, _request_id(data.get("id")), timeout, parameters)
+    return InferRequest(images, files, wanted, _request_id(data.get("id")), timeout, parameters, binary_output)
 
 
 def _raw_request(body: bytes, limits: RequestLimits) -> InferRequest:

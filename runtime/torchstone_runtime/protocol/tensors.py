@@ -10,12 +10,13 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from torchstone_runtime.arrays import Float32Array, Uint8Array
+from torchstone_runtime.arrays import BoolArray, Float32Array, Uint8Array
 from torchstone_runtime.protocol.body import shown
 from torchstone_runtime.protocol.request_error import refuse
 
 _LENGTH: Final = struct.Struct("<I")
 _MAX_RANK: Final = 8
+_AT_ONCE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +44,25 @@ class OutputTensor:
 
     Attributes:
         name: name of the output.
-        content: float32 array, or texts in row-major order of `shape`.
+        content: float32 or bool array, or texts in row-major order of `shape`.
         shape: sizes of the axes.
     """
 
     name: str
-    content: Float32Array | Sequence[str]
+    content: Float32Array | BoolArray | Sequence[str]
     shape: tuple[int, ...]
 
     @property
     def datatype(self) -> str:
-        """Name of the datatype in the protocol: `FP32`, or `BYTES` for texts."""
-        return "FP32" if isinstance(self.content, np.ndarray) else "BYTES"
+        """Name of the datatype in the protocol: `FP32`, `BOOL`, or `BYTES` for texts."""
+        if not isinstance(self.content, np.ndarray):
+            return "BYTES"
+        return "BOOL" if self.content.dtype == np.bool_ else "FP32"
 
     def to_bytes(self) -> bytes:
         """Return the binary tensor: little-endian, row-major; before each byte string its length as uint32."""
         if isinstance(self.content, np.ndarray):
-            return self.content.astype("<f4", copy=False).tobytes()
+            return self.content.astype("?" if self.datatype == "BOOL" else "<f4", copy=False).tobytes()
         encoded = [text.encode() for text in self.content]
         return b"".join(part for text in encoded for part in (_LENGTH.pack(len(text)), text))
 
@@ -155,8 +158,14 @@ def _flat(data: list[Any]) -> list[Any]:
 
 
 def _array(tensor: InputTensor) -> "np.ndarray[Any, np.dtype[Any]]":
+    data = tensor.data or []
+    # By parts, so that other threads get their turn; each takes about a millisecond.
+    step = max(1, _AT_ONCE * len(data) // max(1, math.prod(tensor.shape)))
     try:
-        values = np.asarray(tensor.data)
+        if len(data) <= step:
+            values = np.asarray(data)
+        else:
+            values = np.concatenate([np.asarray(data[at : at + step]) for at in range(0, len(data), step)])
     except (ValueError, OverflowError, RecursionError) as error:
         raise refuse(f"The data of the input '{tensor.name}' is not a flat or regularly nested list.") from error
     return values

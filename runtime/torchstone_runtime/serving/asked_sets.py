@@ -1,11 +1,19 @@
-"""`POST /predict?coverage=0.95`: the set of classes that holds the right one, in the answer to a picture."""
+"""The set of classes that holds the right one, where a coverage is asked for.
+
+`POST /predict?coverage=0.95`, and `"parameters": {"coverage": 0.95}` of an inference request.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from torchstone_runtime.arrays import BoolArray
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.predictions import Predictions
+from torchstone_runtime.serving.core.answer import Answer
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
+
+_ALONE: Final = "'by_class' says how 'coverage' is meant, and none is given."
+_NO_COVERAGE: Final = "'coverage' must be a number between 0 and 1, such as 0.95."
 
 
 def asked_set(model: ServedModel, seen: Seen, query: Mapping[str, str]) -> Mapping[str, Any]:
@@ -22,15 +30,41 @@ def asked_set(model: ServedModel, seen: Seen, query: Mapping[str, str]) -> Mappi
     by_class = _flag(query.get("by_class"))
     if "coverage" not in query:
         if by_class:
-            raise UsageError("'by_class' says how 'coverage' is meant, and none is given.", "Add coverage=0.95.")
+            raise UsageError(_ALONE, "Add coverage=0.95.")
         return {}
     try:
         coverage = float(query["coverage"])
     except ValueError as error:
-        raise UsageError("'coverage' must be a number between 0 and 1, such as 0.95.") from error
-    statistics, answer = model.classifier.statistics, seen.answer
-    found = Predictions(model.class_names, answer.logits, answer.probabilities, statistics=statistics)
-    return {"set": list(found.sets(coverage, by_class=by_class)[0])}
+        raise UsageError(_NO_COVERAGE) from error
+    return {"set": list(_predictions(model, seen.answer).sets(coverage, by_class=by_class)[0])}
+
+
+def asked_members(model: ServedModel, answer: Answer, parameters: Mapping[str, Any]) -> Mapping[str, BoolArray]:
+    """Return the output `set`, bool [N, K]: the classes in each image's set; nothing where no coverage is asked for.
+
+    Args:
+        model: model that answered.
+        answer: its answer.
+        parameters: parameters of the request: `coverage`, a number, and `by_class`.
+
+    Raises:
+        UsageError: a coverage that is no number between 0 and 1 or cannot be promised, or `by_class` without one.
+    """
+    by_class, coverage = parameters.get("by_class", False), parameters.get("coverage")
+    if not isinstance(by_class, bool):
+        raise UsageError("'by_class' must be true or false.")
+    if coverage is None:
+        if by_class:
+            raise UsageError(_ALONE, "Add coverage=0.95.")
+        return {}
+    if isinstance(coverage, bool) or not isinstance(coverage, int | float):
+        raise UsageError(_NO_COVERAGE)
+    return {"set": _predictions(model, answer).members(coverage, by_class=by_class)}
+
+
+def _predictions(model: ServedModel, answer: Answer) -> Predictions:
+    statistics = model.classifier.statistics
+    return Predictions(model.class_names, answer.logits, answer.probabilities, statistics=statistics)
 
 
 def _flag(text: str | None) -> bool:

@@ -20,6 +20,7 @@ VARIABLE: Final = "TORCHSTONE_LOAD_SECONDS"
 
 _REMEDY: Final = f"If the model is only slow, set {VARIABLE} to more seconds (0: no bound)."
 _give_up: "Callable[[BundleError], NoReturn] | None" = None
+_own: Final = threading.local()
 
 
 def on_no_end(action: "Callable[[BundleError], NoReturn] | None") -> None:
@@ -30,6 +31,20 @@ def on_no_end(action: "Callable[[BundleError], NoReturn] | None") -> None:
     """
     global _give_up  # noqa: PLW0603 - one process has one way to end
     _give_up = action
+
+
+@contextmanager
+def own_no_end(action: "Callable[[BundleError], object]") -> Iterator[None]:
+    """Set what is done where a model that is loaded inside, on this thread, doesn't stop: in place of `on_no_end`.
+
+    Args:
+        action: function of the error, called on another thread; the one that loads is left to itself.
+    """
+    _own.action = action
+    try:
+        yield
+    finally:
+        del _own.action
 
 
 def bound_in_seconds() -> float:
@@ -64,6 +79,7 @@ def load_deadline(what: str, run_options: Any = None) -> Iterator[None]:  # noqa
         yield
         return
     error = BundleError(f"The model took longer than {seconds:g} s {what}.", _REMEDY)
+    give_up: Callable[[BundleError], object] | None = getattr(_own, "action", _give_up)
     done, late = threading.Event(), threading.Event()
 
     def watch() -> None:
@@ -72,8 +88,8 @@ def load_deadline(what: str, run_options: Any = None) -> Iterator[None]:  # noqa
         late.set()
         if run_options is not None:
             run_options.terminate = True
-        if not done.wait(min(GRACE_SECONDS, seconds)) and _give_up is not None:
-            _give_up(error)
+        if not done.wait(min(GRACE_SECONDS, seconds)) and give_up is not None:
+            give_up(error)
 
     threading.Thread(target=watch, name="torchstone-deadline", daemon=True).start()
     try:

@@ -10,66 +10,11 @@ from typing import Final
 
 import pytest
 
-from torchstone_runtime.inference.load_options import ON_CPU
-from torchstone_runtime.serving.core.repository import ModelRepository
-from torchstone_runtime.serving.core.sources import Source
+from helpers.threaded_server import Threaded
 from torchstone_runtime.serving.http import connection
-from torchstone_runtime.serving.http.addresses import bind
-from torchstone_runtime.serving.http.app import WebApp, make_app
-from torchstone_runtime.serving.http.process import GracefulServer, Plan
-from torchstone_runtime.serving.http.settings import HttpSettings
 
 _SECONDS: Final = 30.0
 LIVE: Final = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-class Threaded:
-    """A server in a thread of this process, so that its constants can be made small."""
-
-    def __init__(self, bundle: Path) -> None:
-        self.sockets = bind("127.0.0.1", 0)
-        self.port = self.sockets[0].getsockname()[1]
-        self.listening = threading.Event()
-        self.app: WebApp | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(bundle)))
-        self._thread.start()
-        assert self.listening.wait(_SECONDS)
-
-    async def _run(self, bundle: Path) -> None:
-        settings = HttpSettings(max_body=100_000, body_timeout=0.3, timeout=5)
-        repository = ModelRepository([Source("m", str(bundle))], ON_CPU)
-        await repository.start()
-        self.app = make_app(repository, settings)
-        self._loop = asyncio.get_running_loop()
-        self._server = GracefulServer(self.app, Plan(self.sockets, settings, 0, self.listening.set), lambda _: None)
-        await self._server.serve(list(self.sockets))
-        await repository.close()
-
-    def end(self) -> None:
-        """Stop it as a signal does."""
-        self._loop.call_soon_threadsafe(self._server.stop)
-        self._thread.join(_SECONDS)
-        assert not self._thread.is_alive()
-
-    def talk(self, *parts: bytes) -> bytes:
-        """Send some bytes on a new connection, and return what comes until the server closes it."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=_SECONDS) as client:
-            for part in parts:
-                client.sendall(part)
-            found = bytearray()
-            while chunk := client.recv(65536):
-                found += chunk
-            return bytes(found)
-
-    def talk_in_turns(self, first: bytes, last: bytes) -> bytes:
-        """Send some bytes, wait for an answer, send the others, and return what comes until the server closes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=_SECONDS) as client:
-            client.sendall(first)
-            found = bytearray(client.recv(65536))
-            client.sendall(last)
-            while chunk := client.recv(65536):
-                found += chunk
-            return bytes(found)
 
 
 def until(found: Callable[[], bool]) -> None:

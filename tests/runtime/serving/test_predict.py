@@ -97,6 +97,21 @@ def test_a_picture_on_another_ground_is_warned_of_and_counted(digits_bundle: Pat
     ask(digits_bundle, questions)
 
 
+def test_every_picture_on_another_ground_is_counted_once(digits_bundle: Path, picture: bytes) -> None:
+    """However many are looked at together, and whenever the metrics are asked for."""
+    inverted = encode_png((255 - np.asarray(Image.open(io.BytesIO(picture))))[np.newaxis])
+
+    async def questions(asked: Asked) -> None:
+        for count in (3, 70):
+            for _ in range(count):
+                await asked("POST", "/predict", inverted)
+                await asked("POST", "/predict", picture)
+            metrics = (await asked("GET", "/metrics")).body.decode()
+        assert 'torchstone_bright_edges_total{model="m",version="1"} 73' in metrics
+
+    ask(digits_bundle, questions)
+
+
 def test_others_add_facts_and_may_refuse(digits_bundle: Path, picture: bytes) -> None:
     """They see the pixels, the answer and the query."""
 

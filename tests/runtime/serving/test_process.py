@@ -18,9 +18,11 @@ import pytest
 
 from helpers.in_process import run_in_process
 from helpers.served import ServerProcess, server_process
+from helpers.slow_model import EditManifest, make_slow
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.bundle.golden import golden_images
 from torchstone_runtime.inference.classifier import Classifier
+from torchstone_runtime.system.load_deadline import VARIABLE
 
 _SECONDS: Final = 30.0
 ZEROS: Final = json.dumps(
@@ -188,6 +190,26 @@ def test_reloads_fail_no_request_and_change_no_bit(digits_bundle: Path) -> None:
         for client in clients:
             client.join(_SECONDS)
     assert all(found)
+
+
+@pytest.mark.slow
+def test_a_reload_without_end_leaves_what_serves(
+    bundle_copy: Path, edit_manifest: EditManifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By signal and by request: the old model answers, the reason is told, and the server still ends with 0."""
+    monkeypatch.setenv(VARIABLE, "3")
+    log = tmp_path / "err"
+    options = ("--allow-reload", "--provider", "cpu", "--drain-delay", "0")
+    with server_process(f"m={bundle_copy}", *options, stderr=log) as server:
+        make_slow(bundle_copy, edit_manifest, side=14000, times=1)
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "was not reloaded: The model took longer than 3 s" in log.read_text())
+        status, answer, _ = ask(server, "/v2/repository/models/m/load", b"{}")
+        assert (status, "longer than 3 s" in answer["error"]) == (409, True)
+        assert ask(server, "/v2/models/m/infer", ZEROS)[0] == 200
+        assert ask(server, "/v2/health/ready")[0] == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(_SECONDS) == 0
 
 
 def test_it_ends_with_the_terminal_that_it_was_started_on(digits_bundle: Path) -> None:

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from helpers.served import Asked, ask
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.images.decode import encode_png
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.serving.additions import all_additions
-from torchstone_runtime.serving.asked_sets import asked_set
+from torchstone_runtime.serving.asked_sets import asked_members, asked_set
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.sources import Source
 from torchstone_runtime.serving.http.app import make_app
@@ -24,7 +25,60 @@ from torchstone_runtime.serving.http.extensions import Extensions
 from torchstone_runtime.serving.http.settings import HttpSettings
 
 STORED = Path(__file__).parents[2] / "stored" / "digits"
-SETS = Extensions(additions=[asked_set])
+SETS = Extensions(additions=[asked_set], outputs=[asked_members])
+INFER = "/v2/models/m/infer"
+
+
+def inference(images: Uint8Array, **parameters: object) -> bytes:
+    """Return an inference request in JSON."""
+    named = {"name": "images", "datatype": "UINT8", "shape": images.shape, "data": images.ravel().tolist()}
+    return json.dumps({"inputs": [named], "parameters": parameters}).encode()
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_the_protocol_has_sets_as_an_output(digits: Split, *, binary: bool) -> None:
+    """Which classes are in each image's set, in JSON and as a binary tensor; none where none is asked for."""
+    images = digits.store.read(np.arange(5))
+
+    async def questions(asked: Asked) -> None:
+        with Classifier.load(STORED) as classifier:
+            expected = classifier.predict(images).members(0.99, by_class=False)
+        content = inference(images, coverage=0.99, by_class=False, binary_data_output=binary)
+        reply = await asked("POST", INFER, content)
+        if binary:
+            assert reply.body[-expected.size :] == expected.tobytes()
+            head = json.loads(reply.body[: int(reply.headers["inference-header-content-length"])])
+        else:
+            head = reply.json
+        output = head["outputs"][-1]
+        assert (output["name"], output["datatype"], output["shape"]) == ("set", "BOOL", list(expected.shape))
+        assert output.get("data", expected.ravel().tolist()) == expected.ravel().tolist()
+        plain = (await asked("POST", INFER, inference(images))).json
+        assert [one["name"] for one in plain["outputs"]] == ["logits", "probabilities"]
+
+    ask(STORED, questions, extensions=SETS)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ({"coverage": "0.9"}, "must be a number"),
+        ({"coverage": True}, "must be a number"),
+        ({"coverage": 95}, "more than 0 and less than 1"),
+        ({"coverage": 0.99999}, "cannot be promised"),
+        ({"by_class": True}, "none is given"),
+        ({"coverage": 0.9, "by_class": 1}, "true or false"),
+    ],
+)
+def test_the_protocol_refuses_what_cannot_be_promised(digits: Split, parameters: dict[str, object], text: str) -> None:
+    """With 400 and the reason."""
+
+    async def questions(asked: Asked) -> None:
+        reply = await asked("POST", INFER, inference(digits.store.read(np.arange(1)), **parameters))
+        assert reply.status == 400
+        assert text in reply.json["error"]
+
+    ask(STORED, questions, extensions=SETS)
 
 
 @pytest.mark.parametrize("query", ["coverage=0.99", "coverage=0.9&by_class=false"])

@@ -30,6 +30,20 @@ class Place:
         self.leave()
 
 
+class Announcement:
+    """A request that is on its way to a model: its body is still read. It counts as one image until then."""
+
+    def __init__(self, admission: "Admission") -> None:
+        self._admission: Admission | None = admission
+        admission.announced += 1
+
+    def end(self) -> None:
+        """Count it no more: it has come, or failed before; once is enough."""
+        if self._admission is not None:
+            self._admission.announced -= 1
+            self._admission = None
+
+
 class Admission:
     """Counts waiting images and refuses more than there is room for.
 
@@ -38,13 +52,20 @@ class Admission:
 
     Attributes:
         waiting: number of images that wait now.
+        announced: number of requests that are on their way here.
         image_seconds: seconds that an image took lately, all workers together; 0 before any was computed.
     """
 
     def __init__(self, max_queue: int) -> None:
         self._max_queue = max_queue
         self.waiting = 0
+        self.announced = 0
         self.image_seconds = 0.0
+
+    @property
+    def full(self) -> bool:
+        """Whether not even one image more would be let in, once those have come that are on their way."""
+        return self.waiting + self.announced >= self._max_queue
 
     def note(self, image_seconds: float) -> None:
         """Note how long an image took, of a batch just computed: the mean follows slowly."""
@@ -64,10 +85,18 @@ class Admission:
                 "Send them in several requests.",
             )
         if self.waiting + images > self._max_queue:
-            raise QueueFullError(
-                f"{self.waiting:,} images wait already, of at most {self._max_queue:,}.",
-                "Send the request again later.",
-                retry_after=self.waiting * self.image_seconds,
-            )
+            raise self.refusal()
         self.waiting += images
         return Place(self, images)
+
+    def announce(self) -> Announcement:
+        """Count a request that is on its way here."""
+        return Announcement(self)
+
+    def refusal(self) -> QueueFullError:
+        """Return what a request is told for which there is no room."""
+        return QueueFullError(
+            f"{self.waiting:,} images wait already, of at most {self._max_queue:,}.",
+            "Send the request again later.",
+            retry_after=self.waiting * self.image_seconds,
+        )

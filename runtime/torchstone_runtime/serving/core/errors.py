@@ -1,5 +1,7 @@
 """Why a request gets no answer, in terms that a protocol can translate."""
 
+import math
+
 from torchstone_runtime.errors import TorchstoneError
 
 
@@ -29,6 +31,11 @@ class QueueFullError(ServingError):
     def __init__(self, problem: str, remedy: str = "", retry_after: float = 1.0) -> None:
         super().__init__(problem, remedy)
         self.retry_after = retry_after
+
+    @property
+    def retry_after_seconds(self) -> int:
+        """The same for the header `Retry-After`: whole seconds, at least one."""
+        return max(1, math.ceil(self.retry_after))
 
 
 class DeadlineError(ServingError):

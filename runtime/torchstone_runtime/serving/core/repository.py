@@ -73,6 +73,11 @@ class ModelRepository:
         return self._in_flight.requests
 
     @property
+    def loads_without_end(self) -> int:
+        """Number of loads that were given up, whose threads are still at it."""
+        return self._loader.left
+
+    @property
     def shadow(self) -> Shadow | None:
         """The shadow at work, with its statistics; None where there is none."""
         return self._shadowed.shadow if self._shadowed is not None else None
@@ -111,7 +116,7 @@ class ModelRepository:
             if result.error is not None:
                 await self.close()
                 raise result.error
-        self._started = True
+        self._started = self._loader.serving = True
 
     async def load(self, name: str) -> None:
         """Load all versions of a model anew, beside those that serve, and swap those in that are proven.
@@ -165,7 +170,6 @@ class ModelRepository:
             named.take_out("The server has ended.")
         if self._shadowed is not None:
             self._shadowed.close()
-        self._loader.close()
 
     def _named(self, name: str) -> NamedModel:
         if name not in self._models:

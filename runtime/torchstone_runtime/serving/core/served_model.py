@@ -12,7 +12,7 @@ from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.array_input import as_batch
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.serving.core.admission import Admission, Place
+from torchstone_runtime.serving.core.admission import Admission, Announcement, Place
 from torchstone_runtime.serving.core.answer import Answer, Timings
 from torchstone_runtime.serving.core.batch_computer import BatchComputer
 from torchstone_runtime.serving.core.batcher import Batcher
@@ -39,6 +39,9 @@ _REASONS: Final[dict[type[BaseException], Rejection]] = {
     BadPictureError: "bad_picture",
     asyncio.CancelledError: "disconnected",
 }
+
+
+_LATE: Final = "The deadline passed before the request was answered."
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -133,6 +136,20 @@ class ServedModel:
         """Whether images wait or are computed."""
         return self._batcher.busy or self._admission.waiting > 0
 
+    @property
+    def full(self) -> bool:
+        """Whether a request that comes now would find no room."""
+        return self._admission.full
+
+    def announce(self) -> Announcement:
+        """Count a request that is on its way here; to be ended just before it is classified, or fails."""
+        return self._admission.announce()
+
+    def refuse(self) -> QueueFullError:
+        """Count a request that is refused before it was read, and return what it is told."""
+        self.statistics.add_rejection("queue_full", 0.0)
+        return self._admission.refusal()
+
     async def classify(self, images: Uint8Array, *, deadline: float | None = None) -> Answer:
         """Classify images; to be cancelled where the client has left.
 
@@ -225,9 +242,12 @@ async def _before(deadline: float | None, work: Coroutine[object, object, _Made]
         return await work
     try:
         async with asyncio.timeout_at(deadline):
-            return await work
+            made = await work
     except TimeoutError as error:
-        raise DeadlineError("The deadline passed before the request was answered.") from error
+        raise DeadlineError(_LATE) from error
+    if asyncio.get_running_loop().time() > deadline:  # it was done in time, and had to wait for the event loop
+        raise DeadlineError(_LATE)
+    return made
 
 
 def _let_go(threads: ThreadPoolExecutor, decoding: DecodingPool, classifier: Classifier) -> None:

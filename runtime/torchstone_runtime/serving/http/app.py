@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route, Router
 
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.http.access_log import AccessLog
+from torchstone_runtime.serving.http.entrance import Entrance
 from torchstone_runtime.serving.http.errors_as_answers import json_answer
 from torchstone_runtime.serving.http.extensions import Extensions, StaticFile
 from torchstone_runtime.serving.http.front_door import FrontDoor
@@ -57,7 +58,9 @@ def make_app(
     site = Site(repository, settings, extensions or Extensions(), tell)
     repository.observers.append(site.backgrounds)
     routes = [*_inference(site), *_telling(site), *_repository(site), *_added(site)]
-    door = FrontDoor(Router([], redirect_slashes=False), AccessLog(settings.log, write_line), tell)
+    log = AccessLog(settings.log, write_line)
+    door = FrontDoor(Router([], redirect_slashes=False), log, tell)
+    door.entrance = Entrance(site, door.answered, log)
     metrics = MetricsRoute(site, door.answered)
     door.router.routes = [*routes, Route("/metrics", metrics.metrics)]
     return WebApp(door, site)

@@ -2,10 +2,17 @@
 
 import asyncio
 import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from torchstone_runtime.serving.http.arrivals import arrival_time
+from torchstone_runtime.serving.http.record import ANNOUNCED, ARRIVED
+
+if TYPE_CHECKING:
+    from torchstone_runtime.serving.core.served_model import ServedModel
+    from torchstone_runtime.serving.http.entrance import Entrance
 
 _MAX_HEADER_BYTES: Final = 64 << 10
 _HEADER_SECONDS: Final = 20.0
@@ -23,7 +30,8 @@ class GuardedConnection(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
         self._discarded = 0
-        self._in_headers = self._refused = self._resuming = self._used = False
+        self._asked: ServedModel | None = None
+        self._in_headers = self._refused = self._resuming = self._used = self._turned_away = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the first request."""
@@ -44,8 +52,12 @@ class GuardedConnection(HttpToolsProtocol):
             self._header_bytes += len(data)
         self._unset_keepalive_if_required()
         self._parse(data)
-        if self._in_headers and self._header_bytes > _MAX_HEADER_BYTES:
+        if not self._in_headers:
+            return
+        if self._header_bytes > _MAX_HEADER_BYTES:
             self._refuse(431, "The headers are too long.")
+        elif self._header_timer is None:
+            self._header_timer = self.loop.call_later(_HEADER_SECONDS, self._on_late_headers)
 
     def on_message_begin(self) -> None:
         """Begin to read the headers of a request."""
@@ -54,8 +66,8 @@ class GuardedConnection(HttpToolsProtocol):
         super().on_message_begin()
         self._used = True
         self._discarded = 0
-        if self._header_timer is None:
-            self._expect_headers()
+        if not self._in_headers:  # most come whole: a timer is set once it shows that these don't
+            self._in_headers, self._header_bytes = True, 0
 
     def on_url(self, url: bytes) -> None:
         """Note the address."""
@@ -75,29 +87,62 @@ class GuardedConnection(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > _MAX_HEADER_BYTES:
             self._refuse(431, "The headers are too long.")
-            return
-        super().on_headers_complete()
+        elif not self._turn_away():
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Pass the body on, or throw away that of a request that has been answered."""
         if self._refused:
             return
-        super().on_body(body)
-        if self.cycle.response_complete:
+        if not self._turned_away:
+            super().on_body(body)
+        if self._turned_away or self.cycle.response_complete:
             self._discard(len(body))
-            if self.timeout_keep_alive_task is None:  # or a client that stops here would be waited for, for ever
-                self.timeout_keep_alive_task = self.loop.call_later(
-                    self.timeout_keep_alive, self.timeout_keep_alive_handler
-                )
+            self._wait_for_more()  # or a client that stops here would be waited for, for ever
 
     def on_message_complete(self) -> None:
         """Note the end of a request."""
-        if not (self._refused or (self.parser.should_upgrade() and self._framing())):
-            super().on_message_complete()
+        if self._refused or (self.parser.should_upgrade() and self._framing()):
+            return
+        if self._turned_away:
+            self._turned_away = False
+            self._wait_for_more()
+            return
+        super().on_message_complete()
+        if self._asked is not None and not self.cycle.response_complete:
+            # Not before its body is here: clients that send halves would take the room of all others.
+            self.cycle.scope[ANNOUNCED] = self._asked.announce()  # type: ignore[typeddict-unknown-key]  # ours
+        self._asked = None
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
         self._refuse(400, msg)
+
+    def _turn_away(self) -> bool:
+        """Refuse a request by its headers where its model has no room; its body is read and thrown away."""
+        entrance: Entrance | None = getattr(self.app, "entrance", None)
+        if entrance is None or not (self.cycle is None or self.cycle.response_complete):
+            return False  # one that follows an unanswered one waits for its turn
+        self.scope[ARRIVED] = arrival_time(self.loop)  # type: ignore[typeddict-unknown-key]  # ours
+        self._asked = entrance.asked(self.parser.get_method(), self.url)
+        if self._asked is None or not self._asked.full:
+            return False
+        found = entrance.refuse(self._asked, self.url, self.headers)
+        self._asked = None
+        stays = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        if not stays or self.app.draining:
+            self._end_with(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n" + found)
+        else:
+            self.transport.write(b"HTTP/1.1 503 Service Unavailable\r\n" + found)
+            self._turned_away = True
+            self._wait_for_more()
+        return True
+
+    def _wait_for_more(self) -> None:
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _parse(self, data: bytes) -> None:
         while True:
@@ -152,15 +197,19 @@ class GuardedConnection(HttpToolsProtocol):
             self._refuse(408, "The headers did not arrive in time.")
 
     def _refuse(self, status: int, message: str) -> None:
-        self._refused = True
-        if self.transport.is_closing():
-            return
         body = json.dumps({"error": message}).encode()
         head = (
             f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
-        self.transport.write(head.encode() + body)
+        self._end_with(head.encode() + body)
+
+    def _end_with(self, answer: bytes) -> None:
+        """Send a last answer; what else comes is thrown away."""
+        self._refused = True
+        if self.transport.is_closing():
+            return
+        self.transport.write(answer)
         self.transport.write_eof()
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 

@@ -1,6 +1,5 @@
 """What is answered where a request fails: a status that says whose fault it was, and `{"error": "…"}`."""
 
-import math
 from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
@@ -57,7 +56,7 @@ def answer_for(error: Exception, method: str) -> Response | None:
         return error_answer(error.status, message, {"Connection": "close"} if error.status == 408 else None)  # noqa: PLR2004
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
     if isinstance(error, QueueFullError):
-        return error_answer(status, message, {"Retry-After": str(max(1, math.ceil(error.retry_after)))})
+        return error_answer(status, message, {"Retry-After": str(error.retry_after_seconds)})
     return error_answer(status, message, {"Retry-After": "1"} if isinstance(error, NotReadyError) else None)
 
 

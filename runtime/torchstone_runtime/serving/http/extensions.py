@@ -6,6 +6,8 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
+from torchstone_runtime.arrays import BoolArray
+from torchstone_runtime.serving.core.answer import Answer
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 from torchstone_runtime.serving.http.prometheus import Family
 
@@ -14,6 +16,13 @@ Addition = Callable[[ServedModel, Seen, Mapping[str, str]], Mapping[str, Any]]
 
 A key that it returns becomes one of the answer's JSON object. It may raise a `TorchstoneError` for a query that is
 wrong (`UsageError`: status 400).
+"""
+
+
+OutputAddition = Callable[[ServedModel, Answer, Mapping[str, Any]], Mapping[str, BoolArray]]
+"""Function of the model, its answer, and the parameters of an inference request: outputs beside the usual, bool [N, K].
+
+It may raise a `TorchstoneError` for parameters that are wrong, as an `Addition` may.
 """
 
 
@@ -43,6 +52,7 @@ class Extensions:
         routes: routes of Starlette's.
         metrics: functions that return metrics, called for each `GET /metrics`.
         additions: functions whose facts are in the answers of `/predict`.
+        outputs: functions whose outputs are in the answers of the protocol.
         paths: descriptions of added routes for `/openapi.json`, by path.
         names: names of extensions that the server's metadata lists.
     """
@@ -51,5 +61,6 @@ class Extensions:
     routes: list[BaseRoute] = field(default_factory=list)
     metrics: list[Callable[[], Iterable[Family]]] = field(default_factory=list)
     additions: list[Addition] = field(default_factory=list)
+    outputs: list[OutputAddition] = field(default_factory=list)
     paths: dict[str, Any] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)

@@ -4,7 +4,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
 from starlette.routing import Router
@@ -13,6 +13,9 @@ from starlette.types import Message, Receive, Scope, Send
 from torchstone_runtime.serving.http.access_log import AccessLog
 from torchstone_runtime.serving.http.errors_as_answers import answer_for, error_answer
 from torchstone_runtime.serving.http.record import RequestRecord
+
+if TYPE_CHECKING:
+    from torchstone_runtime.serving.http.entrance import Entrance
 
 CLIENT_LEFT: Final = 499
 """Status under which a request is noted whose client left before the answer: nginx's, for there is no official one."""
@@ -30,12 +33,14 @@ class FrontDoor:
         draining: whether connections are closed with their next answer, because the server ends soon.
         router: routes of the server.
         answered: number of answers by model, variant and HTTP status; without a model both are empty.
+        entrance: first look at the headers of requests, before they come here; None to let everybody in.
     """
 
     def __init__(self, router: Router, log: AccessLog, tell: Callable[[str], None]) -> None:
         self.draining = False
         self.answered: Counter[tuple[str, str, int]] = Counter()
         self.router = router
+        self.entrance: Entrance | None = None
         self._log = log
         self._tell = tell
 
@@ -53,6 +58,7 @@ class FrontDoor:
         try:
             await self._answer(scope, receive, self._noting(send, record), record)
         finally:
+            record.has_come()
             self.answered[record.model, record.variant, record.status] += 1
             self._log.add(record, scope["method"], scope["path"], time.perf_counter() - began)
 

@@ -1,11 +1,13 @@
 """`POST …/infer`: an inference request of the protocol."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from torchstone_runtime.arrays import BoolArray
 from torchstone_runtime.protocol.body import HEADER_LENGTH
 from torchstone_runtime.protocol.infer_answer import WrittenAnswer, write_infer_answer
 from torchstone_runtime.protocol.infer_request import InferRequest, RequestLimits, read_infer_request
@@ -30,15 +32,17 @@ class InferRoute:
     async def infer(self, request: Request) -> Response:
         """Answer an inference request: JSON, binary tensors, or a bare picture."""
         model = self._site.asked_model(request)
-        deadline = self._site.deadline(None)
         asked = await self._read(request, model)
         record = record_of(request)
         record.images = len(asked.files) if asked.images is None else len(asked.images)
-        if asked.timeout is not None:
-            deadline = min(deadline, self._site.deadline(asked.timeout))
+        deadline = self._site.deadline(request, asked.timeout)
+        record.has_come()
         answer = await while_connected(request, _ask(model, asked, deadline))
         record.timings = answer.timings
-        written = await _write(asked, model, answer)
+        added: dict[str, BoolArray] = {}
+        for add in self._site.extensions.outputs:
+            added |= add(model, answer, asked.parameters)
+        written = await _write(asked, model, answer, added)
         return _response(written, request.headers.get("accept-encoding", ""))
 
     async def _read(self, request: Request, model: ServedModel) -> InferRequest:
@@ -56,12 +60,14 @@ async def _ask(model: ServedModel, asked: InferRequest, deadline: float) -> Answ
     return await model.classify(asked.images, deadline=deadline)
 
 
-async def _write(asked: InferRequest, model: ServedModel, answer: Answer) -> WrittenAnswer:
+async def _write(
+    asked: InferRequest, model: ServedModel, answer: Answer, added: Mapping[str, BoolArray]
+) -> WrittenAnswer:
     values = {"logits": answer.logits, "probabilities": answer.probabilities}
     name = model.name, model.version
     if answer.logits.size < _MANY_VALUES or all(wanted.binary and not wanted.classes for wanted in asked.outputs):
-        return write_infer_answer(asked, name, values, model.class_names)
-    return await asyncio.to_thread(write_infer_answer, asked, name, values, model.class_names)
+        return write_infer_answer(asked, name, values, model.class_names, added=added)
+    return await asyncio.to_thread(write_infer_answer, asked, name, values, model.class_names, added=added)
 
 
 def _response(written: WrittenAnswer, accept: str) -> Response:

@@ -89,7 +89,7 @@ def _counts(models: list[ServedModel]) -> list[Family]:
 def _foreign(site: Site, models: list[ServedModel]) -> Family:
     family = Family("torchstone_bright_edges_total", "counter", "Images on another ground than the model knows.")
     for model in models:
-        family.add(site.backgrounds.foreign[model.name, model.version], model=model.name, version=model.version)
+        family.add(site.backgrounds.foreign(model), model=model.name, version=model.version)
     return family
 
 

@@ -37,9 +37,10 @@ class PredictRoute:
         record = record_of(request)
         record.note_model(model)
         top = _count(query.get("top"))
-        deadline = self._site.deadline(None)
         file = _picture(await read_body(request, self._site.settings), request.headers.get("content-type", ""))
         record.images = 1
+        deadline = self._site.deadline(request)
+        record.has_come()
         seen: list[Seen] = []
         token = _SEEN.set(seen)
         try:

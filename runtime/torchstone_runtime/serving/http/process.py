@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import uvicorn
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.http.access_log import LineWriter, Messages
 from torchstone_runtime.serving.http.app import WebApp, make_app
+from torchstone_runtime.serving.http.arrivals import ArrivalLoop
 from torchstone_runtime.serving.http.connection import GuardedConnection
 from torchstone_runtime.serving.http.extensions import Extensions
 from torchstone_runtime.serving.http.settings import HttpSettings
@@ -59,12 +61,17 @@ def run_server(
     Raises:
         TorchstoneError: a model can't be loaded; nobody could connect so far.
     """
-    asyncio.run(_run(make_repository, plan, add))
+    with asyncio.Runner(loop_factory=ArrivalLoop) as runner:
+        stuck = runner.run(_run(make_repository, plan, add))
+    if stuck:  # a thread inside a model that doesn't stop would bring down the orderly end of the process
+        sys.stdout.flush()
+        os._exit(0)
 
 
 async def _run(
     make_repository: Callable[[], ModelRepository], plan: Plan, add: Callable[[ModelRepository], Extensions]
-) -> None:
+) -> int:
+    """Serve, and return the number of threads that are still loading what has no end."""
     repository = make_repository()
     writer = LineWriter()
     try:
@@ -73,6 +80,7 @@ async def _run(
         messages = Messages(plan.settings.log, writer.write)
         app = make_app(repository, plan.settings, add(repository), writer.write, messages.tell)
         await GracefulServer(app, plan, messages.tell).serve(list(plan.sockets))
+        return repository.loads_without_end
     finally:
         await repository.close()
         await asyncio.to_thread(writer.close)

@@ -2,16 +2,22 @@
 
 import re
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
 
 from torchstone_runtime.serving.core.answer import Timings
 from torchstone_runtime.serving.core.served_model import ServedModel
 
+if TYPE_CHECKING:
+    from torchstone_runtime.serving.core.admission import Announcement
+
 _SCOPE_KEY: Final = "torchstone.record"
+ARRIVED: Final = "torchstone.arrived"
+ANNOUNCED: Final = "torchstone.announced"
+"""Keys of a request's scope under which a connection states when it arrived, and that its model expects it."""
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _TRACE_PARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[\x21-\x7e]{0,64})?")
 """W3C Trace Context, section 3.2."""
@@ -30,6 +36,7 @@ class RequestRecord:
         variant: its variant.
         images: number of images in the request.
         timings: parts of the time that the answer took; None without one.
+        arrived: time of the event loop's clock at which it arrived; None where that is not known.
     """
 
     request_id: str
@@ -40,6 +47,8 @@ class RequestRecord:
     variant: str = ""
     images: int = 0
     timings: Timings | None = None
+    arrived: float | None = None
+    _scope: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, headers: Iterable[tuple[bytes, bytes]]) -> "RequestRecord":
@@ -62,9 +71,16 @@ class RequestRecord:
         self.model, self.version = model.name, model.version
         self.variant = model.classifier.plan.variant
 
-    def attach(self, scope: dict[str, object]) -> None:
-        """Make the record known to the routes."""
+    def attach(self, scope: dict[str, Any]) -> None:
+        """Make the record known to the routes, and take over what the connection knows."""
         scope[_SCOPE_KEY] = self
+        self._scope, self.arrived = scope, scope.get(ARRIVED)
+
+    def has_come(self) -> None:
+        """Let the model expect the request no longer: it is there, or failed."""
+        announcement: Announcement | None = self._scope.get(ANNOUNCED)
+        if announcement is not None:
+            announcement.end()
 
 
 def record_of(request: Request) -> RequestRecord:

@@ -53,14 +53,16 @@ class Site:
         """Return the name of the model that was given first."""
         return self.repository.index()[0].name
 
-    def deadline(self, asked: float | None) -> float:
+    def deadline(self, request: Request, asked: float | None = None) -> float:
         """Return the time of the event loop's clock until which a request is to be answered.
 
         Args:
+            request: the request, whose time began with its arrival.
             asked: seconds that the client waits at most; None where it did not say.
         """
-        allowed = self.settings.timeout
-        return asyncio.get_running_loop().time() + (allowed if asked is None else min(asked, allowed))
+        arrived, allowed = record_of(request).arrived, self.settings.timeout
+        began = asyncio.get_running_loop().time() if arrived is None else arrived
+        return began + (allowed if asked is None else min(asked, allowed))
 
     def describe(self, model: ServedModel) -> ModelDescription:
         """Return what clients may know of a model."""
