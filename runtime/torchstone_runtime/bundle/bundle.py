@@ -75,8 +75,8 @@ class Bundle:
         if 0 < len(content) < entry.size:
             raise _altered(
                 path,
-                f"it ends after {len(content):,} of the {entry.size:,} bytes that the manifest states; its copy or "
-                "download was perhaps interrupted",
+                f"it has {len(content):,} bytes, the manifest states {entry.size:,}; its copy or download was perhaps "
+                "interrupted",
             )
         if len(content) != entry.size:
             raise _altered(path, f"it has {len(content):,} bytes, the manifest states {entry.size:,}")
@@ -127,7 +127,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     except FileNotFoundError as error:
         raise BundleError(
             f"The bundle at {path.parent} is incomplete: it lacks {path.name}.",
-            "Its copy or download was perhaps interrupted; copy the whole folder or export it again.",
+            "Its copy or download was perhaps interrupted; copy it again whole, or export it again.",
         ) from error
     except OSError as error:
         reason = "a symbolic link" if path.is_symlink() else f"not readable ({error.strerror})"

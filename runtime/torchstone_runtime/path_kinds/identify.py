@@ -41,12 +41,12 @@ class Found:
 
 
 def identify(path: str | os.PathLike[str]) -> Found:
-    """Return what lies at a path; reads a few kilobytes, follows links, raises nothing."""
+    """Return what lies at a path; reads a few kilobytes, follows links (one that leads nowhere is missing), raises nothing."""
     place = Path(path)
     try:
         if place.is_dir():
             return _identify_folder(place)
-        return Found(place, kind_of_file(place) if os.path.lexists(place) else Kind.MISSING)
+        return Found(place, kind_of_file(place) if place.exists() else Kind.MISSING)
     except (OSError, ValueError):  # no permission; a name with a zero byte
         return Found(place, Kind.UNREADABLE)
 
