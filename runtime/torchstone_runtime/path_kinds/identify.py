@@ -41,7 +41,7 @@ class Found:
 
 
 def identify(path: str | os.PathLike[str]) -> Found:
-    """Return what lies at a path; reads a few kilobytes, follows links (one that leads nowhere is missing), raises nothing."""
+    """Return what lies at a path, or where a link leads; reads a few kilobytes, raises nothing."""
     place = Path(path)
     try:
         if place.is_dir():
