@@ -79,7 +79,7 @@ def advise(found: Found, special: Mapping[Kind, str], otherwise: str) -> str:
     """Return what to do about a path that is something else than was needed.
 
     Args:
-        found: what lies there.
+        found: path and kind of it.
         special: advice by kind that goes before the common one, with the same placeholders.
         otherwise: advice for what has none of its own.
     """

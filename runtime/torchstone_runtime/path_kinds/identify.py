@@ -31,7 +31,7 @@ class Found:
 
     Attributes:
         path: the path as it was given.
-        kind: what lies there.
+        kind: kind of the thing that lies there.
         inside: names of the entries that told the kind: bundles of a folder of bundles, the ONNX file of a folder.
     """
 
