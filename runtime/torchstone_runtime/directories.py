@@ -2,7 +2,6 @@
 
 import ctypes
 import errno
-import fcntl
 import glob
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from torchstone_runtime.errors import OutputError
+from torchstone_runtime.file_locks import lock as lock_handle
 from torchstone_runtime.files import current_umask, reported_as_output_error
 
 _AT_FDCWD: Final = -100
@@ -51,7 +51,7 @@ def _make_locked(target: Path) -> tuple[Path, int]:
     while True:
         partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
         lock = os.open(partial, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_handle(lock, wait=True)
         if partial.is_dir():
             return partial, lock
         os.close(lock)  # another export took it for abandoned before it was locked
@@ -64,7 +64,7 @@ def _remove_abandoned(target: Path) -> None:
         except OSError:
             continue
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_handle(lock, wait=False)
             shutil.rmtree(path, ignore_errors=True)
         except BlockingIOError:
             continue  # its owner is alive

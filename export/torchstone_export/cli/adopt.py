@@ -22,6 +22,7 @@ from torchstone_runtime.cli.options import DATA_DIR_OPTION, DATA_HELP, data_opti
 from torchstone_runtime.cli.output import require_writable, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
+from torchstone_runtime.errors import DataError
 from torchstone_train.compute.openmp import wait_passively
 
 
@@ -79,7 +80,10 @@ def adopt(
     from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
     from torchstone_export.pipeline import ExportRequest
     from torchstone_runtime.data.catalog import DatasetRef
+    from torchstone_runtime.path_kinds.wanted import not_an_onnx_file
 
+    if (other := not_an_onnx_file(model)) is not None:
+        raise DataError(*other)
     request = ExportRequest(
         out=out or default_bundle(model.stem),
         data_dir=data_dir or default_data_dir(),

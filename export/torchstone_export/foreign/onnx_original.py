@@ -19,6 +19,7 @@ from torchstone_runtime.errors import BundleError, DataError, UsageError
 from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.inference.providers import accept_onnx_alone, open_session
 from torchstone_runtime.inference.session_io import OrtSession
+from torchstone_runtime.path_kinds.wanted import not_an_onnx_file
 from torchstone_runtime.text import is_showable
 
 _DTYPES: Final[dict[int, str]] = {
@@ -68,6 +69,8 @@ def read_original(path: Path, spec: ModelSpec) -> OnnxOriginal:
         DataError: no such file, damaged, or not a classifier of images as the spec describes them.
         UsageError: the spec must say more.
     """
+    if (other := not_an_onnx_file(path)) is not None:
+        raise DataError(*other)
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -12,8 +12,15 @@ from torchstone_runtime.bundle.manifest import MANIFEST_FILE, FileEntry, Manifes
 from torchstone_runtime.class_names import MAX_MANIFEST_BYTES
 from torchstone_runtime.errors import BundleError, UsageError, suggestion
 
+LFS_START: Final = b"version https://git-lfs.github.com/spec/"
+"""First bytes of a pointer file: git-lfs, docs/spec.md."""
 _NOT_RUN_HERE: Final = frozenset({"torchscript"})
 """TorchScript archives are code-like: the runtime checks their hash but never opens them."""
+# Without O_NOFOLLOW a link could lead out of the bundle; O_NONBLOCK keeps a named pipe from hanging us. Windows has
+# neither; there os.O_BINARY keeps line ends as they are.
+_READ_ONLY: Final = (
+    os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +45,17 @@ class Bundle:
             BundleError: no such directory, no manifest, or a manifest that is not valid.
         """
         folder = locate_bundle(path)
-        if not folder.is_dir():
-            what = "is not a directory" if folder.exists() else "does not exist"
-            raise BundleError(
-                f"There is no bundle at {folder}: it {what}.",
-                f"Give a directory that export wrote, or the name of a built-in bundle: {', '.join(builtin_names())}.",
-            )
+        # A manifest that is there is read, whatever it is: a link, a pipe or damaged, it has a message of its own.
+        if not os.path.lexists(folder / MANIFEST_FILE):
+            raise no_bundle_error(folder)
         content = read_regular(folder / MANIFEST_FILE, MAX_MANIFEST_BYTES)
         if len(content) > MAX_MANIFEST_BYTES:
             raise BundleError(
                 f"{folder / MANIFEST_FILE} has more than {MAX_MANIFEST_BYTES >> 20} MiB, the most that is read.",
                 "Export or copy the bundle again.",
             )
+        if content.startswith(LFS_START):
+            raise _pointer_error(folder / MANIFEST_FILE)
         return cls(folder, parse_manifest(content), hashlib.sha256(content).hexdigest())
 
     def read(self, entry: FileEntry, *, check_hash: bool = True) -> bytes:
@@ -64,6 +70,14 @@ class Bundle:
         """
         path = self.path / entry.name
         content = read_regular(path, entry.size)
+        if content.startswith(LFS_START):
+            raise _pointer_error(path)
+        if 0 < len(content) < entry.size:
+            raise _altered(
+                path,
+                f"it has {len(content):,} bytes, the manifest states {entry.size:,}; its copy or download was perhaps "
+                "interrupted",
+            )
         if len(content) != entry.size:
             raise _altered(path, f"it has {len(content):,} bytes, the manifest states {entry.size:,}")
         if not check_hash:
@@ -113,10 +127,12 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         BundleError: it is missing, a link, no regular file, or not readable.
     """
     try:
-        # Without O_NOFOLLOW a link could lead out of the bundle; O_NONBLOCK keeps a named pipe from hanging us.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = os.open(path, _READ_ONLY)
     except FileNotFoundError as error:
-        raise BundleError(f"The bundle lacks {path.name} (in {path.parent}).", "Export or copy it again.") from error
+        raise BundleError(
+            f"The bundle at {path.parent} is incomplete: it lacks {path.name}.",
+            "Its copy or download was perhaps interrupted; copy it again whole, or export it again.",
+        ) from error
     except OSError as error:
         reason = "a symbolic link" if path.is_symlink() else f"not readable ({error.strerror})"
         raise BundleError(f"{path} is {reason}.", "Export or copy the bundle again.") from error
@@ -126,6 +142,20 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     with os.fdopen(handle, "rb") as file:
         # Reading allocates what it is asked for: a manifest that states an absurd size must not decide that.
         return file.read(min(max_bytes, os.fstat(handle).st_size) + 1)
+
+
+def no_bundle_error(path: Path) -> BundleError:
+    """Return the error for a path at which no bundle lies: what is there, and what to type."""
+    from torchstone_runtime.path_kinds.wanted import not_a_bundle  # noqa: PLC0415 - only for a mistake
+
+    return BundleError(*not_a_bundle(path, builtin_names()))
+
+
+def _pointer_error(path: Path) -> BundleError:
+    return BundleError(
+        f"{path} is a Git LFS pointer: a line of text that stands for the file, which was not fetched.",
+        "Fetch it, in the repository: git lfs pull",
+    )
 
 
 def _altered(path: Path, reason: str) -> BundleError:

@@ -25,6 +25,7 @@ from torchstone_runtime.images.decode import decode_image
 from torchstone_runtime.images.image_formats import IMAGE_SUFFIXES, OtherFiles, is_picture
 from torchstone_runtime.images.input_spec import MAX_BITS, InputSpec
 from torchstone_runtime.images.picture_header import sampled_depths
+from torchstone_runtime.path_kinds.wanted import not_a_data_folder
 from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.text import is_showable, shortlist
 
@@ -118,16 +119,17 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
     if unknown or class_names is None:
         require_no_hidden_parts(root)
     if unknown:
+        hint = f"{found_here}\n" if (found_here := not_a_data_folder(root)) else ""
         raise DataError(
             f"{root} has classes that the model does not know: {shortlist(unknown)}.",
-            f"The folder's classes: {shortlist(tuple(found))}.\nThe model's classes: {shortlist(names)}.\n"
+            f"{hint}The folder's classes: {shortlist(tuple(found))}.\nThe model's classes: {shortlist(names)}.\n"
             "If the model calls them otherwise, say so in a file: --class-map FILE.",
         )
     if class_names is None:
         _require_usable_classes(root, found)
     files = [(file, label) for name, label in position.items() for file in found.get(name, ())]
     if not files:
-        raise DataError(f"{root} holds no images.", LAYOUT_HELP)
+        raise DataError(f"{root} holds no images.", _what_it_is(root))
     paths = [file for file, _ in files]
     labels = np.array([label for _, label in files], dtype=np.int64)
     # An id is written to reports: a file name that is not valid UTF-8 shows its odd bytes as escapes.
@@ -220,9 +222,14 @@ def _list_images(root: Path, class_folder: str, others: OtherFiles) -> list[str]
     return sorted(names)
 
 
+def _what_it_is(root: Path) -> str:
+    hint = not_a_data_folder(root)
+    return f"{hint}\n{LAYOUT_HELP}".lstrip()
+
+
 def _require_usable_classes(root: Path, found: dict[str, list[str]]) -> None:
     if not found:
-        raise DataError(f"{root} is empty: it has no class folders.", LAYOUT_HELP)
+        raise DataError(f"{root} is empty: it has no class folders.", _what_it_is(root))
     if empty := [name for name, files in found.items() if not files]:
         raise DataError(f"{root / empty[0]} holds no image files.", f"Add images or remove the folder. {LAYOUT_HELP}")
     if len(found) == 1:

@@ -12,6 +12,7 @@ from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.class_names import MAX_CLASSES
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import DataError
+from torchstone_runtime.path_kinds.wanted import not_an_npz_file
 from torchstone_runtime.text import is_showable
 
 _MAX_BYTES: Final = 16 << 30
@@ -42,7 +43,9 @@ def load_npz(path: Path) -> Split:
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     if not path.is_file():
-        raise DataError(f"{path} is not a file.", "Give an existing file: npz:FILE.")
+        raise DataError(f"{path} is not a file.", f"{not_an_npz_file(path)}\nGive an existing file: npz:FILE.".lstrip())
+    if hint := not_an_npz_file(path):
+        raise DataError(f"{path} cannot be read as an npz file.", f"{hint}\n{_LAYOUT_HELP}")
     try:
         with zipfile.ZipFile(path) as archive:
             stated = sum(info.file_size for info in archive.infolist())

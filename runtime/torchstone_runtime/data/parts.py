@@ -10,6 +10,7 @@ from typing import Final
 from torchstone_runtime.data.windows_names import SEPARATOR, flat_files, flat_folders, flat_tree, inner_tree, is_flat
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.image_formats import is_picture
+from torchstone_runtime.path_kinds.wanted import not_a_data_folder
 from torchstone_runtime.text import showable
 
 LAYOUT_HELP: Final = (
@@ -62,8 +63,10 @@ def folder_layout(root: Path) -> FolderLayout:
         DataError: no such folder, one of train and test without the other, or several folders for one part.
     """
     if not flat_tree(root)[0].is_dir():
-        unpack = "If it is an archive, unpack it first. " if root.is_file() else ""
-        raise DataError(f"{root} is not a folder.", f"{unpack}Give an existing folder: folder:PATH. {LAYOUT_HELP}")
+        hint = not_a_data_folder(root)
+        raise DataError(
+            f"{root} is not a folder.", f"{hint}\nGive an existing folder: folder:PATH. {LAYOUT_HELP}".lstrip()
+        )
     folders = visible_folders(root)
     named = [found for folder in folders if (found := _recognise(root, folder))]
     chosen = _choose(root, named)

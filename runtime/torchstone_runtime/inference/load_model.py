@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torchstone_runtime.bundle.builtin import locate_bundle
-from torchstone_runtime.bundle.bundle import Bundle
+from torchstone_runtime.bundle.bundle import Bundle, no_bundle_error
 from torchstone_runtime.bundle.manifest import METADATA_KEY, parse_essentials, parse_requirements
 from torchstone_runtime.errors import BundleError, ProviderError, UsageError
 from torchstone_runtime.images.input_spec import InputSpec
@@ -17,6 +17,7 @@ from torchstone_runtime.inference.providers import OpenedSession, open_session
 from torchstone_runtime.inference.second_session import SecondSession
 from torchstone_runtime.inference.session_io import check_signature, read_metadata
 from torchstone_runtime.inference.variants import open_variant
+from torchstone_runtime.path_kinds.wanted import not_an_onnx_file
 from torchstone_runtime.system.cpu import cpu_features, missing_features
 from torchstone_runtime.system.openvino import ON_PROCESSOR
 
@@ -81,13 +82,15 @@ def _load_lone_file(path: Path, options: LoadOptions) -> LoadedModel:
         raise UsageError(f"{path} is one file: only a bundle can be signed.", "Give the bundle's directory.")
     if options.variant is not None:
         raise UsageError(f"{path} is one file, not a bundle with variants.", "Leave the variant out.")
+    if not_an_onnx_file(path) is not None:
+        raise no_bundle_error(path)
     content = path.read_bytes()
     opened = open_session(content, options)
     metadata = read_metadata(opened.session).get(METADATA_KEY)
     if metadata is None:
         raise BundleError(
             f"{path} does not say what its input and classes are: Torchstone did not export it.",
-            "Give a bundle directory or an ONNX file out of one.",
+            no_bundle_error(path).remedy,
         )
     here = cpu_features() if options.features is None else options.features
     missing = missing_features(parse_requirements(metadata), here)

@@ -98,9 +98,9 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BundleError, match="does not exist"):
         Bundle.open(tmp_path / "nowhere")
-    with pytest.raises(BundleError, match="is not a directory"):
+    with pytest.raises(BundleError, match="it is an empty file"):
         Bundle.open(tmp_path / "file")
-    with pytest.raises(BundleError, match=r"lacks manifest\.json"):
+    with pytest.raises(BundleError, match="is not a bundle: it is a folder"):
         Bundle.open(tmp_path)
 
 

@@ -96,7 +96,7 @@ def test_a_misspelt_command() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "fragment"),
     [
-        ("manifest.json", None, "lacks manifest.json"),
+        ("manifest.json", None, "without its manifest.json"),
         ("manifest.json", b"not json", "not valid JSON"),
         ("manifest.json", b'{"format": "torchstone-bundle", "format_version": 5}', "format version 5"),
         ("model.onnx", None, "lacks model.onnx"),

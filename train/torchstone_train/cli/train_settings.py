@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from torchstone_runtime.errors import DataError, UsageError, suggestion
+from torchstone_runtime.path_kinds.wanted import not_a_run
 from torchstone_train.recipes.catalog import get_recipe
 from torchstone_train.recipes.fields import RECIPE_FIELDS, check_values
 from torchstone_train.recipes.recipe import Recipe
@@ -135,7 +136,7 @@ def read_run(path: Path) -> Settings:
     """
     file = path / _RUN_FILE if path.is_dir() else path
     if not file.is_file():
-        raise DataError(f"There is no run at {path}: {file} is missing.", "Give a directory that train wrote.")
+        raise DataError(*not_a_run(path))
     try:
         info = json.loads(file.read_bytes())
         recipe = Recipe.from_json(info["recipe"])

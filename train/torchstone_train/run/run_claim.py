@@ -1,6 +1,5 @@
 """Which directory a training may take for its run, and for how long it alone may write there."""
 
-import fcntl
 import json
 import os
 import re
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from torchstone_runtime.errors import OutputError, UsageError
+from torchstone_runtime.file_locks import lock as lock_handle
 from torchstone_runtime.files import reported_as_output_error
 
 _INFO: Final = "run.json"
@@ -62,7 +62,7 @@ def _lock(place: Path, shown: Path) -> int:
             raise OutputError(f"Cannot write {shown}: no permission, or a read-only disk.", "Choose another --out.")
         lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_handle(lock, wait=False)
         except BlockingIOError as error:
             os.close(lock)
             raise UsageError(
