@@ -103,7 +103,7 @@ class Scene:
             group.create_task(self.reloading(pause))
             await asyncio.sleep(seconds)
             end = time.monotonic() + 60
-            while not self.seen_all(times) and time.monotonic() < end:
+            while not self.seen_all(times) and time.monotonic() < end:  # noqa: ASYNC110 - many counters, one wait
                 await asyncio.sleep(0.1)
             self.ending.set()
 
