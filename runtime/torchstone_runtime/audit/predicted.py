@@ -13,6 +13,7 @@ from torchstone_runtime.audit.duplicates import ignore
 from torchstone_runtime.audit.label_errors import Confidences, LabelError, find_label_errors
 from torchstone_runtime.audit.source import AuditSource, Part, part_of_each
 from torchstone_runtime.data.folder import FileStore
+from torchstone_runtime.data.shard_store import ShardStore
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.evaluation.choose_split import align_classes, certified_fingerprint
@@ -118,8 +119,11 @@ def _split_of(part: Part, source: AuditSource, usable: Int64Array, classifier: "
             f"The model's classes: {shortlist(classifier.class_names)}.",
         )
     place = np.array([known.get(name, -1) for name in source.class_names], dtype=np.int64)
-    files = [str(part.paths[index]) for index in usable.tolist()]
-    store = FileStore(Path(), files, classifier.input_spec)
+    store: FileStore | ShardStore
+    if part.contents is not None:
+        store = replace(part.contents.select(usable), spec=classifier.input_spec)
+    else:
+        store = FileStore(Path(), [str(part.paths[index]) for index in usable.tolist()], classifier.input_spec)
     ids = [part.ids[index] for index in usable.tolist()]
     return Split(part.name, store, place[part.labels[usable]], classifier.class_names, ids)
 

@@ -98,7 +98,9 @@ def open_dataset(
 
     ref = DatasetRef.parse(dataset)
     if bits is not None and not ref.has_pictures:
-        raise UsageError(f"--bits is for folders and shards; the images of {ref} are taken as they are.", "Leave it out.")
+        raise UsageError(
+            f"--bits is for folders and shards; the images of {ref} are taken as they are.", "Leave it out."
+        )
     spec = classifier.input_spec if bits is None else replace(classifier.input_spec, bits=bits)
     mapping = ClassMap.read(class_map) if class_map is not None else None
     left_out = recorded_left_out(classifier.provenance.get("dataset", {}))

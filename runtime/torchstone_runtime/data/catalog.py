@@ -187,9 +187,7 @@ class Dataset:
     def _renamed(self, split: Split) -> Split:
         if self.class_map is None or self.class_names is None:
             return self._without_left_out(split).in_order(self.class_names)
-        return self.class_map.leaving_out(self.left_out).apply(
-            split, self.class_names, by_class=self.ref.has_pictures
-        )
+        return self.class_map.leaving_out(self.left_out).apply(split, self.class_names, by_class=self.ref.has_pictures)
 
     @property
     def _path(self) -> Path:

@@ -76,7 +76,11 @@ class ShardPart:
         Raises:
             DataError: fewer than two classes, or one that is not among those.
         """
-        shown = showable(str(self.index.files[0])) if len(self.index.files) == 1 else f"{showable(str(self.index.files[0].parent))}"
+        shown = (
+            showable(str(self.index.files[0]))
+            if len(self.index.files) == 1
+            else f"{showable(str(self.index.files[0].parent))}"
+        )
         names = class_names or tuple(self.by_class)
         unknown = sorted(set(self.by_class) - {unicodedata.normalize("NFC", name) for name in names})
         if unknown and not self.numbered:

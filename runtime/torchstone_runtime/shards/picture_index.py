@@ -57,6 +57,10 @@ class PictureIndex:
     _copy: IO[bytes] | None = None
     _lock: Lock = field(default_factory=Lock)
 
+    def __del__(self) -> None:
+        if self._copy is not None:
+            self._copy.close()
+
     def read(self, picture: IndexedPicture) -> bytes:
         """Return the content of a picture file; it may be called from any thread.
 
@@ -114,7 +118,9 @@ def index_pictures(found: Sequence[Found], options: ReadOptions) -> PictureIndex
             _add_copies(index, item, options)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise DataError(f"{showable(item.path)} cannot be read: {reason}.", "Check the file and the disk.") from error
+            raise DataError(
+                f"{showable(item.path)} cannot be read: {reason}.", "Check the file and the disk."
+            ) from error
     return index
 
 
