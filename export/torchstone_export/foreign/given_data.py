@@ -33,7 +33,7 @@ def load_given_data(ref: DatasetRef, data_dir: Path, stated: ModelSpec) -> Train
     """
     if ref.kind == "shards":
         raise UsageError(
-            f"{ref}: a model that was trained elsewhere is checked on picture files, not on archives or tables of them.",
+            f"{ref}: a model that was trained elsewhere is checked on picture files, not archives or tables of them.",
             "Unpack the validation and test pictures, and give folder:PATH.",
         )
     if ref.kind in MNIST_FAMILY:

@@ -113,7 +113,7 @@ class FactTable:
 
 
 def look_at_file(path: str | os.PathLike[str] | bytes) -> PictureFacts:
-    """Decode a picture file, or the content of one, whole and return what it tells; never raises for what is wrong with the file."""
+    """Decode a picture file, or the content of one, whole and return what it tells; a damaged one raises nothing."""
     try:
         return read_picture(path, _facts_of)
     except ImageError as error:

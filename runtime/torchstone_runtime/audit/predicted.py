@@ -13,7 +13,6 @@ from torchstone_runtime.audit.duplicates import ignore
 from torchstone_runtime.audit.label_errors import Confidences, LabelError, find_label_errors
 from torchstone_runtime.audit.source import AuditSource, Part, part_of_each
 from torchstone_runtime.data.folder import FileStore
-from torchstone_runtime.data.shard_store import ShardStore
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.evaluation.choose_split import align_classes, certified_fingerprint
@@ -21,6 +20,7 @@ from torchstone_runtime.evaluation.predictions_file import read_probabilities
 from torchstone_runtime.text import shortlist
 
 if TYPE_CHECKING:
+    from torchstone_runtime.data.split import ImageStore
     from torchstone_runtime.inference.classifier import Classifier
 
 _SHOWN: Final = 5
@@ -119,7 +119,7 @@ def _split_of(part: Part, source: AuditSource, usable: Int64Array, classifier: "
             f"The model's classes: {shortlist(classifier.class_names)}.",
         )
     place = np.array([known.get(name, -1) for name in source.class_names], dtype=np.int64)
-    store: FileStore | ShardStore
+    store: "ImageStore"
     if part.contents is not None:
         store = replace(part.contents.select(usable), spec=classifier.input_spec)
     else:

@@ -155,7 +155,7 @@ def _required(label: str | int | None, shown: str) -> str | int:
     if label is None or isinstance(label, bool):
         raise DataError(
             f"{showable(shown)} has no label.",
-            "Put .cls (a number or a name) beside each picture of an archive, or name the key of .json, or the column of "
-            "a Parquet file: shards:PATTERN?label=NAME",
+            "Put .cls (a number or a name) beside each picture of an archive, or name the key of .json, or the column "
+            "of a Parquet file: shards:PATTERN?label=NAME",
         )
     return label

@@ -96,7 +96,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> b
 
 
 def split_member(name: str) -> tuple[str, str]:
-    """Return what the members of one sample have in common, and the ending of this one in lower case, without the dot."""
+    """Return what the members of a sample have in common, and this one's ending in lower case, without the dot."""
     folder, slash, last = name.rpartition("/")
     stem, _, ending = last.partition(".")
     return f"{folder}{slash}{stem}", ending.lower()

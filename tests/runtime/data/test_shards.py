@@ -87,6 +87,7 @@ WAYS: dict[str, Callable[[Path, Sequence[Sample]], str]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_splits_are_those_of_the_folder(way: str, tmp_path: Path) -> None:
+    """Pixels, labels, classes, order and names."""
     samples = make_samples(tmp_path / "photos")
     folder, shards = dataset(f"folder:{tmp_path / 'photos'}"), dataset(f"shards:{WAYS[way](tmp_path, samples)}")
 
@@ -111,6 +112,7 @@ def test_parts_are_told_by_the_names_of_files(tmp_path: Path) -> None:
 
 
 def test_classes_come_in_the_order_of_the_model(tmp_path: Path) -> None:
+    """As a folder's do."""
     samples = make_samples(tmp_path / "photos")
     order = ("dog", "Zébra", "cat")
     write_tar(tmp_path / "s.tar", samples)
@@ -146,6 +148,7 @@ def test_an_archive_that_is_cut_off_between_two_members_is_refused(tmp_path: Pat
 
 @pytest.mark.parametrize("header", [4, 9])
 def test_a_damaged_header_is_no_end(header: int, tmp_path: Path) -> None:
+    """To tarfile it is one, unless it is the first."""
     path = write_tar(tmp_path / "s.tar", make_samples(tmp_path / "photos"))
     with tarfile.open(path) as archive:
         offset = archive.getmembers()[header].offset
@@ -158,6 +161,7 @@ def test_a_damaged_header_is_no_end(header: int, tmp_path: Path) -> None:
 
 
 def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
+    """By its archive and its name there."""
     samples = make_samples(tmp_path / "photos")
     name, file, _ = samples[3]
     samples[3] = (name, file, b"no picture")
@@ -168,6 +172,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
 
 
 def test_a_picture_without_a_label_is_named(tmp_path: Path) -> None:
+    """Nothing is learnt of guesses."""
     path = write_tar(tmp_path / "s.tar", make_samples(tmp_path / "photos"), label="txt")
 
     with pytest.raises(DataError, match="has no label"):
@@ -175,6 +180,7 @@ def test_a_picture_without_a_label_is_named(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_changes_is_read_anew(tmp_path: Path) -> None:
+    """What was found before is kept for the same files alone."""
     samples = make_samples(tmp_path / "photos")
     path = write_tar(tmp_path / "s.tar", samples)
     before = len(dataset(f"shards:{path}").whole())
@@ -193,6 +199,7 @@ def test_an_archive_that_changes_is_read_anew(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_read_is_told(given: str, said: str, tmp_path: Path) -> None:
+    """One message, before anything is read."""
     make_samples(tmp_path / "photos")
 
     with pytest.raises((DataError, UsageError), match=said):
@@ -200,6 +207,7 @@ def test_what_cannot_be_read_is_told(given: str, said: str, tmp_path: Path) -> N
 
 
 def test_a_table_without_a_column_of_labels_lists_its_columns(tmp_path: Path) -> None:
+    """And takes the one that is named."""
     path = write_parquet(tmp_path / "s.parquet", make_samples(tmp_path / "photos"))
     pq = pytest.importorskip("pyarrow.parquet")
     pq.write_table(pq.read_table(path).rename_columns(["image", "what", "file"]), path)
@@ -211,6 +219,7 @@ def test_a_table_without_a_column_of_labels_lists_its_columns(tmp_path: Path) ->
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_audit_finds_in_shards_what_it_finds_in_the_folder(way: str, tmp_path: Path) -> None:
+    """A damaged picture, and one that is there twice."""
     samples = make_samples(tmp_path / "photos")
     samples[1] = (*samples[1][:2], samples[0][2])
     samples[2] = (*samples[2][:2], b"no picture")

@@ -1,4 +1,4 @@
-"""Two network namespaces as two hosts: they train together, one is lost, and the training goes on from its last epoch."""
+"""Two network namespaces as two hosts: they train together, one is lost, the training goes on from its last epoch."""
 
 import json
 import os
@@ -14,19 +14,20 @@ from typing import Final
 
 import pytest
 
+_IP: Final = shutil.which("ip") or ""
 _EPOCHS: Final = 8
 _WAIT: Final = 120.0
 """Seconds after which a run that hangs ends the test."""
 
 
 def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+    subprocess.run([_IP, *arguments], check=True, capture_output=True, text=True)
 
 
 @pytest.fixture
 def hosts() -> Iterator[tuple[str, str]]:
     """Two namespaces that reach each other by 10.77.0.1 and 10.77.0.2, and nothing else."""
-    if sys.platform != "linux" or shutil.which("ip") is None:
+    if sys.platform != "linux" or not _IP:
         pytest.skip("needs Linux and the command ip (iproute2) to make two hosts")
     names = (f"tsa{os.getpid()}", f"tsb{os.getpid()}")
     with ExitStack() as made:
@@ -51,7 +52,7 @@ def _launch(hosts: tuple[str, str], out: Path, *options: str) -> list["subproces
         launcher = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-id", "test"]
         launcher += ["--rdzv-endpoint", "10.77.0.1:29400", "--local-addr", f"10.77.0.{number}"]
         training = ["train", "cnn3", "--data", "digits", "--epochs", str(_EPOCHS), "--device", "cpu", "--out", str(out)]
-        command = ["ip", "netns", "exec", host, sys.executable, "-m", "torch.distributed.run", *launcher]
+        command = [_IP, "netns", "exec", host, sys.executable, "-m", "torch.distributed.run", *launcher]
         with out.with_name(f"{host}.log").open("a") as log:
             started.append(
                 subprocess.Popen(
@@ -98,4 +99,3 @@ def test_a_training_survives_the_loss_of_a_host(hosts: tuple[str, str], tmp_path
     assert codes == [0, 0], logs[0][-2000:]
     assert _epochs(out) == list(range(1, _EPOCHS + 1))
     assert json.loads((out / "run.json").read_text())["device"]["processes"] == 2
-    assert f"epoch {len(done)}" in "".join(logs) or len(done) > 0

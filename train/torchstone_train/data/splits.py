@@ -94,7 +94,8 @@ def load_training_data(
 
     Raises:
         DataError: the data is missing, damaged, or too small to be split.
-        UsageError: a size, colour, bits or geometry for data that is no folder and no shards, or a geometry that there isn't.
+        UsageError: a size, colour, bits or geometry for data that is neither a folder nor shards, or a geometry that
+            there isn't.
     """
     geometry = geometry or PictureGeometry()
     if not ref.has_pictures and (image_size or color or bits or geometry.stated):
