@@ -119,7 +119,7 @@ def _split_of(part: Part, source: AuditSource, usable: Int64Array, classifier: "
             f"The model's classes: {shortlist(classifier.class_names)}.",
         )
     place = np.array([known.get(name, -1) for name in source.class_names], dtype=np.int64)
-    store: "ImageStore"
+    store: ImageStore
     if part.contents is not None:
         store = replace(part.contents.select(usable), spec=classifier.input_spec)
     else:

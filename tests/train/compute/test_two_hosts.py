@@ -51,6 +51,8 @@ def _launch(hosts: tuple[str, str], out: Path, *options: str) -> list["subproces
     for number, host in enumerate(hosts, 1):
         launcher = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-id", "test"]
         launcher += ["--rdzv-endpoint", "10.77.0.1:29400", "--local-addr", f"10.77.0.{number}"]
+        # The first host's name leads to another address than the one in its namespace.
+        launcher += ["--rdzv-conf", f"is_host={int(number == 1)}"]
         training = ["train", "cnn3", "--data", "digits", "--epochs", str(_EPOCHS), "--device", "cpu", "--out", str(out)]
         command = [_IP, "netns", "exec", host, sys.executable, "-m", "torch.distributed.run", *launcher]
         with out.with_name(f"{host}.log").open("a") as log:
