@@ -81,7 +81,7 @@ def test_a_run_goes_on_and_is_repeated(photos: Path, tmp_path: Path) -> None:
     _trained(out, data)
     more = ("train", "cnn3", "--data", data, "--epochs", "3", "--device", "cpu", "--out", out, "--resume")
     went_on = run_in_process(*more)
-    again = run_in_process("train", "--from-run", out, "--device", "cpu", "--epochs", "1", "--out", tmp_path / "again")
+    again = run_in_process("train", "--from", out, "--device", "cpu", "--epochs", "1", "--out", tmp_path / "again")
 
     assert went_on.returncode == 0, went_on.stderr
     assert again.returncode == 0, again.stderr
