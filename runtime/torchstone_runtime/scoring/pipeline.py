@@ -1,4 +1,4 @@
-"""Shards read, decoded, classified and written on all threads: one thread a batch, in the order of the rows."""
+"""Shards read, decoded, classified and written on all threads: one thread per batch, in the order of the rows."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
