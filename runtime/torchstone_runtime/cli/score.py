@@ -86,7 +86,7 @@ _WRITING: Final = ("form", "top", "probabilities", "coverage", "by_class", "inve
     help="What runs it: this process, or the workers of a Ray cluster (torchstone[ray]).",
 )
 @option("--address", group="Advanced", help="Ray: cluster that runs, auto or HOST:PORT  [default: one started here]")
-@option("--workers", group="Advanced", type=click.IntRange(min=1), help="Ray: workers  [default: one a processor]")
+@option("--workers", group="Advanced", type=click.IntRange(min=1), help="Ray: workers  [default: one per processor]")
 @option("--num-gpus", group="Advanced", type=click.FloatRange(min=0), help="Ray: GPUs of a worker, such as 1 or 0.5.")
 @option("--share", group="Advanced", metavar="I/N", help="Score only every Nth part, from the Ith on (I from 1).")
 @option("--invert", group="Data", is_flag=True, help="Invert each picture before it is classified.")

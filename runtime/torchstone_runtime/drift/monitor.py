@@ -77,7 +77,7 @@ class DriftMonitor:
         """Add images that were counted elsewhere, to a monitor of all images (`window=None`).
 
         Args:
-            cells: for each of `FEATURES`, images by the cell of the reference that they fall into.
+            cells: numbers of images, for each of `FEATURES`, by the cell of the reference that they fall into.
             classes: images by chosen class.
         """
         with self._lock:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from torchstone_runtime.path_kinds.identify import Found, is_bundle, is_run
+from torchstone_runtime.path_kinds.identify import IdentifiedPath, is_bundle, is_run
 from torchstone_runtime.path_kinds.kind import Kind
 from torchstone_runtime.text import shortlist
 
@@ -68,14 +68,14 @@ _COMMON: Final[Mapping[Kind, str]] = {
 }
 
 
-def describe(found: Found) -> str:
+def describe(found: IdentifiedPath) -> str:
     """Return a sentence's end on what lies at a path: "the directory of a training run"."""
     if found.kind in (Kind.BUNDLES, Kind.RUNS, Kind.ONNX_FOLDER, Kind.CHECKPOINTS):
         return f"{found.kind.value} ({shortlist(found.inside, _SHOWN)})"
     return found.kind.value
 
 
-def advise(found: Found, special: Mapping[Kind, str], otherwise: str) -> str:
+def advise(found: IdentifiedPath, special: Mapping[Kind, str], otherwise: str) -> str:
     """Return what to do about a path that is something else than was needed.
 
     Args:
@@ -100,7 +100,7 @@ def of_what(path: Path) -> str | None:
     return None
 
 
-def _words(found: Found) -> dict[str, str]:
+def _words(found: IdentifiedPath) -> dict[str, str]:
     path = found.path
     inside = [shlex.quote(str(path / name)) for name in found.inside]
     return {

@@ -26,7 +26,7 @@ _PYTORCH: Final = (".pt", ".pth", ".ckpt", ".pt2", ".bin", ".safetensors")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class IdentifiedPath:
     """What lies at a path.
 
     Attributes:
@@ -40,15 +40,15 @@ class Found:
     inside: tuple[str, ...] = ()
 
 
-def identify(path: str | os.PathLike[str]) -> Found:
+def identify(path: str | os.PathLike[str]) -> IdentifiedPath:
     """Return what lies at a path, or where a link leads; reads a few kilobytes, raises nothing."""
     place = Path(path)
     try:
         if place.is_dir():
             return _identify_folder(place)
-        return Found(place, kind_of_file(place) if place.exists() else Kind.MISSING)
+        return IdentifiedPath(place, kind_of_file(place) if place.exists() else Kind.MISSING)
     except (OSError, ValueError):  # no permission; a name with a zero byte
-        return Found(place, Kind.UNREADABLE)
+        return IdentifiedPath(place, Kind.UNREADABLE)
 
 
 def is_bundle(folder: Path) -> bool:
@@ -61,7 +61,7 @@ def is_run(folder: Path) -> bool:
     return (folder / RUN_FILE).is_file() or all((folder / name).is_file() for name in _OF_A_RUN)
 
 
-def _identify_folder(folder: Path) -> Found:
+def _identify_folder(folder: Path) -> IdentifiedPath:
     with os.scandir(folder) as entries:
         listed = sorted(
             (entry for entry in islice(entries, _MOST_ENTRIES) if not entry.name.startswith(".")),
@@ -69,31 +69,31 @@ def _identify_folder(folder: Path) -> Found:
         )
     names = [entry.name for entry in listed]
     if not names:
-        return Found(folder, Kind.EMPTY_FOLDER)
+        return IdentifiedPath(folder, Kind.EMPTY_FOLDER)
     if is_bundle(folder):
-        return Found(folder, Kind.BUNDLE)
+        return IdentifiedPath(folder, Kind.BUNDLE)
     if is_run(folder):
-        return Found(folder, Kind.RUN)
+        return IdentifiedPath(folder, Kind.RUN)
     return (
         _foreign_folder(folder, names)
         or _collection(folder, [entry.name for entry in listed if entry.is_dir()])
         or _picture_folder(folder, listed)
         or _model_folder(folder, names)
-        or Found(folder, Kind.FOLDER)
+        or IdentifiedPath(folder, Kind.FOLDER)
     )
 
 
-def _foreign_folder(folder: Path, names: list[str]) -> Found | None:
+def _foreign_folder(folder: Path, names: list[str]) -> IdentifiedPath | None:
     if "saved_model.pb" in names:
-        return Found(folder, Kind.SAVED_MODEL)
+        return IdentifiedPath(folder, Kind.SAVED_MODEL)
     if folder.suffix.lower() == ".mlpackage":
-        return Found(folder, Kind.CORE_ML_PACKAGE)
+        return IdentifiedPath(folder, Kind.CORE_ML_PACKAGE)
     if "preprocessor_config.json" in names or (_HUGGING_FACE & set(names) and _ending(names, _WEIGHTS)):
         onnx = _ending(names, (".onnx",)) or tuple(f"onnx/{name}" for name in _onnx_files(folder / "onnx"))
-        return Found(folder, Kind.HUGGING_FACE, onnx)
+        return IdentifiedPath(folder, Kind.HUGGING_FACE, onnx)
     ours = tuple(name for name in names if _OF_A_BUNDLE.fullmatch(name))
     # `model.onnx` alone may come from anywhere.
-    return Found(folder, Kind.PARTIAL_BUNDLE, ours) if len(ours) > 1 else None
+    return IdentifiedPath(folder, Kind.PARTIAL_BUNDLE, ours) if len(ours) > 1 else None
 
 
 def _onnx_files(folder: Path) -> tuple[str, ...]:
@@ -104,20 +104,20 @@ def _ending(names: list[str], suffixes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name.lower().endswith(suffixes))
 
 
-def _collection(folder: Path, folders: list[str]) -> Found | None:
+def _collection(folder: Path, folders: list[str]) -> IdentifiedPath | None:
     tests: tuple[tuple[Kind, Callable[[Path], bool]], ...] = ((Kind.BUNDLES, is_bundle), (Kind.RUNS, is_run))
     for kind, test in tests:
         if inside := tuple(name for name in folders if test(folder / name)):
-            return Found(folder, kind, inside)
+            return IdentifiedPath(folder, kind, inside)
     return None
 
 
-def _picture_folder(folder: Path, listed: list["os.DirEntry[str]"]) -> Found | None:
+def _picture_folder(folder: Path, listed: list["os.DirEntry[str]"]) -> IdentifiedPath | None:
     folders = [entry.name for entry in listed if entry.is_dir()]
     if any(entry.is_file() and is_picture(entry.path) for entry in listed[:_MOST_INSIDE]):
-        return Found(folder, Kind.PICTURES)
+        return IdentifiedPath(folder, Kind.PICTURES)
     with_pictures = tuple(name for name in folders[:_MOST_INSIDE] if any(_pictures(folder / name, deep=2)))
-    return Found(folder, Kind.CLASS_FOLDERS, with_pictures) if with_pictures else None
+    return IdentifiedPath(folder, Kind.CLASS_FOLDERS, with_pictures) if with_pictures else None
 
 
 def _pictures(folder: Path, *, deep: int) -> Iterator[str]:
@@ -133,8 +133,8 @@ def _pictures(folder: Path, *, deep: int) -> Iterator[str]:
             yield from _pictures(Path(entry.path), deep=deep - 1)
 
 
-def _model_folder(folder: Path, names: list[str]) -> Found | None:
+def _model_folder(folder: Path, names: list[str]) -> IdentifiedPath | None:
     for kind, suffixes in ((Kind.ONNX_FOLDER, (".onnx",)), (Kind.CHECKPOINTS, _PYTORCH)):
         if inside := _ending(names, suffixes):
-            return Found(folder, kind, inside)
+            return IdentifiedPath(folder, kind, inside)
     return None

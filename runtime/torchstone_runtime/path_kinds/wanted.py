@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from torchstone_runtime.path_kinds.advice import advise, describe, of_what
-from torchstone_runtime.path_kinds.identify import Found, identify, is_bundle, is_run
+from torchstone_runtime.path_kinds.identify import IdentifiedPath, identify, is_bundle, is_run
 from torchstone_runtime.path_kinds.kind import Kind
 from torchstone_runtime.path_kinds.nearest import listed, meant
 
@@ -126,7 +126,7 @@ def not_an_npz_file(path: Path) -> str:
     return f"It is {describe(found)}. {advise(found, _FOR_DATA, '')}".rstrip()
 
 
-def _other(wanted: str, found: Found) -> str:
+def _other(wanted: str, found: IdentifiedPath) -> str:
     return f"{found.path} is not {wanted}: it is {describe(found)}."
 
 

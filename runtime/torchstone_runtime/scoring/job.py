@@ -43,8 +43,8 @@ class ScoringJob:
 
     Attributes:
         out: folder or address that the parts go to.
-        reading: how shards are read.
-        output: what is written.
+        reading: options of reading shards.
+        output: options of the output.
     """
 
     out: str

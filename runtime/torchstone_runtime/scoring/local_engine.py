@@ -22,7 +22,7 @@ class Share:
     """A part of the shards, for several processes that know nothing of each other.
 
     Attributes:
-        index: which share, from 0.
+        index: index of the share, from 0.
         count: number of shares.
     """
 
@@ -43,7 +43,7 @@ class ErrorBudget:
 
     Attributes:
         most: number of rows with an error that are allowed; None for any.
-        failed: those that there were.
+        failed: number of pictures with an error.
     """
 
     most: int | None = None
@@ -96,7 +96,7 @@ def score_locally(
     Args:
         classifier: the model, loaded with `threads=1`.
         shards: the input; `record.claim_output` was called for it.
-        job: what is read and written.
+        job: job that is run.
         threads: number of batches that are decoded and classified at once.
         share: shards that this process scores.
         budget: limit of errors; those of parts that are there count.

@@ -19,7 +19,7 @@ class PackedModel:
     """A bundle's variant, to be loaded by a process of another machine.
 
     Attributes:
-        content: what `pack_bundle` returned.
+        content: packed bundle, as `pack_bundle` returns it.
         options: options that load the variant that the driver loaded, on one thread.
         sha256: SHA-256 (hex) of the model file.
     """

@@ -18,7 +18,7 @@ class ParquetEncoder:
 
     Args:
         file: file that is written to.
-        output: what is written.
+        output: options of the output.
         classes: K.
     """
 

@@ -78,7 +78,7 @@ class PartsFolder:
             ) from error
 
     @contextmanager
-    def new_part(self, shard: Shard, class_names: Sequence[str]) -> Iterator["Part"]:
+    def new_part(self, shard: Shard, class_names: Sequence[str]) -> Iterator["PartWriter"]:
         """Open the part of a shard for the block; it appears when the block ends without an error, after its tally.
 
         Two processes that write the same part write the same; the later one's stays.
@@ -88,7 +88,7 @@ class PartsFolder:
         """
         with output_told(self.address(shard.name + self._suffix)), self._file(shard) as file:
             encoder = open_encoder(file, self._output, class_names)
-            part = Part(encoder, self._output_columns)
+            part = PartWriter(encoder, self._output_columns)
             yield part
             encoder.close()
             tally = json.dumps(part.tally.to_json()).encode()
@@ -119,7 +119,7 @@ class PartsFolder:
                     os.unlink(entry.path)  # noqa: PTH108 - names as given
 
 
-class Part:
+class PartWriter:
     """A part that is being written.
 
     Attributes:

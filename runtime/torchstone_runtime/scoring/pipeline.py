@@ -1,4 +1,4 @@
-"""Shards read, decoded, classified and written on all threads: one thread a batch, in the order of the rows."""
+"""Shards read, decoded, classified and written on all threads: one thread per batch, in the order of the rows."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -57,7 +57,7 @@ def score_shards(
     Args:
         classifier: the model, loaded with `threads=1`: the threads here are those that compute.
         shards: shards that are to be scored; parts that are there are written again.
-        job: what is read and written.
+        job: job that is run.
         threads: number of batches that are decoded and classified at once.
         on_rows: function that is called with the number of further rows that were scored, in this thread.
 

@@ -60,7 +60,7 @@ def score_on_ray(
     Args:
         classifier: the model, whose bundle is sent to the workers.
         shards: the input; `record.claim_output` was called for it.
-        job: what is read and written; workers must reach both.
+        job: job that is run; workers must reach its input and output.
         cluster: the cluster.
         share: shards that are scored.
         budget: limit of errors; those of parts that are there count.

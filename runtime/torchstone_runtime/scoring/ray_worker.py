@@ -18,7 +18,7 @@ class RayWorker:
 
     Args:
         model: the model, as it was sent.
-        job: what is read and written.
+        job: job that is run.
         folder: working directory of the driver, which relative paths of the input begin at.
     """
 

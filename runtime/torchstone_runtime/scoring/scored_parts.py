@@ -29,7 +29,7 @@ class ScoredParts:
     """The labelled rows of a finished job.
 
     Attributes:
-        record: what the job's `_torchstone.json` states.
+        record: content of the job's `_torchstone.json`.
         predictions: decisions; a row with an error counts as one without an answer.
         scores: scores of the probabilities; None where the parts hold only those of the chosen classes.
     """

@@ -26,7 +26,7 @@ class Tally:
         classes: number of answers by chosen class; classes that were never chosen are left out.
         confidences: number of answers by confidence, in `CONFIDENCE_STEPS` steps of equal width from 0 to 1.
         labelled: number of rows whose right class is known, and of these
-        correct: that of the right answers.
+        correct: number of right answers.
         drift: answered images by cell of the reference, for each of `drift.reference.FEATURES`, cells without images
             left out; empty where drift was not asked for.
     """

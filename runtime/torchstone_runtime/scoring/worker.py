@@ -19,7 +19,7 @@ def score_shard(classifier: Classifier, shard: Shard, job: ScoringJob) -> Tally:
     Args:
         classifier: the model; loaded with `threads=1`, for a worker is one thread.
         shard: shard to score.
-        job: what is read and written.
+        job: job that is run.
 
     Raises:
         DataError: the shard cannot be read.

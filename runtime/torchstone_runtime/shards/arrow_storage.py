@@ -22,7 +22,7 @@ class ArrowStorage:
     Args:
         file_system: a `pyarrow.fs.FileSystem`.
         scheme: scheme of its addresses, without the colon.
-        host: what stands before the first slash of an address, where the paths have no such part; else empty.
+        host: first part of an address, up to its slash, where the paths have no such part; else empty.
     """
 
     remote = True

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import count
 
-from torchstone_runtime.shards.find_inputs import Found
+from torchstone_runtime.shards.find_inputs import FoundInput
 from torchstone_runtime.shards.read_ahead import mapped_ahead
 from torchstone_runtime.shards.read_options import ReadOptions
 from torchstone_runtime.shards.shard import Shard, fingerprint
@@ -13,7 +13,7 @@ from torchstone_runtime.shards.storage import is_address
 _FOOTERS_AT_ONCE = 16
 
 
-def cut_into_shards(found: Iterable[Found], options: ReadOptions) -> Iterator[Shard]:
+def cut_into_shards(found: Iterable[FoundInput], options: ReadOptions) -> Iterator[Shard]:
     """Yield the shards of an input in its order; the lengths of tables and arrays are read from their files.
 
     Picture files that follow each other make shards of up to `options.per_shard`, each of one folder that was given.
@@ -24,10 +24,10 @@ def cut_into_shards(found: Iterable[Found], options: ReadOptions) -> Iterator[Sh
     here = os.getcwd()  # noqa: PTH109 - a name, nothing is done with it
     numbers = count()
 
-    def measured(item: Found) -> list[tuple[int, int | None]] | None:
+    def measured(item: FoundInput) -> list[tuple[int, int | None]] | None:
         return None if item.kind == "picture" else _parts(item, options)
 
-    pictures: list[Found] = []
+    pictures: list[FoundInput] = []
     for item, parts in mapped_ahead(found, measured, _FOOTERS_AT_ONCE):
         other = pictures and (parts is not None or _place(pictures[0]) != _place(item))
         if other or len(pictures) == options.per_shard:
@@ -41,12 +41,12 @@ def cut_into_shards(found: Iterable[Found], options: ReadOptions) -> Iterator[Sh
         yield _of_files(next(numbers), pictures, here)
 
 
-def _place(item: Found) -> tuple[str, str, str]:
+def _place(item: FoundInput) -> tuple[str, str, str]:
     host = "/".join(item.path.split("/", 3)[:3]) if is_address(item.path) else ""
     return item.root, item.query, host
 
 
-def _of_files(number: int, found: list[Found], here: str) -> Shard:
+def _of_files(number: int, found: list[FoundInput], here: str) -> Shard:
     facts = fingerprint(found[0].root, *(f"{item.size} {item.stamp} {item.path}" for item in found))
     return Shard(
         number=number,
@@ -61,7 +61,7 @@ def _of_files(number: int, found: list[Found], here: str) -> Shard:
 
 
 def _of_container(
-    numbers: Iterator[int], item: Found, parts: Iterable[tuple[int, int | None]], here: str
+    numbers: Iterator[int], item: FoundInput, parts: Iterable[tuple[int, int | None]], here: str
 ) -> Iterator[Shard]:
     for group, (first, rows) in enumerate(parts):
         yield Shard(
@@ -77,7 +77,7 @@ def _of_container(
         )
 
 
-def _parts(item: Found, options: ReadOptions) -> list[tuple[int, int | None]]:
+def _parts(item: FoundInput, options: ReadOptions) -> list[tuple[int, int | None]]:
     """Return the first picture and the number of pictures of each shard of a file."""
     if item.kind == "tar":
         return [(0, None)]

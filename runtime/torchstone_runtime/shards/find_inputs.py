@@ -30,7 +30,7 @@ _REMEDY: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundInput:
     """A file of the input.
 
     Attributes:
@@ -50,11 +50,11 @@ class Found:
     query: str = ""
 
 
-def find_inputs(arguments: Iterable[str], others: OtherFiles | None = None) -> Iterator[Found]:
+def find_inputs(arguments: Iterable[str], others: OtherFiles | None = None) -> Iterator[FoundInput]:
     """Yield the files that arguments name, each folder's in the order of their names, while they are found.
 
     Args:
-        arguments: see `plan_inputs`.
+        arguments: inputs, as in `plan_inputs`.
         others: record of the files in folders that are no input.
 
     Raises:
@@ -75,7 +75,7 @@ def kind_of(path: str) -> FoundKind:
     return next((kind for ending, kind in _CONTAINERS.items() if name.endswith(ending)), "picture")
 
 
-def _from_argument(argument: str, others: OtherFiles, *, listed: bool) -> Iterator[Found]:
+def _from_argument(argument: str, others: OtherFiles, *, listed: bool) -> Iterator[FoundInput]:
     for one in _ranges(argument):
         plain, query = split_query(one)
         storage, path = locate(plain, query)
@@ -104,12 +104,12 @@ class _Search:
         self._query = query
         self._others = others
 
-    def found(self, entry: Entry, root: str = "") -> Found:
+    def found(self, entry: Entry, root: str = "") -> FoundInput:
         address = self._storage.address(entry.path)
         shown = self._storage.address(root) if root else ""
-        return Found(kind_of(address), address, entry.size, entry.stamp, shown, self._query)
+        return FoundInput(kind_of(address), address, entry.size, entry.stamp, shown, self._query)
 
-    def folder(self, path: str) -> Iterator[Found]:
+    def folder(self, path: str) -> Iterator[FoundInput]:
         empty = True
         for entry in self._walk(path):
             empty = False
@@ -117,7 +117,7 @@ class _Search:
         if empty:
             raise DataError(f"{showable(self._storage.address(path))} holds no pictures.", _REMEDY)
 
-    def pattern(self, path: str, shown: str) -> Iterator[Found]:
+    def pattern(self, path: str, shown: str) -> Iterator[FoundInput]:
         parts = path.strip("/").split("/")
         nothing = True
         for entry in self._matching("/" if path.startswith("/") else "", parts):

@@ -17,7 +17,7 @@ def plan_inputs(inputs: Sequence[str], options: ReadOptions) -> ShardList:
         inputs: folders, files and patterns (`*`, `?`, `[...]`, `**`, `{000..099}`), on this machine or as addresses
             (`s3://`, `gs://`, what fsspec speaks); `@FILE` for a file with one of these per line. Folders are searched
             for pictures, Parquet files, tar archives and npz files.
-        options: how they are cut.
+        options: options of cutting and reading.
 
     Raises:
         DataError: nothing is found, or a file or a bucket cannot be read.

@@ -103,7 +103,7 @@ class Page(HTMLParser):
         if tag == "img":
             self.pictures.append(values["alt"] or "")
         source = values.get("src") or values.get("href") or "data:"
-        if not source.startswith("data:") or tag == "script":
+        if not source.startswith("data:"):
             self.outside.append(source)
         if tag not in ("img", "meta", "link", "br"):
             self.open.append(tag)
