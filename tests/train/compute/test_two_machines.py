@@ -21,7 +21,7 @@ TRAINING = ("train", "mlp", "--data", "digits", "--epochs", str(EPOCHS), "--devi
 # With a store that torchrun's agents share, one that is started anew waits for an address that nobody gives it
 # (PyTorch 2.15; issue 135712 of pytorch/pytorch).
 STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-PATIENCE = 150.0
+PATIENCE = 300.0
 
 
 @pytest.fixture
@@ -35,7 +35,10 @@ def launch(host: Host, leader: Host, out: Path, log: Path) -> "subprocess.Popen[
     """Start torchrun on a host, as one of two."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
     command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{leader.address}:29400", "--rdzv-id", "job"]
-    command += ["--rdzv-conf", f"is_host={int(host is leader)}"]  # both have the hostname of this machine
+    command += [
+        "--rdzv-conf",
+        f"is_host={int(host is leader)},keep_alive_interval=1",
+    ]  # both have the hostname of this machine
     command += ["--local-addr", host.address, "--max-restarts", "3", "-m", "torchstone_runtime"]
     return host.start([*command, *TRAINING, "--out", str(out)], log, {"GLOO_SOCKET_IFNAME": host.interface, **STORE})
 
