@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from torchstone.loading import BundleLike, bundle_path, load
 from torchstone_runtime.arrays import Int64Array, Uint8Array
+from torchstone_runtime.audit.label_error_tally import LabelErrorTally
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.left_out import recorded_left_out
@@ -205,11 +206,16 @@ def _measure(
     else:
         chosen, reason = _split_of(classifier, data), "the images that were given"
     watch = ValidationWatch.of(classifier, coverage)
-    evaluation = measure(classifier, chosen, class_map=None if isinstance(data, str) else mapping, watch=watch)
+    tally = LabelErrorTally()
+    evaluation = measure(
+        classifier, chosen, tally.add, class_map=None if isinstance(data, str) else mapping, watch=watch
+    )
     dataset = data if isinstance(data, str) else "arrays"
     file = MeasuredFile.of(classifier, evaluation.split, reason, bundle=name, dataset=dataset)
     explanations = explain_samples(classifier, evaluation, explained_mistakes(evaluation, explain))
-    return EvaluationResult(EvaluationDocument(file, evaluation, explanations=explanations))
+    return EvaluationResult(
+        EvaluationDocument(file, evaluation, explanations=explanations, label_errors=tally.errors())
+    )
 
 
 def _class_map(given: str | os.PathLike[str] | Mapping[str, str | None] | None) -> ClassMap | None:

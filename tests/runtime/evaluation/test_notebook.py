@@ -54,7 +54,7 @@ def test_a_comparison_without_a_difference_has_no_second_table() -> None:
 def test_predictions_of_hostile_names(count: int) -> None:
     """Class and probability of the first images."""
     logits = np.eye(len(HOSTILE), dtype=np.float32)[np.arange(count) % len(HOSTILE)]
-    paths = [f"{name}.png" for name in np.resize(np.array(HOSTILE), count)]
+    paths = tuple(f"{HOSTILE[index % len(HOSTILE)]}.png" for index in range(count))
     page = Predictions(HOSTILE, logits, logits, paths=paths)._repr_html_()
     check_harmless(page)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;</td><td>1.0000</td>" in page
