@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from torchstone_runtime.audit.label_errors import LabelError
 from torchstone_runtime.evaluation.evaluate import Evaluation
 from torchstone_runtime.evaluation.explanations import ExplainedMistake
 from torchstone_runtime.evaluation.occurring import f1_intervals_of
@@ -34,6 +35,8 @@ class EvaluationDocument:
         slices: metrics by group, where groups were given.
         judgements: outcome of each gate, where any were set.
         explanations: mistakes with what the model looked at; in the page alone.
+        label_errors: images whose labels are likely wrong, most confident first; None where they were not looked for;
+            in the page alone.
         sets_by_class: whether the sets of each class are shown on the terminal too.
     """
 
@@ -42,6 +45,7 @@ class EvaluationDocument:
     slices: Sequence[Slice] = ()
     judgements: Sequence[Judgement] = ()
     explanations: Sequence[ExplainedMistake] = ()
+    label_errors: Sequence[LabelError] | None = None
     sets_by_class: bool = False
 
     @property
