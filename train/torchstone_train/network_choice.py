@@ -98,7 +98,7 @@ def input_of_weights(request: TrainingRequest) -> InputSpec | None:
 
 def _require_said(request: TrainingRequest) -> None:
     said: dict[str, object] = {"--mean": request.mean, "--std": request.std}
-    if request.dataset.kind == "folder":
+    if request.dataset.has_pictures:
         said |= {"--image-size": request.image_size, "--fit": request.geometry.fit}
     missing = [name for name, value in said.items() if value is None]
     if missing and not request.resume:

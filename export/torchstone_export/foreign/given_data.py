@@ -8,7 +8,7 @@ from torchstone_export.foreign.stated_fit import require_fit
 from torchstone_runtime.data.catalog import MNIST_FAMILY, Dataset, DatasetRef
 from torchstone_runtime.data.holdout import stratified_holdout
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.errors import DataError
+from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.evaluation.choose_split import align_classes
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.data.download import ensure_downloaded
@@ -31,6 +31,11 @@ def load_given_data(ref: DatasetRef, data_dir: Path, stated: ModelSpec) -> Train
         UsageError: it is not said how the data's pictures become the size of the input.
         DataError: the data is missing, too small to be split, of another shape, or of other classes.
     """
+    if ref.kind == "shards":
+        raise UsageError(
+            f"{ref}: a model that was trained elsewhere is checked on picture files, not archives or tables of them.",
+            "Unpack the validation and test pictures, and give folder:PATH.",
+        )
     if ref.kind in MNIST_FAMILY:
         ensure_downloaded(ref.kind, data_dir)
     spec, class_names = stated.input_spec(), stated.classes

@@ -11,7 +11,7 @@ import numpy as np
 
 from torchstone_runtime.arrays import Int64Array
 from torchstone_runtime.audit.duplicates import DuplicateGroup, find_duplicates, ignore, spans
-from torchstone_runtime.audit.facts import FactTable, PictureFacts, look_at_arrays, look_at_files
+from torchstone_runtime.audit.facts import FactTable, PictureFacts, look_at_arrays, look_at_contents, look_at_files
 from torchstone_runtime.audit.label_errors import LabelError
 from torchstone_runtime.audit.predicted import Predicted
 from torchstone_runtime.audit.source import AuditSource, Part
@@ -150,4 +150,7 @@ def _silent(name: str, pictures: int) -> AbstractContextManager[Callable[[int], 
 
 def _look(parts: Sequence[Part]) -> Iterator[PictureFacts]:
     for part in parts:
-        yield from look_at_arrays(part.store) if part.store is not None else look_at_files(part.paths)
+        if part.contents is not None:
+            yield from look_at_contents(part.contents)
+        else:
+            yield from look_at_arrays(part.store) if part.store is not None else look_at_files(part.paths)

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.audit.perceptual_hash import SIDE
+from torchstone_runtime.data.shard_store import ShardStore
 from torchstone_runtime.data.split import READ_BATCH, ImageStore
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.decode import check_size, decode_original, describe, read_picture
@@ -111,8 +112,8 @@ class FactTable:
         return result
 
 
-def look_at_file(path: str | os.PathLike[str]) -> PictureFacts:
-    """Decode a picture file whole and return what it tells; never raises for what is wrong with the file."""
+def look_at_file(path: str | os.PathLike[str] | bytes) -> PictureFacts:
+    """Decode a picture file, or the content of one, whole and return what it tells; a damaged one raises nothing."""
     try:
         return read_picture(path, _facts_of)
     except ImageError as error:
@@ -136,6 +137,11 @@ def _facts_of(image: Image.Image, name: str) -> PictureFacts:
 def look_at_files(paths: Sequence[os.PathLike[str]]) -> Iterator[PictureFacts]:
     """Yield the facts of picture files in their order, decoded by as many threads as there are processors."""
     yield from ordered_map(look_at_file, paths)
+
+
+def look_at_contents(store: ShardStore) -> Iterator[PictureFacts]:
+    """Yield the facts of picture files inside archives and tables, likewise."""
+    yield from ordered_map(lambda index: look_at_file(store.content(index)), range(len(store)))
 
 
 def look_at_arrays(store: ImageStore) -> Iterator[PictureFacts]:

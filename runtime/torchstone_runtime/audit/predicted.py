@@ -20,6 +20,7 @@ from torchstone_runtime.evaluation.predictions_file import read_probabilities
 from torchstone_runtime.text import shortlist
 
 if TYPE_CHECKING:
+    from torchstone_runtime.data.split import ImageStore
     from torchstone_runtime.inference.classifier import Classifier
 
 _SHOWN: Final = 5
@@ -118,8 +119,11 @@ def _split_of(part: Part, source: AuditSource, usable: Int64Array, classifier: "
             f"The model's classes: {shortlist(classifier.class_names)}.",
         )
     place = np.array([known.get(name, -1) for name in source.class_names], dtype=np.int64)
-    files = [str(part.paths[index]) for index in usable.tolist()]
-    store = FileStore(Path(), files, classifier.input_spec)
+    store: ImageStore
+    if part.contents is not None:
+        store = replace(part.contents.select(usable), spec=classifier.input_spec)
+    else:
+        store = FileStore(Path(), [str(part.paths[index]) for index in usable.tolist()], classifier.input_spec)
     ids = [part.ids[index] for index in usable.tolist()]
     return Split(part.name, store, place[part.labels[usable]], classifier.class_names, ids)
 

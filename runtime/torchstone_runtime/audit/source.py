@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -11,10 +12,14 @@ from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.folder import list_files
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.data.parts import LAYOUT_HELP, folder_layout, require_no_hidden_parts
+from torchstone_runtime.data.shard_store import ShardStore
 from torchstone_runtime.data.split import ImageStore, Split
 from torchstone_runtime.data.windows_names import SEPARATOR, flat_tree
 from torchstone_runtime.errors import DataError
+from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.text import showable
+
+_NO_INPUT: Final = InputSpec(color="L", height=1, width=1, mean=(0.0,), std=(1.0,))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -29,6 +34,7 @@ class Part:
         class_names: names of the classes that have a folder in this part, or that the file names.
         paths: N paths of the files; empty for arrays.
         store: the arrays; None for files.
+        contents: store of files inside archives and tables; None where each is a file of its own, and for arrays.
         left_out: lines on the files that are no pictures.
     """
 
@@ -39,6 +45,7 @@ class Part:
     class_names: tuple[str, ...]
     paths: Sequence[Path] = ()
     store: ImageStore | None = None
+    contents: ShardStore | None = None
     left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -69,7 +76,7 @@ class AuditSource:
     @property
     def from_files(self) -> bool:
         """Whether the pictures are files, which can be damaged, and removed."""
-        return self.ref.kind == "folder"
+        return self.ref.has_pictures
 
 
 def open_source(ref: DatasetRef, data_dir: Path | None = None) -> AuditSource:
@@ -83,6 +90,8 @@ def open_source(ref: DatasetRef, data_dir: Path | None = None) -> AuditSource:
         DataError: there is no such data, or nothing says what its classes are.
     """
     place = data_dir or default_data_dir()
+    if ref.kind == "shards" and ref.path is not None:
+        return _of_shards(ref, ref.path, place)
     if ref.kind != "folder" or ref.path is None:
         return _of_arrays(ref, place)
     layout = folder_layout(ref.path)
@@ -113,6 +122,24 @@ def open_source(ref: DatasetRef, data_dir: Path | None = None) -> AuditSource:
 def _id_of(file: str, prefix: str) -> str:
     tidy = file if "/" in file else file.removeprefix(prefix).replace(SEPARATOR, "/")
     return tidy.encode("utf-8", "backslashreplace").decode()
+
+
+def _of_shards(ref: DatasetRef, path: Path, data_dir: Path) -> AuditSource:
+    from torchstone_runtime.data.shards import shard_parts  # noqa: PLC0415 - only where there are some
+
+    found = shard_parts(path)
+    numbered = all(part.numbered for part in found.values())
+    names = {name for part in found.values() for name in part.by_class}
+    class_names = tuple(sorted(names, key=(lambda name: (int(name), name)) if numbered else None))
+    parts = []
+    for name, part in found.items():
+        # The size is never asked for: what is looked at are the files.
+        split = part.load(name, _NO_INPUT, class_names)
+        if not isinstance(split.store, ShardStore):
+            raise TypeError("pictures of shards are in a ShardStore")
+        shown = [showable(picture.id) for picture in split.store.pictures]
+        parts.append(Part(name, split.ids, shown, split.labels, tuple(part.by_class), contents=split.store))
+    return AuditSource(ref, tuple(parts), class_names, data_dir, not numbered)
 
 
 def _of_arrays(ref: DatasetRef, data_dir: Path) -> AuditSource:

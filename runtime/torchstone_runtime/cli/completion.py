@@ -13,7 +13,8 @@ from torchstone_runtime.bundle.manifest import MANIFEST_FILE
 from torchstone_runtime.errors import TorchstoneError
 from torchstone_runtime.hub.hub_address import is_hub_address
 
-_DATASETS: Final = ("digits", "fashion-mnist", "mnist", "folder:", "npz:")
+_ENDINGS: Final = {"npz": (".npz",), "shards": (".tar", ".tgz", ".parquet", ".pq")}
+_DATASETS: Final = ("digits", "fashion-mnist", "mnist", "folder:", "shards:", "npz:")
 _PROVIDERS: Final = ("auto", "cpu", "cuda", "tensorrt", "openvino")
 _BUNDLE_PLACES: Final = (".", "bundles", "quickstart")
 _ARGUMENTS: Final = {"variant": ("bundle", 0), "variant_a": ("a", 0), "variant_b": ("b", 1)}
@@ -63,7 +64,7 @@ class DatasetName(_Text):
         suitable = (
             entry
             for entry in sorted(parent.glob("*"))
-            if entry.is_dir() or (kind == "npz" and entry.suffix.lower() == ".npz")
+            if entry.is_dir() or entry.suffix.lower() in _ENDINGS.get(kind, ())
         )
         return _starting([f"{kind}:{entry}" for entry in suitable], incomplete)
 

@@ -97,8 +97,10 @@ def open_dataset(
     from torchstone_runtime.data.left_out import recorded_left_out
 
     ref = DatasetRef.parse(dataset)
-    if bits is not None and ref.kind != "folder":
-        raise UsageError(f"--bits is for folders; the images of {ref} are taken as they are.", "Leave it out.")
+    if bits is not None and not ref.has_pictures:
+        raise UsageError(
+            f"--bits is for folders and shards; the images of {ref} are taken as they are.", "Leave it out."
+        )
     spec = classifier.input_spec if bits is None else replace(classifier.input_spec, bits=bits)
     mapping = ClassMap.read(class_map) if class_map is not None else None
     left_out = recorded_left_out(classifier.provenance.get("dataset", {}))

@@ -14,7 +14,7 @@ from torchstone_runtime.inference.load_options import LoadOptions, Mode
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 FILE: Final = click.Path(path_type=Path, dir_okay=False)
-DATASETS: Final = "digits, fashion-mnist, mnist, folder:PATH or npz:FILE"
+DATASETS: Final = "digits, fashion-mnist, mnist, folder:PATH, shards:PATTERN or npz:FILE"
 DATA_HELP: Final = f"Labelled images: {DATASETS}."
 
 

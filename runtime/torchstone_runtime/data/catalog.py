@@ -1,12 +1,12 @@
-"""Datasets by name: `digits`, `fashion-mnist`, `mnist`, `folder:PATH`, `npz:FILE`."""
+"""Datasets by name: `digits`, `fashion-mnist`, `mnist`, `folder:PATH`, `shards:PATTERN`, `npz:FILE`."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from torchstone_runtime.data.class_map import ClassMap
+from torchstone_runtime.data.class_trees import ClassTree, trees_of
 from torchstone_runtime.data.digits import load_digits
-from torchstone_runtime.data.folder import folder_parts, list_classes, load_folder
 from torchstone_runtime.data.holdout import TEST_FRACTION, TEST_SEED, stratified_holdout
 from torchstone_runtime.data.left_out import without_classes
 from torchstone_runtime.data.location import default_data_dir
@@ -18,7 +18,8 @@ from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.path_kinds.wanted import not_a_dataset
 
 MNIST_FAMILY: Final[dict[str, MnistLayout]] = {layout.name: layout for layout in (FASHION_MNIST, MNIST)}
-_WITH_PATH: Final = ("folder", "npz")
+_WITH_PATH: Final = ("folder", "shards", "npz")
+_OF_PICTURES: Final = ("folder", "shards")
 _KINDS: Final = ("digits", *MNIST_FAMILY, *(f"{kind}:" for kind in _WITH_PATH))
 
 
@@ -27,8 +28,8 @@ class DatasetRef:
     """A dataset as the command line names it.
 
     Attributes:
-        kind: `digits`, `fashion-mnist`, `mnist`, `folder` or `npz`.
-        path: the folder or file of `folder` and `npz`, else None.
+        kind: `digits`, `fashion-mnist`, `mnist`, `folder`, `shards` or `npz`.
+        path: the folder, pattern or file of `folder`, `shards` and `npz`, else None.
     """
 
     kind: str
@@ -36,7 +37,7 @@ class DatasetRef:
 
     @classmethod
     def parse(cls, text: str) -> "DatasetRef":
-        """Read `digits`, `fashion-mnist`, `mnist`, `folder:PATH` or `npz:FILE`.
+        """Read `digits`, `fashion-mnist`, `mnist`, `folder:PATH`, `shards:PATTERN` or `npz:FILE`.
 
         Raises:
             UsageError: an unknown name, with the nearest known one.
@@ -51,6 +52,21 @@ class DatasetRef:
         if (other := not_a_dataset(text)) is not None:
             raise UsageError(f"There is no dataset '{text}'. {other[0]}", other[1])
         raise UsageError(f"There is no dataset '{text}'.", suggestion(kind + colon, _KINDS))
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether it holds picture files of any size and colour, which are decoded as a model takes them."""
+        return self.kind in _OF_PICTURES
+
+    def trees(self) -> dict[str, ClassTree]:
+        """Return the parts of a source of picture files: `whole`, or `train`, `test` and perhaps `validation`.
+
+        Raises:
+            DataError: there is no such data, or something is wrong with it.
+        """
+        if self.path is None or not self.has_pictures:
+            raise ValueError(f"{self} has no picture files")
+        return trees_of(self.kind, self.path)
 
     def __str__(self) -> str:
         return self.kind if self.path is None else f"{self.kind}:{self.path}"
@@ -70,9 +86,9 @@ class Dataset:
     Attributes:
         ref: reference that names the dataset.
         data_dir: folder that holds downloaded datasets.
-        spec: input specification that pictures are decoded by; needed for `folder` only.
-        class_names: the classes a `folder` is read with; without them its sub-folders' names. Another source that
-            names just these is put into their order.
+        spec: input specification that pictures are decoded by; needed for `folder` and `shards` only.
+        class_names: the classes that a `folder` or `shards` are read with; without them those that there are. Another
+            source that names just these is put into their order.
         class_map: map from the data's class names to `class_names`, which are then needed whatever the source is.
         left_out: names of classes whose images are skipped, as if they were not there.
     """
@@ -110,7 +126,7 @@ class Dataset:
     @property
     def has_test_part(self) -> bool:
         """Whether the source separates a test part itself; otherwise a fixed fifth is held out."""
-        return self.ref.kind in MNIST_FAMILY or (self.ref.kind == "folder" and "test" in folder_parts(self._path))
+        return self.ref.kind in MNIST_FAMILY or (self.ref.has_pictures and "test" in self.ref.trees())
 
     def training(self) -> Split:
         """Return everything that a model may be fitted and chosen on: all but the test split."""
@@ -118,7 +134,7 @@ class Dataset:
 
     def validation(self) -> Split | None:
         """Return the validation part that the source separates itself, or None."""
-        if self.ref.kind == "folder" and "validation" in (parts := folder_parts(self._path)):
+        if self.ref.has_pictures and "validation" in (parts := self.ref.trees()):
             return self._load_tree(parts["validation"], "validation", self.training().class_names)
         return None
 
@@ -134,12 +150,12 @@ class Dataset:
             return self._renamed(load_digits())
         if self.ref.kind == "npz":
             return self._renamed(load_npz(self._path))
-        return self._load_tree(self._path, "whole", self.class_names)
+        return self._load_tree(self.ref.trees()["whole"], "whole", self.class_names)
 
     def _load_part(self, part: str) -> Split:
         if layout := MNIST_FAMILY.get(self.ref.kind):
             return self._renamed(load_mnist_part(layout, self.data_dir, part))
-        parts = folder_parts(self._path)
+        parts = self.ref.trees()
         names = self.class_names
         if part == "test" and names is None:
             names = self._load_tree(parts["train"], "train", None).class_names
@@ -150,19 +166,19 @@ class Dataset:
         kept, held_out = stratified_holdout(whole.labels, TEST_FRACTION, TEST_SEED, whole.class_names)
         return whole.select(kept, "train"), whole.select(held_out, "test")
 
-    def _load_tree(self, root: Path, part: str, class_names: tuple[str, ...] | None) -> Split:
+    def _load_tree(self, tree: ClassTree, part: str, class_names: tuple[str, ...] | None) -> Split:
         if self.spec is None:
             raise DataError(f"{self.ref} needs an input specification before its images can be read.")
         if self.class_map is None:
-            return self._without_left_out(load_folder(root, part, self.spec, self._with_left_out(root, class_names)))
+            return self._without_left_out(tree.load(part, self.spec, self._with_left_out(tree, class_names)))
         # Every part is read with the names of all of them: one may lack a class.
-        found = sorted({name for tree in folder_parts(self._path).values() for name in list_classes(tree)})
-        return self._renamed(load_folder(root, part, self.spec, tuple(found)))
+        found = sorted({name for one in self.ref.trees().values() for name in one.counts()})
+        return self._renamed(tree.load(part, self.spec, tuple(found)))
 
-    def _with_left_out(self, root: Path, class_names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    def _with_left_out(self, tree: ClassTree, class_names: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if not self.left_out:
             return class_names
-        names = class_names or tuple(name for name in list_classes(root) if name not in self.left_out)
+        names = class_names or tuple(name for name in tree.counts() if name not in self.left_out)
         return (*names, *self.left_out)
 
     def _without_left_out(self, split: Split) -> Split:
@@ -171,9 +187,7 @@ class Dataset:
     def _renamed(self, split: Split) -> Split:
         if self.class_map is None or self.class_names is None:
             return self._without_left_out(split).in_order(self.class_names)
-        return self.class_map.leaving_out(self.left_out).apply(
-            split, self.class_names, by_class=self.ref.kind == "folder"
-        )
+        return self.class_map.leaving_out(self.left_out).apply(split, self.class_names, by_class=self.ref.has_pictures)
 
     @property
     def _path(self) -> Path:

@@ -99,6 +99,13 @@ def visible_folders(root: Path) -> list[str]:
     return flat_folders(root) if is_flat(root, folders) else folders
 
 
+def part_of_word(text: str) -> str | None:
+    """Return the part that a name such as `train`, `val` or `test_set` alone says, in any case; None for others."""
+    tokens = [token for token in _SEPARATORS.split(text.lower()) if token and not _PLAIN.fullmatch(token)]
+    found = _TOKEN.fullmatch(tokens[0]) if len(tokens) == 1 else None
+    return None if found is None else _PART_OF_WORD[found[1]]
+
+
 def subtree(root: Path, folder: str) -> Path:
     """Return the tree of one of a tree's `visible_folders`."""
     return root / folder if (root / folder).is_dir() else inner_tree(root, folder)

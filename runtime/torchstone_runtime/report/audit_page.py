@@ -132,7 +132,8 @@ def _picture(audit: DataAudit, index: int) -> str:
     if part.store is not None:
         return thumbnail(part.store.read(np.array([place]))[0], audit.names[index])
     try:
-        content = encode_thumbnail(part.paths[place], _SIDE)
+        source = part.paths[place] if part.contents is None else part.contents.content(place)
+        content = encode_thumbnail(source, _SIDE)
     except ImageError:  # gone since it was looked at
         return ""
     kind = "png" if content.startswith(b"\x89PNG") else "jpeg"

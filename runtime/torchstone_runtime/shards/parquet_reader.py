@@ -38,6 +38,18 @@ def row_groups(path: str, query: str, options: ReadOptions) -> list[tuple[int, i
     return [(sum(lengths[:group]), length) for group, length in enumerate(lengths)]
 
 
+def column_names(path: str) -> list[str]:
+    """Return the names of the columns of a Parquet file.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
 def read_parquet(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
     """Yield the pictures of a row group, a few rows at a time.
 

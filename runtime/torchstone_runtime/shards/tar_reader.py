@@ -15,9 +15,9 @@ from torchstone_runtime.shards.picture_files import shown_id
 from torchstone_runtime.shards.read_options import ReadOptions
 from torchstone_runtime.shards.shard import Shard
 
-_LABEL: Final = "cls"
-_FACTS: Final = "json"
-_MAX_FACTS: Final = 1 << 20
+LABEL_ENDING: Final = "cls"
+FACTS_ENDING: Final = "json"
+MAX_FACTS: Final = 1 << 20
 """Bytes of a label, or of facts about a picture, that are read."""
 _DAMAGE: Final = (tarfile.TarError, EOFError, zlib.error, ValueError)
 
@@ -48,7 +48,7 @@ def read_tar(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
                 for member in archive:
                     if not member.isfile():
                         continue
-                    key, ending = _split(member.name)
+                    key, ending = split_member(member.name)
                     if key != sample.key:
                         yield from _items(name, sample)
                         sample = _Sample(key)
@@ -64,13 +64,13 @@ def read_tar(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
 def _take(
     archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str, sample: _Sample, options: ReadOptions
 ) -> None:
-    if _is_picture(ending, options):
-        sample.pictures.append((_plain(member.name), _content(archive, member, MAX_PICTURE_BYTES)))
-    elif ending == _LABEL:
-        label = _label(_content(archive, member, _MAX_FACTS))
+    if is_picture_member(ending, options):
+        sample.pictures.append((plain_name(member.name), _content(archive, member, MAX_PICTURE_BYTES)))
+    elif ending == LABEL_ENDING:
+        label = read_label(_content(archive, member, MAX_FACTS))
         sample.label = label if sample.label is None else sample.label
-    elif ending == _FACTS and (options.label_column or options.id_column):
-        facts = _facts(_content(archive, member, _MAX_FACTS))
+    elif ending == FACTS_ENDING and (options.label_column or options.id_column):
+        facts = read_facts(_content(archive, member, MAX_FACTS))
         label = facts.get(options.label_column) if options.label_column else None
         sample.label = label if isinstance(label, str | int) else sample.label
         if options.id_column and options.id_column in facts:
@@ -95,28 +95,33 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> b
     return content
 
 
-def _split(name: str) -> tuple[str, str]:
+def split_member(name: str) -> tuple[str, str]:
+    """Return what the members of a sample have in common, and this one's ending in lower case, without the dot."""
     folder, slash, last = name.rpartition("/")
     stem, _, ending = last.partition(".")
     return f"{folder}{slash}{stem}", ending.lower()
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return a member's name without the `./` that tar puts before those of a folder."""
     return name.removeprefix("./")
 
 
-def _is_picture(ending: str, options: ReadOptions) -> bool:
+def is_picture_member(ending: str, options: ReadOptions) -> bool:
+    """Tell whether a member is a picture, by its ending."""
     if options.image_column is not None:
         return ending == options.image_column.lower().lstrip(".")
     return f".{ending.rpartition('.')[2]}" in IMAGE_SUFFIXES
 
 
-def _label(content: bytes | None) -> str | int | None:
+def read_label(content: bytes | None) -> str | int | None:
+    """Return the class that a member `.cls` states: a number, or a name; None where it is empty."""
     text = (content or b"").decode("utf-8", "replace").strip()
     return int(text) if text.isascii() and text.isdigit() else text or None
 
 
-def _facts(content: bytes | None) -> dict[str, Any]:
+def read_facts(content: bytes | None) -> dict[str, Any]:
+    """Return what a member `.json` states; nothing where it is no JSON object."""
     try:
         data = json.loads(content or b"{}")
     except ValueError:

@@ -144,7 +144,7 @@ def read_run(path: Path) -> Settings:
         options["deterministic"] = bool(info.get("deterministic", True))
         if (least := info["dataset"].get("min_class_size")) is not None:
             options["min_class_size"] = least
-        if options["dataset"].startswith("folder:"):
+        if options["dataset"].startswith(("folder:", "shards:")):
             spec = info["input"]
             options["image_size"] = (int(spec["height"]), int(spec["width"]))
             options |= {"color": spec["color"], "bits": spec.get("bits")}

@@ -1,4 +1,4 @@
-"""The input of a model that is trained on a folder, by what its pictures are like."""
+"""The input of a model that is trained on a folder or on shards, by what its pictures are like."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from torchstone_runtime.data.catalog import DatasetRef
-from torchstone_runtime.data.folder import folder_parts, list_classes
-from torchstone_runtime.data.windows_names import flat_tree
-from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import ColorMode, InputSpec
-from torchstone_runtime.images.picture_header import picture_header
 from torchstone_train.recipes.recipe import Recipe
 
 DEFAULT_FOLDER_SIDE: Final = 64
@@ -53,22 +49,18 @@ class FolderPictures:
 
 
 def survey_folder(ref: DatasetRef) -> FolderPictures:
-    """Read the headers of all pictures of a folder.
+    """Read the headers of all pictures of a folder or of shards.
 
     Raises:
-        DataError: the folder has no path, or is none of labelled pictures.
+        DataError: there are no labelled pictures, or something is wrong with them.
         ImageError: a picture can't be read.
     """
-    if ref.path is None:
-        raise DataError("A folder dataset needs a path: folder:PATH.")
     sizes: Counter[tuple[int, int]] = Counter()
     all_gray = True
-    for root in folder_parts(ref.path).values():
-        for files in list_classes(root).values():
-            for file in files:
-                header = picture_header(flat_tree(root)[0] / file)
-                sizes[header.height, header.width] += 1
-                all_gray = all_gray and header.is_gray
+    for tree in ref.trees().values():
+        for header in tree.headers():
+            sizes[header.height, header.width] += 1
+            all_gray = all_gray and header.is_gray
     return FolderPictures(sizes, all_gray)
 
 

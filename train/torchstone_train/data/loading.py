@@ -9,6 +9,7 @@ from typing import Final, get_args
 import torch
 
 from torchstone_runtime.data.folder import FileStore
+from torchstone_runtime.data.shard_store import ShardStore
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import UsageError
 from torchstone_train.compute.distributed import World
@@ -118,14 +119,14 @@ class Opener:
 
     def _kept(self, split: Split, disk: DiskCache | None) -> Split:
         """Return a split whose images come from the cache on disk, where there is one and they are files."""
-        if disk is None or not isinstance(split.store, FileStore):
+        if disk is None or not isinstance(split.store, FileStore | ShardStore):
             return split
         files = FilePictures(split.store)
         kept = CachedPictures(files, disk, files.key)
         return replace(split, store=CachedStore(kept, split.image_shape, self._workers))
 
     def _pictures(self, split: Split, disk: DiskCache | None, *, cropped: bool) -> PictureSource:
-        if not isinstance(split.store, FileStore):
+        if not isinstance(split.store, FileStore | ShardStore):
             return ArrayPictures(split.store)
         _, height, width = split.image_shape
         files = FilePictures(split.store, shorter_side_of_crops(height, width) if cropped else None)

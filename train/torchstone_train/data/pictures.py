@@ -10,7 +10,9 @@ from PIL import Image
 
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.folder import FileStore
+from torchstone_runtime.data.shard_store import ShardStore
 from torchstone_runtime.data.split import ImageStore
+from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.decode import check_size, decode_image, read_picture, upright_picture
 
 _HEADROOM: Final = 2
@@ -61,14 +63,14 @@ class FilePictures:
     whether it is kept in a cache.
 
     Args:
-        store: the files, and the specification that they are decoded by.
+        store: the files, or pictures in archives and tables, and the specification that they are decoded by.
         shorter_side: pixels of the shorter side; None: pictures as `decode_image` gives them.
     """
 
-    def __init__(self, store: FileStore, shorter_side: int | None = None) -> None:
+    def __init__(self, store: FileStore | ShardStore, shorter_side: int | None = None) -> None:
         self._store = store
         self._shorter_side = shorter_side
-        self._place = os.path.realpath(store.root)
+        self._place = os.path.realpath(store.root) if isinstance(store, FileStore) else ""
         self._made_by = repr((store.spec, shorter_side, PIL.__version__))
 
     def __len__(self) -> int:
@@ -76,22 +78,32 @@ class FilePictures:
 
     def picture(self, index: int) -> Image.Image:
         """See `PictureSource.picture`."""
-        if self._shorter_side is None:
-            return to_picture(decode_image(self._path(index), self._store.spec))
-        return read_picture(self._path(index), self._whole)
+        if isinstance(self._store, FileStore):
+            return self._decoded(self._store.root / self._store.names[index])
+        content = self._store.content(index)
+        try:
+            return self._decoded(content)
+        except ImageError as error:
+            raise self._store.named(index, content, error) from error
 
     def key(self, index: int) -> str:
         """Return a text that is the same as long as the file and what is made of it are: path, size, time, how.
 
+        Of a picture in an archive or a table its content stands for the file.
+
         Raises:
             OSError: there is no such file any more.
         """
+        if not isinstance(self._store, FileStore):
+            return f"{self._store.digest(index)}\n{self._made_by}"
         path = os.path.join(self._place, self._store.names[index])  # noqa: PTH118 - a tenth of the time, for each picture
         found = os.stat(path)  # noqa: PTH116 - likewise
         return f"{path}\n{found.st_size} {found.st_mtime_ns}\n{self._made_by}"
 
-    def _path(self, index: int) -> Path:
-        return self._store.root / self._store.names[index]
+    def _decoded(self, source: Path | bytes) -> Image.Image:
+        if self._shorter_side is None:
+            return to_picture(decode_image(source, self._store.spec))
+        return read_picture(source, self._whole)
 
     def _whole(self, image: Image.Image, name: str) -> Image.Image:
         spec, shortest = self._store.spec, self._shorter_side or 1

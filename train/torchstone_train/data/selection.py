@@ -7,7 +7,6 @@ from typing import Any, Final, Self
 import numpy as np
 
 from torchstone_runtime.data.catalog import Dataset
-from torchstone_runtime.data.folder import folder_parts, list_classes
 from torchstone_runtime.data.left_out import recorded_left_out
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.text import shortlist, showable
@@ -65,13 +64,12 @@ class Selection:
 def class_sizes(dataset: Dataset) -> dict[str, int]:
     """Return the number of images of each class that may be trained on, those of a source without parts all.
 
-    A class that only another part of a folder has counts 0.
+    A class that only another part of a folder or of shards has counts 0.
     """
-    if dataset.ref.kind == "folder" and dataset.ref.path is not None:
-        parts = folder_parts(dataset.ref.path)
-        listed = {part: list_classes(root) for part, root in parts.items()}
+    if dataset.ref.has_pictures:
+        listed = {part: tree.counts() for part, tree in dataset.ref.trees().items()}
         own = listed.get("train", listed.get("whole", {}))
-        return {name: len(own.get(name, ())) for name in sorted({name for part in listed.values() for name in part})}
+        return {name: own.get(name, 0) for name in sorted({name for part in listed.values() for name in part})}
     split = dataset.training() if dataset.has_test_part else dataset.whole()
     counts = np.bincount(split.labels, minlength=len(split.class_names)).tolist()
     return dict(zip(split.class_names, counts, strict=True))

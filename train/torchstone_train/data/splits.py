@@ -94,18 +94,19 @@ def load_training_data(
 
     Raises:
         DataError: the data is missing, damaged, or too small to be split.
-        UsageError: a size, colour, bits or geometry for data that is no folder, or a geometry that there isn't.
+        UsageError: a size, colour, bits or geometry for data that is neither a folder nor shards, or a geometry that
+            there isn't.
     """
     geometry = geometry or PictureGeometry()
-    if ref.kind != "folder" and (image_size or color or bits or geometry.stated):
+    if not ref.has_pictures and (image_size or color or bits or geometry.stated):
         raise UsageError(
             "--image-size, --color, --bits, --fit, --resize, --fill, --resize-filter, --antialias and --decode are for "
-            f"folders; the images of {ref} are taken as they are."
+            f"folders and shards; the images of {ref} are taken as they are."
         )
     if ref.kind in MNIST_FAMILY:
         ensure_downloaded(ref.kind, data_dir)
     other_shapes = 0
-    if spec is None and ref.kind == "folder":
+    if spec is None and ref.has_pictures:
         pictures = survey_folder(ref)
         if template is None:
             template = pictures.input(recipe, image_size, color)
@@ -128,7 +129,7 @@ def load_training_data(
 
 
 def _require_two_classes(dataset: Dataset, selection: Selection) -> None:
-    if dataset.ref.kind == "folder" and not selection.left_out:
+    if dataset.ref.has_pictures and not selection.left_out:
         return  # listing the folder says it, with what is wrong about it
     remaining = [name for name in class_sizes(dataset) if name not in selection.left_out]
     if len(remaining) >= 2:  # noqa: PLR2004 - what a classifier tells apart
