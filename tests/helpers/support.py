@@ -49,9 +49,9 @@ def run_torchstone(
     """
     given, environment = [str(argument) for argument in arguments], {**os.environ, **(env or {})}
     needs_pytorch = bool(given) and (given[0] in _OF_PYTORCH or "--run" in given)
-    if needs_pytorch and not fresh and _fork_server().suits(environment):
+    if needs_pytorch and not fresh and fork_server().suits(environment):
         hidden = () if pictures else ("matplotlib",)
-        return _fork_server().run(given, cwd or Path.cwd(), environment, timeout, hidden)
+        return fork_server().run(given, cwd or Path.cwd(), environment, timeout, hidden)
     return subprocess.run(
         [sys.executable, "-m", "torchstone_runtime", *given],
         capture_output=True,
@@ -75,13 +75,13 @@ def started_torchstone(
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory()))
         os.mkfifo(folder / "stderr")
         streams = folder / "stdout", stderr or folder / "stderr"
-        command = _fork_server().start(list(map(str, arguments)), Path.cwd(), os.environ, *streams)
+        command = fork_server().start(list(map(str, arguments)), Path.cwd(), os.environ, *streams)
         ends.callback(command.kill)
         yield command, iter(()) if stderr else ends.enter_context((folder / "stderr").open())
 
 
 @cache
-def _fork_server() -> ForkServer:
+def fork_server() -> ForkServer:
     """Start the server of the commands of PyTorch, once for all tests of this process."""
     return ForkServer(*_IMPORTED)
 

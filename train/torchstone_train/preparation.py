@@ -9,7 +9,7 @@ import torch
 
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.compute.distributed import World
+from torchstone_train.compute.distributed import World, launch
 from torchstone_train.compute.precision import Precision
 from torchstone_train.data.loading import Opener
 from torchstone_train.data.selection import Selection
@@ -110,6 +110,7 @@ def describe(
         "class_names": list(data.train.class_names),
         "input": data.spec.to_json(),
         **({} if chosen.record is None else {"backbone": chosen.record}),
+        **({} if (name_of_launch := launch()) is None else {"launch": name_of_launch}),
         "device": {"type": device.type, "name": name, "reason": reason, "processes": world.size},
         "precision": {"amp": precision.name, "reason": precision.reason},
         "deterministic": request.deterministic,

@@ -24,6 +24,7 @@ from torchstone_train.probe.head import begin_head
 from torchstone_train.report.experiment_logs import open_log, require_logs
 from torchstone_train.report.results import RunResults, settings_of
 from torchstone_train.request import TrainingRequest
+from torchstone_train.restart import gone_on_with
 from torchstone_train.run.run_claim import claimed, holds_run, remove_partial_files, remove_run
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.training.class_balance import are_balanced
@@ -63,8 +64,8 @@ def train(request: TrainingRequest) -> Outcome:
     device, reason = choose_device(request.device)
     require_logs(request.logs)
     set_determinism(request.deterministic)
-    request = resolve_backbone(request)
     with freed_memory_kept(), joined_world(device) as world, ExitStack() as opened:
+        request = resolve_backbone(gone_on_with(request, world, opened))
         if request.recipe.method == "probe":
             require_probe(request.recipe, teachers=request.teachers, processes=world.size)
         world.check_batch(request.recipe.batch_size)

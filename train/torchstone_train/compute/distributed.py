@@ -8,16 +8,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
-from torchstone_runtime.errors import UsageError
+from torchstone_runtime.errors import RemoteError, UsageError, first_line
 from torchstone_runtime.system.cpu import usable_cpus
 
+_T = TypeVar("_T")
 _ASK_EVERY: Final = 32
 """Steps between two questions whether any process was interrupted: each answer waits for all of them."""
+_LOST: Final = ("connection closed by peer", "connection reset by peer", "connection refused", "timed out waiting")
+"""What Gloo and PyTorch's store say, in small letters, where another process has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,14 @@ class World:
         gathered[start : start + len(values)] = values
         return self.sum(gathered)
 
+    def exchange(self, value: _T) -> list[_T]:
+        """Return what every process gave, in the order of their ranks; values are pickled on their way."""
+        if self.size == 1:
+            return [value]
+        values: list[_T | None] = [None] * self.size
+        distributed.all_gather_object(values, value)
+        return values  # type: ignore[return-value]  # each place is filled
+
     def anyone(self, flag: bool, step: int, device: torch.device) -> bool:
         """Return whether the flag is set in any process; among several, asked only at some steps (from 0)."""
         if self.size == 1:
@@ -111,6 +122,11 @@ class World:
             distributed.barrier()
 
 
+def launch() -> str | None:
+    """Return the name of the job that `torchrun` started this process for (`--rdzv-id`); None without `torchrun`."""
+    return os.environ.get("TORCHELASTIC_RUN_ID")
+
+
 @contextmanager
 def joined_world(device: torch.device) -> Iterator[World]:
     """Join the processes that `torchrun` started, for the time of the block; without it, be alone.
@@ -120,6 +136,7 @@ def joined_world(device: torch.device) -> Iterator[World]:
 
     Raises:
         UsageError: several processes on one Apple GPU.
+        RemoteError: another process ended while this one waited for it.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield World()
@@ -130,8 +147,27 @@ def joined_world(device: torch.device) -> Iterator[World]:
     world = World(*(int(os.environ[name]) for name in names))
     if device.type == "cuda":
         torch.cuda.set_device(world.local_rank)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         yield world
+    except RuntimeError as error:
+        if _is_loss(error):
+            raise _lost(error) from error
+        raise
     finally:
-        distributed.destroy_process_group()
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def _is_loss(error: RuntimeError) -> bool:
+    known = isinstance(error, (distributed.DistBackendError, distributed.DistNetworkError))
+    return known or any(words in str(error).lower() for words in _LOST)
+
+
+def _lost(error: RuntimeError) -> RemoteError:
+    return RemoteError(
+        "Another process of this training has ended, or its machine cannot be reached any more.",
+        "Its own message says why. torchrun starts all of them again where --max-restarts allows it, and the run then "
+        "goes on after its last epoch; --resume does the same by hand.",
+        [first_line(error)],
+    )
