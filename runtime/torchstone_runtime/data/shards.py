@@ -19,7 +19,7 @@ from torchstone_runtime.errors import DataError, ImageError, UsageError
 from torchstone_runtime.images.image_formats import OtherFiles
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.images.picture_header import PictureHeader, picture_header
-from torchstone_runtime.shards.find_inputs import Found, find_inputs
+from torchstone_runtime.shards.find_inputs import FoundInput, find_inputs
 from torchstone_runtime.shards.picture_index import IndexedPicture, PictureIndex, index_pictures
 from torchstone_runtime.shards.read_options import ReadOptions
 from torchstone_runtime.shards.storage import is_address
@@ -141,8 +141,8 @@ def split_options(text: str) -> tuple[str, dict[str, str]]:
 
 
 @lru_cache(maxsize=2)  # a training asks for the parts a few times; sizes and times of the files are in the arguments
-def _parts(found: tuple[Found, ...], columns: tuple[tuple[str, str], ...]) -> dict[str, ShardPart]:
-    files: dict[str, list[Found]] = {}
+def _parts(found: tuple[FoundInput, ...], columns: tuple[tuple[str, str], ...]) -> dict[str, ShardPart]:
+    files: dict[str, list[FoundInput]] = {}
     for item in found:
         files.setdefault(_part_of(item.path) or "", []).append(item)
     if "" in files or not {"train", "test"} <= set(files):
@@ -157,7 +157,7 @@ def _part_of(path: str) -> str | None:
     return part_of_word(beginning) or part_of_word(folder)
 
 
-def _index(found: Sequence[Found], columns: dict[str, str]) -> PictureIndex:
+def _index(found: Sequence[FoundInput], columns: dict[str, str]) -> PictureIndex:
     first = next((item.path for item in found if item.kind == "parquet"), None)
     if "label_column" not in columns:
         columns["label_column"] = _JSON_LABEL if first is None else _label_column(first)

@@ -10,7 +10,7 @@ from typing import IO, Final
 
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.shards.cutting import cut_into_shards
-from torchstone_runtime.shards.find_inputs import Found
+from torchstone_runtime.shards.find_inputs import FoundInput
 from torchstone_runtime.shards.read_options import ReadOptions
 from torchstone_runtime.shards.read_shard import read_shard
 from torchstone_runtime.shards.tar_index import index_tar
@@ -96,7 +96,7 @@ class PictureIndex:
             return self._copy.read(picture.size)
 
 
-def index_pictures(found: Sequence[Found], options: ReadOptions) -> PictureIndex:
+def index_pictures(found: Sequence[FoundInput], options: ReadOptions) -> PictureIndex:
     """Find the pictures of archives and tables on this machine, and their labels.
 
     Of an archive that is not compressed the headers alone are read. Compressed archives and Parquet files are read
@@ -137,7 +137,7 @@ def _add_members(index: PictureIndex, number: int, options: ReadOptions) -> bool
     return True
 
 
-def _add_copies(index: PictureIndex, item: Found, options: ReadOptions) -> None:
+def _add_copies(index: PictureIndex, item: FoundInput, options: ReadOptions) -> None:
     for shard in cut_into_shards([item], options):
         for row in read_shard(shard, options):
             if row.error:
