@@ -22,7 +22,7 @@ class ShardStore:
 
     Attributes:
         index: the pictures of all files of the part.
-        pictures: those of this store, in its order.
+        pictures: pictures of this store, in its order.
         spec: input specification that they are decoded by.
     """
 
