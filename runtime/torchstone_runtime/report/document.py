@@ -87,16 +87,22 @@ class EvaluationDocument:
         """Reading, decoding and inference together."""
         return len(self.evaluation) / self.evaluation.seconds
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the document that `--json` writes."""
+    def measured_json(self) -> dict[str, Any]:
+        """Return what was measured: metrics, figures, calibration, and accuracy by confidence."""
         return {
-            **self.file.to_json(),
             "unanswered": self.evaluation.unanswered_ids,
             "metrics": self.evaluation.metrics.to_json(),
             "figures": figures_json(self.overall),
             "class_figures": figures_json(self.of_classes),
             "calibration": self.reliability.to_json(),
             "selective": self.selective.to_json(),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that `--json` writes."""
+        return {
+            **self.file.to_json(),
+            **self.measured_json(),
             "conformal": self.evaluation.sets.to_json() if self.evaluation.sets else None,
             "drift": self.evaluation.drift.to_json() if self.evaluation.drift else None,
             "slices": [item.to_json() for item in self.slices],
