@@ -3,12 +3,10 @@
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchstone.loading import BundleLike, bundle_path, load
-from torchstone.tables import html_table
 from torchstone_runtime.audit.data_audit import DataAudit, audit_source
 from torchstone_runtime.audit.findings import DataFinding, find_all
 from torchstone_runtime.audit.fix_list import fix_list_csv
@@ -17,6 +15,7 @@ from torchstone_runtime.audit.source import AuditSource, open_source
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.files import write_atomic
+from torchstone_runtime.html_table import html_sentence, html_table
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.report.audit import audit_json, audit_text
 from torchstone_runtime.report.audit_page import audit_page
@@ -106,7 +105,7 @@ class AuditResult:
 
     def _repr_html_(self) -> str:
         rows = [(finding.severity, finding.text) for finding in self.findings]
-        return f"<p>{escape(repr(self))}</p>{html_table(('severity', 'finding'), rows) if rows else ''}"
+        return html_sentence(repr(self)) + (html_table(("severity", "finding"), rows) if rows else "")
 
     def _named(self, groups: "Sequence[DuplicateGroup]") -> list[list[str]]:
         return [[self.audit.names[index] for index in group.members] for group in groups]

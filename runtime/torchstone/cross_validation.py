@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torchstone.tables import html_table
 from torchstone.training_run import TrainingRun
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.frames import make_frame
+from torchstone_runtime.html_table import html_table
 
 _INFO = "crossvalidation.json"
 _FIGURES = ("accuracy", "balanced_accuracy", "f1_macro", "loss")

@@ -4,13 +4,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import Any, Final
 
 from torchstone.loading import BundleLike, bundle_path, load
-from torchstone.tables import html_table
 from torchstone_runtime.arrays import Int64Array, Uint8Array
+from torchstone_runtime.audit.label_error_tally import LabelErrorTally
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.left_out import recorded_left_out
@@ -25,6 +24,7 @@ from torchstone_runtime.evaluation.explanations import explained_mistakes
 from torchstone_runtime.evaluation.validation_watch import ValidationWatch
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.frames import make_frame
+from torchstone_runtime.html_table import html_sentence, html_table, more_rows
 from torchstone_runtime.images.array_input import as_batch
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.predictions import class_indices
@@ -139,9 +139,8 @@ class EvaluationResult:
         rows = [
             (item.name, item.precision, item.recall, item.f1, item.support) for item in self.metrics.per_class[:_ROWS]
         ]
-        more = f"<p>and {len(self.class_names) - _ROWS:,} more classes</p>" if len(self.class_names) > _ROWS else ""
-        head = ("class", "precision", "recall", "F1", "images")
-        return f"<p>{escape(repr(self))}</p>{html_table(head, rows)}{more}"
+        table = html_table(("class", "precision", "recall", "F1", "images"), rows)
+        return html_sentence(repr(self)) + table + more_rows(len(self.class_names), _ROWS, "classes")
 
 
 def evaluate(
@@ -207,11 +206,16 @@ def _measure(
     else:
         chosen, reason = _split_of(classifier, data), "the images that were given"
     watch = ValidationWatch.of(classifier, coverage)
-    evaluation = measure(classifier, chosen, class_map=None if isinstance(data, str) else mapping, watch=watch)
+    tally = LabelErrorTally()
+    evaluation = measure(
+        classifier, chosen, tally.add, class_map=None if isinstance(data, str) else mapping, watch=watch
+    )
     dataset = data if isinstance(data, str) else "arrays"
     file = MeasuredFile.of(classifier, evaluation.split, reason, bundle=name, dataset=dataset)
     explanations = explain_samples(classifier, evaluation, explained_mistakes(evaluation, explain))
-    return EvaluationResult(EvaluationDocument(file, evaluation, explanations=explanations))
+    return EvaluationResult(
+        EvaluationDocument(file, evaluation, explanations=explanations, label_errors=tally.errors())
+    )
 
 
 def _class_map(given: str | os.PathLike[str] | Mapping[str, str | None] | None) -> ClassMap | None:

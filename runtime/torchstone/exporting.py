@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchstone.tables import html_table
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.html_table import html_table
 
 if TYPE_CHECKING:
     from torchstone.training_run import TrainingRun

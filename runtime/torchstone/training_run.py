@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torchstone.tables import html_table
 from torchstone_runtime.components import require_component
 from torchstone_runtime.frames import make_frame
+from torchstone_runtime.html_table import html_sentence, html_table, more_rows
 
+_EPOCHS_SHOWN = 30
 PACKAGES = ("torch", "torchvision", "safetensors", "tqdm")
 
 
@@ -80,15 +81,17 @@ class TrainingRun:
     def _repr_html_(self) -> str:
         names = ("loss", "accuracy", "f1_macro")
         head = ["epoch", *(f"{part} {name}" for part in ("train", "validation") for name in names), ""]
+        shown = [epoch for epoch in self.history[:-_EPOCHS_SHOWN] if epoch["epoch"] == self.best_epoch]
+        shown += self.history[-_EPOCHS_SHOWN:]
         rows = [
             [
                 epoch["epoch"],
                 *(float(epoch[part][name]) for part in ("train", "validation") for name in names),
                 "kept" if epoch["epoch"] == self.best_epoch else "",
             ]
-            for epoch in self.history
+            for epoch in shown
         ]
-        return html_table(head, rows)
+        return html_sentence(repr(self)) + html_table(head, rows) + more_rows(len(self.history), len(shown), "epochs")
 
 
 def _flat(epoch: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.certificate.verify import verify_bundle
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.html_table import html_table
 from torchstone_runtime.hub.hub_address import is_hub_address
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.remote.server_address import ServerAddress
@@ -37,6 +38,9 @@ class Verification:
 
     def __repr__(self) -> str:
         return f"Verification({str(self.path)!r}, {len(self.checks)} checks)"
+
+    def _repr_html_(self) -> str:
+        return html_table((f"{self.path}: verified",), [(check,) for check in self.checks])
 
 
 def verify(

@@ -5,6 +5,7 @@ import errno
 import glob
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from torchstone_runtime.errors import OutputError
+from torchstone_runtime.file_locks import close_folder, open_folder, opens_folders
 from torchstone_runtime.file_locks import lock as lock_handle
 from torchstone_runtime.files import current_umask, reported_as_output_error
 
@@ -25,7 +27,8 @@ def replaced_directory(target: Path) -> Iterator[Path]:
     """Hand out an empty directory beside `target` that takes its place when the block ends without an error.
 
     On an error, or after a kill, what was at `target` is as it was. What a killed process left beside it is removed
-    by the next call. Whether what is there may be replaced is for the caller to check before.
+    by the next call, but on Windows, where no lock tells that its owner is gone. Whether what is there may be replaced
+    is for the caller to check before.
 
     Raises:
         OutputError: it can't be written, or the disk is full.
@@ -42,25 +45,27 @@ def replaced_directory(target: Path) -> Iterator[Path]:
             os.chmod(partial, _DIRECTORY_MODE & ~current_umask())  # noqa: PTH101 - mkdtemp made it private
             _replace(partial, target)
         finally:
-            os.close(lock)
+            close_folder(lock)
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _make_locked(target: Path) -> tuple[Path, int]:
+def _make_locked(target: Path) -> tuple[Path, int | None]:
     # The lock tells the next export that this directory has an owner; it ends with the process, however that ends.
     while True:
         partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
-        lock = os.open(partial, os.O_RDONLY)
+        lock = open_folder(partial)
         lock_handle(lock, wait=True)
         if partial.is_dir():
             return partial, lock
-        os.close(lock)  # another export took it for abandoned before it was locked
+        close_folder(lock)  # another export took it for abandoned before it was locked
 
 
 def _remove_abandoned(target: Path) -> None:
+    if not opens_folders():  # no lock tells whether its owner is alive
+        return
     for path in target.parent.glob(f".{glob.escape(target.name)}.partial-*"):
         try:
-            lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+            lock = open_folder(path)
         except OSError:
             continue
         try:
@@ -69,7 +74,7 @@ def _remove_abandoned(target: Path) -> None:
         except BlockingIOError:
             continue  # its owner is alive
         finally:
-            os.close(lock)
+            close_folder(lock)
 
 
 def _replace(partial: Path, target: Path) -> None:
@@ -82,6 +87,8 @@ def _replace(partial: Path, target: Path) -> None:
 
 def _exchange(first: Path, second: Path) -> bool:
     """Swap two directories in one step (Linux's renameat2); False where the system or file system can't."""
+    if sys.platform != "linux":
+        return False
     renameat2: Callable[..., int] | None = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
@@ -117,16 +124,26 @@ def _recover(target: Path) -> None:
 
 def _flush(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        if path.is_dir():
+            _flush_directory(path)
+        else:
+            _flush_file(path)
     _flush_directory(folder)
 
 
+def _flush_file(path: Path) -> None:
+    # Windows flushes only what was opened for writing, and elsewhere a file may be read-only.
+    handle = os.open(path, os.O_RDONLY if opens_folders() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def _flush_directory(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+    handle = open_folder(folder)
+    if handle is None:
+        return
     try:
         os.fsync(handle)
     except OSError as error:

@@ -178,7 +178,7 @@ def test_a_cascade_is_made_of_its_recipes_runs_and_measured_as_one(
     assert item.seeds[0].parameters == 57018 + 784 * 512 + 512 + 512 * 256 + 256 + 256 * 10 + 10
     assert f"| `{name}` | digits | **{item.accuracies[0]:.4f}** |" in page
     assert f"| `{name}` | 0 | {item.accuracies[0]:.4f} | {item.seeds[0].validation_accuracy:.4f} | — |" in page
-    assert "[cascade](cascade.md)" in page
+    assert "[cascade](../how-to/cascade.md)" in page
 
 
 @pytest.mark.slow

@@ -70,8 +70,9 @@ def prepare(
 ) -> TrainingTask:
     """Return the network and the batches, on the device; `say` is told how pictures are kept."""
     request, names = chosen.request, data.train.class_names
-    # The layout in which convolutions run fastest, on CPUs and GPUs alike; values don't change.
-    model = chosen.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    # The layout in which convolutions run fastest, on CPUs and NVIDIA's GPUs alike; values don't change.
+    layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+    model = chosen.model.to(device, memory_format=layout)  # type: ignore[call-overload]  # torch's stub lacks it
     opener = Opener(request.loading, request.loading.memory_bytes(request.resident_budget), device, world, say)
     train, validation = opener.open(data, request.recipe, request.seed)
     labels = torch.from_numpy(data.train.labels.copy())
@@ -101,7 +102,7 @@ def describe(
 ) -> dict[str, Any]:
     """Return the fields of `run.json` that are known before the training; `reason` is that of the device."""
     request = chosen.request
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{world.threads} CPU threads"
+    name = _device_name(device, world)
     return {
         "recipe": request.recipe.to_json(),
         "seed": request.seed,
@@ -117,6 +118,12 @@ def describe(
         "git_commit": git_commit(Path.cwd()),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _device_name(device: torch.device, world: World) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name()
+    return "Apple GPU" if device.type == "mps" else f"{world.threads} CPU threads"
 
 
 def _absolute(ref: DatasetRef) -> str:

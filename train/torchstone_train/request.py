@@ -20,7 +20,7 @@ class TrainingRequest:
         recipe: recipe with all overrides applied.
         dataset: name of the data; `data_dir`: folder that holds downloaded datasets.
         out: directory of the run.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
         seed: 0 to 2**32 - 1.
         resume: whether the run at `out` is gone on with; overwrite: whether it is replaced.
         image_size, color: height and width, and color mode, that a folder's pictures are converted to; chosen from them

@@ -54,7 +54,7 @@ def train(request: TrainingRequest) -> Outcome:
     Raises:
         UsageError: options that contradict each other or the run to be resumed.
         DataError: the data is missing or unusable, or is not the data of the run to be resumed.
-        ProviderError: `cuda` was asked for and is not usable.
+        ProviderError: `cuda` or `mps` was asked for and is not usable.
         BundleError: a teacher can't be loaded.
         OutputError: the run can't be written.
         CheckFailedError: the loss became NaN or infinite; the best epoch before that is kept.

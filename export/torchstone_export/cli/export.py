@@ -202,13 +202,15 @@ def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 @command(examples=("torchstone quickstart", "torchstone quickstart --out demo"))
 @out_option("quickstart", what="Directory to write.")
-def quickstart(out: Path | None) -> int:
+@json_option
+def quickstart(out: Path | None, json_file: Path | None) -> int:
     """Train on the embedded digits, export, verify, and evaluate without PyTorch: the whole line in a minute."""
     require_component("all", *PACKAGES, "onnxruntime")
+    require_writable([json_file])
     wait_passively()
     from torchstone_export.cli.quickstart import run_quickstart
 
-    return run_quickstart(out or Path("quickstart"))
+    return run_quickstart(out or Path("quickstart"), json_file)
 
 
 def recertify(bundle: Path, run: Path, fast: Path | None, dataset: str | None, data_dir: Path | None) -> Iterator[str]:

@@ -5,10 +5,13 @@ import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.text import showable
+
+# Windows has neither of the first two; there O_BINARY keeps line ends as they are.
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def directories_of(path: Path) -> list[Path]:
@@ -77,7 +80,7 @@ def _target(path: Path, folders: Sequence[Path]) -> Path:
 
 def _open_regular(path: Path, target: Path) -> BinaryIO:
     try:
-        handle = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = os.open(target, _FLAGS)
     except OSError as error:
         raise DataError(f"{path}, which holds weights of the ONNX file, cannot be read: {error.strerror}.") from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):

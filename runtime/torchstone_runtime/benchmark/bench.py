@@ -32,6 +32,7 @@ from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.plan import ExecutionPlan
+from torchstone_runtime.progress import stage
 from torchstone_runtime.system.machine import describe_machine
 
 PROCESSES: Final = 7
@@ -203,7 +204,12 @@ def measure_startup(request: Request, variant: str) -> Startup:
             "cuda_graphs": request.options.cuda_graphs,
         }
     )
-    found = [_fresh_process(argument) for _ in range(1 + PROCESSES)][1:]
+    found = []
+    with stage("measuring the start", 1 + PROCESSES, "processes") as done:
+        for _ in range(1 + PROCESSES):
+            found.append(_fresh_process(argument))
+            done(1)
+    found = found[1:]
     names, points = found[0]["seconds"], found[0]["bytes"]
     return Startup(
         {name: quantile([item["seconds"][name] for item in found], 0.5) for name in names},
@@ -217,7 +223,8 @@ def measure_steady_state(
     """Measure `predict` for each batch size on each classifier, all of them interleaved, each as two arms."""
     cases = [(classifier, golden_batch(classifier, batch)) for batch in batches for classifier in classifiers]
     arms = [_call(classifier, images) for classifier, images in cases for _ in range(2)]
-    times = interleave(arms, rounds=rounds, seconds=seconds)
+    with stage("measuring the steady state", rounds, "rounds") as done:
+        times = interleave(arms, rounds=rounds, seconds=seconds, done=done)
     return tuple(
         _summary(len(images), classifier.plan.threads, times[2 * index], times[2 * index + 1])
         for index, (classifier, images) in enumerate(cases)

@@ -1,5 +1,6 @@
 """`torchstone evaluate`: test-set metrics of the very file that ships."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,8 +27,9 @@ from torchstone_runtime.inference.load_options import LoadOptions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torchstone_runtime.audit.label_errors import LabelError
     from torchstone_runtime.data.split import Split
-    from torchstone_runtime.evaluation.evaluate import Evaluation
+    from torchstone_runtime.evaluation.evaluate import BatchSink, Evaluation
     from torchstone_runtime.evaluation.explanations import ExplainedMistake
     from torchstone_runtime.evaluation.validation_watch import ValidationWatch
     from torchstone_runtime.inference.classifier import Classifier
@@ -142,10 +144,15 @@ def _evaluate_to_files(bundle: Path, dataset: str, bounds: Bounds, wanted: _Want
         require_writable((*wanted.reports().values(), wanted.predictions, wanted.json_file))
         require_coverage(classifier, wanted.coverage, by_class=wanted.by_class)
         watch = ValidationWatch.of(classifier, wanted.coverage, by_class=wanted.by_class)
-        evaluation = _run(classifier, split, wanted.predictions, watch)
+        evaluation, label_errors = _run(classifier, split, wanted, watch)
         explanations = _explain(classifier, evaluation, wanted) if wanted.report else ()
     document = _document(classifier, str(bundle), dataset, reason, evaluation)
-    document = replace(document, explanations=explanations, sets_by_class=wanted.coverage is not None)
+    document = replace(
+        document,
+        explanations=explanations,
+        label_errors=label_errors,
+        sets_by_class=wanted.coverage is not None,
+    )
     if grouping:
         document = replace(document, slices=grouping.measure(split, evaluation.predicted))
     document = replace(document, judgements=judge_document(document, gates, on_interval=bounds.on_interval))
@@ -164,16 +171,22 @@ def _document(
 
 
 def _run(
-    classifier: "Classifier", split: "Split", predictions: Path | None, watch: "ValidationWatch | None"
-) -> "Evaluation":
+    classifier: "Classifier", split: "Split", wanted: _Wanted, watch: "ValidationWatch | None"
+) -> "tuple[Evaluation, Sequence[LabelError] | None]":
+    from torchstone_runtime.audit.label_error_tally import LabelErrorTally
     from torchstone_runtime.evaluation.evaluate import evaluate as measure
+    from torchstone_runtime.evaluation.evaluate import to_each
     from torchstone_runtime.files import atomic_writer
     from torchstone_runtime.report.csv_files import PredictionsCsv
 
-    if predictions is None:
-        return measure(classifier, split, watch=watch)
-    with atomic_writer(predictions) as file:
-        return measure(classifier, split, PredictionsCsv(file, classifier.class_names).add, watch=watch)
+    tally = LabelErrorTally() if wanted.report else None
+    sinks: list[BatchSink] = [tally.add] if tally else []
+    with ExitStack() as stack:
+        if wanted.predictions:
+            file = stack.enter_context(atomic_writer(wanted.predictions))
+            sinks.append(PredictionsCsv(file, classifier.class_names).add)
+        evaluation = measure(classifier, split, to_each(sinks), watch=watch)
+    return evaluation, tally.errors() if tally else None
 
 
 def _explain(classifier: "Classifier", evaluation: "Evaluation", wanted: _Wanted) -> "Sequence[ExplainedMistake]":

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from torchstone_runtime.drift.monitor import DriftMonitor
     from torchstone_runtime.images.background import BackgroundRange
+    from torchstone_runtime.images.find import Picture
     from torchstone_runtime.images.image_formats import OtherFiles
     from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.inference.predict_pictures import FailedImage, PicturePrediction
@@ -255,6 +256,23 @@ def _open_gallery(stack: ExitStack, classifier: "Classifier", path: Path | None)
     return PredictionGallery(file, model=classifier.name, plan=str(classifier.plan))
 
 
+def _named_folders(pictures: "Iterator[Picture]", paths: tuple[str, ...]) -> "Iterator[Picture]":
+    """Yield the pictures; where a folder holds none, say what it is where that is known."""
+    try:
+        yield from pictures
+    except DataError as error:
+        raise _named(error, paths) from error
+
+
+def _named(error: DataError, paths: tuple[str, ...]) -> DataError:
+    from torchstone_runtime.path_kinds.wanted import not_pictures
+
+    for path in paths:
+        if error.problem == f"{path} holds no image files." and (message := not_pictures(Path(path))):
+            return DataError(*message)
+    return error
+
+
 def _with_progress(
     stack: ExitStack, classifier: "Classifier", asked: _Wishes, monitor: "DriftMonitor | None"
 ) -> "Iterator[PicturePrediction | FailedImage]":
@@ -270,7 +288,7 @@ def _with_progress(
     stdin = cast("BufferedReader", sys.stdin.buffer)
     others = OtherFiles()
     stack.callback(_complain_of_others, others)
-    pictures = find_pictures(asked.paths, stdin, others)
+    pictures = _named_folders(find_pictures(asked.paths, stdin, others), asked.paths)
     if asked.bits is None and classifier.input_spec.bits == MAX_BITS:
         first = list(islice(pictures, SAMPLE_SIZE))
         if warning := narrow_warning(sampled_depths(picture.source for picture in first)):

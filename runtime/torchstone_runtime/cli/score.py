@@ -164,7 +164,7 @@ def _tell(result: "ScoringResult", job: "ScoringJob") -> None:
     )
     if tally.failed:
         kinds = ", ".join(f"{count:,} x {kind.rstrip('.')}" for kind, count in tally.errors.most_common(3))
-        warn(f"{tally.failed:,} rows have an error: {kinds}")
+        warn(f"rows with an error: {tally.failed:,} ({kinds})")
 
 
 def _job(options: dict[str, Any]) -> "ScoringJob":

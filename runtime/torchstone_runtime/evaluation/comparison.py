@@ -9,11 +9,13 @@ import numpy as np
 from torchstone_runtime.arrays import Int64Array
 from torchstone_runtime.benchmark.timing import TimeEstimate
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
-from torchstone_runtime.metrics.answered import NO_ANSWER
+from torchstone_runtime.html_table import html_sentence, html_table, more_rows
+from torchstone_runtime.metrics.answered import NO_ANSWER, NO_ANSWER_TEXT
 from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, confusion_difference
 
 SIGNIFICANCE: Final = 0.05
+_ROWS_SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,20 @@ class Comparison:
             **_decision("a", predictions, index),
             **_decision("b", other, index),
         }
+
+    def __repr__(self) -> str:
+        return f"Comparison({self.a.what!r}, {self.b.what!r}: {self.verdict})"
+
+    def _repr_html_(self) -> str:
+        sides = [
+            (f"{side.name}: {side.what}", found.accuracy, found.macro.f1)
+            for side, found in zip((self.a, self.b), self.metrics, strict=True)
+        ]
+        shown = map(self.sample, self.differing[:_ROWS_SHOWN].tolist())
+        rows = [(item["id"], item["true"], *(item[side] or NO_ANSWER_TEXT for side in ("a", "b"))) for item in shown]
+        differing = html_table(("decided differently", "true class", "A", "B"), rows) if rows else ""
+        more = more_rows(len(self.differing), _ROWS_SHOWN, "images")
+        return html_sentence(self.verdict) + html_table(("", "accuracy", "macro F1"), sides) + differing + more
 
 
 def _decision(side: str, predictions: LabelledPredictions, index: int) -> dict[str, Any]:

@@ -54,6 +54,18 @@ BatchSink = Callable[[Split, int, Predictions], None]
 """Called after each batch with the split, the index of the batch's first sample, and its predictions."""
 
 
+def to_each(sinks: Sequence[BatchSink]) -> BatchSink | None:
+    """Return a function that calls each of several in turn; None where there is none."""
+    if not sinks:
+        return None
+
+    def add(split: Split, start: int, predictions: Predictions) -> None:
+        for sink in sinks:
+            sink(split, start, predictions)
+
+    return add
+
+
 def evaluate(
     classifier: Classifier,
     split: Split,

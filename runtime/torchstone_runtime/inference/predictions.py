@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any, Final, overload
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from torchstone_runtime.arrays import Float32Array, Int64Array
 from torchstone_runtime.errors import NoAnswerError, UsageError, suggestion
 from torchstone_runtime.frames import make_frame
+from torchstone_runtime.html_table import html_table, more_rows
 from torchstone_runtime.inference.validation_statistics import StatisticsSource
 from torchstone_runtime.metrics.answered import NO_ANSWER, NO_ANSWER_TEXT, all_answered, answered, decide
 from torchstone_runtime.metrics.classification import Metrics, metrics_from_labels
@@ -253,13 +253,11 @@ class Predictions(Sequence[Prediction]):
 
     def _repr_html_(self) -> str:
         rows = [
-            f"<tr><td>{escape(item.path or str(index))}</td><td>{escape(item.label or NO_ANSWER_TEXT)}</td>"
-            f"<td>{item.probability:.4f}</td></tr>"
+            (item.path or index, item.label or NO_ANSWER_TEXT, float(item.probability))
             for index, item in enumerate(self[:_ROWS_SHOWN])
         ]
-        more = f"<p>and {len(self) - _ROWS_SHOWN:,} more</p>" if len(self) > _ROWS_SHOWN else ""
-        head = "<tr><th>image</th><th>label</th><th>probability</th></tr>"
-        return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>{more}"
+        table = html_table(("image", "label", "probability"), rows)
+        return table + more_rows(len(self), _ROWS_SHOWN, "images")
 
     def __len__(self) -> int:
         return len(self.logits)

@@ -34,6 +34,9 @@ _FOR_ONNX: Final[Mapping[Kind, str]] = {
     Kind.RUN: "Export it instead: torchstone export {path}",
     Kind.EMPTY_FOLDER: "Give an ONNX file.",
 }
+_FOR_PICTURES: Final[Mapping[Kind, str]] = {
+    Kind.BUNDLE: "Give image files or a folder with some: torchstone predict {path} PICTURES",
+}
 _FOR_DATA: Final[Mapping[Kind, str]] = {
     Kind.BUNDLE: "Give labelled images: a folder with one sub-folder per class, or an npz file.",
     Kind.RUN: "Give labelled images: a folder with one sub-folder per class, or an npz file.",
@@ -92,6 +95,15 @@ def not_an_onnx_file(path: Path) -> Message | None:
         return f"{path} does not exist.", near or "Give an existing ONNX file."
     problem = f"{path} is not an ONNX file: it is {describe(found)}."
     return problem, advise(found, _FOR_ONNX, "Give an ONNX file, such as torch.onnx.export writes.")
+
+
+def not_pictures(path: Path) -> Message | None:
+    """Return the message for a folder without pictures that was given to be classified; None for a plain one."""
+    found = identify(path)
+    if found.kind in (Kind.FOLDER, Kind.EMPTY_FOLDER, Kind.MISSING, Kind.UNREADABLE, Kind.PICTURES, Kind.CLASS_FOLDERS):
+        return None
+    otherwise = "Give image files or a folder with some."
+    return f"{path} holds no image files: it is {describe(found)}.", advise(found, _FOR_PICTURES, otherwise)
 
 
 def not_a_dataset(text: str) -> Message | None:

@@ -10,7 +10,7 @@ from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictio
 from torchstone_runtime.metrics.classification import Average, ClassMetrics, Metrics, figure_text
 from torchstone_runtime.report.page import table, tag
 
-_MOST_CLASSES: Final = 100
+_MOST_CLASSES: Final = 50
 """Classes up to which each has a row with a bar."""
 _WORST: Final = 40
 """Classes that have one where there are more; the others have a line each, folded up."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from torchstone_runtime.audit.label_errors import LabelError
 from torchstone_runtime.evaluation.evaluate import Evaluation
 from torchstone_runtime.evaluation.explanations import ExplainedMistake
 from torchstone_runtime.evaluation.occurring import f1_intervals_of
@@ -34,6 +35,8 @@ class EvaluationDocument:
         slices: metrics by group, where groups were given.
         judgements: outcome of each gate, where any were set.
         explanations: mistakes with what the model looked at; in the page alone.
+        label_errors: images whose labels are likely wrong, most confident first; None where they were not looked for;
+            in the page alone.
         sets_by_class: whether the sets of each class are shown on the terminal too.
     """
 
@@ -42,6 +45,7 @@ class EvaluationDocument:
     slices: Sequence[Slice] = ()
     judgements: Sequence[Judgement] = ()
     explanations: Sequence[ExplainedMistake] = ()
+    label_errors: Sequence[LabelError] | None = None
     sets_by_class: bool = False
 
     @property
@@ -83,16 +87,22 @@ class EvaluationDocument:
         """Reading, decoding and inference together."""
         return len(self.evaluation) / self.evaluation.seconds
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the document that `--json` writes."""
+    def measured_json(self) -> dict[str, Any]:
+        """Return what was measured: metrics, figures, calibration, and accuracy by confidence."""
         return {
-            **self.file.to_json(),
             "unanswered": self.evaluation.unanswered_ids,
             "metrics": self.evaluation.metrics.to_json(),
             "figures": figures_json(self.overall),
             "class_figures": figures_json(self.of_classes),
             "calibration": self.reliability.to_json(),
             "selective": self.selective.to_json(),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that `--json` writes."""
+        return {
+            **self.file.to_json(),
+            **self.measured_json(),
             "conformal": self.evaluation.sets.to_json() if self.evaluation.sets else None,
             "drift": self.evaluation.drift.to_json() if self.evaluation.drift else None,
             "slices": [item.to_json() for item in self.slices],

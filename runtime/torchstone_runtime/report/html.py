@@ -4,6 +4,7 @@ from torchstone_runtime.report import sections
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.explanation_gallery import explanations_html
 from torchstone_runtime.report.figures_html import figure_sections, gate_section
+from torchstone_runtime.report.label_errors import label_errors_html
 from torchstone_runtime.report.page import card, escape, facts, render_page, section
 
 
@@ -17,12 +18,19 @@ def render_html(document: EvaluationDocument) -> str:
         _cards(document),
         gate_section(document),
         sections.decision_sections(document.evaluation),
+        _label_errors(document),
         _explained(document),
         figure_sections(document),
         section("Where this comes from", facts(_provenance(document))),
     ]
     title = f"{file.model} on {file.dataset}: {metrics.accuracy:.2%}"
     return render_page(title, "\n".join(body))
+
+
+def _label_errors(document: EvaluationDocument) -> str:
+    if document.label_errors is None:
+        return ""
+    return section("Likely label errors", label_errors_html(document.evaluation, document.label_errors))
 
 
 def _explained(document: EvaluationDocument) -> str:

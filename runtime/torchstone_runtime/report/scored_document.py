@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
-from torchstone_runtime.metrics.intervals import ACCURACY, MACRO_F1, WEIGHTED_F1, figures_json, overall_figures
+from torchstone_runtime.metrics.intervals import ACCURACY, MACRO_F1, WEIGHTED_F1, overall_figures
 from torchstone_runtime.metrics.probability_scores import Estimate, ProbabilityScores
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.scoring.scored_parts import ScoredParts
@@ -66,12 +66,7 @@ class ScoredDocument(EvaluationDocument):
         """Return the document that `--json` writes."""
         return {
             **self.file.to_json(),
-            "unanswered": self.evaluation.unanswered_ids,
-            "metrics": self.evaluation.metrics.to_json(),
-            "figures": figures_json(self.overall),
-            "class_figures": figures_json(self.of_classes),
-            "calibration": self.reliability.to_json(),
-            "selective": self.selective.to_json(),
+            **self.measured_json(),
             "gates": [item.to_json() for item in self.judgements],
         }
 

@@ -59,7 +59,7 @@ class ErrorBudget:
         if self.most is not None and self.failed > self.most:
             kinds = [f"{count:,} x {kind}" for kind, count in tally.errors.most_common(5)]
             raise CheckFailedError(
-                f"{self.failed:,} pictures could not be scored; --max-errors allows {self.most:,}.",
+                f"Pictures that could not be scored: {self.failed:,}; --max-errors allows {self.most:,}.",
                 "The parts that were written stay; the column 'error' says why.",
                 kinds,
             )

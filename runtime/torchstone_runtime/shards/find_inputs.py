@@ -89,7 +89,7 @@ def _from_argument(argument: str, others: OtherFiles, *, listed: bool) -> Iterat
             if entry.kind == "missing" and _MAGIC.search(path):
                 yield from search.pattern(path, plain)
             elif entry.kind == "missing" and not listed:
-                raise DataError(f"There is no {showable(plain)}.", _REMEDY)
+                raise DataError(f"There is nothing at {showable(plain)}.", _REMEDY)
             elif entry.kind == "folder":
                 yield from search.folder(path)
             else:

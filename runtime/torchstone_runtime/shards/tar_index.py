@@ -26,7 +26,7 @@ _BLOCK: Final = tarfile.BLOCKSIZE
 
 
 @dataclass(frozen=True, slots=True)
-class TarPicture:
+class TarMember:
     """A picture in an archive.
 
     Attributes:
@@ -49,7 +49,7 @@ class _Sample:
     label: str | int | None = None
 
 
-def index_tar(path: Path, options: ReadOptions) -> Iterator[TarPicture]:
+def index_tar(path: Path, options: ReadOptions) -> Iterator[TarMember]:
     """Yield the pictures of an archive that is not compressed, in the order of its members; they are not read.
 
     Labels are those of `tar_reader.read_tar`.
@@ -95,9 +95,9 @@ def _take(
             sample.label = stated if isinstance(stated, str | int) else sample.label
 
 
-def _members(sample: _Sample) -> Iterator[TarPicture]:
+def _members(sample: _Sample) -> Iterator[TarMember]:
     for picture in sample.pictures:
-        yield TarPicture(shown_id(plain_name(picture.name)), picture.offset_data, picture.size, sample.label)
+        yield TarMember(shown_id(plain_name(picture.name)), picture.offset_data, picture.size, sample.label)
 
 
 def _require_end(path: Path, end: int) -> None:

@@ -99,6 +99,19 @@ def test_a_folder_without_images_is_refused(digits_bundle: Path, tmp_path: Path)
     assert_refused(run_in_process("predict", digits_bundle, tmp_path), "holds no image files")
 
 
+def test_a_bundle_for_pictures_is_told_for_what_it_is(digits_bundle: Path) -> None:
+    """Somebody gave the bundle twice."""
+    result = run_in_process("predict", digits_bundle, digits_bundle)
+    assert_refused(result, f"{digits_bundle} holds no image files: it is a bundle", "torchstone predict")
+
+
+def test_a_run_for_pictures_is_told_for_what_it_is(digits_bundle: Path, tmp_path: Path) -> None:
+    """With the command for it."""
+    (tmp_path / "run.json").write_text("{}")
+    result = run_in_process("predict", digits_bundle, tmp_path)
+    assert_refused(result, "it is the directory of a training run", f"torchstone export {tmp_path}")
+
+
 def test_a_file_name_that_is_not_utf8_is_printed(digits_bundle: Path, tmp_path: Path, digits: Split) -> None:
     """Old archives have Latin-1 names; the odd byte is shown as a replacement character."""
     with open(os.fsencode(tmp_path) + b"/caf\xe9.png", "wb") as file:  # noqa: PTH123 - a name of bytes

@@ -1,14 +1,19 @@
 """The line on the terminal while something takes long."""
 
 import io
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from helpers.support import write_image_tree
-from torchstone_runtime.cli.progress_line import ProgressLine
+from torchstone_runtime.benchmark.bench import measure_steady_state
+from torchstone_runtime.bundle.builtin import builtin_names
+from torchstone_runtime.cli.progress_line import ProgressLine, progress_shown
 from torchstone_runtime.data.folder import load_folder
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.progress import WorkProgress, stage, tell_read, watched
 
 
@@ -126,3 +131,30 @@ def test_a_folder_tells_of_its_reading(tmp_path: Path, gray: InputSpec) -> None:
             list(split.batches(4))
     list(split.batches(4))
     assert told == [WorkProgress("reading  whole", 4, 6), WorkProgress("reading  whole", 6, 6, ended=True)]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_terminal_sees_the_time_left_unless_quiet(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float], quiet: bool
+) -> None:
+    """A real one, of the kernel."""
+    master, slave = os.openpty()
+    os.set_blocking(master, False)
+    monkeypatch.setattr("torchstone_runtime.cli.output.is_quiet", lambda: quiet)
+    with open(master, "rb", buffering=0) as seen, open(slave, "w") as terminal:  # noqa: PTH123 - descriptors
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with progress_shown(), stage("measuring", 10, "rounds") as done:
+            for clock[0] in (2.0, 4.0):
+                done(1)
+        written = seen.read(4096) or b""
+    assert (b"measuring: 2 of 10 rounds, 0:16 left" in written) is not quiet
+    assert bool(written) is not quiet
+
+
+def test_a_benchmark_tells_of_its_rounds() -> None:
+    """They are the longest part of it."""
+    told: list[WorkProgress] = []
+    with Classifier.load(builtin_names()[0]) as classifier, watched(told.append):
+        measure_steady_state([classifier], [1], rounds=6, seconds=0.001)
+    assert [news.done for news in told] == [0, 1, 2, 3, 4, 5, 6, 6]
+    assert {(news.task, news.total, news.unit) for news in told} == {("measuring the steady state", 6, "rounds")}

@@ -43,7 +43,7 @@ def test_a_misspelt_name_gets_the_nearest_one(text: str, message: str) -> None:
 
 def test_a_bare_path_gets_its_prefix(tmp_path: Path) -> None:
     """Who forgets `folder:` or `npz:` is told the whole word."""
-    (tmp_path / "data.npz").touch()
+    np.savez(tmp_path / "data.npz", images=np.zeros((1, 2, 2), np.uint8))
     with pytest.raises(UsageError, match=f"write folder:{tmp_path}"):
         DatasetRef.parse(str(tmp_path))
     with pytest.raises(UsageError, match="write npz:"):

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -154,32 +153,39 @@ def test_a_full_disk_is_one_message_and_the_rest_follows_later(
     assert len(rows(tmp_path / "out")) == 40
 
 
-def _killed(arguments: list[str], seconds: float) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "torchstone_runtime", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def _parts(out: Path) -> int:
+    return len(list(out.glob("part-*")))
+
+
+def _killed(arguments: list[str], out: Path, parts: int, seconds: float) -> bool:
+    """Kill a job some time after it has so many parts; return whether it was still at work."""
+    command = [sys.executable, "-m", "torchstone_runtime", *arguments, "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while _parts(out) < parts and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.0005)
     time.sleep(seconds)
+    at_work = process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=30)
-
-
-def _moments(count: int) -> Iterator[float]:
-    chance = random.Random(19)  # noqa: S311 - moments, not secrets
-    return (0.3 + 1.2 * chance.random() for _ in range(count))
+    return at_work
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(50, marks=pytest.mark.study)])
 def test_killed_at_any_moment_and_run_again_it_writes_the_same(tmp_path: Path, times: int) -> None:
-    """Killed at any moment and run again it writes the same."""
+    """Each kill meets a job that is at work and has shards left, at a random one of them."""
     images = np.random.default_rng(0).integers(0, 256, (8_000, 28, 28), dtype=np.uint8)
     np.savez(tmp_path / "images.npz", images=images)
-    given = ["score", "fashion", str(tmp_path / "images.npz"), "--format", "csv", "--per-shard", "50"]
+    given = ["score", "fashion", str(tmp_path / "images.npz"), "--format", "csv", "--per-shard", "20"]
     assert run_in_process(*given, "--out", tmp_path / "whole").returncode == 0
-    for seconds in _moments(times):
-        _killed([*given, "--out", str(tmp_path / "killed")], seconds)
-    assert run_in_process(*given, "--out", tmp_path / "killed").returncode == 0
-    assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
-    assert not list((tmp_path / "killed").glob("*.partial"))
+    out, chance = tmp_path / "killed", random.Random(19)  # noqa: S311 - moments, not secrets
+    for _ in range(times):
+        more = chance.randrange(200 // times + 1)
+        assert _killed(given, out, _parts(out) + more, 0.004 * chance.random())
+    assert 0 < _parts(out) < _parts(tmp_path / "whole") == 400
+    assert run_in_process(*given, "--out", out).returncode == 0
+    assert rows(out) == rows(tmp_path / "whole")
+    assert not list(out.glob("*.partial"))
 
 
 def read_idx(data_dir: Path, name: str, header: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":

@@ -133,7 +133,7 @@ def test_a_run_is_repeated_with_all_fields(tiny_run: Path) -> None:
 
 def test_what_is_no_run_is_told(tmp_path: Path) -> None:
     """A missing run.json and one that is damaged are errors of the data."""
-    with pytest.raises(DataError, match=r"run\.json is missing"):
+    with pytest.raises(DataError, match="is an empty folder, and has no run"):
         read_run(tmp_path)
     (tmp_path / "run.json").write_text('{"recipe": 1}')
     with pytest.raises(DataError, match="not valid"):

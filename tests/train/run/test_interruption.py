@@ -28,7 +28,7 @@ def start(
 def wait_for_epoch(log: Iterator[str], epoch: int) -> None:
     """Read the log until the epoch's line."""
     for line in log:
-        if re.match(rf"epoch +{epoch}/", line):
+        if re.match(rf" +{epoch}/\d", line):
             return
     raise AssertionError("the training ended before")
 

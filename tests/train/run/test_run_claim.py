@@ -241,3 +241,16 @@ def test_resume_clears_what_kills_left_half_written(tiny_run: Path, tiny_npz: Pa
     result = run_torchstone(*arguments, pictures=False)
     assert result.returncode == 0, result.stderr
     assert [file.name for file in run.rglob("*.partial")] == [".film.mkv.ab12cd34.partial"]
+
+
+def test_a_system_that_cannot_open_folders_claims_without_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Windows: the folder is made, and goes again where the training fails before it wrote."""
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    with claimed(tmp_path / "kept"):
+        (tmp_path / "kept" / "run.json").write_text("{}")
+    with pytest.raises(KeyError), claimed(tmp_path / "failed"):
+        raise KeyError
+
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]

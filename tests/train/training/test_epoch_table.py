@@ -77,3 +77,12 @@ def test_details_are_two_lines_an_epoch() -> None:
     train, validation = log.getvalue().splitlines()
     assert "precision 0.9000 / 0.9000" in train
     assert validation.endswith("best so far")
+
+
+def test_time_left_counts_the_folds_to_come() -> None:
+    """Three epochs of 2 s each: two are left of this fold, and two folds follow."""
+    stream = io.StringIO()
+    progress = Progress(3, stream)
+    progress.later_runs = 2
+    progress.end_epoch(record())
+    assert stream.getvalue().splitlines()[-1].split()[-2] == time_left(2.0 * (2 + 6))

@@ -205,7 +205,7 @@ _OPTIONS: Final = (
     option(
         "--device",
         group="Training",
-        help="auto, cpu or cuda; cuda never falls back to the CPU  [default: auto]",
+        help="auto, cpu, cuda or mps; a GPU that is asked for never falls back to the CPU  [default: auto]",
     ),
     option(
         *("--set", "assignments"),

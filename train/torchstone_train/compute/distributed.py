@@ -135,11 +135,14 @@ def joined_world(device: torch.device) -> Iterator[World]:
         device: decides how they talk: NCCL between GPUs, Gloo between CPUs.
 
     Raises:
+        UsageError: several processes on one Apple GPU.
         RemoteError: another process ended while this one waited for it.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield World()
         return
+    if device.type == "mps":
+        raise UsageError("An Apple GPU trains in one process only.", "Start torchstone without torchrun.")
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     world = World(*(int(os.environ[name]) for name in names))
     if device.type == "cuda":

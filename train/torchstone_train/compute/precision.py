@@ -22,7 +22,7 @@ class Precision:
     """The format that autocast uses for convolutions and matrix products.
 
     Attributes:
-        device: `cpu` or `cuda`.
+        device: `cpu`, `cuda` or `mps`.
         dtype: data type of autocast; None for float32 throughout.
         reason: reason for this precision, in words.
     """
@@ -59,6 +59,12 @@ def choose_precision(wanted: AmpName, device: torch.device, depthwise: Callable[
         return Precision(device.type, None, "asked for")
     if device.type == "cuda":
         return _choose_on_gpu(wanted)
+    if device.type == "mps":
+        return Precision("mps", None, "mixed precision has not been tried on Apple GPUs: float32 instead")
+    return _choose_on_cpu(wanted, depthwise)
+
+
+def _choose_on_cpu(wanted: AmpName, depthwise: Callable[[], float]) -> Precision:
     if wanted == "fp16":
         return Precision("cpu", None, "fp16 needs a GPU: float32 instead")
     if cpu_features().isdisjoint(BF16_FEATURES):

@@ -46,6 +46,7 @@ def cross_validate(request: TrainingRequest, folds: int) -> CrossValidationResul
     with claimed(request.out):
         directory.begin(settings, resume=request.resume, overwrite=request.overwrite)
         for number in range(1, folds + 1):
+            progress.later_runs = sum(not directory.is_complete(later) for later in range(number + 1, folds + 1))
             if not _train_fold(directory, request, Fold(number, folds), progress):
                 progress.say(f"--resume goes on with the cross-validation at {showable(str(request.out))}.")
                 return None

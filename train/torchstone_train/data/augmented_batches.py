@@ -123,4 +123,6 @@ class AugmentedBatches:
             for piece in prepared.pieces:
                 piece.result()
         images = prepared.images.permute(0, 3, 1, 2)
-        return images.to(self._device, non_blocking=True), prepared.labels.to(self._device, non_blocking=True)
+        # Only from pinned pages: a copy to an Apple GPU may begin after the source is gone.
+        early = self._device.type == "cuda"
+        return images.to(self._device, non_blocking=early), prepared.labels.to(self._device, non_blocking=early)

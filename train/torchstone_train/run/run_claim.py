@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from torchstone_runtime.errors import OutputError, UsageError
+from torchstone_runtime.file_locks import close_folder, open_folder
 from torchstone_runtime.file_locks import lock as lock_handle
 from torchstone_runtime.files import reported_as_output_error
 
@@ -52,27 +53,27 @@ def claimed(path: Path) -> Iterator[None]:
         _remove_empty(missing)
         raise
     finally:
-        os.close(lock)
+        close_folder(lock)
 
 
-def _lock(place: Path, shown: Path) -> int:
+def _lock(place: Path, shown: Path) -> int | None:
     while True:
         place.mkdir(parents=True, exist_ok=True)
         if not os.access(place, os.W_OK | os.X_OK):
             raise OutputError(f"Cannot write {shown}: no permission, or a read-only disk.", "Choose another --out.")
-        lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+        lock = open_folder(place)
         try:
             lock_handle(lock, wait=False)
         except BlockingIOError as error:
-            os.close(lock)
+            close_folder(lock)
             raise UsageError(
                 f"Another training is writing to {shown}.", "Wait until it has ended, or choose another --out."
             ) from error
         except OSError:  # a file system without locks: then nobody is told
             return lock
-        if _is_at(lock, place):
+        if lock is None or _is_at(lock, place):
             return lock
-        os.close(lock)  # the other training that made it has just taken it away
+        close_folder(lock)  # the other training that made it has just taken it away
 
 
 def _is_at(handle: int, place: Path) -> bool:

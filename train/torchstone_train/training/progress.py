@@ -21,6 +21,10 @@ class Progress:
         stream: stream to write to; a bar is drawn only on a terminal.
         silent: whether nothing is written at all.
         detailed: whether an epoch has two lines with all its figures, in place of a row of a table.
+
+    Attributes:
+        later_runs: number of trainings that follow this one, such as a cross-validation's folds; counts for the time
+            left.
     """
 
     def __init__(
@@ -30,6 +34,7 @@ class Progress:
         self._stream = stream or sys.stderr
         self._silent = silent
         self._detailed = detailed
+        self.later_runs = 0
         self._last = 0
         self._seconds: list[float] = []
         self._bar: Any = None
@@ -70,7 +75,7 @@ class Progress:
             self.say(self._styled(HEADER, "bold"))
         self._last = record["epoch"]
         self._seconds.append(record.get("seconds", 0.0))
-        epochs_left = max(0, self._epochs - self._last)
+        epochs_left = max(0, self._epochs - self._last) + self.later_runs * self._epochs
         row = epoch_row(record, self._epochs, epochs_left * sum(self._seconds) / len(self._seconds))
         self.say(self._styled(row, "good") if record["best"] else row)
 

@@ -68,13 +68,14 @@ class RunningMetrics:
         # One number per sample: a whole matrix would be K x K numbers, touched at every step. The first one is for a
         # process that has no samples.
         self._places = [torch.zeros(0, dtype=torch.int64, device=device)]
-        # On the CPU in double: float32 sums of many thousand losses would drift. Every device has it.
-        self._loss = torch.zeros((), dtype=torch.float64, device=device)
+        # On the CPU in double: float32 sums of many thousand losses would drift. Apple GPUs lack it.
+        self._wide = torch.float32 if device.type == "mps" else torch.float64
+        self._loss = torch.zeros((), dtype=self._wide, device=device)
 
     def add(self, logits: Tensor, labels: Tensor, mean_loss: Tensor) -> None:
         """Take in a batch: logits (n, K), labels (n), and its mean loss."""
         self._places.append(labels * len(self._class_names) + logits.detach().argmax(dim=1))
-        self._loss += mean_loss.detach().double() * len(labels)
+        self._loss += mean_loss.detach().to(self._wide) * len(labels)
 
     def result(self) -> EpochMetrics:
         """Return what all processes took in; at least one sample must have been."""
