@@ -50,7 +50,17 @@ def test_importing_loads_neither_numpy_nor_pytorch() -> None:
 
 def test_the_public_names_are_these() -> None:
     """A new name is a decision: it is added here, in the API reference and in the changelog."""
-    functions = ["audit_data", "evaluate", "export", "load", "train", "verify"]
+    functions = [
+        "audit_data",
+        "evaluate",
+        "export",
+        "load",
+        "pack_bundle",
+        "score_arrow",
+        "spark_schema",
+        "train",
+        "verify",
+    ]
     results = [
         "AuditResult",
         "CrossValidation",
@@ -61,7 +71,7 @@ def test_the_public_names_are_these() -> None:
         "TrainingRun",
         "Verification",
     ]
-    parts = ["Classifier", "InputSpec", "Metrics"]
+    parts = ["Classifier", "InputSpec", "Metrics", "Scorer"]
     errors = ["BundleError", "CheckFailedError", "DataError", "ImageError", "MissingComponentError", "NoAnswerError"]
     errors += ["OutputError", "ProviderError", "RemoteError", "TorchstoneError", "UsageError"]
     assert sorted(torchstone.__all__) == sorted([*functions, *results, *parts, *errors, "__version__"])

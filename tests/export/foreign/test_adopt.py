@@ -353,4 +353,4 @@ def test_a_missing_file_is_one_message(data: Path, tmp_path: Path) -> None:
         cwd=tmp_path,
     )
 
-    assert_refused(result, "none.onnx cannot be read")
+    assert_refused(result, "none.onnx does not exist.", "Give an existing ONNX file.")

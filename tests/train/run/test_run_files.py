@@ -166,5 +166,5 @@ def test_damaged_checkpoint_is_told(tiny_run: Path, tmp_path: Path) -> None:
 
 def test_folder_without_run_is_told(tmp_path: Path) -> None:
     """Opening what is no run says what is missing."""
-    with pytest.raises(DataError, match=r"run\.json is missing"):
+    with pytest.raises(DataError, match="is an empty folder, and has no run"):
         RunDirectory.open(tmp_path)
