@@ -15,7 +15,6 @@ from torchstone_runtime.data.npz import load_npz
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError, UsageError, suggestion
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.path_kinds.wanted import not_a_dataset
 
 MNIST_FAMILY: Final[dict[str, MnistLayout]] = {layout.name: layout for layout in (FASHION_MNIST, MNIST)}
 _WITH_PATH: Final = ("folder", "shards", "npz")
@@ -49,6 +48,8 @@ class DatasetRef:
             return cls(kind)
         if kind in _WITH_PATH:
             raise UsageError(f"Dataset '{text}' names no path.", f"Write {kind}:PATH.")
+        from torchstone_runtime.path_kinds.wanted import not_a_dataset  # noqa: PLC0415 - only for a mistake
+
         if (other := not_a_dataset(text)) is not None:
             raise UsageError(f"There is no dataset '{text}'. {other[0]}", other[1])
         raise UsageError(f"There is no dataset '{text}'.", suggestion(kind + colon, _KINDS))

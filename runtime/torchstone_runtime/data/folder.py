@@ -3,13 +3,13 @@
 import os
 import unicodedata
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from torchstone_runtime.arrays import Int64Array, Uint8Array
+from torchstone_runtime.data.decoded_side_by_side import decoded_side_by_side
 from torchstone_runtime.data.parts import (
     LAYOUT_HELP,
     folder_layout,
@@ -26,7 +26,6 @@ from torchstone_runtime.images.image_formats import IMAGE_SUFFIXES, OtherFiles, 
 from torchstone_runtime.images.input_spec import MAX_BITS, InputSpec
 from torchstone_runtime.images.picture_header import sampled_depths
 from torchstone_runtime.path_kinds.wanted import not_a_data_folder
-from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.text import is_showable, shortlist
 
 
@@ -60,11 +59,7 @@ class FileStore:
         Raises:
             ImageError: a file is not an image; the message names it.
         """
-        images = np.empty((len(indices), *self.image_shape), dtype=np.uint8)
-        with ThreadPoolExecutor(usable_cpus()) as pool:  # Pillow decodes outside the interpreter's lock
-            for position, pixels in enumerate(pool.map(self._decode, indices.tolist())):
-                images[position] = pixels
-        return images
+        return decoded_side_by_side(self._decode, indices, self.image_shape)
 
     def select(self, indices: Int64Array) -> "FileStore":
         """Return a store of the images at `indices`, in that order."""

@@ -2,17 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
-
 from torchstone_runtime.arrays import Int64Array, Uint8Array
+from torchstone_runtime.data.decoded_side_by_side import decoded_side_by_side
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.decode import decode_image, describe
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.shards.picture_index import IndexedPicture, PictureIndex
-from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.text import showable
 
 
@@ -45,11 +42,7 @@ class ShardStore:
             ImageError: a picture can't be decoded; the message names it.
             DataError: the file that holds it can't be read.
         """
-        images = np.empty((len(indices), *self.image_shape), dtype=np.uint8)
-        with ThreadPoolExecutor(usable_cpus()) as pool:  # Pillow decodes outside the interpreter's lock
-            for position, pixels in enumerate(pool.map(self._decode, indices.tolist())):
-                images[position] = pixels
-        return images
+        return decoded_side_by_side(self._decode, indices, self.image_shape)
 
     def select(self, indices: Int64Array) -> "ShardStore":
         """Return a store of the images at `indices`, in that order."""

@@ -10,7 +10,6 @@ from typing import Any, Final
 import click
 
 from torchstone_runtime.errors import DataError, UsageError, suggestion
-from torchstone_runtime.path_kinds.wanted import not_a_run
 from torchstone_train.recipes.catalog import get_recipe
 from torchstone_train.recipes.fields import RECIPE_FIELDS, check_values
 from torchstone_train.recipes.recipe import Recipe
@@ -136,6 +135,8 @@ def read_run(path: Path) -> Settings:
     """
     file = path / _RUN_FILE if path.is_dir() else path
     if not file.is_file():
+        from torchstone_runtime.path_kinds.wanted import not_a_run
+
         raise DataError(*not_a_run(path))
     try:
         info = json.loads(file.read_bytes())

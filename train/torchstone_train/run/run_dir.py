@@ -14,7 +14,6 @@ from safetensors.torch import save as save_safetensors
 
 from torchstone_runtime.errors import DataError, OutputError, TorchstoneError
 from torchstone_runtime.files import atomic_writer, reported_as_output_error, write_atomic
-from torchstone_runtime.path_kinds.wanted import not_a_run
 from torchstone_runtime.strict_json import strict_json
 from torchstone_train.run.run_claim import holds_run, remove_run
 from torchstone_train.run.versioned_json import read_versioned, write_versioned
@@ -58,6 +57,8 @@ class RunDirectory:
             DataError: there is none.
         """
         if not (path / _RUN_FILE).is_file():
+            from torchstone_runtime.path_kinds.wanted import not_a_run  # noqa: PLC0415 - only for a mistake
+
             raise DataError(*not_a_run(path))
         return cls(path)
 
