@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name bytes by their parameter: what is packed at import (gzip writes the second) has other bytes in each process."""
+    """Name bytes by their parameter: what is packed at import (gzip writes the second) differs between processes."""
     return argname if isinstance(val, bytes) else None
 
 

@@ -19,17 +19,21 @@ _BOMB: Final = "Image size .* could be decompression bomb"
 
 
 def run_in_process(
-    *arguments: str | Path, cwd: Path | None = None, stdin: bytes = b""
+    *arguments: str | Path, cwd: Path | None = None, stdin: bytes = b"", pictures: bool = False
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command as `run_torchstone` does, but in this process, which it leaves as it was.
 
     Streams, working directory, environment and warning filters are the caller's again afterwards. The text is as it
     was written: subprocess's text mode would make newlines of carriage returns. What depends on the process itself
     needs one of its own: signals, terminals, closed streams, memory, exit handlers, what is imported, and variables
-    that are read at import.
+    that are read at import. Without `pictures` a training draws none, as if matplotlib weren't installed.
     """
     given = [str(argument) for argument in arguments]
-    with _captured(stdin) as (out, err), _surroundings(cwd):
+    with (
+        _captured(stdin) as (out, err),
+        _surroundings(cwd),
+        contextlib.nullcontext() if pictures else without_matplotlib(),
+    ):
         code = _run(given, debug=False)
     return subprocess.CompletedProcess(["torchstone", *given], code, out.getvalue().decode(), err.getvalue().decode())
 
@@ -43,6 +47,14 @@ def export_with_a_short_stopwatch(*arguments: str | Path) -> "subprocess.Complet
         patch.setattr("torchstone_export.lossy.speed._SECONDS_A_CALL", 0.001)
         patch.setattr("torchstone_export.lossy.speed._EXTENSIONS", 0)
         return run_in_process("export", *arguments)
+
+
+@contextlib.contextmanager
+def without_matplotlib() -> Iterator[None]:
+    """Let matplotlib seem not installed: a training's pictures take four seconds, often longer than the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib", None)
+        yield
 
 
 @contextlib.contextmanager

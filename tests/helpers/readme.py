@@ -60,7 +60,7 @@ def run_session(name: str, folder: Path, env: dict[str, str] | None = None) -> N
     """Run the examples of a session one after another in a folder."""
     for example in (item for item in EXAMPLES if item.session == name):
         if example.command.startswith("torchstone "):
-            result = run_torchstone(*example.command.split()[1:], cwd=folder, env=env, timeout=1500)
+            result = run_torchstone(*example.command.split()[1:], cwd=folder, env=env, timeout=1500, pictures=True)
         else:
             command = [sys.executable, "-c", example.command]
             result = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)

@@ -24,7 +24,7 @@ Mount = Callable[[int], Path]
 _OF_PYTORCH: Final = frozenset({"train", "export", "adopt", "download", "quickstart", "recipes"})
 _IMPORTED: Final = (
     *("torchstone_train.session", "torch._dynamo", "torch._inductor.config", "torch.utils.tensorboard"),
-    *("matplotlib.backends.backend_agg", "onnxscript"),
+    *("matplotlib.backends.backend_agg", "onnxscript", "parsed_once"),
 )
 """What the commands of PyTorch import, some of it late: its optimisers want its compiler, for one.
 
@@ -39,13 +39,13 @@ def run_torchstone(
     env: Mapping[str, str] | None = None,
     timeout: float = 300,
     fresh: bool = False,
-    pictures: bool = True,
+    pictures: bool = False,
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process of its own: in a fork that has PyTorch already, or in a fresh interpreter.
 
     `fresh` asks for the latter, for what depends on an interpreter's start: its hash seed, say. Commands without
     PyTorch get one in any case, and so do variables that are read there. Without `pictures` a fork's training draws
-    none, as if matplotlib weren't installed: they take longer than most of the tests' trainings.
+    none, as if matplotlib weren't installed: they take four seconds, longer than most of the tests' trainings.
     """
     given, environment = [str(argument) for argument in arguments], {**os.environ, **(env or {})}
     needs_pytorch = bool(given) and (given[0] in _OF_PYTORCH or "--run" in given)
@@ -65,17 +65,18 @@ def run_torchstone(
 
 @contextmanager
 def started_torchstone(
-    *arguments: str | Path, stderr: Path | None = None
+    *arguments: str | Path, stderr: Path | None = None, pictures: bool = False
 ) -> Iterator[tuple[ForkedCommand, Iterator[str]]]:
     """Start a command of PyTorch; give it, and the lines of its stderr as they come. It is killed at the end.
 
-    With `stderr`, a terminal say, the messages go there in place of the lines.
+    With `stderr`, a terminal say, the messages go there in place of the lines. Pictures as in `run_torchstone`.
     """
     with ExitStack() as ends:
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory()))
         os.mkfifo(folder / "stderr")
         streams = folder / "stdout", stderr or folder / "stderr"
-        command = fork_server().start(list(map(str, arguments)), Path.cwd(), os.environ, *streams)
+        hidden = () if pictures else ("matplotlib",)
+        command = fork_server().start(list(map(str, arguments)), Path.cwd(), os.environ, *streams, hidden)
         ends.callback(command.kill)
         yield command, iter(()) if stderr else ends.enter_context((folder / "stderr").open())
 

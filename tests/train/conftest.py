@@ -49,7 +49,9 @@ def tiny_training(
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A training of three epochs on `tiny_npz` by the command line: its run, and what it said."""
     run = tmp_path_factory.mktemp("tiny-run") / "run"
-    result = run_torchstone("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "3", "--out", run)
+    result = run_torchstone(
+        "train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "3", "--out", run, pictures=True
+    )
     assert result.returncode == 0, result.stderr
     return run, result
 
@@ -65,7 +67,7 @@ def resumed_run(tiny_run: Path, tiny_npz: Path, tmp_path_factory: pytest.TempPat
     """A copy of `tiny_run` that went on to five epochs. Don't change it: copy it."""
     run = shutil.copytree(tiny_run, tmp_path_factory.mktemp("resumed") / "run")
     arguments = ("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "5", "--out", run, "--resume")
-    result = run_torchstone(*arguments)
+    result = run_torchstone(*arguments, pictures=True)
     assert result.returncode == 0, result.stderr
     return run
 

@@ -85,7 +85,9 @@ def test_page_shows_each_image_with_its_changes(split: Split) -> None:
 def test_run_has_the_picture_where_it_augments(augment: str, tmp_path: Path) -> None:
     """As files and in the page; else there is nothing to show."""
     out = tmp_path / "run"
-    result = run_in_process("train", "mlp", "--data", "digits", "--epochs", "1", "--augment", augment, "--out", out)
+    result = run_in_process(
+        "train", "mlp", "--data", "digits", "--epochs", "1", "--augment", augment, "--out", out, pictures=True
+    )
     assert result.returncode == 0, result.stderr
     drawn = {file.name for file in (out / "figures").glob("augmentation.*")}
     assert drawn == ({"augmentation.png", "augmentation.svg"} if augment != "none" else set())

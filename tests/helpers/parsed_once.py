@@ -1,0 +1,16 @@
+"""PyTorch's exporter parses the source of its 500 operators at every export; with this module imported, once a process.
+
+That is half a second of an export which takes two, and in a process that has exported nothing yet a whole one. What
+is kept is PyTorch's own list, of functions that no export changes.
+"""
+
+from contextlib import suppress
+from functools import cache
+
+with suppress(ImportError, AttributeError):  # other versions of PyTorch name it otherwise: each export then parses
+    from torch._export.utils import _collect_all_valid_cia_ops
+    from torch.onnx._internal._lazy_import import onnxscript_apis
+
+    onnxscript_apis.get_torchlib_ops = cache(onnxscript_apis.get_torchlib_ops)
+    onnxscript_apis.get_torchlib_ops()
+    _collect_all_valid_cia_ops()
