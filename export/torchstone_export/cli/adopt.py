@@ -13,12 +13,13 @@ from torchstone_export.cli.bundle_options import (
     OUT_OPTION,
     PACKAGES,
     SIGN_OPTION,
+    TEMPERATURE_HELP,
     report_bundle,
 )
 from torchstone_export.cli.spec_options import spec_from_options, spec_options
 from torchstone_export.foreign.model_spec import Dtype, Layout
 from torchstone_runtime.cli.command import command, option
-from torchstone_runtime.cli.options import DATA_DIR_OPTION, DATA_HELP, data_option, json_option
+from torchstone_runtime.cli.options import DATA_DIR_OPTION, data_option, json_option
 from torchstone_runtime.cli.output import require_writable, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
@@ -33,7 +34,7 @@ from torchstone_train.compute.openmp import wait_passively
     )
 )
 @click.argument("model", type=click.Path(path_type=Path))
-@data_option(required=True, text=f"{DATA_HELP} The certificate is computed on its validation and test splits.")
+@data_option(required=True)
 @OUT_OPTION
 @DATA_DIR_OPTION
 @option(
@@ -41,7 +42,7 @@ from torchstone_train.compute.openmp import wait_passively
     group="Model",
     default=False,
     show_default=True,
-    help="Fit a temperature on the validation split; the probabilities are then no longer MODEL's.",
+    help=TEMPERATURE_HELP,
 )
 @SIGN_OPTION
 @EXPECT_OPTION
@@ -70,8 +71,9 @@ def adopt(
 ) -> None:
     """Wrap MODEL, an ONNX file made elsewhere, into a bundle with preprocessing, golden samples and certificate.
 
-    The certificate shows that the bundle predicts the same classes as MODEL on pixels prepared as the spec says. There
-    is no PyTorch reference, so it can't show that MODEL agrees with the model it was made from.
+    The certificate shows, on the validation and test splits of --data, that the bundle predicts the same classes as
+    MODEL on pixels prepared as the spec says. There is no PyTorch reference, so it can't show that MODEL agrees with
+    the model it was made from. With --temperature, the probabilities are no longer MODEL's.
     """
     require_writable([json_file])
     require_component("export", *PACKAGES)

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 PACKAGES: Final = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tqdm")
 
-OUT_OPTION = out_option("bundles/NAME-1, the first number that is free", what="Bundle directory to write.")
+OUT_OPTION = out_option("bundles/NAME-1, the first number that is free")
 SIGN_OPTION = option(
     "--sign",
     group="Output",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Sign the bundle with this private key (PEM, P-256, P-384 or P-521); needs torchstone[sign].",
 )
+TEMPERATURE_HELP: Final = "Fit a temperature on the validation split, so that probabilities match accuracy."
 EXPECT_OPTION = option(
     "--expect-accuracy",
     group="Gates",

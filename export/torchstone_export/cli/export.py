@@ -15,6 +15,7 @@ from torchstone_export.cli.bundle_options import (
     OUT_OPTION,
     PACKAGES,
     SIGN_OPTION,
+    TEMPERATURE_HELP,
     report_bundle,
 )
 from torchstone_export.cli.export_options import (
@@ -27,7 +28,7 @@ from torchstone_export.cli.export_options import (
 )
 from torchstone_export.cli.spec_options import any_given, spec_from_options, spec_options
 from torchstone_runtime.cli.command import command, option
-from torchstone_runtime.cli.options import DATA_DIR_OPTION, DATASETS, data_option, json_option, out_option
+from torchstone_runtime.cli.options import DATA_DIR_OPTION, data_option, json_option, out_option
 from torchstone_runtime.cli.output import require_writable, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
@@ -47,10 +48,7 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("run", type=click.Path(path_type=Path), required=False)
-@data_option(
-    text="Where the run's data lies now, if it was moved; with --module, the labelled images on which the certificate "
-    f"is computed: {DATASETS}."
-)
+@data_option()
 @DATA_DIR_OPTION
 @OUT_OPTION
 @json_option
@@ -64,7 +62,7 @@ if TYPE_CHECKING:
     group="Model",
     default=True,
     show_default=True,
-    help="Fit a temperature on the validation split, so that probabilities match accuracy.",
+    help=TEMPERATURE_HELP,
 )
 @lossy_options
 @cascade_options
@@ -89,10 +87,13 @@ def export(
     numbers are shown, and an earlier bundle is untouched. A lossy variant (--int8, --fp16, --bf16) that is not accurate
     or fast enough is left out, with the reason on stderr and in the certificate.
 
-    With --fast, two trained models become one file: a cascade. verify, evaluate and serve it like any other.
+    A RUN needs --data only where its data was moved. What a lossy variant is measured on is --provider: cpu or cuda.
 
-    With --module instead of RUN, your own torch.nn.Module is exported; the options from --spec on describe its input
-    and output.
+    With --fast, two trained models become one file: a cascade. RUN answers where the fast model isn't confident.
+    verify, evaluate and serve it like any other.
+
+    With --module instead of RUN, your own torch.nn.Module is exported, and the certificate is computed on --data; the
+    options from --spec on describe its input and output.
     """
     require_writable([json_file])
     lossy = {name: options.pop(name) for name in LOSSY_NAMES}
@@ -201,7 +202,7 @@ def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @command(examples=("torchstone quickstart", "torchstone quickstart --out demo"))
-@out_option("quickstart", what="Directory to write.")
+@out_option("quickstart")
 @json_option
 def quickstart(out: Path | None, json_file: Path | None) -> int:
     """Train on the embedded digits, export, verify, and evaluate without PyTorch: the whole line in a minute."""

@@ -8,6 +8,7 @@ import click
 
 from torchstone_runtime.cli.command import option
 from torchstone_runtime.cli.completion import DatasetName
+from torchstone_runtime.cli.options import FAST_HELP, WEIGHTS_HELP, provider_option
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -68,13 +69,7 @@ _LOSSY: Final = (
         type=click.Choice(["fp32", "int8", "fp16", "bf16"]),
         help="Variant that runs if none is named, provided that it is accepted.",
     ),
-    option(
-        "--provider",
-        group="Variants",
-        default="cpu",
-        show_default=True,
-        help="Provider on which int8 and fp16 are measured: cpu or cuda.",
-    ),
+    provider_option(group="Variants", default="cpu"),
     option(
         "--int8-minutes",
         group="Variants",
@@ -104,7 +99,7 @@ _CASCADE: Final = (
         "--fast",
         group="Advanced",
         type=click.Path(path_type=Path),
-        help="Run of a faster model that answers where it is sure; RUN answers the rest (a cascade, in one file).",
+        help=FAST_HELP,
     ),
     option(
         "--threshold",
@@ -138,7 +133,7 @@ _MODULE: Final = (
         "--weights",
         group="Model",
         type=click.Path(path_type=Path),
-        help="State dict of the module: .pt, .pth or .safetensors.",
+        help=WEIGHTS_HELP,
     ),
     option(
         "--weights-key", group="Model", metavar="KEY", help="Set of weights in --weights to use, if there are several."

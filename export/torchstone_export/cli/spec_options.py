@@ -9,7 +9,8 @@ import click
 from torchstone_export.foreign.model_spec import ChannelOrder, ModelSpec, OutputKind, PixelRange
 from torchstone_export.foreign.read_spec import read_spec
 from torchstone_runtime.cli.command import option
-from torchstone_runtime.cli.geometry_options import geometry_options
+from torchstone_runtime.cli.geometry_options import COLOR_HELP, MEAN_HELP, STD_HELP, geometry_options
+from torchstone_runtime.cli.options import NAME_HELP
 from torchstone_runtime.cli.output import tell
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -28,17 +29,19 @@ _OPTIONS: Final = (
         "--color",
         group="Model",
         type=click.Choice(get_args(ChannelOrder)),
-        help="Channel order that the model takes  [default: RGB, or L with 1 channel]",
+        help=f"{COLOR_HELP}  [default: RGB, or L with 1 channel]",
     ),
-    option("--mean", group="Model", metavar="N,...", help="Mean subtracted from the pixels, one number per channel."),
-    option("--std", group="Model", metavar="N,...", help="Standard deviation to divide by, one number per channel."),
+    option("--mean", group="Model", metavar="N,...", help=MEAN_HELP),
+    option("--std", group="Model", metavar="N,...", help=STD_HELP),
     option(
         "--pixel-range",
         group="Model",
         type=click.Choice(get_args(PixelRange)),
         help="Range of the pixels before mean and std  [default: 0-1]",
     ),
-    *geometry_options("Model", of_fit="; needed where a folder has such", of_filter="  [default: bilinear]"),
+    *geometry_options(
+        "Model", of_fit="  [default: none; needed where a folder has such]", of_filter="  [default: bilinear]"
+    ),
     option(
         "--classes",
         group="Model",
@@ -59,7 +62,7 @@ _OPTIONS: Final = (
         help="Threshold of a single output: the second class is answered above it  [default: 0.5]",
     ),
     option("--output-name", group="Model", metavar="NAME", help="Name of the output to use, if there are several."),
-    option("--name", group="Model", metavar="NAME", help="Name of the model."),
+    option("--name", group="Model", metavar="NAME", help=NAME_HELP),
 )
 _FIELDS: Final = (
     *("preprocess", "color", "mean", "std", "pixel_range", "resize_filter", "fit", "resize", "fill", "antialias"),

@@ -8,9 +8,9 @@ import click
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import (
     BUNDLE_PATH,
-    FILE,
     MODE_OPTION,
     PROVIDER_OPTION,
+    REPORT_OPTION,
     TF32_OPTION,
     VARIANT_OPTION,
     json_option,
@@ -73,7 +73,7 @@ class _Counts(click.ParamType[tuple[int, ...]]):
     help="Timing rounds of the steady state.",
 )
 @json_option
-@option("--report", group="Output", type=FILE, help="Write a self-contained HTML page.")
+@REPORT_OPTION
 def bench(
     bundle: Path,
     batches: tuple[int, ...],

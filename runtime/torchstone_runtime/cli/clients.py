@@ -6,8 +6,9 @@ import click
 
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.cli.command import command, option
-from torchstone_runtime.cli.options import BUNDLE_PATH, VARIANT_OPTION, json_option, out_option
+from torchstone_runtime.cli.options import BUNDLE_PATH, OVERWRITE_OPTION, VARIANT_OPTION, json_option, out_option
 from torchstone_runtime.cli.output import print_result, require_writable
+from torchstone_runtime.cli.server_options import MODEL_HELP, URL_HELP
 from torchstone_runtime.text import showable_lines
 
 _USUAL_URL = "http://127.0.0.1:8000"
@@ -17,11 +18,11 @@ _USUAL_URL = "http://127.0.0.1:8000"
     examples=("torchstone clients fashion", "torchstone clients fashion --url https://models.example.org -o clients")
 )
 @click.argument("bundle", type=BUNDLE_PATH)
-@option("--url", group="Server", default=_USUAL_URL, show_default=True, help="Address of the torchstone serve to ask.")
-@option("--model", group="Server", help="Name of the model there  [default: the server's first]")
+@option("--url", group="Server", default=_USUAL_URL, show_default=True, help=URL_HELP)
+@option("--model", group="Server", help=f"{MODEL_HELP}  [default: the server's first]")
 @VARIANT_OPTION
-@out_option("clients", what="Directory to write.")
-@option("--overwrite", group="Output", is_flag=True, help="Replace clients that were written before.")
+@out_option("clients")
+@OVERWRITE_OPTION
 @json_option
 def clients(
     bundle: Path,

@@ -74,13 +74,16 @@ class TorchstoneCommand(click.Command):
             add(self)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line; a bundle or an ONNX file behind `--json` is an argument, not the file to write."""
-        takes_file = any(
-            _JSON in parameter.opts and not getattr(parameter, "is_flag", True) for parameter in self.params
-        )
-        if takes_file:
-            pairs = zip(args, [*args[1:], ""], strict=False)  # no arguments have no follower either
-            args = [_JSON_TO_STDOUT if _is_model(*pair) else pair[0] for pair in pairs]
+        """Read the command line; a bundle or an ONNX file behind `--json` is an argument, not the file to write.
+
+        Where a command takes any number of paths, everything behind it is.
+        """
+        if any(_JSON in parameter.opts for parameter in self.params):
+            takes_paths = any(parameter.nargs == -1 for parameter in self.params)
+            end = args.index("--") if "--" in args else len(args)
+            pairs = zip(args[:end], [*args[1:end], ""], strict=False)  # no arguments have no follower either
+            given = [_JSON_TO_STDOUT if _is_alone(*pair, takes_paths=takes_paths) else pair[0] for pair in pairs]
+            args = given + args[end:]
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -120,9 +123,10 @@ def command(*, examples: Sequence[str] = (), **attributes: Any) -> Callable[[Cal
     return click.command(cls=TorchstoneCommand, examples=examples, **attributes)
 
 
-def _is_model(name: str, following: str) -> bool:
-    is_model = os.path.isdir(following) or following.endswith(".onnx") or following in builtin_names()  # noqa: PTH112
-    return name == _JSON and bool(following) and is_model
+def _is_alone(name: str, following: str, *, takes_paths: bool) -> bool:
+    if name != _JSON or takes_paths or not following:
+        return name == _JSON and takes_paths
+    return os.path.isdir(following) or following.endswith(".onnx") or following in builtin_names()  # noqa: PTH112
 
 
 def _remember(key: str) -> Callable[[click.Context, click.Parameter, bool], None]:

@@ -12,9 +12,9 @@ from torchstone_runtime.cli.completion import ProviderName, VariantName
 from torchstone_runtime.cli.find_split import find_split, warn_of_data, warn_of_missing_classes
 from torchstone_runtime.cli.options import (
     BUNDLE_PATH,
-    DATA_HELP,
-    FILE,
+    CSV_OPTION,
     PROVIDER_HELP,
+    REPORT_OPTION,
     data_option,
     json_option,
     measured_data_options,
@@ -71,7 +71,7 @@ def _side_options(side: str) -> "Callable[[Any], Any]":
 )
 @click.argument("a", type=BUNDLE_PATH)
 @click.argument("b", type=BUNDLE_PATH)
-@data_option(text=f"{DATA_HELP} Not needed for two CSV files.")
+@data_option()
 @measured_data_options
 @_side_options("a")
 @_side_options("b")
@@ -83,8 +83,8 @@ def _side_options(side: str) -> "Callable[[Any], Any]":
     help="Also measure the ratio of speeds, in turns.",
 )
 @json_option
-@option("--csv", "csv_file", group="Output", type=FILE, help="Write the samples on which A and B differ, as CSV.")
-@option("--report", group="Output", type=FILE, help="Write an HTML page with the pictures of those samples.")
+@CSV_OPTION
+@REPORT_OPTION
 @option(
     "--max-drop",
     group="Gates",

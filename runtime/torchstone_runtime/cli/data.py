@@ -11,7 +11,15 @@ import click
 
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.completion import DatasetName
-from torchstone_runtime.cli.options import BUNDLE_PATH, DATA_DIR_OPTION, FILE, json_option, load_options
+from torchstone_runtime.cli.options import (
+    BUNDLE_PATH,
+    DATA_DIR_OPTION,
+    FILE,
+    REPORT_OPTION,
+    json_option,
+    load_options,
+    predictions_option,
+)
 from torchstone_runtime.cli.output import print_result, require_writable, shows_progress, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, UsageError
@@ -38,16 +46,11 @@ if TYPE_CHECKING:
     type=BUNDLE_PATH,
     help="Look for label errors by the predictions of this bundle, which should not have been trained on the data.",
 )
-@option(
-    "--predictions",
-    group="Model",
-    type=FILE,
-    help="Look for label errors by predictions in a CSV file: of train --folds, or of evaluate --predictions.",
-)
+@predictions_option(group="Model")
 @load_options
 @option("--no-near", group="Data", is_flag=True, help="Look for exact duplicates only.")
 @json_option
-@option("--report", group="Output", type=FILE, help="Write a self-contained HTML page, with pictures.")
+@REPORT_OPTION
 @option("--fix-list", group="Output", type=FILE, help="Write what to remove, and why, as CSV. Nothing is ever deleted.")
 @option("--strict", group="Gates", is_flag=True, help="Exit with 1 if there is an error or a warning.")
 def data(dataset: str, **options: Any) -> None:  # noqa: ANN401

@@ -12,14 +12,17 @@ from torchstone_runtime.cli.find_split import find_split, warn_of_data
 from torchstone_runtime.cli.gate_options import Bounds, gate_options, judge_document, require_passed
 from torchstone_runtime.cli.options import (
     BUNDLE_PATH,
+    CSV_OPTION,
     FILE,
+    REPORT_OPTION,
     data_option,
     json_option,
     load_options,
     measured_data_options,
+    predictions_option,
 )
 from torchstone_runtime.cli.output import print_result, require_writable, tell
-from torchstone_runtime.cli.validation_options import BY_CLASS_OPTION, COVERAGE, require_coverage
+from torchstone_runtime.cli.validation_options import BY_CLASS_OPTION, coverage_option, require_coverage
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
@@ -51,15 +54,10 @@ _MOST_EXPLAINED: Final = 50
 @measured_data_options
 @load_options
 @json_option
-@option("--csv", "csv_file", group="Output", type=FILE, help="Write precision, recall, F1 and support by class.")
+@CSV_OPTION
 @option("--confusion-csv", group="Output", type=FILE, help="Write the confusion matrix as CSV.")
-@option(
-    "--predictions",
-    group="Output",
-    type=FILE,
-    help="Write each sample's id, classes, margin and probabilities as CSV.",
-)
-@option("--report", group="Output", type=FILE, help="Write a self-contained HTML page.")
+@predictions_option(group="Output")
+@REPORT_OPTION
 @option(
     "--explain",
     group="Output",
@@ -72,12 +70,7 @@ _MOST_EXPLAINED: Final = 50
     type=FILE,
     help="CSV file with a column id and others: report metrics by their values.",
 )
-@option(
-    "--coverage",
-    group="Output",
-    type=COVERAGE,
-    help="Show by class how often sets of classes with this coverage hold the right one  [default: 0.95, in one line]",
-)
+@coverage_option("0.95, in one line")
 @BY_CLASS_OPTION
 @gate_options
 def evaluate(bundle: Path, dataset: str | None, scored: str | None, **options: Any) -> None:  # noqa: ANN401

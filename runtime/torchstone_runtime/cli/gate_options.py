@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 _SHARE = click.FloatRange(0, 1)
 _AT_LEAST_0 = click.FloatRange(0)
+MIN_ACCURACY_OPTION = option("--min-accuracy", group="Gates", type=_SHARE, help="Exit with 1 if the accuracy is lower.")
 _OPTIONS = (
-    option("--min-accuracy", group="Gates", type=_SHARE, help="Exit with 1 if the accuracy is lower."),
+    MIN_ACCURACY_OPTION,
     option("--min-macro-f1", group="Gates", type=_SHARE, help="Exit with 1 if the mean F1 over the classes is lower."),
     option(
         "--min-class-recall",

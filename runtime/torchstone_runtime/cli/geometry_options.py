@@ -1,12 +1,16 @@
 """The options that say how a picture comes to the size of a model's input; shared by `train`, `export` and `adopt`."""
 
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import click
 
 from torchstone_runtime.cli.command import option
 from torchstone_runtime.images.input_spec import MAX_LEVEL, MAX_SIDE, Decoding, Fit, ResampleFilter
+
+COLOR_HELP: Final = "Channels of the model's input, in their order"
+MEAN_HELP: Final = "Mean of the pixels: one number, or one for each channel"
+STD_HELP: Final = "Standard deviation of the pixels: one number, or one for each channel"
 
 
 def geometry_options(group: str, *, of_fit: str, of_filter: str) -> tuple[Callable[[Any], Any], ...]:

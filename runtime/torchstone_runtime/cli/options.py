@@ -47,14 +47,21 @@ BITS_OPTION = option(
     help="Bits used by the values of 16-bit pictures: 12 where white is 4095  [default: the model's, or 16]",
 )
 PROVIDER_HELP: Final = "auto, cpu, cuda, tensorrt or openvino"
-PROVIDER_OPTION = option(
-    "--provider",
-    group="Model",
-    type=ProviderName(),
-    default="auto",
-    show_default=True,
-    help=f"{PROVIDER_HELP}. A provider given by name runs every node, or the command fails.",
-)
+
+
+def provider_option(*, group: str = "Model", default: str = "auto") -> Callable[[_Command], _Command]:
+    """Return the decorator that gives a command `--provider`."""
+    return option(
+        "--provider",
+        group=group,
+        type=ProviderName(),
+        default=default,
+        show_default=True,
+        help=f"{PROVIDER_HELP}. A provider given by name runs every node, or the command fails.",
+    )
+
+
+PROVIDER_OPTION = provider_option()
 TF32_OPTION = option(
     "--tf32",
     group="Model",
@@ -67,12 +74,8 @@ CPU_FALLBACK_OPTION = option(
     is_flag=True,
     help="Let the CPU run the nodes that the provider given by name cannot run.",
 )
-VARIANT_OPTION = option(
-    "--variant",
-    group="Model",
-    type=VariantName(),
-    help="Model of the bundle, such as fp32 or int8  [default: the bundle's]",
-)
+VARIANT_HELP: Final = "Model of the bundle, such as fp32 or int8"
+VARIANT_OPTION = option("--variant", group="Model", type=VariantName(), help=f"{VARIANT_HELP}  [default: the bundle's]")
 THREADS_OPTION = option(
     "--threads",
     group="Model",
@@ -103,21 +106,43 @@ CHECK_OPTION = option(
     "sizes only.",
 )
 SEED_TYPE: Final = click.IntRange(0, 2**32 - 1)
-
-json_option = option(
-    "--json",
-    "json_file",
-    group="Output",
-    is_flag=False,
-    flag_value="-",
-    metavar="[FILE]",
-    type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
-    help="Print one JSON document instead of text; with FILE, write it there as well as printing the text.",
+SEED_HELP: Final = "Seed of everything random"
+INVERT_OPTION = option(
+    "--invert",
+    group="Data",
+    is_flag=True,
+    help="Invert each picture before it is classified, such as a photo on white for a model trained on black.",
 )
+TOP_HELP: Final = "Most probable classes given for each picture, with their probabilities."
+REPORT_OPTION = option("--report", group="Output", type=FILE, help="Write a self-contained HTML page.")
+CSV_OPTION = option("--csv", "csv_file", group="Output", type=FILE, help="Write the rows of the result as CSV.")
+OVERWRITE_OPTION = option("--overwrite", group="Output", is_flag=True, help="Replace what lies at --out.")
+WEIGHTS_HELP: Final = "Weights of the network: a file of tensors (.safetensors, .pt or .pth)"
+NAME_HELP: Final = "Name of the model"
+FAST_HELP: Final = "Run of a cascade's fast model, which answers alone where it is confident."
+MAX_BATCH_HELP: Final = "Most images that the server computes together"
+
+
+def _json_option(metavar: str) -> Callable[[_Command], _Command]:
+    return option(
+        "--json",
+        "json_file",
+        group="Output",
+        is_flag=False,
+        flag_value="-",
+        metavar=metavar,
+        type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
+        help="Print JSON instead of text; with FILE, write it there as well as printing the text.",
+    )
+
+
+json_option = _json_option("[FILE]")
 """Gives a command `--json [FILE]`, and its value as the argument `json_file`: see `output.print_result`."""
+json_option_beside_paths = _json_option("[=FILE]")
+"""The same where any number of paths are arguments: what follows is one of them, so FILE needs the equals sign."""
 
 
-def data_option(*, required: bool = False, text: str = DATA_HELP) -> Callable[[_Command], _Command]:
+def data_option(*, required: bool = False) -> Callable[[_Command], _Command]:
     """Return the decorator that gives a command `--data`, and its value as the argument `dataset`."""
     return option(
         *("--data", "--dataset", "dataset"),
@@ -126,7 +151,7 @@ def data_option(*, required: bool = False, text: str = DATA_HELP) -> Callable[[_
         required=required,
         type=DatasetName(),
         metavar="DATASET",
-        help=text,
+        help=DATA_HELP,
     )
 
 
@@ -137,16 +162,27 @@ def measured_data_options(command: _Command) -> _Command:
     return command
 
 
-def out_option(default: str, *, what: str) -> Callable[[_Command], _Command]:
+def predictions_option(*, group: str) -> Callable[[_Command], _Command]:
+    """Return the decorator that gives a command `--predictions`, a file that one command writes and another reads."""
+    return option(
+        "--predictions",
+        group=group,
+        type=FILE,
+        help="CSV file with each image's id, classes, margin and probabilities: written by evaluate and train --folds, "
+        "read by data.",
+    )
+
+
+def out_option(default: str | None = None, **attributes: Any) -> Callable[[_Command], _Command]:  # noqa: ANN401 - click's
     """Return the decorator that gives a command `-o/--out`.
 
     Args:
-        default: place that is written to where the option is not given, in words for people.
-        what: phrase that says what is written there.
+        default: place that is written to where the option is not given, in words for people; None where click says it.
+        attributes: attributes as of `click.option`.
     """
-    return option(
-        *("-o", "--out"), group="Output", type=click.Path(path_type=Path), help=f"{what}  [default: {default}]"
-    )
+    ending = "" if default is None else f"  [default: {default}]"
+    given = {"type": click.Path(path_type=Path), **attributes}
+    return option(*("-o", "--out"), group="Output", help=f"Directory to write.{ending}", **given)
 
 
 _LOAD_OPTIONS: Final = (

@@ -8,8 +8,19 @@ import click
 
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.cli.command import command, option
-from torchstone_runtime.cli.options import BUNDLE_PATH, FILE, PUBLIC_KEY_OPTION, VARIANT_OPTION, json_option
+from torchstone_runtime.cli.options import (
+    BUNDLE_PATH,
+    FILE,
+    MAX_BATCH_HELP,
+    NAME_HELP,
+    OVERWRITE_OPTION,
+    PUBLIC_KEY_OPTION,
+    VARIANT_OPTION,
+    json_option,
+    out_option,
+)
 from torchstone_runtime.cli.output import print_result, require_writable, tell
+from torchstone_runtime.cli.server_options import MODEL_VERSION_HELP
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.text import showable_lines
 
@@ -21,7 +32,7 @@ if TYPE_CHECKING:
 _TRITON: Final = ("instances", "gpu", "max_batch", "max_delay_us", "model_version")
 _BELONG: Final = {
     "triton": _TRITON,
-    "kserve": (*_TRITON, "storage_uri", "image"),
+    "kserve": (*_TRITON, "storage_uri", "container_image"),
     "container": ("wheel",),
     "lambda": (),
 }
@@ -45,15 +56,9 @@ _BELONG: Final = {
     help="triton: a model repository; kserve: manifests and the files that they serve; container: a build context for "
     "our own server; lambda: a function.",
 )
-@option(
-    *("-o", "--out"),
-    group="Output",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Directory to write; for triton the repository, in which the model gets a directory of its own.",
-)
-@option("--overwrite", group="Output", is_flag=True, help="Replace an earlier package.")
-@option("--name", group="Output", help="Name of the model there  [default: the bundle's]")
+@out_option(required=True)
+@OVERWRITE_OPTION
+@option("--name", group="Output", metavar="NAME", help=f"{NAME_HELP}  [default: the bundle's]")
 @VARIANT_OPTION
 @PUBLIC_KEY_OPTION
 @option(
@@ -63,18 +68,21 @@ _BELONG: Final = {
     help="Triton: sessions that run at once, one thread each; on a GPU, sessions on each  [default: one, on all cores]",
 )
 @option("--gpu", group="Server", is_flag=True, help="Triton: run on GPUs.")
-@option("--max-batch", group="Server", type=click.IntRange(min=1), help="Triton: most images in a batch  [default: 64]")
+@option("--max-batch", group="Server", type=click.IntRange(min=1), help=f"{MAX_BATCH_HELP}  [default: 64]")
 @option(
     "--max-delay-us",
     group="Server",
     type=click.IntRange(min=0),
     help="Triton: microseconds that a request may wait for others  [default: 0]",
 )
-@option(
-    "--model-version", group="Server", type=click.IntRange(min=1), help="Triton: the version's number  [default: 1]"
-)
+@option("--model-version", group="Server", type=click.IntRange(min=1), help=f"{MODEL_VERSION_HELP}  [default: 1]")
 @option("--storage-uri", group="Server", help="KServe: place of the package's folder models, such as s3://bucket/path.")
-@option("--image", group="Server", help="KServe: image of our own server  [default: torchstone-serve:VERSION]")
+@option(
+    *("--container-image", "--image", "container_image"),
+    group="Server",
+    aliases=("--image",),
+    help="KServe: image of our own server  [default: torchstone-serve:VERSION]",
+)
 @option("--wheel", group="Server", type=FILE, help="Container: wheel of Torchstone  [default: the package index's]")
 @json_option
 def package(
@@ -91,8 +99,9 @@ def package(
 ) -> None:
     """Write BUNDLE as Triton, KServe, a container or AWS Lambda takes it.
 
-    The directory appears whole or not at all, and says in torchstone-package.json which bundle it was made from. What
-    was deployed is then checked from outside: torchstone verify BUNDLE --url URL.
+    The directory (with --for triton the model's own within it) appears whole or not at all, and says in
+    torchstone-package.json which bundle it was made from. What was deployed is then checked from outside: torchstone
+    verify BUNDLE --url URL.
     """
     from torchstone_runtime.deployment.package_directory import write_package
 
@@ -129,7 +138,9 @@ def _kserve(bundle: Bundle, variant: str | None, name: str | None, given: dict[s
 
     if "storage_uri" not in given:
         raise UsageError("KServe reads models from a storage; none was named.", "Give --storage-uri s3://bucket/path.")
-    settings = KServeSettings(given["storage_uri"], given.get("image", DEFAULT_IMAGE), _triton_settings(given))
+    settings = KServeSettings(
+        given["storage_uri"], given.get("container_image", DEFAULT_IMAGE), _triton_settings(given)
+    )
     model, own = _portable(bundle, variant, name), _own(bundle, variant, name)
     return Package("kserve", model, kserve_files(model, own, settings))
 

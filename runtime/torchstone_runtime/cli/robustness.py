@@ -12,10 +12,11 @@ import click
 
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.find_split import find_split, warn_of_data
-from torchstone_runtime.cli.gate_options import require_passed
+from torchstone_runtime.cli.gate_options import MIN_ACCURACY_OPTION, require_passed
 from torchstone_runtime.cli.options import (
     BUNDLE_PATH,
-    FILE,
+    REPORT_OPTION,
+    SEED_HELP,
     data_option,
     json_option,
     load_options,
@@ -56,23 +57,16 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 5),
     help="Apply only this severity, 1 (mild) to 5 (strong); may be repeated.",
 )
-@option(
-    "--seed", group="Data", default=0, show_default=True, type=click.IntRange(min=0), help="Seed for the corruptions."
-)
+@option("--seed", group="Data", default=0, show_default=True, type=click.IntRange(min=0), help=SEED_HELP)
 @load_options
 @json_option
-@option("--report", group="Output", type=FILE, help="Write a self-contained HTML page.")
-@option(
-    "--min-accuracy",
-    group="Gates",
-    type=click.FloatRange(0, 1),
-    help="Exit with 1 if the mean accuracy on corrupted images is lower.",
-)
+@REPORT_OPTION
+@MIN_ACCURACY_OPTION
 def robustness(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN401
     """Measure BUNDLE on labelled data under corruptions: noise, blur, geometry, light, at severities 1 to 5.
 
     Reports accuracy by corruption and severity, and, clean and corrupted: accuracy, calibration error, and accuracy
-    and coverage if the model may abstain.
+    and coverage if the model may abstain. --min-accuracy is about the mean accuracy on corrupted images.
     """
     require_component("cpu", "onnxruntime")
     wanted = _Wanted(**options)

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from torchstone_runtime.cli.command import command, option
-from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, load_options
-from torchstone_runtime.cli.output import tell, tell_detail, warn
+from torchstone_runtime.cli.options import (
+    BITS_OPTION,
+    BUNDLE_PATH,
+    INVERT_OPTION,
+    TOP_HELP,
+    json_option_beside_paths,
+    load_options,
+    out_option,
+)
+from torchstone_runtime.cli.output import print_result, require_writable, tell, tell_detail, warn
 from torchstone_runtime.cli.validation_options import BY_CLASS_OPTION, COVERAGE_OPTION, require_coverage
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, UsageError
@@ -37,19 +45,20 @@ _WRITING: Final = ("form", "top", "probabilities", "coverage", "by_class", "inve
 )
 @click.argument("bundle", type=BUNDLE_PATH)
 @click.argument("inputs", nargs=-1, required=True)
-@option("-o", "--out", group="Output", required=True, help="Folder or address of the parts; run again, it is gone on.")
+@out_option(required=True, type=str, metavar="DIRECTORY|ADDRESS")
 @option(
     *("--format", "form"),
     group="Output",
     type=click.Choice(["parquet", "csv", "jsonl"]),
-    help="Format of the parts  [default: parquet; needs torchstone[scale]]",
+    help="Format of the output  [default: parquet; needs torchstone[scale]]",
 )
 @option(
-    *("--top-k", "top"),
+    *("--top", "--top-k", "top"),
     group="Output",
+    aliases=("--top-k",),
     type=click.IntRange(min=0),
     default=0,
-    help="Write the K most probable classes of each picture with their probabilities.",
+    help=TOP_HELP,
 )
 @option("--probabilities", group="Output", is_flag=True, help="Write the probability of every class.")
 @COVERAGE_OPTION
@@ -86,11 +95,18 @@ _WRITING: Final = ("form", "top", "probabilities", "coverage", "by_class", "inve
     help="What runs it: this process, or the workers of a Ray cluster (torchstone[ray]).",
 )
 @option("--address", group="Advanced", help="Ray: cluster that runs, auto or HOST:PORT  [default: one started here]")
-@option("--workers", group="Advanced", type=click.IntRange(min=1), help="Ray: workers  [default: one per processor]")
+@option(
+    *("--ray-workers", "--workers", "ray_workers"),
+    group="Advanced",
+    aliases=("--workers",),
+    type=click.IntRange(min=1),
+    help="Ray: workers  [default: one per processor]",
+)
 @option("--num-gpus", group="Advanced", type=click.FloatRange(min=0), help="Ray: GPUs of a worker, such as 1 or 0.5.")
 @option("--share", group="Advanced", metavar="I/N", help="Score only every Nth part, from the Ith on (I from 1).")
-@option("--invert", group="Data", is_flag=True, help="Invert each picture before it is classified.")
+@INVERT_OPTION
 @BITS_OPTION
+@json_option_beside_paths
 @load_options
 def score(bundle: Path, inputs: tuple[str, ...], *, loading: LoadOptions, **options: Any) -> None:  # noqa: ANN401
     """Score every picture of INPUTS with BUNDLE exactly once, a part of the output for each part of the input.
@@ -98,12 +114,13 @@ def score(bundle: Path, inputs: tuple[str, ...], *, loading: LoadOptions, **opti
     INPUTS are folders, patterns, Parquet files, tar archives (WebDataset) and npz files, or @FILE with a list of
     them; on this machine, or at s3://, gs:// and what fsspec speaks.
 
-    Whatever ends the command, run it again: parts that are there are done. A picture that can't be read is a row with
-    an error.
+    The parts go to --out, here or at an address. Whatever ends the command, run it again: parts that are there are
+    done. A picture that can't be read is a row with an error.
     """
     require_component("cpu", "onnxruntime")
     share, cluster = _share(options.pop("share")), _cluster(options)
     job = _job(options)
+    require_writable([options["json_file"]])
     from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.shards.plan_inputs import plan_inputs
     from torchstone_runtime.system.cpu import usable_cpus
@@ -117,7 +134,8 @@ def score(bundle: Path, inputs: tuple[str, ...], *, loading: LoadOptions, **opti
         with plan_inputs(inputs, job.reading) as shards:
             for line in shards.others.lines("the folders"):
                 warn(line)
-            _score(classifier, shards, job, (threads, share, options["max_errors"], options["summary"]), cluster)
+            wishes = (threads, share, options["max_errors"], options["summary"])
+            _score(classifier, shards, job, wishes, cluster, options["json_file"])
 
 
 def _score(
@@ -126,6 +144,7 @@ def _score(
     job: "ScoringJob",
     wishes: "tuple[int, Share, int | None, bool]",
     cluster: "RayCluster | None",
+    json_file: Path | None,
 ) -> None:
     from torchstone_runtime.scoring.local_engine import ErrorBudget, score_locally
     from torchstone_runtime.scoring.record import claim_output
@@ -138,7 +157,10 @@ def _score(
         from torchstone_runtime.scoring.ray_engine import score_on_ray
 
         result = score_on_ray(classifier, shards, job, cluster=cluster, share=share, budget=ErrorBudget(most))
-    _tell(result, job)
+    print_result(json_file, lambda: {"out": job.out, **result.to_json()}, lambda: showable(_in_words(result, job)))
+    if result.tally.failed:
+        kinds = ", ".join(f"{count:,} x {kind.rstrip('.')}" for kind, count in result.tally.errors.most_common(3))
+        warn(f"rows with an error: {result.tally.failed:,} ({kinds})")
     if summary and result.shards + result.there_before == len(shards):
         from torchstone_runtime.report.scoring_page import write_summary
 
@@ -154,17 +176,12 @@ def _score(
         )
 
 
-def _tell(result: "ScoringResult", job: "ScoringJob") -> None:
+def _in_words(result: "ScoringResult", job: "ScoringJob") -> str:
     tally = result.tally
     speed = tally.rows / max(result.seconds, 1e-9)
     before = f"; {result.there_before:,} parts were there before" if result.there_before else ""
     parts = f"{result.shards:,} part{'' if result.shards == 1 else 's'}"
-    click.echo(
-        showable(f"{job.out}: {parts}, {tally.rows:,} rows ({result.seconds:.1f} s, {speed:,.0f} images/s){before}")
-    )
-    if tally.failed:
-        kinds = ", ".join(f"{count:,} x {kind.rstrip('.')}" for kind, count in tally.errors.most_common(3))
-        warn(f"rows with an error: {tally.failed:,} ({kinds})")
+    return f"{job.out}: {parts}, {tally.rows:,} rows ({result.seconds:.1f} s, {speed:,.0f} images/s){before}"
 
 
 def _job(options: dict[str, Any]) -> "ScoringJob":
@@ -200,7 +217,7 @@ def require_parquet(*, asked: bool) -> None:
 
 def _cluster(options: dict[str, Any]) -> "RayCluster | None":
     engine = options.pop("engine")
-    given = {name: options.pop(name) for name in ("address", "workers", "num_gpus")}
+    given = {name: options.pop(name) for name in ("address", "ray_workers", "num_gpus")}
     if engine == "local":
         if strange := [name for name, value in given.items() if value is not None]:
             raise UsageError(f"--{strange[0].replace('_', '-')} is for a Ray cluster.", "Add --engine ray.")
@@ -208,7 +225,7 @@ def _cluster(options: dict[str, Any]) -> "RayCluster | None":
     require_component("ray", "ray")
     from torchstone_runtime.scoring.ray_engine import RayCluster
 
-    return RayCluster(address=given["address"], workers=given["workers"], gpus=given["num_gpus"] or 0.0)
+    return RayCluster(address=given["address"], workers=given["ray_workers"], gpus=given["num_gpus"] or 0.0)
 
 
 def _share(text: str | None) -> "Share":

@@ -7,7 +7,7 @@ import click
 
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.completion import ServedModelName
-from torchstone_runtime.cli.options import load_options
+from torchstone_runtime.cli.options import MAX_BATCH_HELP, load_options
 from torchstone_runtime.cli.output import tell_detail
 from torchstone_runtime.components import require_component
 from torchstone_runtime.inference.load_options import LoadOptions
@@ -20,7 +20,7 @@ _MIB: Final = 1 << 20
 @command(
     examples=(
         "torchstone serve fashion",
-        "torchstone serve bundles/cnn3-1 --host 0.0.0.0 --log json",
+        "torchstone serve bundles/cnn3-1 --host 0.0.0.0 --access-log json",
         "torchstone serve shoes=bundles/shoes shirts@2=bundles/shirts-2 --allow-reload",
         "curl --data-binary @shoe.png http://127.0.0.1:8000/predict",
     )
@@ -41,7 +41,7 @@ _MIB: Final = 1 << 20
     default=64,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Most images of several requests that are computed together.",
+    help=MAX_BATCH_HELP,
 )
 @option(
     "--max-delay-ms",
@@ -100,8 +100,9 @@ _MIB: Final = 1 << 20
 )
 @option("--allow-reload", group="Server", is_flag=True, help="Let clients load and unload models over HTTP.")
 @option(
-    "--log",
+    *("--access-log", "--log", "log"),
     group="Server",
+    aliases=("--log",),
     default="off",
     show_default=True,
     type=click.Choice(["text", "json", "off"]),

@@ -14,14 +14,23 @@ from torchstone_runtime.errors import UsageError
 if TYPE_CHECKING:
     from torchstone_runtime.remote.server_address import ServerAddress
 
-TIMEOUT_OPTION: Final = option(
-    "--timeout",
-    group="Server",
-    type=click.FloatRange(min=0, min_open=True),
-    default=30.0,
-    show_default=True,
-    help="Seconds that a request may take in all.",
-)
+URL_HELP: Final = "Address of the server, such as http://localhost:8000."
+MODEL_HELP: Final = "Name of the model on the server"
+MODEL_VERSION_HELP: Final = "Version of the model on the server"
+
+
+def timeout_option(seconds: float) -> Callable[[Any], Any]:
+    """Return the decorator that gives a command `--timeout`, with its default."""
+    return option(
+        "--timeout",
+        group="Server",
+        type=click.FloatRange(min=0, min_open=True),
+        default=seconds,
+        show_default=True,
+        help="Seconds that a request may take in all.",
+    )
+
+
 HEADER_OPTION: Final = option(
     *("--header", "headers"),
     group="Server",
@@ -55,10 +64,10 @@ class RemoteOptions:
 
 
 _OPTIONS: Final = (
-    option("--url", group="Server", help="Server to send the golden samples to, such as http://localhost:8000."),
-    option("--model", group="Server", help="Name of the model there  [default: the only one, or the bundle's name]"),
-    option("--model-version", group="Server", help="Version of the model there  [default: the server's choice]"),
-    TIMEOUT_OPTION,
+    option("--url", group="Server", help=URL_HELP),
+    option("--model", group="Server", help=f"{MODEL_HELP}  [default: the only one, or the bundle's name]"),
+    option("--model-version", group="Server", help=f"{MODEL_VERSION_HELP}  [default: the server's choice]"),
+    timeout_option(30.0),
     HEADER_OPTION,
     VARIANT_OPTION,
 )

@@ -1,6 +1,7 @@
 """The options that need what a bundle keeps of its validation images, and what is told of drift."""
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,12 +14,16 @@ if TYPE_CHECKING:
     from torchstone_runtime.inference.classifier import Classifier
 
 COVERAGE: Final = click.FloatRange(0, 1, min_open=True, max_open=True)
-COVERAGE_OPTION: Final = option(
-    "--coverage",
-    group="Output",
-    type=COVERAGE,
-    help="Add the set of classes that holds the right one with this probability or more, such as 0.95.",
-)
+
+
+def coverage_option(default: str | None = None) -> Callable[[Any], Any]:
+    """Return the decorator that gives a command `--coverage`; `default` says what holds without it."""
+    text = "Give sets of classes that hold the right one with this probability or more, such as 0.95"
+    ending = "." if default is None else f"  [default: {default}]"
+    return option("--coverage", group="Output", type=COVERAGE, help=f"{text}{ending}")
+
+
+COVERAGE_OPTION: Final = coverage_option()
 BY_CLASS_OPTION: Final = option(
     "--by-class",
     group="Output",

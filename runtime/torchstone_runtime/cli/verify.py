@@ -13,6 +13,7 @@ from torchstone_runtime.cli.options import (
     BUNDLE_PATH,
     CPU_FALLBACK_OPTION,
     DATA_DIR_OPTION,
+    FAST_HELP,
     PROVIDER_OPTION,
     PUBLIC_KEY_OPTION,
     TF32_OPTION,
@@ -43,8 +44,8 @@ HOOK_GROUP: Final = "torchstone.hooks"
     type=click.Path(path_type=Path),
     help="Training run of the bundle: compute the certificate anew against its PyTorch model.",
 )
-@option("--fast", group="Data", type=click.Path(path_type=Path), help="With --run: run of a cascade's fast model.")
-@data_option(text="Certified test data: repeat every prediction (with --run: where the run's data lies).")
+@option("--fast", group="Data", type=click.Path(path_type=Path), help=FAST_HELP)
+@data_option()
 @DATA_DIR_OPTION
 @PUBLIC_KEY_OPTION
 @PROVIDER_OPTION

@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from torchstone_runtime.cli.command import command, option
-from torchstone_runtime.cli.options import BUNDLE_PATH
-from torchstone_runtime.cli.output import tell, warn
+from torchstone_runtime.cli.completion import VariantName
+from torchstone_runtime.cli.options import BUNDLE_PATH, VARIANT_HELP, json_option, out_option
+from torchstone_runtime.cli.output import print_result, require_writable, tell, warn
 from torchstone_runtime.text import showable
 
 
@@ -25,38 +26,31 @@ from torchstone_runtime.text import showable
     required=True,
     help="npm's copy of onnxruntime-web: node_modules/onnxruntime-web. Three of its files become part of the site.",
 )
-@option(
-    "--variant",
-    group="Model",
-    default="fp32",
-    show_default=True,
-    help="Model of the bundle that the site runs. In browsers int8 is slower than fp32.",
-)
-@option(
-    "--out",
-    group="Output",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("site"),
-    show_default=True,
-    help="Folder of the site; an earlier site there is replaced.",
-)
+@option("--variant", group="Model", type=VariantName(), default="fp32", show_default=True, help=VARIANT_HELP)
+@out_option("site")
 @option(
     "--any-version",
     group="Advanced",
     is_flag=True,
     help="Take an onnxruntime-web whose version, and so the SHA-256 of its files, is not known here.",
 )
-def web(bundle: Path, ort_web: Path, variant: str, out: Path, *, any_version: bool) -> None:
+@json_option
+def web(
+    bundle: Path, ort_web: Path, variant: str, out: Path | None, json_file: Path | None, *, any_version: bool
+) -> None:
     """Write a static site that runs the model of BUNDLE in the browser, with onnxruntime-web.
 
     Any web server can hold it, and pictures don't leave the browser. It reads them as `torchstone predict` does, with
     Pillow's resizing bit for bit, and answers nothing before it has replayed the golden samples in that very browser.
+    An earlier site at --out is replaced. In browsers int8 is slower than fp32.
     """
     from torchstone_runtime.bundle.bundle import Bundle
     from torchstone_runtime.web.ort_web import OrtWeb
     from torchstone_runtime.web.site import site_files
     from torchstone_runtime.web.site_folder import write_folder
 
+    require_writable([json_file])
+    out = out or Path("site")
     opened = Bundle.open(bundle)
     runtime = OrtWeb.read(ort_web, any_version=any_version)
     files = site_files(opened, opened.runnable_variant(variant), runtime)
@@ -64,5 +58,12 @@ def web(bundle: Path, ort_web: Path, variant: str, out: Path, *, any_version: bo
     size = sum(map(len, files.values())) / 1e6
     if not runtime.known:
         warn(f"Warning: the files of onnxruntime-web {runtime.version} are not known; they were taken as they are.")
-    click.echo(showable(f"wrote {len(files)} files ({size:.1f} MB, onnxruntime-web {runtime.version}) to {out}"))
+    document = {"out": str(out), "files": {name: len(files[name]) for name in sorted(files)}}
+    summary = f"wrote {len(files)} files ({size:.1f} MB, onnxruntime-web {runtime.version}) to {out}"
+    print_result(
+        json_file,
+        lambda: {**document, "onnxruntime_web": runtime.version},
+        lambda: showable(summary),
+        ensure_ascii=True,
+    )
     tell(f"to try it: python -m http.server --directory {out} --bind 127.0.0.1")

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.inference.classifier import Classifier
@@ -80,6 +80,17 @@ class ScoringResult:
     shards: int = 0
     there_before: int = 0
     seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as JSON data."""
+        return {
+            "parts": self.shards,
+            "parts_there_before": self.there_before,
+            "rows": self.tally.rows,
+            "rows_with_error": self.tally.failed,
+            "errors": dict(self.tally.errors),
+            "seconds": self.seconds,
+        }
 
 
 def score_locally(

@@ -175,7 +175,7 @@ class _Pool:
             what = f"scored {name}" if name else "loaded the model"
             raise RemoteError(
                 f"Workers of Ray died {self._deaths[name]} times while they {what}: {first_line(error)}",
-                "Look for out-of-memory kills in Ray's logs; fewer --workers take less memory.",
+                "Look for out-of-memory kills in Ray's logs; fewer --ray-workers take less memory.",
             )
 
 

@@ -1,5 +1,6 @@
 """`torchstone health`: for the health check of a container."""
 
+import json
 import socket
 import sys
 from pathlib import Path
@@ -20,10 +21,12 @@ def test_a_ready_server_is_healthy() -> None:
         server = run_torchstone("health", url)
         model = run_in_process("health", url, "--model", "clothes")
         live = run_in_process("health", url, "--live")
+        document = run_in_process("health", url, "--json")
 
     assert (server.returncode, server.stdout) == (0, f"{url} is ready\n")
     assert (model.returncode, model.stdout) == (0, f"'clothes' at {url} is ready\n")
     assert (live.returncode, live.stdout) == (0, f"{url} is live\n")
+    assert json.loads(document.stdout) == {"url": url, "model": None, "ready": True}
 
 
 @pytest.mark.parametrize("arguments", [(), ("--model", "trousers")])

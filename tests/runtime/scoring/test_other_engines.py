@@ -214,7 +214,7 @@ def test_a_cluster_that_is_not_there_is_told(pictures: Path, tmp_path: Path) -> 
 def test_an_option_of_ray_without_it_is_refused(pictures: Path, tmp_path: Path) -> None:
     """Nothing takes effect silently."""
     result = run_in_process(
-        "score", "fashion", pictures, "--out", tmp_path / "out", "--format", "csv", "--workers", "2"
+        "score", "fashion", pictures, "--out", tmp_path / "out", "--format", "csv", "--ray-workers", "2"
     )
     assert result.returncode == 2
-    assert "--workers is for a Ray cluster" in result.stderr
+    assert "--ray-workers is for a Ray cluster" in result.stderr

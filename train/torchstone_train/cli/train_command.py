@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from torchstone_runtime.cli.command import command
-from torchstone_runtime.cli.options import DATA_DIR_OPTION, DATA_HELP, data_option, json_option, out_option
+from torchstone_runtime.cli.options import DATA_DIR_OPTION, data_option, json_option, out_option
 from torchstone_runtime.cli.output import is_quiet, is_verbose, print_result, require_writable, tell, warn
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
@@ -36,9 +36,9 @@ _LOADING: Final = ("cache", "cache_size", "cache_dir", "workers")
     )
 )
 @click.argument("recipe", type=RecipeName(), required=False)
-@data_option(text=DATA_HELP)
+@data_option()
 @DATA_DIR_OPTION
-@out_option("runs/RECIPE-1, the first number that is free", what="Run directory to write.")
+@out_option("runs/RECIPE-1, the first number that is free")
 @json_option
 @train_options
 @click.pass_context

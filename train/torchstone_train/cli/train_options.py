@@ -9,8 +9,15 @@ import click
 from click.shell_completion import CompletionItem
 
 from torchstone_runtime.cli.command import option
-from torchstone_runtime.cli.geometry_options import geometry_options
-from torchstone_runtime.cli.options import BITS_OPTION, BUNDLE_PATH, SEED_TYPE
+from torchstone_runtime.cli.geometry_options import COLOR_HELP, MEAN_HELP, STD_HELP, geometry_options
+from torchstone_runtime.cli.options import (
+    BITS_OPTION,
+    BUNDLE_PATH,
+    OVERWRITE_OPTION,
+    SEED_HELP,
+    SEED_TYPE,
+    WEIGHTS_HELP,
+)
 from torchstone_runtime.cli.output import warn
 from torchstone_runtime.images.input_spec import ColorMode
 from torchstone_train.recipes.catalog import RECIPES
@@ -115,20 +122,20 @@ _OPTIONS: Final = (
         "--color",
         group="Data",
         type=click.Choice(get_args(ColorMode)),
-        help="For folders: gray or colour input  [default: L if all pictures are gray]",
+        help=f"{COLOR_HELP}  [default: L if all pictures are gray]",
     ),
     BITS_OPTION,
     option(
         "--mean",
         group="Data",
         type=_Numbers(),
-        help="Mean of the pixels, 0 to 1: one number, or one per channel  [default: the weights', or the recipe's]",
+        help=f"{MEAN_HELP}  [default: the weights', or the recipe's]",
     ),
-    option("--std", group="Data", type=_Numbers(), help="Their standard deviation, likewise"),
+    option("--std", group="Data", type=_Numbers(), help=f"{STD_HELP}  [default: likewise]"),
     *geometry_options(
         "Data",
-        of_fit=" (folders)  [default: as a backbone's weights have it, else stretch]",
-        of_filter=" (folders)  [default: the weights', else bilinear]",
+        of_fit="  [default: as a backbone's weights have it, else stretch]",
+        of_filter="  [default: the weights', else bilinear]",
     ),
     option(
         "--stream",
@@ -155,8 +162,7 @@ _OPTIONS: Final = (
         "--weights",
         group="Backbone",
         metavar="default|none|FILE",
-        help="Weights to begin with: the published ones (torchvision's also by name), none, or a file of tensors  "
-        "[default: default]",
+        help=f"{WEIGHTS_HELP}  [default: default, the published ones; torchvision's also by name]",
     ),
     option("--head", group="Backbone", metavar="NAME", help="Its last layer, dotted, where it can't be found."),
     *(_field_option(name, group="Backbone") for name in _OF_BACKBONES),
@@ -187,7 +193,7 @@ _OPTIONS: Final = (
         help="Threads that decode and augment pictures, of each process  [default: one per processor]",
     ),
     *(_field_option(name) for name in (*_EVERYDAY, *_CLASSES)),
-    option("--seed", group="Training", type=SEED_TYPE, help="Seed of everything random  [default: 0]"),
+    option("--seed", group="Training", type=SEED_TYPE, help=f"{SEED_HELP}  [default: 0]"),
     option(
         *("--teacher", "teachers"),
         group="Training",
@@ -238,7 +244,7 @@ _OPTIONS: Final = (
     option(
         "--resume", group="Output", is_flag=True, help="Continue the run at --out after it was killed or interrupted."
     ),
-    option("--overwrite", group="Output", is_flag=True, help="Replace an existing run at --out."),
+    OVERWRITE_OPTION,
     option(
         *("--log", "logs"),
         group="Output",

@@ -1,0 +1,113 @@
+"""The pictures that `predict` is given, classified in their order; what can't be classified is told on stderr."""
+
+import sys
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+import click
+
+from torchstone_runtime.cli.output import shows_progress
+from torchstone_runtime.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
+
+    from torchstone_runtime.drift.monitor import DriftMonitor
+    from torchstone_runtime.images.find import Picture
+    from torchstone_runtime.images.image_formats import OtherFiles
+    from torchstone_runtime.inference.classifier import Classifier
+    from torchstone_runtime.inference.predict_pictures import FailedImage, PicturePrediction
+
+CLEAR_LINE: Final = "\r\x1b[K"
+"""Takes a progress bar off the terminal's line (ECMA-48)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """The options of `predict`, as they were given."""
+
+    paths: tuple[str, ...]
+    top: int
+    form: str
+    min_confidence: float
+    json_file: Path | None
+    gallery: Path | None
+    invert: bool
+    bits: int | None
+    coverage: float | None
+    by_class: bool
+    drift: bool
+
+
+def predict_with_progress(
+    stack: ExitStack, classifier: "Classifier", options: PredictOptions, monitor: "DriftMonitor | None"
+) -> "Iterator[PicturePrediction | FailedImage]":
+    """Yield the answers, with a bar on a terminal that doesn't show the answers themselves."""
+    from torchstone_runtime.images.bit_depth import SAMPLE_SIZE, narrow_warning
+    from torchstone_runtime.images.find import STDIN, find_pictures
+    from torchstone_runtime.images.image_formats import OtherFiles
+    from torchstone_runtime.images.input_spec import MAX_BITS
+    from torchstone_runtime.images.picture_header import sampled_depths
+    from torchstone_runtime.inference.predict_pictures import SetWish, predict_pictures
+    from torchstone_runtime.report.prediction_gallery import THUMBNAIL_SIDE
+
+    stdin = cast("BufferedReader", sys.stdin.buffer)
+    others = OtherFiles()
+    stack.callback(_complain_of_others, others)
+    pictures = _named_folders(find_pictures(options.paths, stdin, others), options.paths)
+    if options.bits is None and classifier.input_spec.bits == MAX_BITS:
+        first = list(islice(pictures, SAMPLE_SIZE))
+        if warning := narrow_warning(sampled_depths(picture.source for picture in first)):
+            complain(warning)
+        pictures = chain(first, pictures)
+    side = THUMBNAIL_SIDE if options.gallery else 0
+    # Closed whatever happens: an interrupted command doesn't wait for pictures that nobody asks for any more.
+    answers = stack.enter_context(
+        closing(
+            predict_pictures(
+                classifier,
+                pictures,
+                top=options.top,
+                thumbnail_side=side,
+                invert=options.invert,
+                bits=options.bits,
+                sets=None if options.coverage is None else SetWish(options.coverage, options.by_class),
+                monitor=monitor,
+            )
+        )
+    )
+    if not shows_progress() or sys.stdout.isatty():
+        return answers
+    counted = None if STDIN in options.paths else sum(1 for _ in find_pictures(options.paths, stdin))
+    return iter(stack.enter_context(click.progressbar(answers, length=counted, show_pos=True, file=sys.stderr)))
+
+
+def _named_folders(pictures: "Iterator[Picture]", paths: tuple[str, ...]) -> "Iterator[Picture]":
+    """Yield the pictures; where a folder holds none, say what it is where that is known."""
+    try:
+        yield from pictures
+    except DataError as error:
+        raise _named(error, paths) from error
+
+
+def _named(error: DataError, paths: tuple[str, ...]) -> DataError:
+    from torchstone_runtime.path_kinds.wanted import not_pictures
+
+    for path in paths:
+        if error.problem == f"{path} holds no image files." and (message := not_pictures(Path(path))):
+            return DataError(*message)
+    return error
+
+
+def _complain_of_others(others: "OtherFiles") -> None:
+    for line in others.lines("the folders"):
+        complain(line)
+
+
+def complain(line: str) -> None:
+    """Print a line on stderr, in place of a progress bar where there is one."""
+    click.echo(f"{CLEAR_LINE if sys.stderr.isatty() else ''}{line}", err=True)
