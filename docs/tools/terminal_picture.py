@@ -35,7 +35,7 @@ SESSION: Final = (
     "torchstone predict bundles/photos inbox --top 2",
 )
 _SHOWN: Final = re.compile(
-    r"data |fit |all epochs|fp32: all|torchscript: all|accuracy of|bundle: |accuracy |macro F1|inbox/"
+    r"data |images  |fit |all epochs|fp32: all|torchscript: all|accuracy of|bundle: |accuracy |macro F1|inbox/"
 )
 _SIZE, _LINE, _CHARACTER = 13, 19, 7.83
 _COLORS: Final = {"command": "#e6edf3", "output": "#9fb0c3", "prompt": "#7ee787"}

@@ -30,7 +30,10 @@ def choose_device(wanted: str) -> tuple[torch.device, str]:
     if obstacle is None:
         return torch.device("cuda"), f"{torch.cuda.get_device_name()} is usable"
     if wanted == "cuda":
-        raise ProviderError(f"--device cuda was asked for, but {obstacle}.", "Use --device cpu to train without a GPU.")
+        raise ProviderError(
+            f"--device cuda was asked for, but {obstacle}.",
+            "'torchstone doctor' says what driver and libraries are there. Use --device cpu to train without a GPU.",
+        )
     return torch.device("cpu"), f"{obstacle}; {usable_cpus()} processors"
 
 
@@ -58,7 +61,7 @@ def cuda_obstacle() -> str | None:
     if torch.version.cuda is None:
         return f"the installed PyTorch {torch.__version__} is built without CUDA"
     if not torch.cuda.is_available():
-        return f"PyTorch {torch.__version__} (CUDA {torch.version.cuda}) finds no usable NVIDIA GPU and driver"
+        return f"PyTorch {torch.__version__} finds no usable NVIDIA GPU"
     try:
         torch.ones(1, device="cuda").add_(1).item()
     except RuntimeError as error:  # a driver too old, a device in use by others, no kernel for this GPU

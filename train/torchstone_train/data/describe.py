@@ -13,8 +13,10 @@ from torchstone_runtime.text import showable
 from torchstone_train.data.picture_geometry import describe_fit
 from torchstone_train.data.splits import TrainingData
 
-_WIDTH: Final = 100
+_WIDTH: Final = 71
 """Characters of the line of class names; the first and the last one are always shown."""
+_HIDDEN: Final = 13
+"""Characters of the words on those that are left out."""
 
 
 def describe_data(data: TrainingData, *, bits_stated: bool = False, fit_stated: bool = False) -> Iterator[str]:
@@ -28,9 +30,9 @@ def describe_data(data: TrainingData, *, bits_stated: bool = False, fit_stated: 
     measured = "held-out" if data.selection.fold else "test"
     yield (
         f"data     {data.ref}: {len(data.train):,} train, {len(data.validation):,} validation, "
-        f"{len(data.test):,} {measured} images of {' x '.join(map(str, data.spec.shape))}, "
-        f"{len(data.train.class_names)} classes"
+        f"{len(data.test):,} {measured} images"
     )
+    yield f"images   {' x '.join(map(str, data.spec.shape))}, {len(data.train.class_names):,} classes"
     if (line := describe_fit(data.spec, data.other_shapes, stated=fit_stated)) is not None:
         yield line
     yield from _parts(data.ref)
@@ -56,7 +58,7 @@ def shortened(names: Sequence[str]) -> str:
         return ", ".join(names)
     shown: list[str] = []
     for name in names[:-1]:
-        if shown and sum(len(one) + 2 for one in shown) + len(name) + len(names[-1]) > _WIDTH:
+        if shown and sum(len(one) + 2 for one in (*shown, name, names[-1])) + _HIDDEN > _WIDTH:
             break
         shown.append(name)
     hidden = len(names) - len(shown) - 1

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from torchstone_runtime.cli.colour import coloured, shows_colour
 from torchstone_train.training.epoch_table import HEADER, epoch_row
+from torchstone_train.training.narrow_lines import narrow
 
 _REFRESH_SECONDS: Final = 0.2
 
@@ -87,7 +88,9 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
         if not self._silent:
-            print(message, file=self._stream, flush=True)
+            # A warning in a log stays one line, which a search finds.
+            as_is = self._detailed or (message.startswith("Warning") and not self._stream.isatty())
+            print(message if as_is else narrow(message), file=self._stream, flush=True)
 
 
 class _Calls(Progress):
