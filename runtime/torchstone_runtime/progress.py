@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -16,6 +16,8 @@ class WorkProgress:
         done: number of units that are done; total: that of all, 0 where it is not known.
         unit: name of the things that are counted, in the plural.
         ended: whether this is the last news of the task.
+        speed: whether units a second are of interest.
+        skipped: number of the units that were done before, and say nothing of the speed.
     """
 
     task: str
@@ -23,6 +25,8 @@ class WorkProgress:
     total: int
     unit: str = "images"
     ended: bool = False
+    speed: bool = False
+    skipped: int = 0
 
 
 ProgressWatcher = Callable[[WorkProgress], None]
@@ -46,8 +50,39 @@ def watched(watcher: ProgressWatcher | None) -> Iterator[None]:
         yield
 
 
+class Advance:
+    """Told of further units of a stage that are done.
+
+    Args:
+        watcher: who is told; None for nobody.
+        news: news of the beginning.
+    """
+
+    def __init__(self, watcher: ProgressWatcher | None, news: WorkProgress) -> None:
+        self._watcher = watcher
+        self._news = news
+
+    def __call__(self, count: int) -> None:
+        """Count units that were done now."""
+        self._tell(replace(self._news, done=self._news.done + count))
+
+    def skip(self, count: int) -> None:
+        """Count units that were done before."""
+        news = self._news
+        self._tell(replace(news, done=news.done + count, skipped=news.skipped + count))
+
+    def end(self) -> None:
+        """Tell that the stage ended."""
+        self._tell(replace(self._news, ended=True))
+
+    def _tell(self, news: WorkProgress) -> None:
+        self._news = news
+        if self._watcher is not None:
+            self._watcher(news)
+
+
 @contextmanager
-def stage(task: str, total: int = 0, unit: str = "images") -> Iterator[Callable[[int], None]]:
+def stage(task: str, total: int = 0, unit: str = "images", *, speed: bool = False) -> Iterator[Advance]:
     """Tell of a piece of work: that it begins, how far it has come, and that it ended.
 
     A stage within another is told with the other's task before its own. What is read within one that counts is not
@@ -55,30 +90,25 @@ def stage(task: str, total: int = 0, unit: str = "images") -> Iterator[Callable[
 
     Args:
         task: words for a person.
-        total: number of units of work; 0 where it is not known, and only beginning and end are told.
+        total: number of units of work; 0 where it is not known.
         unit: name of the things that are counted, in the plural.
+        speed: whether units a second are of interest.
 
     Yields:
-        A function that is called with the number of further units that are done.
+        What is called with the number of further units that are done.
     """
     watch = _WATCH.get()
     if watch is None:
-        yield lambda _: None
+        yield Advance(None, WorkProgress(task, 0, total))
         return
-    named, done = f"{watch.prefix}{task}", 0
-    told = watch.watcher
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        told(WorkProgress(named, done, total, unit))
-
+    named = f"{watch.prefix}{task}"
+    advance = Advance(watch.watcher, WorkProgress(named, 0, total, unit, speed=speed))
     advance(0)
     try:
-        with _set(_Watch(told, f"{named}: ", counts=total > 0)):
+        with _set(_Watch(watch.watcher, f"{named}: ", counts=total > 0)):
             yield advance
     finally:
-        told(WorkProgress(named, done, total, unit, ended=True))
+        advance.end()
 
 
 def tell_read(name: str, done: int, total: int) -> None:

@@ -44,8 +44,14 @@ class ProgressLine:
             # The first units of a stage may take long, and the command is already a long one.
             self._write(f"{news.task}: {news.total:,} {news.unit}" if news.total else f"{news.task} …", now)
         elif not begins and now - self._started >= _FIRST_AFTER and now - self._shown >= _EVERY:
-            left = (news.total - news.done) * (now - self._started) / max(1, news.done - self._first)
-            self._write(f"{news.task}: {news.done:,} of {news.total:,} {news.unit}, {_clock(left)} left", now)
+            self._write(f"{news.task}: {self._so_far(news, now - self._started)}", now)
+
+    def _so_far(self, news: WorkProgress, seconds: float) -> str:
+        since = news.done - self._first - news.skipped
+        counted = f"{news.done:,} of {news.total:,} {news.unit}" if news.total else f"{news.done:,} {news.unit}"
+        speed = f", {since / seconds:,.0f} {news.unit}/s" if news.speed else ""
+        left = f", {_clock((news.total - news.done) * seconds / max(1, since))} left" if news.total else ""
+        return f"{counted}{speed}{left}"
 
     def clear(self) -> None:
         """Take the line off, if there is one."""

@@ -1,14 +1,14 @@
 """The engine of this machine: every shard that has no part yet, in this process or in several."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.progress import stage
+from torchstone_runtime.progress import Advance, stage
 from torchstone_runtime.scoring.job import ScoringJob
 from torchstone_runtime.scoring.parts import PartsFolder
 from torchstone_runtime.scoring.pipeline import score_shards
@@ -118,7 +118,7 @@ def score_locally(
     """
     budget = budget or ErrorBudget()
     folder, result, started = PartsFolder(job), ScoringResult(), time.perf_counter()
-    with stage("scoring", shards.images or 0) as advance:
+    with stage("scoring", shards.images or 0, speed=True) as advance:
         missing = missing_shards(shards, folder, share, (result, budget, advance))
         with closing(score_shards(classifier, missing, job, threads=threads, on_rows=advance)) as written:
             for _, tally in written:
@@ -135,7 +135,7 @@ def missing_shards(
     shards: ShardList,
     folder: PartsFolder,
     share: Share,
-    counts: tuple[ScoringResult, ErrorBudget, Callable[[int], None]],
+    counts: tuple[ScoringResult, ErrorBudget, Advance],
 ) -> Iterator[Shard]:
     """Yield the shards of a share that have no part yet; those that have one are counted.
 
@@ -153,10 +153,10 @@ def missing_shards(
     for shard in shards:
         if shard.name in done or (share.holds(shard) and folder.is_done(shard)):
             result.there_before += 1
-            advance(shard.rows or 0)
+            advance.skip(shard.rows or 0)
             if budget.most is not None:
                 budget.spend(folder.tally(shard.name))
         elif share.holds(shard):
             yield shard
         else:
-            advance(shard.rows or 0)
+            advance.skip(shard.rows or 0)

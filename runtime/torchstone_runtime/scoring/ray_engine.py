@@ -76,7 +76,7 @@ def score_on_ray(
     if not is_address(job.out):
         job = replace(job, out=os.path.abspath(job.out))  # noqa: PTH100 - a text
     folder, result, started = PartsFolder(job), ScoringResult(), time.perf_counter()
-    with _connected(cluster) as ray, stage("scoring", shards.images or 0) as advance:
+    with _connected(cluster) as ray, stage("scoring", shards.images or 0, speed=True) as advance:
         missing = missing_shards(shards, folder, share, (result, budget, advance))
         for tally in _Pool(ray, cluster, (model, job)).run(missing):
             result.tally.add(tally)

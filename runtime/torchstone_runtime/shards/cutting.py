@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from itertools import count
+from itertools import count, groupby, islice
 
 from torchstone_runtime.shards.find_inputs import FoundInput
 from torchstone_runtime.shards.read_ahead import mapped_ahead
@@ -23,26 +23,24 @@ def cut_into_shards(found: Iterable[FoundInput], options: ReadOptions) -> Iterat
     """
     here = os.getcwd()  # noqa: PTH109 - a name, nothing is done with it
     numbers = count()
-
-    def measured(item: FoundInput) -> list[tuple[int, int | None]] | None:
-        return None if item.kind == "picture" else _parts(item, options)
-
-    pictures: list[FoundInput] = []
-    for item, parts in mapped_ahead(found, measured, _FOOTERS_AT_ONCE):
-        other = pictures and (parts is not None or _place(pictures[0]) != _place(item))
-        if other or len(pictures) == options.per_shard:
-            yield _of_files(next(numbers), pictures, here)
-            pictures = []
-        if parts is None:
-            pictures.append(item)
+    for pictures, run in groupby(found, lambda item: item.kind == "picture"):
+        if pictures:
+            for files in _together(run, options.per_shard):
+                yield _of_files(next(numbers), files, here)
         else:
-            yield from _of_container(numbers, item, parts, here)
-    if pictures:
-        yield _of_files(next(numbers), pictures, here)
+            for item, parts in mapped_ahead(run, lambda item: _parts(item, options), _FOOTERS_AT_ONCE):
+                yield from _of_container(numbers, item, parts, here)
+
+
+def _together(pictures: Iterable[FoundInput], most: int) -> Iterator[list[FoundInput]]:
+    """Yield up to so many pictures at a time that follow each other in one place."""
+    for _, run in groupby(pictures, _place):
+        while files := list(islice(run, most)):
+            yield files
 
 
 def _place(item: FoundInput) -> tuple[str, str, str]:
-    host = "/".join(item.path.split("/", 3)[:3]) if is_address(item.path) else ""
+    host = "/".join(item.path.split("/", 3)[:3]) if "://" in item.path and is_address(item.path) else ""
     return item.root, item.query, host
 
 

@@ -21,6 +21,8 @@ _CONTAINERS: Final[dict[str, FoundKind]] = {
     **dict.fromkeys((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"), "tar"),
     ".npz": "npz",
 }
+_CONTAINER_ENDINGS: Final = tuple(_CONTAINERS)
+_PICTURE_ENDINGS: Final = tuple(IMAGE_SUFFIXES)
 _MAGIC: Final = re.compile(r"[*?\[]")
 _RANGE: Final = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _OWN_PART: Final = re.compile(r"part-\d{6,}-[0-9a-f]{16}\.parquet")
@@ -72,7 +74,9 @@ def find_inputs(arguments: Iterable[str], others: OtherFiles | None = None) -> I
 def kind_of(path: str) -> FoundKind:
     """Return what a file is by the ending of its name: a picture, unless it is known to hold pictures."""
     name = path.rpartition("/")[2].lower()
-    return next((kind for ending, kind in _CONTAINERS.items() if name.endswith(ending)), "picture")
+    if not name.endswith(_CONTAINER_ENDINGS):  # a folder may have millions of these
+        return "picture"
+    return next(kind for ending, kind in _CONTAINERS.items() if name.endswith(ending))
 
 
 def _from_argument(argument: str, others: OtherFiles, *, listed: bool) -> Iterator[FoundInput]:
@@ -138,14 +142,15 @@ class _Search:
     def _is_input(self, entry: Entry) -> bool:
         if kind_of(entry.path) != "picture":
             return not (entry.name.startswith("_") or _OWN_PART.fullmatch(entry.name))
-        if any(entry.name.lower().endswith(suffix) for suffix in IMAGE_SUFFIXES):
+        if entry.path.lower().endswith(_PICTURE_ENDINGS):
             return True
         return not self._storage.remote and is_picture(entry.path)
 
     def _children(self, folder: str) -> Iterator[Entry]:
         visible = (entry for entry in self._storage.entries(folder or ".") if not entry.name.startswith("."))
+        before = _join(folder, "")
         for entry in sorted_entries(visible):
-            yield Entry(_join(folder, entry.name), entry.kind, entry.size, entry.stamp)
+            yield Entry(before + entry.name, entry.kind, entry.size, entry.stamp)
 
     def _matching(self, folder: str, parts: list[str]) -> Iterator[Entry]:
         part, rest = parts[0], parts[1:]

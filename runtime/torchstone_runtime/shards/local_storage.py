@@ -50,16 +50,16 @@ class LocalStorage:
 
     def open(self, path: str) -> IO[bytes]:
         """See `Storage`; what is no regular file is refused, a named pipe without waiting for a writer."""
-        file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 - the caller closes it
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            file.close()
-            raise OSError(0, "it is not a regular file", path)
-        return file
+        return _opened(path)
 
     def read(self, path: str, limit: int | None = None) -> bytes:
         """See `Storage`."""
-        with self.open(path) as file:
-            return file.read() if limit is None else file.read(limit + 1)
+        with _opened(path, buffering=0) as file:
+            if limit is None:
+                return file.read()
+            # A read of up to the limit would set aside that much memory for each small file.
+            small = os.fstat(file.fileno()).st_size <= limit
+            return file.read()[: limit + 1] if small else file.read(limit + 1)
 
     def write(self, path: str, content: bytes) -> None:
         """See `Storage`; an OutputError in the place of OSError."""
@@ -87,6 +87,14 @@ class LocalStorage:
 
 
 LOCAL: Final = LocalStorage()
+
+
+def _opened(path: str, buffering: int = -1) -> IO[bytes]:
+    file: IO[bytes] = open(path, "rb", buffering, opener=_open_without_waiting)  # noqa: SIM115 - the caller closes it
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(0, "it is not a regular file", path)
+    return file
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

@@ -70,6 +70,25 @@ def test_a_stage_of_a_long_command_is_shown_from_its_beginning(clock: list[float
     assert stream.getvalue().endswith("left\r\x1b[K")
 
 
+def test_speed_and_time_left_are_those_of_what_is_done_now(clock: list[float]) -> None:
+    """Parts that were there before are counted, and make nothing look faster."""
+    stream = io.StringIO()
+    with watched(ProgressLine(stream)), stage("scoring", 1000, speed=True) as done:
+        done.skip(500)
+        clock[0] += 10
+        done(100)
+        assert stream.getvalue() == "\r\x1b[Kscoring: 600 of 1,000 images, 10 images/s, 0:40 left"
+
+
+def test_a_stage_whose_length_is_not_known_says_how_far_it_is(clock: list[float]) -> None:
+    """Archives are counted as they are read."""
+    stream = io.StringIO()
+    with watched(ProgressLine(stream)), stage("scoring", 0, speed=True) as done:
+        clock[0] += 10
+        done(100)
+        assert stream.getvalue() == "\r\x1b[Kscoring: 100 images, 10 images/s"
+
+
 def test_a_stage_of_unknown_length_is_named(clock: list[float]) -> None:
     """An exporter does not say how far it is."""
     stream = io.StringIO()
