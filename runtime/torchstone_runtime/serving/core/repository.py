@@ -184,4 +184,7 @@ class ModelRepository:
 
     def _open(self, name: str, version: str, path: str) -> ServedModel:
         classifier = Classifier.load_with(path, self._options)
-        return ServedModel(name, version, classifier, self._limits, self._in_flight, self.observers)
+        model = ServedModel(name, version, classifier, self._limits, self._in_flight, self.observers)
+        if self._started:  # nobody waits for this one: what serves goes on until it knows all of itself
+            model.try_merging()
+        return model
