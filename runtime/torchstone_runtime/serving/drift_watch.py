@@ -5,16 +5,19 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from torchstone_runtime.drift.monitor import DEFAULT_WINDOW, DriftMonitor
+from torchstone_runtime.drift.reference import DEFAULT_WINDOW
 from torchstone_runtime.errors import TorchstoneError
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 from torchstone_runtime.serving.http.prometheus import Family
+
+if TYPE_CHECKING:
+    from torchstone_runtime.drift.monitor import DriftMonitor
 
 _MOST_WAITING: Final = 4096
 """Images that wait to be measured: beyond it they are left out, so that a busy server keeps its memory."""
@@ -98,7 +101,7 @@ class DriftWatch:
             monitor.add(images, np.concatenate([seen.answer.logits for seen in requests]))
 
 
-def _monitor_of(model: ServedModel, window: int) -> DriftMonitor | None:
+def _monitor_of(model: ServedModel, window: int) -> "DriftMonitor | None":
     try:
         return model.classifier.statistics.monitor(window)
     except TorchstoneError:

@@ -259,9 +259,7 @@ async def _before(deadline: float | None, work: Coroutine[object, object, _Made]
     return made
 
 
-def _let_go(
-    trial: MergeTrial, threads: ThreadPoolExecutor, decoding: DecodingPool, classifier: Classifier
-) -> None:
+def _let_go(trial: MergeTrial, threads: ThreadPoolExecutor, decoding: DecodingPool, classifier: Classifier) -> None:
     trial.stop()
     threads.shutdown(wait=False)
     decoding.close()

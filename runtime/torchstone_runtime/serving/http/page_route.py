@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from starlette.requests import Request
@@ -17,8 +17,9 @@ from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 from torchstone_runtime.serving.http.extensions import Extensions
 from torchstone_runtime.serving.http.record import record_of
-from torchstone_runtime.web.page_html import Shown
-from torchstone_runtime.web.server_page import ServerPage, server_page
+
+if TYPE_CHECKING:
+    from torchstone_runtime.web.server_page import ServerPage
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -70,7 +71,11 @@ class PageRoute:
         return Response(made.html, headers=headers, media_type="text/html")
 
 
-def _make(model: ServedModel, others: list[str]) -> ServerPage:
+def _make(model: ServedModel, others: list[str]) -> "ServerPage":
+    # Most servers are asked by programs: what makes a page is read when somebody looks at one.
+    from torchstone_runtime.web.page_html import Shown  # noqa: PLC0415
+    from torchstone_runtime.web.server_page import server_page  # noqa: PLC0415
+
     bundle = model.classifier.bundle
     if bundle is None:
         raise RequestError(404, "A lone model file has no page; serve its bundle.")
