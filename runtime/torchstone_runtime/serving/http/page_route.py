@@ -13,6 +13,7 @@ from starlette.routing import Route
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.decode import encode_png
 from torchstone_runtime.protocol.request_error import RequestError
+from torchstone_runtime.serving.asked_sets import can_promise
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 from torchstone_runtime.serving.http.extensions import Extensions
@@ -21,6 +22,8 @@ from torchstone_runtime.serving.http.record import record_of
 if TYPE_CHECKING:
     from torchstone_runtime.web.server_page import ServerPage
 
+PAGE_COVERAGE: Final = 0.95
+"""Coverage of the sets that the page shows."""
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -74,9 +77,10 @@ class PageRoute:
 def _make(model: ServedModel, others: list[str]) -> "ServerPage":
     # Most servers are asked by programs: what makes a page is read when somebody looks at one.
     from torchstone_runtime.web.page_html import Shown  # noqa: PLC0415
-    from torchstone_runtime.web.server_page import server_page  # noqa: PLC0415
+    from torchstone_runtime.web.server_page import Served, server_page  # noqa: PLC0415
 
     bundle = model.classifier.bundle
     if bundle is None:
         raise RequestError(404, "A lone model file has no page; serve its bundle.")
-    return server_page(Shown.of(bundle, model.classifier.plan.variant), model.name, model.version, others)
+    served = Served(model.name, model.version, PAGE_COVERAGE if can_promise(model, PAGE_COVERAGE) else None)
+    return server_page(Shown.of(bundle, model.classifier.plan.variant), served, others)
