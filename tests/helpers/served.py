@@ -44,9 +44,14 @@ class Asked:
         self.lines: list[str] = []
 
     async def __call__(
-        self, method: str, path: str, body: bytes | list[bytes] = b"", headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | list[bytes] = b"",
+        headers: Mapping[str, str] | None = None,
+        left: list[bytes] | None = None,
     ) -> Reply:
-        """Send a request, its body in parts perhaps, and return the reply."""
+        """Send a request, its body in parts perhaps, and return the reply; `left` gets the parts that nobody read."""
         plain, _, query = path.partition("?")
         scope = {
             "type": "http",
@@ -69,6 +74,8 @@ class Asked:
             sent.append(message)
 
         await self.app.asgi(scope, receive, send)
+        if left is not None:
+            left += parts
         found = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
         return Reply(sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:]))
 

@@ -76,6 +76,14 @@ _MIB: Final = 1 << 20
     help="Largest body of a request, as sent and decompressed (413).",
 )
 @option(
+    "--max-bodies-mib",
+    group="Server",
+    default=256.0,
+    show_default=True,
+    type=click.FloatRange(0, 1 << 20, min_open=True),
+    help="Memory for the bodies of all requests that are read or unanswered; what comes beyond is refused (503).",
+)
+@option(
     "--drain-delay",
     group="Server",
     type=click.FloatRange(0, 3600),
@@ -154,6 +162,7 @@ def serve(
     settings = HttpSettings(
         timeout=wishes["timeout_ms"] / 1e3,
         max_body=max(1, round(wishes["max_body_mib"] * _MIB)),
+        max_bodies=max(1, round(wishes["max_bodies_mib"] * _MIB)),
         allow_reload=wishes["allow_reload"],
         log=wishes["log"],
         metric_names=wishes["metrics_names"],

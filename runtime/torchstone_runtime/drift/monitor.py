@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Final
 
 import numpy as np
 
 from torchstone_runtime.arrays import Float32Array, Int64Array, Uint8Array
 from torchstone_runtime.drift.features import CLASSES, confidence_log_odds, image_features
-from torchstone_runtime.drift.reference import FEATURES, DriftReference
+from torchstone_runtime.drift.reference import DEFAULT_WINDOW, FEATURES, DriftReference
 from torchstone_runtime.drift.report import CHANGES, DriftReport, FeatureDrift
 from torchstone_runtime.drift.significance import class_p_value, sketch_p_value
 from torchstone_runtime.errors import UsageError
-
-DEFAULT_WINDOW: Final = 1000
 
 
 class DriftMonitor:

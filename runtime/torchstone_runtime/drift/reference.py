@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from torchstone_runtime.arrays import Float64Array, Int64Array
 from torchstone_runtime.drift.features import CONFIDENCE, IMAGE_FEATURES
 from torchstone_runtime.drift.sketch import Sketch
 
+DEFAULT_WINDOW: Final = 1000
+"""Number of the latest images that are compared, where nothing is said."""
 FEATURES = (*IMAGE_FEATURES, CONFIDENCE)
 """Every number that is compared, in the order of `DriftReference.cells`; the chosen classes come beside."""
 

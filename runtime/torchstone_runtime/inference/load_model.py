@@ -17,7 +17,6 @@ from torchstone_runtime.inference.providers import OpenedSession, open_session
 from torchstone_runtime.inference.second_session import SecondSession
 from torchstone_runtime.inference.session_io import check_signature, read_metadata
 from torchstone_runtime.inference.variants import open_variant
-from torchstone_runtime.path_kinds.wanted import not_an_onnx_file
 from torchstone_runtime.system.cpu import cpu_features, missing_features
 from torchstone_runtime.system.openvino import ON_PROCESSOR
 
@@ -82,6 +81,8 @@ def _load_lone_file(path: Path, options: LoadOptions) -> LoadedModel:
         raise UsageError(f"{path} is one file: only a bundle can be signed.", "Give the bundle's directory.")
     if options.variant is not None:
         raise UsageError(f"{path} is one file, not a bundle with variants.", "Leave the variant out.")
+    from torchstone_runtime.path_kinds.wanted import not_an_onnx_file  # noqa: PLC0415 - for lone files alone
+
     if not_an_onnx_file(path) is not None:
         raise no_bundle_error(path)
     content = path.read_bytes()

@@ -5,18 +5,20 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
 from torchstone_runtime.arrays import Float32Array, Float64Array, Int64Array
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.drift.features import CONFIDENCE, confidence_log_odds
-from torchstone_runtime.drift.monitor import DriftMonitor
 from torchstone_runtime.drift.reference import FEATURES, DriftReference
 from torchstone_runtime.drift.sketch import Sketch
 from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.metrics.conformal import ConformalCalibration
+
+if TYPE_CHECKING:
+    from torchstone_runtime.drift.monitor import DriftMonitor
 
 PURPOSE: Final = "validation"
 """Key of the file in the manifest."""
@@ -154,7 +156,7 @@ class StatisticsSource:
                 self._read = self._read_now()
             return self._read
 
-    def monitor(self, window: int | None = None) -> DriftMonitor:
+    def monitor(self, window: int | None = None) -> "DriftMonitor":
         """Return a new monitor that compares images with the validation images.
 
         Args:
@@ -163,6 +165,8 @@ class StatisticsSource:
         Raises:
             As for `read`.
         """
+        from torchstone_runtime.drift.monitor import DriftMonitor  # noqa: PLC0415 - for those who watch alone
+
         reference = self.read().drift
         manifest = self._of_bundle().manifest
         return DriftMonitor(reference, manifest.class_names, temperature=manifest.temperature, window=window)

@@ -100,6 +100,19 @@ def read_infer_request(body: bytes, header_length: str | None, limits: RequestLi
     return InferRequest(images, files, wanted, _request_id(data.get("id")), timeout, parameters, binary_output)
 
 
+def stated_images(text: bytes) -> int | None:
+    """Return how many images a request says that it has, by its JSON alone; None where that can't be told.
+
+    What is wrong with it, `read_infer_request` says.
+    """
+    try:
+        (tensor,) = _objects(parse_object(text).get("inputs"), "'inputs'")
+        count = read_shape(tensor.get("shape"), "")[0]
+    except (RequestError, ValueError, IndexError):
+        return None
+    return count
+
+
 def _raw_request(body: bytes, limits: RequestLimits) -> InferRequest:
     wanted = tuple(WantedOutput(name, binary=True) for name in limits.outputs)
     if format_of(body[:START_BYTES]) is None and len(body) == math.prod(limits.shape):

@@ -12,7 +12,7 @@ def all_additions(repository: ModelRepository) -> Extensions:
     drift = DriftWatch(repository)
     repository.observers.append(drift)
     extensions = Extensions(
-        metrics=[drift.metrics], additions=[asked_set], outputs=[asked_members], names=["torchstone_sets"]
+        metrics=[drift.metrics], additions=[asked_set, drift.told], outputs=[asked_members], names=["torchstone_sets"]
     )
     add_page(extensions, repository)
     return extensions

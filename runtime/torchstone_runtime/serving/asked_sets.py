@@ -6,8 +6,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+
 from torchstone_runtime.arrays import BoolArray
-from torchstone_runtime.errors import UsageError
+from torchstone_runtime.errors import TorchstoneError, UsageError
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.serving.core.answer import Answer
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
@@ -37,6 +39,17 @@ def asked_set(model: ServedModel, seen: Seen, query: Mapping[str, str]) -> Mappi
     except ValueError as error:
         raise UsageError(_NO_COVERAGE) from error
     return {"set": list(_predictions(model, seen.answer).sets(coverage, by_class=by_class)[0])}
+
+
+def can_promise(model: ServedModel, coverage: float) -> bool:
+    """Return whether a model's bundle keeps enough of its validation images to promise a coverage."""
+    try:
+        model.classifier.statistics.read().conformal.members(
+            np.full((1, len(model.class_names)), 1 / len(model.class_names), np.float32), coverage
+        )
+    except TorchstoneError:
+        return False
+    return True
 
 
 def asked_members(model: ServedModel, answer: Answer, parameters: Mapping[str, Any]) -> Mapping[str, BoolArray]:

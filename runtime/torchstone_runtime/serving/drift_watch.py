@@ -1,20 +1,23 @@
 """Drift of what the server is sent: sliding windows beside the validation images, as metrics."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from torchstone_runtime.drift.monitor import DEFAULT_WINDOW, DriftMonitor
-from torchstone_runtime.errors import TorchstoneError
+from torchstone_runtime.drift.reference import DEFAULT_WINDOW
+from torchstone_runtime.errors import TorchstoneError, UsageError
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 from torchstone_runtime.serving.http.prometheus import Family
+
+if TYPE_CHECKING:
+    from torchstone_runtime.drift.monitor import DriftMonitor
 
 _MOST_WAITING: Final = 4096
 """Images that wait to be measured: beyond it they are left out, so that a busy server keeps its memory."""
@@ -54,6 +57,27 @@ class DriftWatch:
             begin, self._at_work = not self._at_work, True
         if begin:
             self._thread.submit(self._measure_all)
+
+    def told(self, model: ServedModel, seen: Seen, query: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return, for the query `drift=1` to `/predict`, how the latest images differ, as `drift`; null if unwatched.
+
+        Raises:
+            UsageError: `drift` is neither 0 nor 1.
+        """
+        del seen
+        wanted = query.get("drift", "0")
+        if wanted not in ("0", "1"):
+            raise UsageError("'drift' must be 1, for how the latest images differ, or 0.")
+        if wanted == "0":
+            return {}
+        monitor = self._monitors.get(model)
+        if monitor is None:
+            return {"drift": None}
+        report = monitor.report()
+        changes = [item.change for item in report.changed]
+        return {
+            "drift": {"images": report.images, "alarm": report.alarm, "p_value": report.p_value, "changes": changes}
+        }
 
     def metrics(self) -> Iterable[Family]:
         """Return distances, the p-value and the alarm of each model that has been sent images."""
@@ -98,7 +122,7 @@ class DriftWatch:
             monitor.add(images, np.concatenate([seen.answer.logits for seen in requests]))
 
 
-def _monitor_of(model: ServedModel, window: int) -> DriftMonitor | None:
+def _monitor_of(model: ServedModel, window: int) -> "DriftMonitor | None":
     try:
         return model.classifier.statistics.monitor(window)
     except TorchstoneError:

@@ -94,6 +94,7 @@ _RESULT: Final = """<section id="result" aria-labelledby="answer-title" hidden>
 <div id="answer" hidden>
 <p class="verdict"><b id="verdict"></b> <span id="sure"></span></p>
 <ol id="bars"></ol>
+<p id="set" hidden></p>
 <p id="time" class="soft"></p>
 </div>
 </div>

@@ -34,20 +34,34 @@ class ServerPage:
     policy: str
 
 
-def server_page(shown: Shown, model: str, version: str, others: Sequence[str] = ()) -> ServerPage:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How a model is served.
+
+    Attributes:
+        model: name that it is served by.
+        version: its version.
+        coverage: coverage of the sets of classes that the page shows; None for no sets.
+    """
+
+    model: str
+    version: str
+    coverage: float | None = None
+
+
+def server_page(shown: Shown, served: Served, others: Sequence[str] = ()) -> ServerPage:
     """Return the page of a served model.
 
     Args:
         shown: content of the page.
-        model: name that it is served by.
-        version: its version.
+        served: name, version and coverage of the model.
         others: names of the other models that are served.
     """
     style, script = page_style(), _script()
-    start = head(f"{model}: {shown.manifest.name}", f"<style>{style}</style>")
-    body = page_body(shown, place=_PLACE, more=[("Served as", f"{model}, version {version}")])
+    start = head(f"{served.model}: {shown.manifest.name}", f"<style>{style}</style>")
+    body = page_body(shown, place=_PLACE, more=[("Served as", f"{served.model}, version {served.version}")])
     # In a data block nothing ends a string but its quotes, and nothing ends the block but this character.
-    data = strict_json(_served(shown, model, version), ensure_ascii=True).replace("<", "\\u003c")
+    data = strict_json(_served(shown, served), ensure_ascii=True).replace("<", "\\u003c")
     parts = [
         start,
         body,
@@ -74,12 +88,13 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _served(shown: Shown, model: str, version: str) -> dict[str, object]:
+def _served(shown: Shown, served: Served) -> dict[str, object]:
     channels, height, width = shown.manifest.input_spec.shape
     known = BackgroundRange.of(shown.golden.images)
     return {
-        "model": model,
-        "version": version,
+        "model": served.model,
+        "version": served.version,
+        "coverage": served.coverage,
         "variant": shown.variant,
         "samples": len(shown.golden.images),
         "classes": list(shown.manifest.class_names),

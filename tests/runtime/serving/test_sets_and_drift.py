@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
@@ -121,8 +121,17 @@ def test_what_cannot_be_promised_is_refused(digits: Split, query: str, text: str
     ask(STORED, questions, extensions=SETS)
 
 
-def metrics_after(bundle: Path, pictures: list[bytes], enough: Callable[[str], bool]) -> str:
-    """Return the metrics of a server with all additions after pictures, as soon as they are enough."""
+async def nothing(_: Asked) -> None:
+    """Ask nothing."""
+
+
+def metrics_after(
+    bundle: Path,
+    pictures: list[bytes],
+    enough: Callable[[str], bool],
+    last: Callable[[Asked], Awaitable[None]] = nothing,
+) -> str:
+    """Return the metrics of a server with all additions after pictures, as soon as they are enough; `last` asks on."""
 
     async def run() -> str:
         repository = ModelRepository([Source("m", str(bundle))], ON_CPU)
@@ -137,6 +146,7 @@ def metrics_after(bundle: Path, pictures: list[bytes], enough: Callable[[str], b
                 if enough(text):
                     break
                 await asyncio.sleep(0.02)
+            await last(asked)
             return text
         finally:
             await repository.close()
@@ -162,13 +172,33 @@ def test_drift_is_in_the_metrics(digits: Split, invert: bool, alarm: int) -> Non
     assert len(re.findall(r"^torchstone_drift_distance{", text, re.MULTILINE)) == 10
 
 
+def test_drift_is_told_with_an_answer_where_it_is_asked_for(digits: Split) -> None:
+    """Whether it is an alarm, of how many images, and what has changed; nothing unasked, and no third value."""
+    pictures = [encode_png(255 - image) for image in digits.store.read(np.arange(30))]
+
+    async def last(asked: Asked) -> None:
+        drift = (await asked("POST", "/predict?drift=1", pictures[0])).json["drift"]
+        assert (drift["alarm"], drift["images"] >= 30, "brighter" in drift["changes"]) == (True, True, True)
+        assert drift["p_value"] < 0.0002
+        assert "drift" not in (await asked("POST", "/predict", pictures[0])).json
+        assert (await asked("POST", "/predict?drift=yes", pictures[0])).status == 400
+
+    metrics_after(STORED, pictures, lambda text: value(text, "torchstone_drift_window_images") == 30, last)
+
+
 def test_a_bundle_that_keeps_nothing_is_served_without_drift(digits: Split, tmp_path: Path) -> None:
     """As one of an earlier version."""
     folder = shutil.copytree(STORED, tmp_path / "bundle")
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["files"]["validation"]
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    text = metrics_after(folder, [encode_png(digits.store.read(np.arange(1))[0])], lambda _: True)
+    picture = encode_png(digits.store.read(np.arange(1))[0])
+
+    async def last(asked: Asked) -> None:
+        assert (await asked("POST", "/predict?drift=1", picture)).json["drift"] is None
+        assert '"coverage": null' in (await asked("GET", "/")).body.decode()
+
+    text = metrics_after(folder, [picture], lambda _: True, last)
 
     assert "torchstone_images_total" in text
     assert "torchstone_drift" not in text

@@ -72,8 +72,8 @@ class Admission:
         first = self.image_seconds == 0.0
         self.image_seconds += (1.0 if first else _NEWEST) * (image_seconds - self.image_seconds)
 
-    def enter(self, images: int) -> Place:
-        """Return room for a request's images.
+    def check(self, images: int) -> None:
+        """Refuse a request's images where there is no room for them now.
 
         Raises:
             TooLargeError: it has more than may ever wait.
@@ -86,6 +86,14 @@ class Admission:
             )
         if self.waiting + images > self._max_queue:
             raise self.refusal()
+
+    def enter(self, images: int) -> Place:
+        """Return room for a request's images.
+
+        Raises:
+            As for `check`.
+        """
+        self.check(images)
         self.waiting += images
         return Place(self, images)
 

@@ -69,6 +69,9 @@ class Batcher:
         max_delay: seconds that the first of a batch waits for others.
         workers: batches computed at once.
         merge: whether requests are put together at all.
+
+    Attributes:
+        merge: the same, which may change.
     """
 
     def __init__(
@@ -81,7 +84,8 @@ class Batcher:
         merge: bool = True,
     ) -> None:
         self._compute = compute
-        self._max_batch = max_batch if merge else 1
+        self.merge = merge
+        self._max_batch = max_batch
         self._max_delay = max_delay
         self._idle = workers
         self._workers = workers
@@ -93,6 +97,14 @@ class Batcher:
     def busy(self) -> bool:
         """Whether a worker computes, or something waits."""
         return bool(self._jobs) or self._idle < self._workers
+
+    @property
+    def _most(self) -> int:
+        return self._max_batch if self.merge else 1
+
+    def allow_merging(self) -> None:
+        """Put requests together from now on; any thread may say so."""
+        self.merge = True
 
     async def submit(
         self, images: Uint8Array, *, deadline: float | None = None, taken: Callable[[], None] = lambda: None
@@ -131,7 +143,7 @@ class Batcher:
             return []
         batch: list[_Job] = []
         images = 0
-        while self._jobs and (not batch or images + len(self._jobs[0].images) <= self._max_batch):
+        while self._jobs and (not batch or images + len(self._jobs[0].images) <= self._most):
             job = self._jobs.popleft()
             job.taken()
             if not job.future.done() and not _expired(job, now):
@@ -149,7 +161,7 @@ class Batcher:
             self._alarm.cancel()
             self._alarm = None
         due = self._jobs[0].joined + self._max_delay
-        if now >= due or sum(len(job.images) for job in self._jobs) >= self._max_batch:
+        if now >= due or sum(len(job.images) for job in self._jobs) >= self._most:
             return False
         self._alarm = asyncio.get_running_loop().call_at(due, self._dispatch)
         return True

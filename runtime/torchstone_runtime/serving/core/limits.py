@@ -7,6 +7,8 @@ from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.engine import CPU_MICRO_BATCH
 
 _MIB: Final = 1 << 20
+DEFAULT_SHADOW_SHARE: Final = 0.1
+"""Share of the time that a shadow may compute, where nothing is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """`ModelRepository`: the models that a server has, loaded beside what serves and swapped in once they are proven."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from torchstone_runtime.errors import suggestion
 from torchstone_runtime.inference.classifier import Classifier
@@ -9,13 +10,15 @@ from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.serving.core.entries import ModelEntry, ReloadResult
 from torchstone_runtime.serving.core.errors import NotReadyError, UnknownModelError
 from torchstone_runtime.serving.core.in_flight import InFlight
-from torchstone_runtime.serving.core.limits import ServingLimits
+from torchstone_runtime.serving.core.limits import DEFAULT_SHADOW_SHARE, ServingLimits
 from torchstone_runtime.serving.core.loader import Loader
 from torchstone_runtime.serving.core.named_model import NamedModel
 from torchstone_runtime.serving.core.served_model import Observer, ServedModel
-from torchstone_runtime.serving.core.shadow import DEFAULT_SHARE, Shadow
-from torchstone_runtime.serving.core.shadowed import Shadowed
 from torchstone_runtime.serving.core.sources import Source, by_name
+
+if TYPE_CHECKING:
+    from torchstone_runtime.serving.core.shadow import Shadow
+    from torchstone_runtime.serving.core.shadowed import Shadowed
 
 
 class ModelRepository:
@@ -42,13 +45,13 @@ class ModelRepository:
         limits: ServingLimits | None = None,
         *,
         shadow: Source | None = None,
-        shadow_share: float = DEFAULT_SHARE,
+        shadow_share: float = DEFAULT_SHADOW_SHARE,
     ) -> None:
         self.observers: list[Observer] = []
         self._options = options
         self._limits = limits or ServingLimits()
         self._models = {name: NamedModel(name, own, self._open) for name, own in by_name(sources).items()}
-        self._shadowed = Shadowed(shadow, tuple(self._models), options, shadow_share) if shadow is not None else None
+        self._shadowed = _shadowed(shadow, tuple(self._models), options, shadow_share)
         if self._shadowed is not None:
             self.observers.append(self._shadowed)
         self._in_flight = InFlight()
@@ -78,7 +81,7 @@ class ModelRepository:
         return self._loader.left
 
     @property
-    def shadow(self) -> Shadow | None:
+    def shadow(self) -> "Shadow | None":
         """The shadow at work, with its statistics; None where there is none."""
         return self._shadowed.shadow if self._shadowed is not None else None
 
@@ -184,4 +187,15 @@ class ModelRepository:
 
     def _open(self, name: str, version: str, path: str) -> ServedModel:
         classifier = Classifier.load_with(path, self._options)
-        return ServedModel(name, version, classifier, self._limits, self._in_flight, self.observers)
+        model = ServedModel(name, version, classifier, self._limits, self._in_flight, self.observers)
+        if self._started:  # nobody waits for this one: what serves goes on until it knows all of itself
+            model.try_merging()
+        return model
+
+
+def _shadowed(source: Source | None, names: Sequence[str], options: LoadOptions, share: float) -> "Shadowed | None":
+    if source is None:
+        return None
+    from torchstone_runtime.serving.core.shadowed import Shadowed  # noqa: PLC0415 - most servers have no shadow
+
+    return Shadowed(source, names, options, share)

@@ -1,9 +1,10 @@
 """Whether an image's outputs depend on the images that are computed with it.
 
 Mathematically they never do; in floating point they may, where a library sums in another order for another number of
-rows. Requests are put together only where that changes nothing, which is tried when a model is loaded.
+rows. Requests are put together only where that changes nothing, which is tried once for each loaded model.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -17,7 +18,7 @@ _SIZES: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 17, 31, 32, 64)
 _SEED: Final = 18
 
 
-def may_merge(classifier: Classifier, max_batch: int) -> bool:
+def may_merge(classifier: Classifier, max_batch: int, stopped: Callable[[], bool] = lambda: False) -> bool:
     """Return whether requests may be put together.
 
     On the CPU they may where images give the same bits in batches of several sizes and in other places of a batch: an
@@ -28,6 +29,7 @@ def may_merge(classifier: Classifier, max_batch: int) -> bool:
     Args:
         classifier: classifier to be tried, with golden samples of its bundle, and noise.
         max_batch: largest batch that requests would be put together to.
+        stopped: whether nobody wants to know any more, asked between batches; the answer is then no.
     """
     plan = classifier.plan
     # More than this are computed in several calls, whatever they belong to.
@@ -37,6 +39,8 @@ def may_merge(classifier: Classifier, max_batch: int) -> bool:
     whole = classifier.predict(images, unanswered="keep")
     for size in (size for size in _SIZES if size < largest):
         rows = slice((largest - size) // 2, (largest - size) // 2 + size)
+        if stopped():
+            return False
         part = classifier.predict(images[rows], unanswered="keep")
         if not (
             _agree(part.logits, whole.logits[rows], tolerance)

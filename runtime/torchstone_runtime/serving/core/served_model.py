@@ -25,7 +25,7 @@ from torchstone_runtime.serving.core.errors import (
 )
 from torchstone_runtime.serving.core.in_flight import InFlight
 from torchstone_runtime.serving.core.limits import ServingLimits
-from torchstone_runtime.serving.core.row_independence import may_merge
+from torchstone_runtime.serving.core.merge_trial import MergeTrial
 from torchstone_runtime.serving.core.statistics import ModelStatistics, Rejection
 from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.system.memory import give_back_freed_memory
@@ -83,7 +83,6 @@ class ServedModel:
     Attributes:
         class_names: K class names in the order of the outputs.
         input_spec: size, colour and normalisation of the images that the model takes.
-        merges: whether requests are put together: whether an image's outputs are the same in whatever batch.
     """
 
     def __init__(
@@ -100,7 +99,6 @@ class ServedModel:
         self.limits = limits
         self.class_names = classifier.class_names
         self.input_spec = classifier.input_spec
-        self.merges = may_merge(classifier, limits.max_batch)
         self._in_flight = in_flight or InFlight()
         self._observers = observers
         self._admission = Admission(limits.max_queue)
@@ -113,14 +111,24 @@ class ServedModel:
             max_batch=limits.max_batch,
             max_delay=limits.max_delay,
             workers=workers,
-            merge=self.merges,
+            merge=False,
         )
-        weakref.finalize(self, _let_go, self._threads, self._decoding, classifier)
+        self._trial = MergeTrial(classifier, limits.max_batch, self._batcher.allow_merging)
+        weakref.finalize(self, _let_go, self._trial, self._threads, self._decoding, classifier)
 
     @property
     def statistics(self) -> ModelStatistics:
         """What it has done so far."""
         return self._run.statistics
+
+    @property
+    def merges(self) -> bool:
+        """Whether requests are put together: whether an image's outputs were found the same in whatever batch."""
+        return self._batcher.merge
+
+    def try_merging(self) -> None:
+        """Find out whether requests may be put together; without that, it is found out after the first answer."""
+        self._trial.run()
 
     def go_on_counting(self, statistics: ModelStatistics) -> None:
         """Count further in the statistics of the model that this one replaces, which has the same classes."""
@@ -149,6 +157,18 @@ class ServedModel:
         """Count a request that is refused before it was read, and return what it is told."""
         self.statistics.add_rejection("queue_full", 0.0)
         return self._admission.refusal()
+
+    def check_room(self, images: int) -> None:
+        """Refuse, and count, a request that says how many images it has and has not been read yet.
+
+        Raises:
+            TooLargeError, QueueFullError: see there.
+        """
+        try:
+            self._admission.check(images)
+        except (TooLargeError, QueueFullError) as error:
+            self.statistics.add_rejection(_REASONS[type(error)], 0.0)
+            raise
 
     async def classify(self, images: Uint8Array, *, deadline: float | None = None) -> Answer:
         """Classify images; to be cancelled where the client has left.
@@ -219,6 +239,7 @@ class ServedModel:
         seconds = asyncio.get_running_loop().time() - began
         timings = answer.timings
         self.statistics.add_answer(len(answer.logits), seconds, timings.queue, timings.compute, decode)
+        self._trial.begin()
 
     def _show(self, seen: Seen) -> None:
         for observer in self._observers:
@@ -250,7 +271,8 @@ async def _before(deadline: float | None, work: Coroutine[object, object, _Made]
     return made
 
 
-def _let_go(threads: ThreadPoolExecutor, decoding: DecodingPool, classifier: Classifier) -> None:
+def _let_go(trial: MergeTrial, threads: ThreadPoolExecutor, decoding: DecodingPool, classifier: Classifier) -> None:
+    trial.stop()
     threads.shutdown(wait=False)
     decoding.close()
     classifier.close()

@@ -20,10 +20,10 @@ from torchstone_runtime.images.decode import decode_image
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.metrics.answered import NO_ANSWER
+from torchstone_runtime.serving.core.limits import DEFAULT_SHADOW_SHARE
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 from torchstone_runtime.serving.core.shadow_statistics import ShadowStatistics
 
-DEFAULT_SHARE: Final = 0.1
 _MOST_IMAGES: Final = 256
 _MOST_BYTES: Final = 64 << 20
 """Most images and bytes that wait for the shadow."""
@@ -52,7 +52,7 @@ class Shadow:
     """
 
     def __init__(
-        self, name: str, class_names: tuple[str, ...], classifier: Classifier, share: float = DEFAULT_SHARE
+        self, name: str, class_names: tuple[str, ...], classifier: Classifier, share: float = DEFAULT_SHADOW_SHARE
     ) -> None:
         if set(class_names) != set(classifier.class_names):
             raise UsageError(

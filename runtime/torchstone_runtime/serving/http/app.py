@@ -16,7 +16,6 @@ from torchstone_runtime.serving.http.front_door import FrontDoor
 from torchstone_runtime.serving.http.infer_routes import InferRoute
 from torchstone_runtime.serving.http.metrics import MetricsRoute
 from torchstone_runtime.serving.http.model_routes import ModelRoutes
-from torchstone_runtime.serving.http.openapi import openapi_document
 from torchstone_runtime.serving.http.predict_route import PredictRoute
 from torchstone_runtime.serving.http.repository_routes import RepositoryRoutes
 from torchstone_runtime.serving.http.settings import HttpSettings
@@ -107,11 +106,12 @@ def _repository(site: Site) -> list[BaseRoute]:
 
 def _added(site: Site) -> list[BaseRoute]:
     names = list(dict.fromkeys(entry.name for entry in site.repository.index()))
-    document = openapi_document(names, site.settings, site.extensions.paths)
 
     async def openapi(request: Request) -> Response:
+        from torchstone_runtime.serving.http.openapi import openapi_document  # noqa: PLC0415 - few ask for it
+
         del request
-        return json_answer(document)
+        return json_answer(openapi_document(names, site.settings, site.extensions.paths))
 
     files = [_file_route(file) for file in site.extensions.files]
     return [Route("/openapi.json", openapi), *site.extensions.routes, *files]

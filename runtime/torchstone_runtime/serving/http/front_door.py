@@ -58,7 +58,7 @@ class FrontDoor:
         try:
             await self._answer(scope, receive, self._noting(send, record), record)
         finally:
-            record.has_come()
+            record.end()
             self.answered[record.model, record.variant, record.status] += 1
             self._log.add(record, scope["method"], scope["path"], time.perf_counter() - began)
 

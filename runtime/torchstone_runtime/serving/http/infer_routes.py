@@ -10,15 +10,17 @@ from starlette.responses import Response
 from torchstone_runtime.arrays import BoolArray
 from torchstone_runtime.protocol.body import HEADER_LENGTH
 from torchstone_runtime.protocol.infer_answer import WrittenAnswer, write_infer_answer
-from torchstone_runtime.protocol.infer_request import InferRequest, RequestLimits, read_infer_request
+from torchstone_runtime.protocol.infer_request import InferRequest, RequestLimits, read_infer_request, stated_images
 from torchstone_runtime.serving.core.answer import Answer
 from torchstone_runtime.serving.core.served_model import ServedModel
-from torchstone_runtime.serving.http.body_reading import LARGE_BODY, read_body
+from torchstone_runtime.serving.http.body_reading import LARGE_BODY, Look, read_body
 from torchstone_runtime.serving.http.client_watch import while_connected
 from torchstone_runtime.serving.http.compression import compress_for
 from torchstone_runtime.serving.http.record import record_of
 from torchstone_runtime.serving.http.site import Site
 
+_MOST_LOOKED_AT: Final = 16 << 10
+"""Bytes of JSON that are read twice, to know early how many images come."""
 _MANY_VALUES: Final = 20_000
 """Numbers in an answer from which a thread writes it."""
 
@@ -46,12 +48,29 @@ class InferRoute:
         return _response(written, request.headers.get("accept-encoding", ""))
 
     async def _read(self, request: Request, model: ServedModel) -> InferRequest:
-        body = await read_body(request, self._site.settings)
         header_length = request.headers.get(HEADER_LENGTH)
+        body = await read_body(request, self._site, _room_look(model, header_length))
         limits = RequestLimits(model.input_spec.shape, model.limits.max_queue)
         if len(body) < LARGE_BODY:
             return read_infer_request(body, header_length, limits)
         return await asyncio.to_thread(read_infer_request, body, header_length, limits)
+
+
+def _room_look(model: ServedModel, header_length: str | None) -> Look | None:
+    """Return a look at the JSON before the binary tensors: a request without room is refused before they come."""
+    length = int(header_length) if header_length is not None and header_length.isdecimal() else 0
+    if not 0 < length <= _MOST_LOOKED_AT:
+        return None
+
+    def look(parts: list[bytes], size: int) -> bool:
+        if size < length:
+            return False
+        images = stated_images(b"".join(parts)[:length])
+        if images is not None:
+            model.check_room(images)
+        return True
+
+    return look
 
 
 async def _ask(model: ServedModel, asked: InferRequest, deadline: float) -> Answer:

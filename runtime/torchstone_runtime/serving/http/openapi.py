@@ -91,6 +91,7 @@ def _predict(model: Mapping[str, Any]) -> dict[str, Any]:
             _in_query("model", "Name of the model; the first one if left out.", model),
             _in_query("version", "Version of the model; the newest if left out.", _TEXT),
             _in_query("seen", "1: the answer's 'seen' is what the model saw.", {"type": "string", "enum": ["0", "1"]}),
+            _in_query("drift", "1: 'drift' says how the latest images differ.", {"type": "string", "enum": ["0", "1"]}),
         ],
         "requestBody": {"required": True, "content": {"image/*": {}, _BYTES: {}}},
         "responses": _answers(
@@ -228,6 +229,7 @@ def _schemas() -> dict[str, Any]:
                 "set": _array(_TEXT),
                 "ms": free,
                 "warnings": _array(_TEXT),
+                "drift": {"type": ["object", "null"]},
             },
             *("model", "version", "label", "probability", "top"),
         ),

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from starlette.requests import Request
@@ -13,13 +13,17 @@ from starlette.routing import Route
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.decode import encode_png
 from torchstone_runtime.protocol.request_error import RequestError
+from torchstone_runtime.serving.asked_sets import can_promise
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 from torchstone_runtime.serving.http.extensions import Extensions
 from torchstone_runtime.serving.http.record import record_of
-from torchstone_runtime.web.page_html import Shown
-from torchstone_runtime.web.server_page import ServerPage, server_page
 
+if TYPE_CHECKING:
+    from torchstone_runtime.web.server_page import ServerPage
+
+PAGE_COVERAGE: Final = 0.95
+"""Coverage of the sets that the page shows."""
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -70,8 +74,13 @@ class PageRoute:
         return Response(made.html, headers=headers, media_type="text/html")
 
 
-def _make(model: ServedModel, others: list[str]) -> ServerPage:
+def _make(model: ServedModel, others: list[str]) -> "ServerPage":
+    # Most servers are asked by programs: what makes a page is read when somebody looks at one.
+    from torchstone_runtime.web.page_html import Shown  # noqa: PLC0415
+    from torchstone_runtime.web.server_page import Served, server_page  # noqa: PLC0415
+
     bundle = model.classifier.bundle
     if bundle is None:
         raise RequestError(404, "A lone model file has no page; serve its bundle.")
-    return server_page(Shown.of(bundle, model.classifier.plan.variant), model.name, model.version, others)
+    served = Served(model.name, model.version, PAGE_COVERAGE if can_promise(model, PAGE_COVERAGE) else None)
+    return server_page(Shown.of(bundle, model.classifier.plan.variant), served, others)

@@ -37,7 +37,7 @@ class PredictRoute:
         record = record_of(request)
         record.note_model(model)
         top = _count(query.get("top"))
-        file = _picture(await read_body(request, self._site.settings), request.headers.get("content-type", ""))
+        file = _picture(await read_body(request, self._site), request.headers.get("content-type", ""))
         record.images = 1
         deadline = self._site.deadline(request)
         record.has_come()

@@ -13,6 +13,7 @@ from torchstone_runtime.serving.core.served_model import ServedModel
 
 if TYPE_CHECKING:
     from torchstone_runtime.serving.core.admission import Announcement
+    from torchstone_runtime.serving.http.body_room import BodyLease
 
 _SCOPE_KEY: Final = "torchstone.record"
 ARRIVED: Final = "torchstone.arrived"
@@ -37,6 +38,7 @@ class RequestRecord:
         images: number of images in the request.
         timings: parts of the time that the answer took; None without one.
         arrived: time of the event loop's clock at which it arrived; None where that is not known.
+        body: room that its body takes; None where none is read.
     """
 
     request_id: str
@@ -48,6 +50,7 @@ class RequestRecord:
     images: int = 0
     timings: Timings | None = None
     arrived: float | None = None
+    body: "BodyLease | None" = None
     _scope: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -81,6 +84,12 @@ class RequestRecord:
         announcement: Announcement | None = self._scope.get(ANNOUNCED)
         if announcement is not None:
             announcement.end()
+
+    def end(self) -> None:
+        """Let nobody expect the request, and nobody hold its body, any longer."""
+        self.has_come()
+        if self.body is not None:
+            self.body.end()
 
 
 def record_of(request: Request) -> RequestRecord:

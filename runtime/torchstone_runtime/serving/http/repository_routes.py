@@ -22,7 +22,7 @@ class RepositoryRoutes:
 
     async def index(self, request: Request) -> Response:
         """List every version of every model; with `{"ready": true}` those that are ready."""
-        asked = parse_object(await read_body(request, self._site.settings))
+        asked = parse_object(await read_body(request, self._site))
         only_ready = asked.get("ready", False)
         if not isinstance(only_ready, bool):
             raise refuse("'ready' must be true or false.")
@@ -53,7 +53,7 @@ class RepositoryRoutes:
             raise RequestError(403, "Loading and unloading over HTTP is off. Start the server with --allow-reload.")
         if _from_another_site(request):
             raise RequestError(403, "A page of another site can't load or unload models.")
-        asked = parse_object(await read_body(request, self._site.settings))
+        asked = parse_object(await read_body(request, self._site))
         parameters = object_of(asked.get("parameters"), "'parameters'")
         if others := sorted(set(parameters) - {"unload_dependents"}):
             raise refuse(f"'{others[0][:40]}' is not taken: a model comes from where the server's command line says.")

@@ -19,6 +19,7 @@ class HttpSettings:
         timeout: seconds in which a request is answered, from its arrival; a client may ask for less.
         body_timeout: seconds in which the body of a request has to arrive.
         max_body: most bytes of a body, as it is sent and decompressed.
+        max_bodies: most bytes of all bodies that are held at once; as many as `max_body` in any case.
         allow_reload: whether clients may load and unload models.
         log: form of the access log.
         metric_names: names of the metrics.
@@ -27,6 +28,7 @@ class HttpSettings:
     timeout: float = 30.0
     body_timeout: float = 30.0
     max_body: int = 64 * _MIB
+    max_bodies: int = 256 * _MIB
     allow_reload: bool = False
     log: LogForm = "off"
     metric_names: MetricNames = "own"
@@ -37,5 +39,5 @@ class HttpSettings:
         Raises:
             UsageError: a time or a size that is not positive.
         """
-        if not (self.timeout > 0 and self.body_timeout > 0 and self.max_body > 0):
+        if not (self.timeout > 0 and self.body_timeout > 0 and self.max_body > 0 and self.max_bodies > 0):
             raise UsageError("The times and sizes of a server must be positive.")

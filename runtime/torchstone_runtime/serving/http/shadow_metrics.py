@@ -1,17 +1,21 @@
 """How a shadow's decisions differ, as metrics."""
 
-from torchstone_runtime.serving.core.shadow import Shadow
+from typing import TYPE_CHECKING
+
 from torchstone_runtime.serving.http.prometheus import Family
 
+if TYPE_CHECKING:
+    from torchstone_runtime.serving.core.shadow import Shadow
 
-def shadow_metrics(shadow: Shadow | None) -> list[Family]:
+
+def shadow_metrics(shadow: "Shadow | None") -> list[Family]:
     """Return the metrics of a shadow; none where there is none."""
     if shadow is None:
         return []
     return [*_totals(shadow), *_by_class(shadow)]
 
 
-def _totals(shadow: Shadow) -> list[Family]:
+def _totals(shadow: "Shadow") -> list[Family]:
     counted = shadow.statistics
     info = Family("torchstone_shadow_info", "gauge", "The shadow; always 1.")
     info.add(1, model=shadow.name, sha256=counted.sha256)
@@ -33,7 +37,7 @@ def _totals(shadow: Shadow) -> list[Family]:
     return [info, images, failures, seconds]
 
 
-def _by_class(shadow: Shadow) -> list[Family]:
+def _by_class(shadow: "Shadow") -> list[Family]:
     counted = shadow.statistics
     alone = Family("torchstone_shadow_differed_total", "counter", "Images of a class that one of the two alone chose.")
     p_value = Family(

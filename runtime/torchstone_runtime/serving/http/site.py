@@ -13,6 +13,7 @@ from torchstone_runtime.serving.core.entries import ReloadResult
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import ServedModel
 from torchstone_runtime.serving.http.backgrounds import Backgrounds
+from torchstone_runtime.serving.http.body_room import BodyRoom
 from torchstone_runtime.serving.http.extensions import Extensions
 from torchstone_runtime.serving.http.record import record_of
 from torchstone_runtime.serving.http.settings import HttpSettings
@@ -30,6 +31,7 @@ class Site:
         tell: function that writes lines for the operator.
         reloads: number of loads of a version since the start, by whether they succeeded.
         backgrounds: observer of the edges of images.
+        bodies: memory for the bodies of requests.
     """
 
     repository: ModelRepository
@@ -38,6 +40,10 @@ class Site:
     tell: Callable[[str], None]
     reloads: Counter[bool] = field(default_factory=Counter)
     backgrounds: Backgrounds = field(default_factory=Backgrounds)
+    bodies: BodyRoom = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bodies = BodyRoom(max(self.settings.max_bodies, self.settings.max_body))
 
     def asked_model(self, request: Request) -> ServedModel:
         """Return the model that a request's path names, noting it in the request's record.

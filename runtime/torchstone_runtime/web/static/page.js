@@ -1,6 +1,7 @@
 // The page itself, whoever answers: pictures in, bars out. Names of classes become text nodes, never HTML.
 // A backend has start() -> a sentence on its verification, classify(blob, inverted) and
-// classifyExample(index, inverted, image) -> {top: [{label, probability}], seen, ground, notes}.
+// classifyExample(index, inverted, image) -> {top: [{label, probability}], seen, ground, notes, set}; `set` may be
+// missing, or {coverage, labels}: the classes among which the right one is so often.
 
 const UNSURE = 0.5; // below, the other classes together are likelier than the best one
 const $ = id => document.getElementById(id);
@@ -125,7 +126,7 @@ class Page {
     if (turn === this.asked) $('result').setAttribute('aria-busy', 'false');
   }
 
-  fill({top, seen, ground, notes}, milliseconds) {
+  fill({top, seen, ground, notes, set}, milliseconds) {
     const [best] = top, inverted = $('invert').checked;
     $('verdict').textContent = best.label;
     $('sure').textContent = percent(best.probability);
@@ -139,6 +140,8 @@ class Page {
         'Try it inverted.');
     }
     this.warn(warnings);
+    $('set').hidden = !set?.labels.length;
+    if (set) $('set').textContent = setInWords(set);
     drawPixels($('seen'), seen);
     $('seen-figure').hidden = false;
     $('time').textContent = `Answered in ${milliseconds.toFixed(0)} ms.`;
@@ -158,6 +161,12 @@ class Page {
 }
 
 const percent = share => `${(100 * share).toFixed(1)}%`;
+
+function setInWords({coverage, labels}) {
+  const often = `${+(100 * coverage).toFixed(1)} of 100 pictures like those of the validation`;
+  return labels.length === 1 ? `The set for ${often} has this class alone.` :
+    `The set that holds the right class of ${often}: ${labels.join(', ')}.`;
+}
 
 function element(name, text = '', kind = '') {
   const made = document.createElement(name);

@@ -17,13 +17,15 @@ class Remote {
   }
 
   async classify(blob, inverted) {
-    const {model, version} = this.served, query = new URLSearchParams({top: 5, seen: 1, model, version});
+    const {model, version, coverage} = this.served;
+    const query = new URLSearchParams({top: 5, seen: 1, drift: 1, model, version, ...(coverage && {coverage})});
     const answer = await read(await fetch(`predict?${query}`, {method: 'POST', body: blob}));
     const planes = await pixelsOf(await loaded(answer.seen), this.served.shape);
     if (inverted) return this.classifyPixels(inverse(planes));
     const top = answer.top.map(({class: label, probability}) => ({label, probability}));
     // The server has its own sentence on the ground.
-    return {...this.shown(top, planes, answer.warnings ?? []), ground: null};
+    const notes = [...answer.warnings ?? [], ...driftNotes(answer.drift)];
+    return {...this.shown(top, planes, notes, answer.set), ground: null};
   }
 
   async classifyExample(index, inverted, image) {
@@ -40,20 +42,30 @@ class Remote {
         parameters: {binary_data_size: planes.length},
       }],
       outputs: [{name: 'probabilities', parameters: {binary_data: false}}],
+      ...(this.served.coverage && {parameters: {coverage: this.served.coverage}}),
     }));
     const answer = await read(await fetch(`${this.address}/infer`, {
       method: 'POST', body: new Blob([header, planes]), headers: {'Inference-Header-Content-Length': header.length},
     }));
-    const probabilities = answer.outputs[0].data.flat();
+    const output = name => answer.outputs.find(each => each.name === name)?.data.flat();
+    const probabilities = output('probabilities'), members = output('set');
     const order = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a] || a - b);
     const top = order.slice(0, 5).map(k => ({label: this.served.classes[k], probability: probabilities[k]}));
-    return this.shown(top, planes, []);
+    return this.shown(top, planes, [], members && order.filter(k => members[k]).map(k => this.served.classes[k]));
   }
 
-  shown(top, planes, notes) {
+  shown(top, planes, notes, labels) {
     const {shape, background} = this.served, ground = unlikeGround(borderLevel(planes, shape), background);
-    return {top, seen: channelsLast(planes, shape), ground, notes};
+    const set = labels && {coverage: this.served.coverage, labels};
+    return {top, seen: channelsLast(planes, shape), ground, notes, set};
   }
+}
+
+function driftNotes(drift) {
+  if (!drift?.alarm) return [];
+  const changes = drift.changes.slice(0, 3).join(', ');
+  return [`Drift: the latest ${drift.images} pictures that this model was sent differ from those that it was measured ` +
+    `on${changes && ` (${changes})`}. Its answers may be wrong more often than its accuracy says.`];
 }
 
 async function read(response) {

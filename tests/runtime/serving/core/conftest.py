@@ -13,11 +13,13 @@ from torchstone_runtime.serving.core.served_model import Observer, ServedModel
 
 @pytest.fixture
 def make_model(digits_bundle: Path) -> Callable[..., ServedModel]:
-    """Load the digits to be served, with the given observers and limits."""
+    """Load the digits to be served, with the given observers and limits; requests are put together at once."""
 
     def make(*observers: Observer, **limits: int) -> ServedModel:
         classifier = Classifier.load(digits_bundle, provider="cpu", threads=2)
-        return ServedModel("digits", "1", classifier, ServingLimits(**limits), observers=observers)
+        model = ServedModel("digits", "1", classifier, ServingLimits(**limits), observers=observers)
+        model.try_merging()
+        return model
 
     return make
 

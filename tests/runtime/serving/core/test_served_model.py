@@ -78,6 +78,7 @@ def test_a_model_whose_outputs_depend_on_the_batch_is_never_merged(
 
     monkeypatch.setattr(classifier, "predict", other_bits)
     model = ServedModel("digits", "1", classifier, ServingLimits(workers=1))
+    model.try_merging()
     assert not model.merges
 
     async def clients() -> None:
