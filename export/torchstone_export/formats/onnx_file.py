@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import onnx
 import torch
+from torch import nn
 
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.bundle.manifest import METADATA_KEY, essentials_json
@@ -32,7 +33,7 @@ def export_onnx(model: ExportableClassifier, name: str, class_names: tuple[str, 
         spec: input specification of the model.
     """
     example = torch.zeros((2, *spec.shape), dtype=torch.uint8)
-    with _quiet():
+    with _quiet(), _without_gradients(model):
         program = torch.onnx.export(
             model,
             (example,),
@@ -74,6 +75,20 @@ def strip_traces(graph: onnx.GraphProto) -> None:
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 strip_traces(attribute.g)
+
+
+@contextmanager
+def _without_gradients(model: nn.Module) -> Iterator[None]:
+    # PyTorch 2.11 to 2.15 trace an attention with a learnt bias, as timm's MaxViT and CoAtNet have, without gradients and
+    # decompose it with them: another kernel, whose result lies otherwise in memory than the views of the trace expect.
+    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in wanted:
+        parameter.requires_grad_(requires_grad=False)
+    try:
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(requires_grad=True)
 
 
 @contextmanager
