@@ -32,6 +32,10 @@ Outputs = tuple[Float32Array, Float32Array]
 CPU_MICRO_BATCH: Final = 64
 """Most images in a call on the CPU; from 8 to 64 the speed of `cnn3` is the same (docs/reference/benchmarks.md)."""
 _CPU_MICRO_BATCH_BYTES: Final = 64 << 10
+_PAIR: Final = 2
+"""Images that a call takes of larger pictures as well: a network of many small layers has a cost for each call, which
+two share; more gain little there, and cost where the maps of a picture are large (docs/explanation/design.md)."""
+_PAIR_BYTES: Final = 320 << 10
 _SMALLEST_SHARE: Final = 8
 """Fewer images than this are not worth handing to a second worker, which takes some 50 microseconds."""
 _LONE: Final = 2
@@ -45,7 +49,17 @@ def cpu_micro_batch(image_bytes: int) -> int:
     Args:
         image_bytes: size of one image in bytes, as the model takes it.
     """
-    return max(1, min(CPU_MICRO_BATCH, _CPU_MICRO_BATCH_BYTES // image_bytes))
+    pair = min(_PAIR, _PAIR_BYTES // image_bytes)
+    return max(1, pair, min(CPU_MICRO_BATCH, _CPU_MICRO_BATCH_BYTES // image_bytes))
+
+
+def cpu_smallest_share(image_bytes: int) -> int:
+    """Return how many images are worth handing to a second worker on the CPU: fewer of larger ones, 1 to 8.
+
+    Args:
+        image_bytes: size of one image in bytes, as the model takes it.
+    """
+    return max(1, min(_SMALLEST_SHARE, _CPU_MICRO_BATCH_BYTES // image_bytes))
 
 
 class Engine:
@@ -61,6 +75,7 @@ class Engine:
         survives_fork: whether the session works in a process forked from this one; one on a GPU or of OpenVINO, whose
             threads stay behind, doesn't.
         latency: runner of the calls that are too small to be shared out; the session itself if None.
+        smallest_share: number of images from which a worker is given some.
     """
 
     def __init__(
@@ -73,6 +88,7 @@ class Engine:
         buckets: tuple[int, ...] = (),
         survives_fork: bool = True,
         latency: LatencySession | None = None,
+        smallest_share: int = _SMALLEST_SHARE,
     ) -> None:
         self._session: ModelRunner | None = session
         self._latency = latency
@@ -80,6 +96,7 @@ class Engine:
         self.workers = workers
         self.micro_batch = micro_batch
         self.buckets = buckets
+        self._smallest_share = smallest_share
         self._bound_to = None if survives_fork else os.getpid()
         self._pool = WorkerPool(workers - 1, "torchstone")
 
@@ -145,7 +162,7 @@ class Engine:
 
     def _share_of(self, count: int, micro_batch: int) -> int:
         """Return at most `micro_batch` images per call, so that every worker gets as many calls as the others."""
-        if self.workers == 1 or count < self.workers * min(_SMALLEST_SHARE, micro_batch):
+        if self.workers == 1 or count < self.workers * min(self._smallest_share, micro_batch):
             return micro_batch
         calls = math.ceil(math.ceil(count / micro_batch) / self.workers) * self.workers
         return math.ceil(count / calls)
@@ -201,7 +218,7 @@ def make_engine(
         opener: maker of a session of several threads on the CPU; without one every call runs on one thread.
     """
     if opened.provider in ON_PROCESSOR:
-        micro_batch = cpu_micro_batch(math.prod(row_shape(opened.session.get_inputs()[0])))
+        image_bytes = math.prod(row_shape(opened.session.get_inputs()[0]))
         workers = threads or usable_cpus()
         latency = None
         if opener is not None and mode != "throughput" and workers >= _LONE:
@@ -210,9 +227,10 @@ def make_engine(
             opened.session,
             num_classes=num_classes,
             workers=workers,
-            micro_batch=micro_batch,
+            micro_batch=cpu_micro_batch(image_bytes),
             survives_fork=opened.provider == "cpu",
             latency=latency,
+            smallest_share=cpu_smallest_share(image_bytes),
         )
     if opened.provider in ON_NVIDIA:
         bound = bind(opened)
