@@ -16,6 +16,7 @@ import numpy as np
 
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.errors import BundleError, UsageError
+from torchstone_runtime.inference.call_turns import CallTurns
 from torchstone_runtime.inference.fork_gate import FORK_GATE
 from torchstone_runtime.inference.gpu_engine import bind
 from torchstone_runtime.inference.gpu_options import ON_NVIDIA
@@ -69,7 +70,7 @@ class Engine:
         session: an ONNX Runtime session with input `images` and outputs `logits` and `probabilities`, or a
             `gpu_engine.BoundSession` of one.
         num_classes: K.
-        workers: number of calls that run at once for one caller, whose own thread is one of them.
+        workers: number of calls that run at once, for all callers together, each of whose threads does its own work.
         micro_batch: largest number of images in a call.
         buckets: batch sizes of a GPU, ascending; none where any size is run as it is.
         survives_fork: whether the session works in a process forked from this one; one on a GPU or of OpenVINO, whose
@@ -99,6 +100,7 @@ class Engine:
         self._smallest_share = smallest_share
         self._bound_to = None if survives_fork else os.getpid()
         self._pool = WorkerPool(workers - 1, "torchstone")
+        self._turns = CallTurns(workers)
 
     def run(
         self, images: Uint8Array, *, micro_batch: int | None = None, run_options: RunOptions | None = None
@@ -185,7 +187,7 @@ class Engine:
 
     def _call(self, session: ModelRunner, images: Uint8Array, run_options: RunOptions | None) -> Outputs:
         try:
-            with FORK_GATE:
+            with FORK_GATE, self._turns:
                 logits, probabilities = session.run(OUTPUTS, {INPUT: images}, run_options)
         except Exception as error:  # onnxruntime's exceptions share no base class of their own.
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
