@@ -16,6 +16,7 @@ import numpy as np
 
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.errors import BundleError, UsageError
+from torchstone_runtime.inference.call_turns import CallTurns
 from torchstone_runtime.inference.fork_gate import FORK_GATE
 from torchstone_runtime.inference.gpu_engine import bind
 from torchstone_runtime.inference.gpu_options import ON_NVIDIA
@@ -32,6 +33,10 @@ Outputs = tuple[Float32Array, Float32Array]
 CPU_MICRO_BATCH: Final = 64
 """Most images in a call on the CPU; from 8 to 64 the speed of `cnn3` is the same (docs/reference/benchmarks.md)."""
 _CPU_MICRO_BATCH_BYTES: Final = 64 << 10
+_PAIR: Final = 2
+"""Images that a call takes of larger pictures as well: a network of many small layers has a cost for each call, which
+two share; more gain little there, and cost where the maps of a picture are large (docs/explanation/design.md)."""
+_PAIR_BYTES: Final = 320 << 10
 _SMALLEST_SHARE: Final = 8
 """Fewer images than this are not worth handing to a second worker, which takes some 50 microseconds."""
 _LONE: Final = 2
@@ -45,7 +50,17 @@ def cpu_micro_batch(image_bytes: int) -> int:
     Args:
         image_bytes: size of one image in bytes, as the model takes it.
     """
-    return max(1, min(CPU_MICRO_BATCH, _CPU_MICRO_BATCH_BYTES // image_bytes))
+    pair = min(_PAIR, _PAIR_BYTES // image_bytes)
+    return max(1, pair, min(CPU_MICRO_BATCH, _CPU_MICRO_BATCH_BYTES // image_bytes))
+
+
+def cpu_smallest_share(image_bytes: int) -> int:
+    """Return how many images are worth handing to a second worker on the CPU: fewer of larger ones, 1 to 8.
+
+    Args:
+        image_bytes: size of one image in bytes, as the model takes it.
+    """
+    return max(1, min(_SMALLEST_SHARE, _CPU_MICRO_BATCH_BYTES // image_bytes))
 
 
 class Engine:
@@ -55,12 +70,13 @@ class Engine:
         session: an ONNX Runtime session with input `images` and outputs `logits` and `probabilities`, or a
             `gpu_engine.BoundSession` of one.
         num_classes: K.
-        workers: number of calls that run at once for one caller, whose own thread is one of them.
+        workers: number of calls that run at once, for all callers together, each of whose threads does its own work.
         micro_batch: largest number of images in a call.
         buckets: batch sizes of a GPU, ascending; none where any size is run as it is.
         survives_fork: whether the session works in a process forked from this one; one on a GPU or of OpenVINO, whose
             threads stay behind, doesn't.
         latency: runner of the calls that are too small to be shared out; the session itself if None.
+        smallest_share: number of images from which a worker is given some.
     """
 
     def __init__(
@@ -73,6 +89,7 @@ class Engine:
         buckets: tuple[int, ...] = (),
         survives_fork: bool = True,
         latency: LatencySession | None = None,
+        smallest_share: int = _SMALLEST_SHARE,
     ) -> None:
         self._session: ModelRunner | None = session
         self._latency = latency
@@ -80,8 +97,10 @@ class Engine:
         self.workers = workers
         self.micro_batch = micro_batch
         self.buckets = buckets
+        self._smallest_share = smallest_share
         self._bound_to = None if survives_fork else os.getpid()
         self._pool = WorkerPool(workers - 1, "torchstone")
+        self._turns = CallTurns(workers)
 
     def run(
         self, images: Uint8Array, *, micro_batch: int | None = None, run_options: RunOptions | None = None
@@ -145,7 +164,7 @@ class Engine:
 
     def _share_of(self, count: int, micro_batch: int) -> int:
         """Return at most `micro_batch` images per call, so that every worker gets as many calls as the others."""
-        if self.workers == 1 or count < self.workers * min(_SMALLEST_SHARE, micro_batch):
+        if self.workers == 1 or count < self.workers * min(self._smallest_share, micro_batch):
             return micro_batch
         calls = math.ceil(math.ceil(count / micro_batch) / self.workers) * self.workers
         return math.ceil(count / calls)
@@ -168,7 +187,7 @@ class Engine:
 
     def _call(self, session: ModelRunner, images: Uint8Array, run_options: RunOptions | None) -> Outputs:
         try:
-            with FORK_GATE:
+            with FORK_GATE, self._turns:
                 logits, probabilities = session.run(OUTPUTS, {INPUT: images}, run_options)
         except Exception as error:  # onnxruntime's exceptions share no base class of their own.
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -201,7 +220,7 @@ def make_engine(
         opener: maker of a session of several threads on the CPU; without one every call runs on one thread.
     """
     if opened.provider in ON_PROCESSOR:
-        micro_batch = cpu_micro_batch(math.prod(row_shape(opened.session.get_inputs()[0])))
+        image_bytes = math.prod(row_shape(opened.session.get_inputs()[0]))
         workers = threads or usable_cpus()
         latency = None
         if opener is not None and mode != "throughput" and workers >= _LONE:
@@ -210,9 +229,10 @@ def make_engine(
             opened.session,
             num_classes=num_classes,
             workers=workers,
-            micro_batch=micro_batch,
+            micro_batch=cpu_micro_batch(image_bytes),
             survives_fork=opened.provider == "cpu",
             latency=latency,
+            smallest_share=cpu_smallest_share(image_bytes),
         )
     if opened.provider in ON_NVIDIA:
         bound = bind(opened)

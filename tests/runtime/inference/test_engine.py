@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.inference.engine import Engine, cpu_micro_batch
+from torchstone_runtime.inference.engine import Engine, cpu_micro_batch, cpu_smallest_share
 from torchstone_runtime.inference.session_io import OrtSession
 
 COUNT = 48
@@ -148,8 +148,39 @@ def test_micro_batches_do_not_change_a_single_bit(engines: dict[int, Engine], im
 
 
 @pytest.mark.parametrize(
-    ("image_bytes", "micro_batch"), [(1, 64), (784, 64), (3 * 32 * 32, 21), (3 * 64 * 64, 5), (3 * 224 * 224, 1)]
+    ("image_bytes", "micro_batch"),
+    [(1, 64), (784, 64), (3 * 32 * 32, 21), (3 * 64 * 64, 5), (3 * 224 * 224, 2), (3 * 384 * 384, 1)],
 )
 def test_larger_pictures_come_in_smaller_micro_batches(image_bytes: int, micro_batch: int) -> None:
     """At most 64 images and 64 KiB of pixels a call, but always one image."""
     assert cpu_micro_batch(image_bytes) == micro_batch
+
+
+class _Sizes:
+    """Notes how many images each call has."""
+
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+
+    def run(
+        self, _names: Sequence[str], feeds: Mapping[str, Uint8Array], _options: object = None
+    ) -> list[Float32Array]:
+        count = len(feeds["images"])
+        self.counts.append(count)
+        return [np.zeros((count, 2), np.float32)] * 2
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (2, [1, 1]), (3, [1, 2]), (5, [1, 2, 2]), (8, [2] * 4)])
+def test_two_large_pictures_are_a_call_each_where_there_are_two_workers(count: int, sizes: list[int]) -> None:
+    """A call of both would leave the other worker without work."""
+    runner, image_bytes = _Sizes(), 3 * 224 * 224
+    engine = Engine(
+        runner,
+        num_classes=2,
+        workers=2,
+        micro_batch=cpu_micro_batch(image_bytes),
+        smallest_share=cpu_smallest_share(image_bytes),
+    )
+    engine.run(np.zeros((count, 3, 224, 224), np.uint8))
+    engine.close()
+    assert sorted(runner.counts) == sizes
