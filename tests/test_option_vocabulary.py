@@ -71,6 +71,7 @@ def test_a_command_that_prints_results_prints_them_as_json(name: str) -> None:
     command = torchstone.get_command(CONTEXT, name)
     assert command is not None
     option = next(option for option in command.params if "--json" in option.opts)
+    assert isinstance(option, click.Option)
     assert not option.is_flag
     takes_paths = any(parameter.nargs == -1 for parameter in command.params)
     assert option.metavar == ("[=FILE]" if takes_paths else "[FILE]")

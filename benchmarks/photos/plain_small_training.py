@@ -22,7 +22,7 @@ def _network(classes: int) -> nn.Module:
     network: nn.Module = models.resnet18(num_classes=classes)
     network.register_module("conv1", nn.Conv2d(3, 64, 3, padding=1, bias=False))
     network.register_module("maxpool", nn.Identity())
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # torch's stub
+    return network.to(memory_format=torch.channels_last)
 
 
 def _read(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +61,7 @@ def main() -> None:
     steps = arguments.epochs * (len(levels) // _BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=steps)
     for epoch in range(arguments.epochs):
-        for chosen in torch.randperm(len(levels))[: len(levels) // _BATCH * _BATCH].split(_BATCH):
+        for chosen in torch.randperm(len(levels))[: len(levels) // _BATCH * _BATCH].split(_BATCH):  # type: ignore[no-untyped-call]  # torch leaves it untyped
             batch = _changed(levels[chosen]).to(memory_format=torch.channels_last)
             loss = nn.functional.cross_entropy(network(batch), labels[chosen])
             optimizer.zero_grad()
@@ -73,7 +73,7 @@ def main() -> None:
     with torch.inference_mode():
         right = [
             network((part.float() / 255 - mean) / std).argmax(1) == answer
-            for part, answer in zip(held.split(500), truth.split(500), strict=True)
+            for part, answer in zip(torch.split(held, 500), torch.split(truth, 500), strict=True)
         ]
     print(f"accuracy {torch.cat(right).float().mean().item():.4f}")
 

@@ -6,11 +6,15 @@ is kept is PyTorch's own list, of functions that no export changes.
 
 from contextlib import suppress
 from functools import cache
+from typing import Any
 
-with suppress(ImportError, AttributeError):  # other versions of PyTorch name it otherwise: each export then parses
+with suppress(
+    ImportError, AttributeError, KeyError
+):  # other versions of PyTorch name it otherwise: each export then parses
     from torch._export.utils import _collect_all_valid_cia_ops
-    from torch.onnx._internal._lazy_import import onnxscript_apis
+    from torch.onnx._internal import _lazy_import
 
+    onnxscript_apis: Any = vars(_lazy_import)["onnxscript_apis"]
     onnxscript_apis.get_torchlib_ops = cache(onnxscript_apis.get_torchlib_ops)
     onnxscript_apis.get_torchlib_ops()
     _collect_all_valid_cia_ops()

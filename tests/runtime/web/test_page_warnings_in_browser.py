@@ -1,7 +1,7 @@
 """What the page of `torchstone serve` warns of, and the sets that it shows, in a real browser."""
 
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -68,10 +68,11 @@ def test_the_set_of_classes_is_that_of_python(opened: Tab, tmp_path: Path) -> No
         assert classifier.bundle is not None
         (gray,) = classifier.predict(tmp_path / "gray.png").sets(0.95)
         first = classifier.predict(golden_images(classifier.bundle)[:1]).sets(0.95)[0]
-    for choose, expected in (
+    ways: tuple[tuple[Callable[[], object], tuple[str, ...]], ...] = (
         (lambda: opened.choose("#file", tmp_path / "gray.png"), gray),
         (lambda: opened.click("[data-example='0']"), first),
-    ):
+    )
+    for choose, expected in ways:
         opened.run("document.getElementById('answer').hidden = true")
         choose()
         opened.wait_for(ANSWERED)
