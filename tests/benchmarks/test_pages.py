@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.certificate_study import page as certificate
 from benchmarks.checks_study import page as checks
+from benchmarks.photos import photograph_results
 from benchmarks.places import DOCS, RESULTS
 from benchmarks.runtime import page as runtime
 from benchmarks.training import page as training
@@ -32,6 +33,28 @@ def test_a_benchmark_that_did_not_run_has_no_section() -> None:
 def test_the_committed_page_of_training_speed_is_that_of_its_results() -> None:
     """Else run `python -m benchmarks.training.page`."""
     assert (DOCS / "reference" / "training-speed.md").read_text(encoding="utf-8") == training.page()
+
+
+def test_the_committed_page_of_results_on_photographs_is_that_of_what_was_kept() -> None:
+    """Else run `python -m benchmarks.photos.photograph_results`."""
+    written = photograph_results.page(photograph_results.read_documents())
+
+    assert photograph_results.PAGE.read_text(encoding="utf-8") == written
+
+
+def test_a_study_of_equal_time_has_its_mean_its_spread_and_its_seeds() -> None:
+    """A budget that a side did not run in has a dash."""
+    rows = [
+        {"side": "one", "minutes": 1, "seed": seed, "epochs": 3, "seconds": 100.0, "accuracy": accuracy}
+        for seed, accuracy in enumerate((0.5, 0.75))
+    ]
+    other = {"side": "two", "minutes": 5, "seed": 0, "epochs": 9, "seconds": 500.0, "accuracy": 0.25}
+    machine = {"processor": "P", "processors": 2, "versions": {"torch": "1"}}
+    page = photograph_results.page({"photos-accuracy": {"machine": machine, "rows": [*rows, other]}})
+
+    assert "| one | 0.6250 (0.5000 to 0.7500, 2 seeds, 3 epochs) | — |" in page
+    assert "| two | — | 0.2500 (1 seed, 9 epochs) |" in page
+    assert "## Small colour pictures" not in page
 
 
 @pytest.mark.parametrize(
