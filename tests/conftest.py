@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import settings
 
 from helpers.readme import run_session
 from helpers.support import Mount, run_torchstone, write_first_items
@@ -22,6 +23,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A test's pictures have no place in the cache of whoever runs it, nor the other way round.
 os.environ["TORCHSTONE_CACHE"] = ""
+
+# An example's time is the machine's affair, and says nothing of what is tested.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 CheckTypes = Callable[[str], "subprocess.CompletedProcess[str]"]
