@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 import pytest
 
-from helpers.support import run_torchstone, write_image_tree
+from helpers.fork_server import CLOSED
+from helpers.support import fork_server, run_torchstone, write_image_tree
 from torchstone_runtime.cli.main import torchstone
 from torchstone_runtime.web.ort_web import INTERFACE, LOADER, WASM
 
@@ -43,6 +44,8 @@ LONG: Final = {
     ),
     "quickstart": ("--out", "quickstart"),
 }
+OF_PYTORCH: Final = ("train", "export", "quickstart")
+"""Commands that take seconds to import what they need: forks of a process that has are tried in their place."""
 BESIDE: Final = {"download", "health", "push", "serve"}
 """Commands that are tried elsewhere."""
 LOST: Final = {"closed": ">&-", "full": ">/dev/full", "read-only": "1</dev/null"}
@@ -99,6 +102,18 @@ def start(arguments: list[str], redirection: str, folder: Path) -> "subprocess.C
     )
 
 
+def start_quickly(
+    arguments: list[str], folder: Path, stdout: Path | None = None, stderr: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command of PyTorch as a fork that has imported it already, and without pictures."""
+    files = [folder.parent / f"{folder.name}-{name}" for name in ("stdout", "stderr")]
+    streams = [given or file for given, file in zip((stdout, stderr), files, strict=True)]
+    command = fork_server().start(arguments, folder, os.environ, *streams, ("matplotlib",))
+    code = command.wait(300)
+    said = [file.read_text() if file.is_file() else "" for file in files]
+    return subprocess.CompletedProcess(command.args, code, *said)
+
+
 def written(folder: Path) -> dict[str, bytes]:
     """Return what lies in a folder, but for the pictures that were given."""
     return {
@@ -150,6 +165,20 @@ def test_a_stdout_that_takes_nothing_is_told(command: str, way: str, prepare: Pr
 def test_a_stdout_that_takes_nothing_is_told_after_long_work(command: str, prepare: Prepare, tmp_path: Path) -> None:
     """A training, a bundle, a page are there all the same."""
     arguments = prepare(command)
+    quick = command in OF_PYTORCH
+    assert_lost(
+        start_quickly(arguments, tmp_path, stdout=CLOSED) if quick else start(arguments, LOST["closed"], tmp_path)
+    )
+    assert_whole(arguments, tmp_path)
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("command", OF_PYTORCH)
+def test_a_stdout_that_was_closed_before_pytorch_was_imported_is_told(
+    command: str, prepare: Prepare, tmp_path: Path
+) -> None:
+    """Whatever its libraries open first gets no number of a stream; with pictures."""
+    arguments = prepare(command)
     assert_lost(start(arguments, LOST["closed"], tmp_path))
     assert_whole(arguments, tmp_path)
 
@@ -183,6 +212,24 @@ def test_stderr_and_stdin_change_no_result(command: str, way: str, prepare: Prep
 @pytest.mark.parametrize("command", ["train", "export", "adopt"])
 def test_stderr_changes_no_long_work(command: str, way: str, prepare: Prepare, tmp_path: Path) -> None:
     """A training whose log goes nowhere is trained to its end."""
+    arguments = prepare(command)
+    if command in OF_PYTORCH:
+        place = {"stderr-closed": CLOSED, "stderr-full": Path("/dev/full")}[way]
+        result = start_quickly(arguments, tmp_path, stderr=place)
+    else:
+        result = start(arguments, SOUND[way], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
+    assert_whole(arguments, tmp_path)
+
+
+@pytest.mark.study
+@pytest.mark.parametrize("way", ["stderr-closed", "stderr-full"])
+@pytest.mark.parametrize("command", ["train", "export"])
+def test_a_stderr_that_was_lost_before_pytorch_was_imported_changes_nothing(
+    command: str, way: str, prepare: Prepare, tmp_path: Path
+) -> None:
+    """As above, with all that happens as PyTorch is imported; with pictures."""
     arguments = prepare(command)
     result = start(arguments, SOUND[way], tmp_path)
     assert result.returncode == 0, result.stderr

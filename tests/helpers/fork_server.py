@@ -25,6 +25,8 @@ _READ_AT_IMPORT: Final = (
     *("HOME", "XDG_", "TMPDIR"),
 )
 """How the names of variables begin that a library, or the interpreter, reads once."""
+CLOSED: Final = Path("closed stream")
+"""In the place of a stream's file: none."""
 
 
 class ForkServer:
@@ -59,7 +61,8 @@ class ForkServer:
     ) -> "ForkedCommand":
         """Start a command of Torchstone, one at a time; its streams go to the ends of files, named pipes or terminals.
 
-        A pipe is to be opened by the reader: the command begins once both ends are. Hidden modules seem not installed.
+        A pipe is to be opened by the reader: the command begins once both ends are. `CLOSED` in the place of a file is
+        a stream that was closed before the command began. Hidden modules seem not installed.
         """
         request = {"arguments": list(arguments), "cwd": str(cwd), "environment": dict(environment)}
         request |= {"streams": [str(stdout), str(stderr)], "hidden": list(hidden)}
@@ -152,7 +155,12 @@ def serve(requests: IO[str], replies: IO[str]) -> None:
 def become(arguments: list[str], cwd: str, environment: dict[str, str], streams: list[str], hidden: list[str]) -> None:
     """Take over what a fresh process is given."""
     for number, path in enumerate(streams, 1):
-        os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), number)
+        if path != str(CLOSED):
+            os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), number)
+    for number, path in enumerate(streams, 1):
+        if path == str(CLOSED):  # only now, or one of the files above would be opened in its place
+            os.close(number)
+            setattr(sys, ("stdout", "stderr")[number - 1], None)  # as an interpreter finds it
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
@@ -182,8 +190,8 @@ def leave(code: object) -> None:
     if isinstance(code, int):
         threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as is done before exit handlers
         atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
         os._exit(code)
     sys.exit(code)  # type: ignore[arg-type]  # whatever a command may give it
 

@@ -43,10 +43,17 @@ def export_with_a_short_stopwatch(*arguments: str | Path) -> "subprocess.Complet
 
     On a machine that others use, the stopwatch goes on for up to half a minute to measure through their noise.
     """
+    with short_stopwatch():
+        return run_in_process("export", *arguments)
+
+
+@contextlib.contextmanager
+def short_stopwatch() -> Iterator[None]:
+    """Let an export in this process measure the speed of its variants in a moment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("torchstone_export.lossy.speed._SECONDS_A_CALL", 0.001)
         patch.setattr("torchstone_export.lossy.speed._EXTENSIONS", 0)
-        return run_in_process("export", *arguments)
+        yield
 
 
 @contextlib.contextmanager

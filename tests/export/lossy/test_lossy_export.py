@@ -27,7 +27,7 @@ def int8_bundle(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     bundle = tmp_path_factory.mktemp("int8") / "bundle"
     limits = ("--max-accuracy-drop", "0.05", "--min-speedup", "0.2")
     options = ("--int8", "--require-variants", "--default-variant", "int8", "--no-torchscript")
-    result = run_torchstone("export", digits_run, "--out", bundle, *options, *limits)
+    result = export_with_a_short_stopwatch(digits_run, "--out", bundle, *options, *limits)
     assert result.returncode == 0, result.stderr
     assert "int8: accuracy" in result.stdout
     return bundle

@@ -11,7 +11,7 @@ from helpers.support import run_torchstone
 @pytest.mark.slow
 @pytest.mark.data
 def test_the_first_epoch_of_cnn3_learns(fashion_part: Path, tmp_path: Path) -> None:
-    """From a quarter of the images: validation accuracy above 0.70; guessing reaches 0.10."""
+    """From a tenth of the images: validation accuracy above 0.70; guessing reaches 0.10."""
     assert accuracy_of_one_epoch(fashion_part, tmp_path) > 0.70
 
 

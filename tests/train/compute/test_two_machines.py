@@ -22,6 +22,7 @@ TRAINING = ("train", "mlp", "--data", "digits", "--epochs", str(EPOCHS), "--devi
 # (PyTorch 2.15; issue 135712 of pytorch/pytorch).
 STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 PATIENCE = 300.0
+PROGRAM = Path(__file__).parents[2] / "helpers" / "without_pictures.py"
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def launch(host: Host, leader: Host, out: Path, log: Path) -> "subprocess.Popen[
         "--rdzv-conf",
         f"is_host={int(host is leader)},keep_alive_interval=1",
     ]  # both have the hostname of this machine
-    command += ["--local-addr", host.address, "--max-restarts", "3", "-m", "torchstone_runtime"]
+    command += ["--local-addr", host.address, "--max-restarts", "3", str(PROGRAM)]
     return host.start([*command, *TRAINING, "--out", str(out)], log, {"GLOO_SOCKET_IFNAME": host.interface, **STORE})
 
 

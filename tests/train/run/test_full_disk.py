@@ -23,7 +23,7 @@ def test_disk_too_small_for_the_pictures_keeps_the_run(small_disk: Mount, tiny_n
     needed = sum(disk_usage(tiny_run / name) for name in ("best.safetensors", "last/checkpoint.pt"))
     disk = small_disk(needed + (120 << 10))
     arguments = ("train", "cnn3", "--dataset", f"npz:{tiny_npz}", "--epochs", "1", "--out", disk / "run")
-    result = run_torchstone(*arguments)
+    result = run_torchstone(*arguments, pictures=True)
     assert_refused(result, "No space left on device", "figures")
     assert json.loads((disk / "run" / "run.json").read_text())["stop_reason"] == "max_epochs"
     assert (disk / "run" / "best.safetensors").stat().st_size == (tiny_run / "best.safetensors").stat().st_size

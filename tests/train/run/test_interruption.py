@@ -19,10 +19,10 @@ from helpers.support import run_torchstone, started_torchstone
 
 
 def start(
-    *arguments: str | Path, stderr: Path | None = None
+    *arguments: str | Path, stderr: Path | None = None, pictures: bool = False
 ) -> AbstractContextManager[tuple[ForkedCommand, Iterator[str]]]:
     """Start a training without waiting for it."""
-    return started_torchstone("train", "cnn3", *arguments, stderr=stderr)
+    return started_torchstone("train", "cnn3", *arguments, stderr=stderr, pictures=pictures)
 
 
 def wait_for_epoch(log: Iterator[str], epoch: int) -> None:
@@ -33,10 +33,10 @@ def wait_for_epoch(log: Iterator[str], epoch: int) -> None:
     raise AssertionError("the training ended before")
 
 
-def interrupted(tiny_npz: Path, run: Path, signal_number: int) -> tuple[int, str]:
+def interrupted(tiny_npz: Path, run: Path, signal_number: int, *, pictures: bool = False) -> tuple[int, str]:
     """Train, send a signal after the second epoch; return exit code and what was said after it."""
     arguments = ("--dataset", f"npz:{tiny_npz}", "--out", run, "--epochs", "3000", "--patience", "0")
-    with start(*arguments) as (process, log):
+    with start(*arguments, pictures=pictures) as (process, log):
         wait_for_epoch(log, 2)
         process.send_signal(signal_number)
         rest = "".join(log)
@@ -47,7 +47,7 @@ def interrupted(tiny_npz: Path, run: Path, signal_number: int) -> tuple[int, str
 def stopped_run(tiny_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that Ctrl-C ended after some epochs."""
     run = tmp_path_factory.mktemp("interrupted") / "run"
-    code, log = interrupted(tiny_npz, run, signal.SIGINT)
+    code, log = interrupted(tiny_npz, run, signal.SIGINT, pictures=True)
     assert code == 130, log
     return run
 

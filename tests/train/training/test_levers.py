@@ -136,6 +136,7 @@ def test_a_killed_training_with_all_levers_goes_on_to_the_same_bits(tiny_npz: Pa
     """A training with every lever that is killed amid an epoch, and resumed, ends as one that ran through."""
     script = """
 import os, sys
+sys.modules["matplotlib"] = None  # pictures would take longer than the rest
 from torchstone_train.training import ema
 from torchstone_runtime.cli.main import main
 update, steps = ema.EMA.update, []
