@@ -14,6 +14,7 @@ from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.left_out import recorded_left_out
 from torchstone_runtime.data.split import ArrayStore, Split
+from torchstone_runtime.data.split_choice import SplitChoice
 from torchstone_runtime.drift.report import DriftReport
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.evaluation.choose_split import choose_split
@@ -147,7 +148,7 @@ def evaluate(
     bundle: BundleLike | Classifier,
     *,
     data: str | Arrays,
-    split: str = "auto",
+    split: SplitChoice = "auto",
     data_dir: str | os.PathLike[str] | None = None,
     class_map: str | os.PathLike[str] | Mapping[str, str | None] | None = None,
     variant: str | None = None,
@@ -190,7 +191,7 @@ def _measure(
     classifier: Classifier,
     name: str,
     data: str | Arrays,
-    split: str,
+    split: SplitChoice,
     data_dir: str | os.PathLike[str] | None,
     class_map: str | os.PathLike[str] | Mapping[str, str | None] | None,
     explain: int,

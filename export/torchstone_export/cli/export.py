@@ -27,6 +27,7 @@ from torchstone_export.cli.export_options import (
     module_options,
 )
 from torchstone_export.cli.spec_options import any_given, spec_from_options, spec_options
+from torchstone_export.lossy.names import LOSSY_VARIANTS
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import DATA_DIR_OPTION, data_option, json_option, out_option
 from torchstone_runtime.cli.output import require_writable, tell
@@ -183,7 +184,7 @@ def _export_module(request: "ExportRequest", dataset: str | None, foreign: dict[
 
 
 def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
-    names = tuple(name for name in ("int8", "fp16", "bf16") if options[name])
+    names = tuple(name for name in LOSSY_VARIANTS if options[name])
     if options["provider"] not in ("cpu", "cuda"):
         raise UsageError(f"--provider {options['provider']} is not known here.", "Give cpu or cuda.")
     if options["default_variant"] not in ("fp32", *names):

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from torchstone_export.lossy.names import LOSSY_VARIANTS
 from torchstone_runtime.cli.command import option
 from torchstone_runtime.cli.completion import DatasetName
 from torchstone_runtime.cli.options import FAST_HELP, WEIGHTS_HELP, provider_option
@@ -13,7 +14,8 @@ from torchstone_runtime.cli.options import FAST_HELP, WEIGHTS_HELP, provider_opt
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 LOSSY_NAMES: Final = (
-    *("int8", "fp16", "bf16", "max_accuracy_drop", "min_speedup", "require_variants", "default_variant", "provider"),
+    *LOSSY_VARIANTS,
+    *("max_accuracy_drop", "min_speedup", "require_variants", "default_variant", "provider"),
     *("int8_minutes", "calibration_data", "certify_data"),
 )
 CASCADE_NAMES: Final = ("fast", "threshold", "mirror")
@@ -66,7 +68,7 @@ _LOSSY: Final = (
         group="Variants",
         default="fp32",
         show_default=True,
-        type=click.Choice(["fp32", "int8", "fp16", "bf16"]),
+        type=click.Choice(["fp32", *LOSSY_VARIANTS]),
         help="Variant that runs if none is named, provided that it is accepted.",
     ),
     provider_option(group="Variants", default="cpu"),

@@ -21,6 +21,7 @@ from torchstone_runtime.cli.options import (
 )
 from torchstone_runtime.cli.output import print_result, require_writable, tell
 from torchstone_runtime.components import require_component
+from torchstone_runtime.data.split_choice import SplitChoice
 from torchstone_runtime.errors import CheckFailedError, UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
 
@@ -125,7 +126,7 @@ class _Wanted:
 
     dataset: str | None
     data_dir: Path | None
-    split: str
+    split: SplitChoice
     class_map: Path | None
     bits: int | None
     variant_a: str | None

@@ -24,6 +24,7 @@ from torchstone_runtime.cli.options import (
 from torchstone_runtime.cli.output import print_result, require_writable, tell
 from torchstone_runtime.cli.validation_options import BY_CLASS_OPTION, coverage_option, require_coverage
 from torchstone_runtime.components import require_component
+from torchstone_runtime.data.split_choice import SplitChoice
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
 
@@ -96,7 +97,7 @@ class _Wanted:
     """Everything but the gates, as it was given."""
 
     data_dir: Path | None
-    split: str
+    split: SplitChoice
     class_map: Path | None
     bits: int | None
     loading: LoadOptions

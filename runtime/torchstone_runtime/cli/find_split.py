@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from torchstone_runtime.data.catalog import Dataset
     from torchstone_runtime.data.split import Split
+    from torchstone_runtime.data.split_choice import SplitChoice
     from torchstone_runtime.inference.classifier import Classifier
 
 
@@ -22,7 +23,7 @@ def find_split(
     classifier: "Classifier",
     dataset: str,
     data_dir: Path | None,
-    wanted: str,
+    wanted: "SplitChoice",
     class_map: Path | None = None,
     bits: int | None = None,
 ) -> tuple["Split", str]:

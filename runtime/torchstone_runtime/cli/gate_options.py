@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import click
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torchstone_runtime.metrics.gates import Gate, Judgement
     from torchstone_runtime.report.document import EvaluationDocument
 
+JudgedBy = Literal["value", "interval"]
+"""What a bound is held against: a figure, or the unfavourable end of its interval as well."""
 _SHARE = click.FloatRange(0, 1)
 _AT_LEAST_0 = click.FloatRange(0)
 MIN_ACCURACY_OPTION = option("--min-accuracy", group="Gates", type=_SHARE, help="Exit with 1 if the accuracy is lower.")
@@ -51,7 +53,7 @@ _OPTIONS = (
     option(
         "--judge",
         group="Gates",
-        type=click.Choice(["value", "interval"]),
+        type=click.Choice(get_args(JudgedBy)),
         default="value",
         show_default=True,
         help="interval: also require the unfavourable end of the 95% interval to lie within the bound.",
@@ -81,7 +83,7 @@ class Bounds:
     max_log_loss: float | None
     max_brier: float | None
     max_calibration_error: float | None
-    judge: str
+    judge: JudgedBy
 
     @property
     def on_interval(self) -> bool:

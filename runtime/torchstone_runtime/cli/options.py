@@ -9,7 +9,8 @@ import click
 
 from torchstone_runtime.cli.command import option
 from torchstone_runtime.cli.completion import BundlePath, DatasetName, ProviderName, VariantName
-from torchstone_runtime.inference.load_options import LoadOptions, Mode
+from torchstone_runtime.data.split_choice import SplitChoice
+from torchstone_runtime.inference.load_options import BundleCheck, LoadOptions, Mode
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -28,7 +29,7 @@ DATA_DIR_OPTION = option(
 SPLIT_OPTION = option(
     "--split",
     group="Data",
-    type=click.Choice(["auto", "test", "train", "all"]),
+    type=click.Choice(get_args(SplitChoice)),
     default="auto",
     show_default=True,
     help="Part of the data. auto: the test part; of a source without one, all images, or the fifth held out in "
@@ -99,7 +100,7 @@ PUBLIC_KEY_OPTION = option(
 CHECK_OPTION = option(
     "--check",
     group="Model",
-    type=click.Choice(["full", "hashes", "none"]),
+    type=click.Choice(get_args(BundleCheck)),
     default="full",
     show_default=True,
     help="Checks when loading the bundle: full = SHA-256 and golden samples; hashes = SHA-256; none = format and "
@@ -201,7 +202,7 @@ def load_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of loading a model, and their values as its argument `loading`, a `LoadOptions`."""
 
     @functools.wraps(command)
-    def with_loading(*arguments: Any, check: str, **options: Any) -> Any:  # noqa: ANN401 - a command's own
+    def with_loading(*arguments: Any, check: BundleCheck, **options: Any) -> Any:  # noqa: ANN401 - a command's own
         names = ("variant", "provider", "tf32", "cpu_fallback", "threads", "mode", "public_key")
         values = {name: options.pop(name) for name in names}
         loading = LoadOptions(**values, replay_golden=check == "full", check_hashes=check != "none")

@@ -24,6 +24,7 @@ from torchstone_runtime.cli.options import (
 )
 from torchstone_runtime.cli.output import print_result, require_writable, shows_progress, tell
 from torchstone_runtime.components import require_component
+from torchstone_runtime.data.split_choice import SplitChoice
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.progress import watched
 
@@ -82,7 +83,7 @@ class _Wanted:
     """The options, as they were given."""
 
     data_dir: Path | None
-    split: str
+    split: SplitChoice
     class_map: Path | None
     bits: int | None
     corruptions: tuple[str, ...]

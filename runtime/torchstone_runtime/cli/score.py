@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
@@ -22,6 +22,7 @@ from torchstone_runtime.cli.validation_options import BY_CLASS_OPTION, COVERAGE_
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.scoring.job import EngineName, OutputFormat
 from torchstone_runtime.text import showable
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _WRITING: Final = ("form", "top", "probabilities", "coverage", "by_class", "inve
 @option(
     *("--format", "form"),
     group="Output",
-    type=click.Choice(["parquet", "csv", "jsonl"]),
+    type=click.Choice(get_args(OutputFormat)),
     help="Format of the output  [default: parquet; needs torchstone[scale]]",
 )
 @option(
@@ -89,7 +90,7 @@ _WRITING: Final = ("form", "top", "probabilities", "coverage", "by_class", "inve
 @option(
     "--engine",
     group="Advanced",
-    type=click.Choice(["local", "ray"]),
+    type=click.Choice(get_args(EngineName)),
     default="local",
     show_default=True,
     help="What runs it: this process, or the workers of a Ray cluster (torchstone[ray]).",

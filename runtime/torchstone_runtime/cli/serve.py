@@ -1,7 +1,7 @@
 """`torchstone serve`: models behind HTTP, each of which has proven itself before it is asked."""
 
 import sys
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 import click
 
@@ -11,6 +11,7 @@ from torchstone_runtime.cli.options import MAX_BATCH_HELP, load_options
 from torchstone_runtime.cli.output import tell_detail
 from torchstone_runtime.components import require_component
 from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.serving.http.settings import LogForm, MetricNames
 
 _DRAIN_SECONDS: Final = 5.0
 """Time that load balancers are given to send nobody here any more, where no person waits for the end."""
@@ -113,7 +114,7 @@ _MIB: Final = 1 << 20
     aliases=("--log",),
     default="off",
     show_default=True,
-    type=click.Choice(["text", "json", "off"]),
+    type=click.Choice(get_args(LogForm)),
     help="Access log on stderr: a line for each request.",
 )
 @option(
@@ -121,7 +122,7 @@ _MIB: Final = 1 << 20
     group="Server",
     default="own",
     show_default=True,
-    type=click.Choice(["own", "triton"]),
+    type=click.Choice(get_args(MetricNames)),
     help="Names of the metrics: torchstone_* in seconds, or nv_inference_* as Triton has them.",
 )
 @load_options

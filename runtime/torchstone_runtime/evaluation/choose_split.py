@@ -7,11 +7,12 @@ from typing import Any
 from torchstone_runtime.data.catalog import Dataset
 from torchstone_runtime.data.known_fingerprints import known_fingerprint
 from torchstone_runtime.data.split import Split
+from torchstone_runtime.data.split_choice import SplitChoice
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.text import shortlist
 
 
-def choose_split(dataset: Dataset, wanted: str, provenance: Mapping[str, Any]) -> tuple[Split, str]:
+def choose_split(dataset: Dataset, wanted: SplitChoice, provenance: Mapping[str, Any]) -> tuple[Split, str]:
     """Return the split to evaluate, and why it was chosen.
 
     Args:

@@ -10,6 +10,8 @@ from torchstone_runtime.inference.gpu_options import ON_NVIDIA
 from torchstone_runtime.system.openvino import OPENVINO, Precision
 
 Mode = Literal["auto", "latency", "throughput"]
+BundleCheck = Literal["full", "hashes", "none"]
+"""The checks of a bundle that is loaded: golden samples and hashes, hashes alone, or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

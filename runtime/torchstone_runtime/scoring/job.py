@@ -6,6 +6,8 @@ from typing import Any, Literal
 from torchstone_runtime.shards.read_options import ReadOptions
 
 OutputFormat = Literal["parquet", "csv", "jsonl"]
+EngineName = Literal["local", "ray"]
+"""What runs a job: this process, or the workers of a Ray cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from torchstone_runtime.images.input_spec import ColorMode
 from torchstone_train.recipes.catalog import RECIPES
 from torchstone_train.recipes.fields import RECIPE_FIELDS
 from torchstone_train.recipes.transforms import CacheName
+from torchstone_train.report.experiment_logs import EXPERIMENT_LOGS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -248,7 +249,7 @@ _OPTIONS: Final = (
     option(
         *("--log", "logs"),
         group="Output",
-        type=click.Choice(["mlflow", "wandb"]),
+        type=click.Choice(EXPERIMENT_LOGS),
         multiple=True,
         help="Log the training to MLflow or Weights & Biases as well; needs torchstone[mlflow] or torchstone[wandb].",
     ),
