@@ -83,7 +83,9 @@ def notebook_page(notebook: Path) -> str:
     """Return the cells of a notebook as a page: its text, and its code to copy."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     parts = [_cell(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-    parts.insert(1, f"This page shows the cells of `{notebook.relative_to(ROOT).as_posix()}`; open that file in Jupyter.")
+    parts.insert(
+        1, f"This page shows the cells of `{notebook.relative_to(ROOT).as_posix()}`; open that file in Jupyter."
+    )
     return "\n\n".join(parts) + "\n"
 
 
