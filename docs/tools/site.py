@@ -1,8 +1,8 @@
 """Build the documentation site: the pages of docs/, and the files of the repository that they link to.
 
 Run: python docs/tools/site.py [--out site], or `make docs`. A page that links to a file outside docs/, such as a table
-under benchmarks/results, finds it on the site: Markdown and notebooks as pages, anything else as text. So no link depends on where
-the repository is hosted. Zensical checks every link and anchor; a dead one ends the build with exit code 1.
+under benchmarks/results, finds it on the site: Markdown and notebooks as pages, anything else as text. So no link
+depends on where the repository is hosted. Zensical checks every link and anchor; a dead one ends the build with exit code 1.
 """
 
 import json
@@ -83,9 +83,7 @@ def notebook_page(notebook: Path) -> str:
     """Return the cells of a notebook as a page: its text, and its code to copy."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     parts = [_cell(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-    parts.insert(
-        1, f"This page shows the cells of `{notebook.relative_to(ROOT).as_posix()}`; open that file in Jupyter."
-    )
+    parts.insert(1, f"These are the cells of `{notebook.relative_to(ROOT).as_posix()}`, a file for Jupyter.")
     return "\n\n".join(parts) + "\n"
 
 
