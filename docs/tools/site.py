@@ -2,7 +2,8 @@
 
 Run: python docs/tools/site.py [--out site], or `make docs`. A page that links to a file outside docs/, such as a table
 under benchmarks/results, finds it on the site: Markdown and notebooks as pages, anything else as text. So no link
-depends on where the repository is hosted. Zensical checks every link and anchor; a dead one ends the build with exit code 1.
+depends on where the repository is hosted. Zensical checks every link and anchor; a dead one ends the build with exit
+code 1.
 """
 
 import json
