@@ -1,10 +1,12 @@
 """Build the documentation site: the pages of docs/, and the files of the repository that they link to.
 
 Run: python docs/tools/site.py [--out site], or `make docs`. A page that links to a file outside docs/, such as a table
-under benchmarks/results, finds it on the site: Markdown as a page, anything else as text. So no link depends on where
-the repository is hosted. Zensical checks every link and anchor; a dead one ends the build with exit code 1.
+under benchmarks/results, finds it on the site: Markdown and notebooks as pages, anything else as text. So no link
+depends on where the repository is hosted. Zensical checks every link and anchor; a dead one ends the build with exit
+code 1.
 """
 
+import json
 import os
 import re
 import shutil
@@ -47,6 +49,8 @@ def stage(folder: Path) -> None:
             text, linked = _followed(source)
             target.write_text(text, encoding="utf-8")
             waiting += linked
+        elif source.suffix == ".ipynb":
+            target.write_text(notebook_page(source), encoding="utf-8")
         else:
             shutil.copyfile(source, target)
 
@@ -68,11 +72,24 @@ def _followed(page: Path) -> tuple[str, list[Path]]:
 
 def _place(path: Path) -> Path:
     """Return where a file of the repository lies on the site: docs/ at the top, all else under project/."""
-    if path.is_relative_to(DOCS) and path.suffix in {".md", ".css", *_PICTURES}:
-        return path.relative_to(DOCS)
+    if path.is_relative_to(DOCS) and path.suffix in {".md", ".css", ".ipynb", *_PICTURES}:
+        place = path.relative_to(DOCS)
+        return place.with_suffix(".md") if path.suffix == ".ipynb" else place
     place = Path("project") / path.relative_to(ROOT)
     # A browser shows .txt, where it would save .py or .toml.
     return place if path.suffix in {".md", *_PICTURES} else place.with_name(f"{place.name}.txt")
+
+
+def notebook_page(notebook: Path) -> str:
+    """Return the cells of a notebook as a page: its text, and its code to copy."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    parts = [_cell(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    parts.insert(1, f"These are the cells of `{notebook.relative_to(ROOT).as_posix()}`, a file for Jupyter.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(kind: str, source: str) -> str:
+    return source if kind == "markdown" else f"```python\n{source}\n```"
 
 
 def command_help() -> str:

@@ -15,5 +15,10 @@ def require_component(extra: str, *packages: str) -> None:
     if missing:
         raise MissingComponentError(
             f"This command needs the part '{extra}' of Torchstone; not installed: {', '.join(missing)}.",
-            f"Install it: pip install 'torchstone[{extra}]' (in a clone: pip install '.[{extra}]')",
+            f"Install it: {install_line(extra)}",
         )
+
+
+def install_line(extras: str) -> str:
+    """Return what installs extras, such as `cpu,export`: from a clone, as long as there is no release."""
+    return f"pip install '.[{extras}]' in a clone of Torchstone"

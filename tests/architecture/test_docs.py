@@ -52,7 +52,7 @@ def test_the_navigation_has_every_page() -> None:
     """Of docs/, and those of the project that it names; else docs/tools/zensical.toml lacks a line."""
     pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
 
-    made = {"reference/help.md", "project/CHANGELOG.md", "project/CONTRIBUTING.md"}
+    made = {"tutorial/notebook.md", "reference/help.md", "project/CHANGELOG.md", "project/CONTRIBUTING.md"}
     assert named(SITE["nav"]) == pages | made
 
 

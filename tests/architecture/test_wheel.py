@@ -157,11 +157,11 @@ def test_verify_inspect_and_predict_work(bare: Bare, digits_bundle: Path, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("train", "cnn3", "--dataset", "digits", "--out", "run"), "pip install 'torchstone[train]'"),
-        (("export", "run", "--out", "bundle"), "pip install 'torchstone[export]'"),
-        (("download", "mnist"), "pip install 'torchstone[train]'"),
-        (("quickstart",), "pip install 'torchstone[all]'"),
-        (("serve", "fashion"), "pip install 'torchstone[serve]'"),
+        (("train", "cnn3", "--dataset", "digits", "--out", "run"), "pip install '.[train]'"),
+        (("export", "run", "--out", "bundle"), "pip install '.[export]'"),
+        (("download", "mnist"), "pip install '.[train]'"),
+        (("quickstart",), "pip install '.[all]'"),
+        (("serve", "fashion"), "pip install '.[serve]'"),
     ],
 )
 def test_a_missing_part_is_named_with_its_install_line(bare: Bare, arguments: tuple[str, ...], line: str) -> None:

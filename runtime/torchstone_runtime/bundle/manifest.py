@@ -229,7 +229,7 @@ def _check_format(data: Mapping[str, Any]) -> None:
     if isinstance(version, int) and version > max(_VERSIONS):
         raise BundleError(
             f"The bundle has format version {version}; this installation reads versions up to {max(_VERSIONS)}.",
-            "Update it: pip install --upgrade torchstone",
+            "Update it: git pull, then pip install again, in your clone of Torchstone",
         )
     if type(version) is not int or version not in _VERSIONS:
         raise BundleError(f"The bundle's format version {version!r} is not known; expected 1 to {max(_VERSIONS)}.")

@@ -4,7 +4,7 @@ import os
 from typing import Final, TextIO
 
 _RESET: Final = "\x1b[0m"
-_CODES: Final = {"bold": "\x1b[1m", "good": "\x1b[32m"}
+_CODES: Final = {"bold": "\x1b[1m", "good": "\x1b[32m", "odd": "\x1b[33m", "bad": "\x1b[1;31m"}
 """Select Graphic Rendition, ECMA-48 8.3.117."""
 
 
@@ -22,5 +22,5 @@ def shows_colour(stream: TextIO) -> bool:
 
 
 def coloured(text: str, style: str) -> str:
-    """Return text in a style: `bold`, or `good` for what went well."""
+    """Return text in a style: `bold`, `good` for what went well, `odd` for what to look at, `bad` for what failed."""
     return f"{_CODES[style]}{text}{_RESET}"

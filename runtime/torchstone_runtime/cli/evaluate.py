@@ -173,7 +173,7 @@ def _run(
     from torchstone_runtime.files import atomic_writer
     from torchstone_runtime.report.csv_files import PredictionsCsv
 
-    tally = LabelErrorTally() if wanted.report else None
+    tally = LabelErrorTally() if wanted.report or wanted.json_file else None
     sinks: list[BatchSink] = [tally.add] if tally else []
     with ExitStack() as stack:
         if wanted.predictions:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import click
 
+from torchstone_runtime.cli.colour import shows_colour
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.text import showable
@@ -72,7 +73,12 @@ def print_result(
 
         write_atomic(json_file, strict_json(document(), indent=2, ensure_ascii=ensure_ascii) + "\n")
         tell(f"wrote {json_file}")
-    click.echo(text())
+    if shows_colour(sys.stdout):
+        from torchstone_runtime.cli.painted import painted
+
+        click.echo(painted(text()), color=True)
+    else:
+        click.echo(text())
 
 
 def is_stdout(path: Path | None) -> bool:

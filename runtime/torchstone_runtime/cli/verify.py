@@ -22,7 +22,7 @@ from torchstone_runtime.cli.options import (
 )
 from torchstone_runtime.cli.output import is_stdout, print_result, require_writable
 from torchstone_runtime.cli.server_options import RemoteOptions, server_options
-from torchstone_runtime.components import require_component
+from torchstone_runtime.components import install_line, require_component
 from torchstone_runtime.errors import CheckFailedError, MissingComponentError, UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.text import showable
@@ -134,5 +134,5 @@ def _print_end(json_file: Path | None, bundle: Path, passed: list[str], error: C
 def _recertify(bundle: Path, run: Path, fast: Path | None, dataset: str | None, data_dir: Path | None) -> Iterator[str]:
     hooks = {entry.name: entry for entry in importlib.metadata.entry_points(group=HOOK_GROUP)}
     if "recertify" not in hooks:
-        raise MissingComponentError("--run needs the export part.", "Install it: pip install 'torchstone[cpu,export]'")
+        raise MissingComponentError("--run needs the export part.", f"Install it: {install_line('cpu,export')}")
     yield from hooks["recertify"].load()(bundle, run, fast, dataset, data_dir)

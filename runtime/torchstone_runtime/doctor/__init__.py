@@ -4,6 +4,7 @@ Nothing is imported that may be broken: packages are judged by their metadata, l
 that tries them.
 """
 
+from torchstone_runtime.components import install_line
 from torchstone_runtime.doctor.cuda import check_cuda
 from torchstone_runtime.doctor.distributions import installed_packages, runtime_wheels
 from torchstone_runtime.doctor.finding import Finding
@@ -45,5 +46,5 @@ def _check_gpu(probed: dict[str, dict[str, object]]) -> Finding:
     summary = f"{driver['devices']} NVIDIA GPU(s), driver for CUDA up to {driver['cuda']}"
     if built:
         return Finding("gpu", "ok", summary, details=driver)
-    remedy = "To use it: pip uninstall --yes onnxruntime && pip install 'torchstone[gpu]'"
+    remedy = f"To use it: pip uninstall --yes onnxruntime && {install_line('gpu')}"
     return Finding("gpu", "note", f"{summary}, but this ONNX Runtime has no CUDA provider", remedy, driver)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires
 from typing import Final
 
+from torchstone_runtime.components import install_line
 from torchstone_runtime.doctor.distributions import Installed, runtime_wheels
 from torchstone_runtime.doctor.finding import Finding
 from torchstone_runtime.version import __version__
@@ -27,8 +28,8 @@ def check_parts(packages: dict[str, Installed]) -> Finding:
     details = {"torchstone": __version__, "installed": there, "missing": missing, "versions": versions}
     if not absent:
         return Finding("parts", "ok", summary, details=details)
-    lines = [f"pip install 'torchstone[{'cpu' if part == 'runtime' else part}]'" for part in missing if missing[part]]
-    return Finding("parts", "note", f"{summary}; not installed: {', '.join(absent)}", "; ".join(lines), details)
+    extras = ",".join("cpu" if part == "runtime" else part for part in missing if missing[part])
+    return Finding("parts", "note", f"{summary}; not installed: {', '.join(absent)}", install_line(extras), details)
 
 
 def _needs() -> dict[str, list[str]] | None:

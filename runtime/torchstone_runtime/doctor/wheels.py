@@ -1,5 +1,6 @@
 """Is there one ONNX Runtime, and is it whole?"""
 
+from torchstone_runtime.components import install_line
 from torchstone_runtime.doctor.distributions import Installed, altered_files, runtime_wheels
 from torchstone_runtime.doctor.finding import Finding
 
@@ -19,7 +20,7 @@ def check_wheels(packages: dict[str, Installed], *, driver: bool) -> Finding:
             "wheels",
             "note",
             "no ONNX Runtime is installed: predict, evaluate and verify need one",
-            f"pip install 'torchstone[{'gpu' if driver else 'cpu'}]'",
+            install_line("gpu" if driver else "cpu"),
         )
     stated = [f"{wheel.name} {wheel.version}" for wheel in wheels]
     altered = {wheel.name: altered_files(wheel) for wheel in wheels}

@@ -11,6 +11,7 @@ from typing import IO, Final
 
 from PIL import Image
 
+from torchstone_runtime.components import install_line
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.image_formats import START_BYTES, format_of, pillow_formats
 from torchstone_runtime.images.input_spec import MAX_BITS
@@ -50,7 +51,7 @@ def _open_heif(file: IO[bytes], name: str) -> Image.Image:
     except ImportError as error:
         raise ImageError(
             f"{name} is a HEIC picture, as telephones take them; to read it, pillow-heif is needed.",
-            'Install it: pip install "torchstone[heic]"',
+            f"Install it: {install_line('heic')}",
         ) from error
     image: Image.Image = plugin.HeifImageFile(file)
     return image

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
+from torchstone_runtime.components import install_line
 from torchstone_runtime.doctor.cuda import check_cuda
 from torchstone_runtime.doctor.distributions import Installed, installed_packages, runtime_wheels
 from torchstone_runtime.doctor.sessions import remedy_for_libraries, run_probe
@@ -164,6 +165,6 @@ def _wheel_text(provider: str) -> str:
 
 def _wheel_remedy(provider: str, wheels: list[Installed]) -> str:
     names = " ".join(wheel.name for wheel in wheels) or "onnxruntime"
-    extras = {"cuda": "'torchstone[gpu]'", "tensorrt": "'torchstone[gpu]'", "openvino": "'torchstone[openvino]'"}
-    wanted = extras.get(provider, "onnxruntime")
-    return f"Install it: pip uninstall --yes {names}, then pip install {wanted}."
+    extras = {"cuda": "gpu", "tensorrt": "gpu", "openvino": "openvino"}
+    wanted = install_line(extras[provider]) if provider in extras else "pip install onnxruntime"
+    return f"Install it: pip uninstall --yes {names}, then {wanted}."

@@ -35,8 +35,7 @@ class EvaluationDocument:
         slices: metrics by group, where groups were given.
         judgements: outcome of each gate, where any were set.
         explanations: mistakes with what the model looked at; in the page alone.
-        label_errors: images whose labels are likely wrong, most confident first; None where they were not looked for;
-            in the page alone.
+        label_errors: images whose labels are likely wrong, most confident first; None where they were not looked for.
         sets_by_class: whether the sets of each class are shown on the terminal too.
     """
 
@@ -107,6 +106,18 @@ class EvaluationDocument:
             "drift": self.evaluation.drift.to_json() if self.evaluation.drift else None,
             "slices": [item.to_json() for item in self.slices],
             "gates": [item.to_json() for item in self.judgements],
+            "label_errors": None if self.label_errors is None else [*map(self._label_error_json, self.label_errors)],
             "decisions_sha256": self.evaluation.decisions_sha256,
             "execution": self.file.execution(self.evaluation.seconds, self.images_per_second),
+        }
+
+    def _label_error_json(self, error: LabelError) -> dict[str, Any]:
+        names, ids = self.evaluation.class_names, self.evaluation.ids
+        return {
+            "id": ids[error.index],
+            "label": names[error.label],
+            "probability": error.probability,
+            "likely": names[error.likely],
+            "likely_probability": error.likely_probability,
+            "margin": error.margin,
         }

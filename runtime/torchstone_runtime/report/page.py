@@ -111,8 +111,9 @@ def card(value: str, label: str, note: str = "") -> str:
 
 
 def section(title: str, content: str) -> str:
-    """Return a titled section; `content` must be escaped already."""
-    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
+    """Return a titled section, whose tables a screen reader names by it; `content` must be escaped already."""
+    named = content.replace("<table", f'<table aria-label="{escape(title)}"')
+    return f"<section>\n<h2>{escape(title)}</h2>\n{named}\n</section>"
 
 
 def facts(pairs: list[tuple[str, str]]) -> str:

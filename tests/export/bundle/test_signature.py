@@ -309,4 +309,4 @@ def test_without_the_package_the_message_names_the_install_line(signed: Path, ke
 
     assert run("verify", signed).returncode == 0
     result = run("evaluate", signed, "--data", "digits", "--public-key", keys[1])
-    assert_refused(result, "pip install 'torchstone[sign]'")
+    assert_refused(result, "pip install '.[sign]'")

@@ -110,4 +110,4 @@ def test_without_timm_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(MissingComponentError) as refused:
         from_timm("resnet50")
 
-    assert "pip install 'torchstone[timm]'" in str(refused.value)
+    assert "pip install '.[timm]'" in str(refused.value)

@@ -180,7 +180,7 @@ def test_an_installation_without_onnx_runtime(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     found = {item["check"]: item for item in json.loads(result.stdout)["findings"]}
-    assert found["wheels"]["remedy"] == "pip install 'torchstone[cpu]'"
+    assert found["wheels"]["remedy"] == "pip install '.[cpu]' in a clone of Torchstone"
     assert "import" not in found
     assert "installed" not in found["parts"]["details"]
 

@@ -172,4 +172,4 @@ def test_a_misspelt_address_is_refused_by_every_command() -> None:
 def test_without_the_extra_its_installation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """One message."""
     monkeypatch.setattr("torchstone_runtime.components.find_spec", lambda _: None)
-    assert_refused(run_in_process("inspect", "hf://me/clothes"), "pip install 'torchstone[hub]'")
+    assert_refused(run_in_process("inspect", "hf://me/clothes"), "pip install '.[hub]'")

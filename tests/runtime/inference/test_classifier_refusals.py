@@ -70,7 +70,7 @@ def test_less_than_one_thread_is_refused(digits_bundle: Path) -> None:
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
 def test_a_gpu_asked_for_by_name_and_not_there_is_an_error(digits_bundle: Path, provider: str) -> None:
     """Never a silent run on the CPU; the message names the wheel that is missing."""
-    with pytest.raises(ProviderError, match=rf"(?s)'{provider}' is not part.*pip install 'torchstone\[gpu\]'"):
+    with pytest.raises(ProviderError, match=rf"(?s)'{provider}' is not part.*pip install '\.\[gpu\]'"):
         Classifier.load(digits_bundle, provider=provider)
 
 

@@ -53,7 +53,7 @@ def predict(
 def test_a_missing_wheel_and_driver_are_both_named(digits_bundle: Path) -> None:
     """Else one is installed, and the next thing is missing."""
     result = predict(digits_bundle, "--provider", "cuda")
-    assert_refused(result, "the wheel onnxruntime-gpu", "the NVIDIA driver (libcuda.so.1", "'torchstone[gpu]'")
+    assert_refused(result, "the wheel onnxruntime-gpu", "the NVIDIA driver (libcuda.so.1", "'.[gpu]'")
 
 
 def test_a_wheel_of_another_kind_is_named(digits_bundle: Path) -> None:

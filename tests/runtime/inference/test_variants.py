@@ -67,7 +67,7 @@ def test_without_openvino_bf16_by_name_says_what_to_install(bf16_bundle: Path) -
     """The wheel, by the extra that brings it."""
     with pytest.raises(ProviderError, match="onnxruntime-openvino") as caught:
         Classifier.load(bf16_bundle, variant="bf16")
-    assert "pip install 'torchstone[openvino]'" in caught.value.remedy
+    assert "pip install '.[openvino]'" in caught.value.remedy
 
 
 @without_openvino

@@ -1,5 +1,6 @@
 """Likely label errors in the page of an evaluation."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,16 @@ def test_wrong_labels_are_shown_with_what_is_likely(digits_bundle: Path, mislabe
     assert "Northcutt" in section
     true = load_digits().labels[0]
     assert f'alt="sample 0: labelled {(true + 5) % 10}, likely {true}"' in section
+
+
+def test_wrong_labels_are_in_the_json_document(digits_bundle: Path, mislabelled: Path) -> None:
+    """With the id that `--predictions` writes; no page has to be written for it."""
+    result = run_in_process("evaluate", digits_bundle, "--data", f"npz:{mislabelled}", "--split", "all", "--json")
+
+    first = json.loads(result.stdout)["label_errors"][0]
+    true = int(load_digits().labels[0])
+    assert (first["id"], first["label"], first["likely"]) == ("0", str((true + 5) % 10), str(true))
+    assert first["margin"] == pytest.approx(first["probability"] - first["likely_probability"])
 
 
 def test_a_tally_of_batches_finds_what_the_whole_does() -> None:

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from torchstone_runtime.report.page import Markup, escape, render_page, table, tag
+from torchstone_runtime.report.page import Markup, escape, render_page, section, table, tag
 
 
 def test_text_in_an_element_is_escaped_once_however_deep() -> None:
@@ -41,3 +41,10 @@ def test_page_bears_its_style_sheet() -> None:
     """The file of the package, whole, and what a page adds after it."""
     page = render_page("t", "body", ".added {}")
     assert page.index(".cards {") < page.index(".added {}") < page.index("</style>")
+
+
+def test_tables_are_named_by_their_section() -> None:
+    """A screen reader lists them; a title is escaped there as well."""
+    found = section('A "fresh" process', table(("a",), [("1",)]))
+
+    assert '<table aria-label="A &quot;fresh&quot; process">' in found

@@ -274,7 +274,7 @@ def test_the_missing_extra_is_named_with_its_install_line(digits_bundle: Path) -
     )
     command = [sys.executable, "-c", program, "serve", str(digits_bundle)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert_refused(result, "not installed: starlette", "pip install 'torchstone[serve]'")
+    assert_refused(result, "not installed: starlette", "pip install '.[serve]'")
 
 
 def test_several_models_and_versions_are_served(digits_bundle: Path, tmp_path: Path) -> None:

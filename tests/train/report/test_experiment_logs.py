@@ -85,7 +85,7 @@ def test_a_log_that_is_not_installed_is_told_before_any_work(
     result = run_in_process(*TRAINING, "--out", tmp_path / "run", "--log", name)
 
     assert result.returncode == 2
-    assert f"pip install 'torchstone[{name}]'" in result.stderr
+    assert f"pip install '.[{name}]'" in result.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -9,7 +9,7 @@ import click
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import DATA_DIR_OPTION, json_option
 from torchstone_runtime.cli.output import print_result, tell
-from torchstone_runtime.components import require_component
+from torchstone_runtime.components import install_line, require_component
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.text import showable, showable_lines
@@ -56,7 +56,7 @@ def _backbones(pattern: str) -> list[str]:
 
     names = backbone_names(pattern)
     if find_spec(TIMM) is None:
-        tell("timm's are listed where it is installed: pip install 'torchstone[timm]'")
+        tell(f"timm's are listed where it is installed: {install_line('timm')}")
     if not names:
         raise UsageError(
             f"No backbone has '{showable(pattern)}' in its name.", "torchstone recipes --backbones lists all of them."

@@ -5,6 +5,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
+from torchstone_runtime.components import install_line
 from torchstone_runtime.files import write_atomic
 from torchstone_train.data.augmented_samples import NOT_AUGMENTED, Augmented
 from torchstone_train.run.run_dir import RunDirectory
@@ -58,7 +59,7 @@ class RunResults:
             packages = [_PACKAGES.get(name, name) for name in self._missing.values()]
             say(
                 f"left out {' and '.join(self._missing)}: {' and '.join(packages)} not installed; "
-                "pip install 'torchstone[train]'"
+                + install_line("train")
             )
 
     def observers(self) -> Sequence[TrainingObserver]:

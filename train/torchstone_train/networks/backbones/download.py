@@ -11,6 +11,7 @@ from urllib.parse import urlparse
 
 import torch
 
+from torchstone_runtime.components import install_line
 from torchstone_runtime.errors import DataError, MissingComponentError
 from torchstone_runtime.text import showable
 
@@ -67,7 +68,7 @@ def fetch_from_hub(repository: str, filename: str | None, what: str) -> Path:
         import huggingface_hub  # noqa: PLC0415 - comes with timm
     except ImportError as error:
         raise MissingComponentError(
-            "timm's weights need huggingface_hub.", "Install it: pip install 'torchstone[timm]'"
+            "timm's weights need huggingface_hub.", f"Install it: {install_line('timm')}"
         ) from error
     from huggingface_hub.errors import RemoteEntryNotFoundError  # noqa: PLC0415
 
