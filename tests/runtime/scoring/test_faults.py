@@ -1,6 +1,5 @@
 """What happens to a job around it: the model is exchanged, the disk is full. Nothing that was written is lost."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -99,7 +98,7 @@ def test_a_disk_that_is_full_is_one_message_and_with_room_the_job_goes_on(
     written = parts(out)
     assert written
     assert written.items() < parts(tmp_path / "whole").items()
-    os.unlink(disk / "filler")
+    (disk / "filler").unlink()
     assert run_in_process(*given, "--out", out).returncode == 0
     assert parts(out) == parts(tmp_path / "whole")
     assert not list(out.glob(".*"))
