@@ -40,12 +40,13 @@ class Cell:
         return "-".join(map(str, (self.side, self.images, self.engine, self.workers, self.per_shard, self.turn)))
 
 
-def measure(cell: Cell, bundle: str, pictures: Path, scratch: Path) -> dict[str, Any]:
+def measure(cell: Cell, bundle: str, pictures: Path, scratch: Path) -> dict[str, Any] | None:
     """Run a cell; the start of the process is part of its time.
 
     Returns:
         The cell's own fields, `seconds`, `cpu_seconds` (of this process and those it waited for), `peak_mb` (of the
-        largest process) and `all_mb` (largest sum over all processes, memory in common counted once).
+        largest process) and `all_mb` (largest sum over all processes, memory in common counted once); None where it
+        failed, as Ray does when a busy machine does not start it in time.
     """
     out = scratch / "out"
     shutil.rmtree(out, ignore_errors=True)
@@ -60,7 +61,7 @@ def measure(cell: Cell, bundle: str, pictures: Path, scratch: Path) -> dict[str,
     ended.set()
     watch.join()
     if process.returncode:
-        raise SystemExit(f"{cell.name} ended with {process.returncode}")
+        return None
     shutil.rmtree(out, ignore_errors=True)
     cpu = usage.ru_utime + usage.ru_stime
     figures = {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": usage.ru_maxrss / 1024, "all_mb": peak[0]}

@@ -62,6 +62,9 @@ def run(work: Path, bundle: str, wanted: list[Cell]) -> None:
         if kept.exists():
             continue
         row = measure(cell, bundle, _pictures(work, cell), work)
+        if row is None:
+            print(f"{cell.name} failed; the next run measures it", flush=True)
+            continue
         partial = kept.with_suffix(".partial")
         partial.write_text(json.dumps(row), encoding="utf-8")
         partial.rename(kept)
