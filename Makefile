@@ -70,7 +70,7 @@ $(OPENVINO_STAMP): pyproject.toml constraints.txt
 	@touch $(OPENVINO_STAMP)
 
 test-scale: $(SCALE_STAMP) ## the tests of Ray and Spark, in an environment of their own (Spark needs Java 17 or later)
-	$(SCALE_VENV)/bin/python -m pytest --stored-bundle tests/runtime/scoring tests/runtime/shards
+	$(SCALE_VENV)/bin/python -m pytest --stored-bundle -m 'not study' tests/runtime/scoring tests/runtime/shards
 
 $(SCALE_STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(SCALE_VENV)

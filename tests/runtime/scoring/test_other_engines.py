@@ -4,11 +4,13 @@ import json
 import math
 import os
 import pickle
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -168,36 +170,49 @@ def test_ray_gives_the_same_parts(pictures: Path, scored: Path, tmp_path: Path) 
     assert parts(tmp_path / "out") == parts(scored)
 
 
+def victims(job: "subprocess.Popen[str]", kind: str) -> list[int]:
+    """Return the processes of a job that are to be killed: its driver, one worker, or Ray's node."""
+    if kind == "driver":
+        return [job.pid]
+    family = descendants(job.pid)
+    if kind == "worker":
+        return [one for one, name in family.items() if name.startswith("ray::RayWorker")][:1]
+    return [one for one, name in family.items() if "raylet/raylet" in name.split(" ")[0]]
+
+
+def interrupt(job: "subprocess.Popen[str]", out: Path, kind: str, moment: tuple[int, float]) -> int:
+    """Kill some time after a number of parts is there, wait for the end, and return the exit code; 0: it goes on."""
+    deadline = time.monotonic() + 60
+    while len(parts(out)) < moment[0] and time.monotonic() < deadline and job.poll() is None:
+        time.sleep(0.001)
+    time.sleep(moment[1])
+    for one in victims(job, kind):
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+    try:
+        job.communicate(timeout=90)
+    finally:
+        job.kill()
+    return job.returncode
+
+
 @needs_ray
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["driver", "worker", "node"])
+@pytest.mark.parametrize("times", [1, pytest.param(50, marks=pytest.mark.study)])
 def test_a_job_whose_driver_worker_or_node_is_killed_ends_equal(
-    victim: str, pictures: Path, scored: Path, tmp_path: Path
+    victim: str, times: int, pictures: Path, scored: Path, tmp_path: Path
 ) -> None:
-    """A job that lost a worker goes on by itself; one that lost its driver or node when it is run again."""
-    job, out = score_with_ray(pictures, tmp_path / "out"), tmp_path / "out"
-    deadline = time.monotonic() + 60
-    while len(parts(out)) < 2 and time.monotonic() < deadline and job.poll() is None:
-        time.sleep(0.01)
-    family = descendants(job.pid)
-    chosen = {
-        "driver": [job.pid],
-        "worker": [one for one, name in family.items() if name.startswith("ray::RayWorker")][:1],
-        "node": [one for one, name in family.items() if "raylet/raylet" in name.split(" ")[0]],
-    }[victim]
-    assert chosen, family
-    for one in chosen:
-        os.kill(one, signal.SIGKILL)
-    try:
-        said, _ = job.communicate(timeout=90)
-    finally:
-        job.kill()
-    if victim == "worker":
-        assert job.returncode == 0, said
-    else:
+    """At random moments. One that lost a worker goes on by itself; one that lost its driver or node, run again."""
+    chance = random.Random(f"{victim} {times}")  # noqa: S311 - moments, not secrets
+    for number in range(times):
+        out = tmp_path / f"out-{number}"
+        moment = (chance.randrange(1, len(parts(scored)) - 2), 0.02 * chance.random())
+        code = interrupt(score_with_ray(pictures, out), out, victim, moment)
+        assert victim != "worker" or code == 0, number
         again = run_in_process("score", "fashion", pictures, "--out", out, "--format", "jsonl", *MANY)
         assert again.returncode == 0, again.stderr
-    assert parts(out) == parts(scored)
+        assert parts(out) == parts(scored), number
 
 
 @needs_ray

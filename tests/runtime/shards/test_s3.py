@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.in_process import run_in_process
+from torchstone_runtime.images.decode import encode_png
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("flask_cors")
@@ -60,3 +61,29 @@ def test_a_bucket_that_is_not_there_is_one_message(bucket: str, tmp_path: Path) 
     result = run_in_process("score", "fashion", f"s3://none/in?{bucket}", "--out", tmp_path / "out", "--format", "csv")
     assert result.returncode == 2
     assert result.stderr.count("Error:") == 1
+
+
+def test_a_bucket_that_answers_no_more_is_one_message_and_later_the_job_goes_on(bucket: str, tmp_path: Path) -> None:
+    """Where nobody listens, then where the bucket is again: the place of its server is no part of a name."""
+    from pyarrow import fs
+
+    files, _ = fs.FileSystem.from_uri(f"s3://data/?{bucket}")
+    files.create_dir("data")
+    for number in range(30):
+        with files.open_output_stream(f"data/in/{number:02}.png") as file:
+            file.write(encode_png(np.full((1, 28, 28), number, np.uint8)))
+
+    def listed(parameters: str) -> list[str]:
+        text = "".join(f"s3://data/in/{number:02}.png?{parameters}\n" for number in range(30))
+        (tmp_path / "list.txt").write_text(text)
+        return ["score", "fashion", f"@{tmp_path / 'list.txt'}", "--format", "csv", "--per-shard", "10"]
+
+    assert run_in_process(*listed(bucket), "--out", tmp_path / "whole").returncode == 0
+    assert run_in_process(*listed(bucket), "--out", tmp_path / "out", "--share", "1/3").returncode == 0
+    nobody = "endpoint_override=127.0.0.1:9&scheme=http"
+    result = run_in_process(*listed(nobody), "--out", tmp_path / "out")
+    assert (result.returncode, result.stderr.count("Error:")) == (2, 1)
+    assert "nothing that was written is lost" in result.stderr
+    assert run_in_process(*listed(bucket), "--out", tmp_path / "out").returncode == 0
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "whole").glob("part-*")}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("part-*")} == whole
