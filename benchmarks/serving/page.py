@@ -12,6 +12,7 @@ _TIMEOUT_MS: Final = 1000
 def page(found: Found) -> str:
     """Return the page of all stages that were measured."""
     writers = {
+        "starts": _starts,
         "beside_others": _beside_others,
         "batches_of_64": _batches,
         "open_loop": _open_loop,
@@ -31,34 +32,47 @@ def _machine(machine: Found) -> str:
     )
 
 
+def _starts(found: Found) -> Iterator[str]:
+    rows = found["servers"]
+    ours = rows["torchstone"]
+    yield "## Start to first right answer, checks included"
+    yield ""
+    yield "| server | runs | processor time | ours / theirs | time | ours / theirs |"
+    yield "|---|---|---|---|---|---|"
+    for name, row in rows.items():
+        if "error" in row:
+            yield f"| {name} | {row['error']} | | | | |"
+            continue
+        ratios = [ours[key] / row[key] for key in ("processor_s", "first_answer_s")]
+        cells = f"{row['processor_s']:.2f} s | {ratios[0]:.2f} | {row['first_answer_s']:.2f} s | {ratios[1]:.2f}"
+        yield f"| {name} | {row['runs']} | {cells} |"
+    yield ""
+    yield (
+        "The aim is at most 0.125 of theirs. Where others use the machine, the processor time is the figure to read. "
+        "`the least` is Python, NumPy, ONNX Runtime, a session and one answer, without any server or check: "
+        f"{rows['the least']['processor_s'] / ours['processor_s']:.2f} of ours, and no server in Python that runs the "
+        "model can take less."
+    )
+
+
 def _beside_others(found: Found) -> Iterator[str]:
-    rows, floor = found["servers"], found["shortest_start_s"]
+    rows = found["servers"]
     ours = rows["torchstone"]
     yield "## Beside other servers, the same model and the same JSON, in turns"
     yield ""
-    yield (
-        "| server | runs | start to first right answer | ours / theirs | memory (PSS) | ours / theirs |"
-        " c = 16, requests/s | ours / theirs | p99 |"
-    )
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "| server | runs | memory (PSS) | ours / theirs | c = 16, requests/s | ours / theirs | p99 |"
+    yield "|---|---|---|---|---|---|---|"
     for name, row in rows.items():
         if "error" in row:
-            yield f"| {name} | {row['error']} |"
-        elif "first_answer_s" not in row:
-            yield f"| {name} | {row['runs']} | | | | | {row['c16_per_s']:,.0f} | | {row['p99_ms']:.0f} ms |"
-        else:
-            yield (
-                f"| {name} | {row['runs']} | {row['first_answer_s']:.2f} s | "
-                f"{ours['first_answer_s'] / row['first_answer_s']:.2f} | {row['pss_mb']:.0f} MB | "
-                f"{ours['pss_mb'] / row['pss_mb']:.2f} | {row['c16_per_s']:,.0f} | "
-                f"{ours['c16_per_s'] / row['c16_per_s']:.1f} | {row['p99_ms']:.0f} ms |"
-            )
+            yield f"| {name} | {row['error']} | | | | | |"
+            continue
+        memory = f"{row['pss_mb']:.0f} MB | {ours['pss_mb'] / row['pss_mb']:.2f}" if "pss_mb" in row else " | "
+        yield (
+            f"| {name} | {row['runs']} | {memory} | {row['c16_per_s']:,.0f} | "
+            f"{ours['c16_per_s'] / row['c16_per_s']:.1f} | {row['p99_ms']:.0f} ms |"
+        )
     yield ""
-    yield "Aims: first answer at most 0.125 of theirs, memory below 0.5, requests at least 1.5 times the best of them."
-    yield (
-        f"Python, NumPy, ONNX Runtime, a session and one answer, without any server or check, take {floor:.2f} s: "
-        f"{floor / ours['first_answer_s']:.2f} of ours. No server in Python that runs the model can start faster."
-    )
+    yield "Aims: memory below 0.5 of theirs, requests at least 1.5 times the best of them."
 
 
 def _batches(found: Found) -> Iterator[str]:
