@@ -2,7 +2,8 @@
 
 FOLDER holds virtual environments called `litserve`, `bentoml`, `mlserver` and `kserve`; those that are there are
 measured in turns with ours, with the same model (the built-in bundle's fp32 file) and the same JSON in the request.
-Writes `results/serving.json`. Only ratios within one run mean something on a machine that others use.
+Writes `results/serving.json` and the page `results/serving.md`; stages that aren't asked for (`--stages`) stay as
+they were. Only ratios within one run mean something on a machine that others use.
 """
 
 import argparse
@@ -23,7 +24,8 @@ from PIL import Image
 
 from benchmarks.serving import messages
 from benchmarks.serving.load import Load, closed_loop, open_loop
-from benchmarks.serving.servers import Running, Server, ours, peers, running
+from benchmarks.serving.page import page
+from benchmarks.serving.servers import Running, Server, ours, peers, running, shortest_start
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.images.decode import decode_image
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parents[1] / "results" / "serving.json"
 HOST = "127.0.0.1"
 BUNDLE = locate_bundle("fashion")
+STAGES = ("starts", "beside_others", "batches_of_64", "open_loop", "large_pictures")
+SHARES = (0.7, 1.5, 3.0)
+IMAGES = 8
+"""Images of a request of the open loop: of one alone the generator would be the slower side."""
 OURS = ("--variant", "fp32", "--provider", "cpu")
 
 
@@ -46,19 +52,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         stages: dict[str, Callable[[], dict[str, Any]]] = {
-            "machine": machine,
+            "starts": lambda: starts(asked.peers, Path(scratch), asked.rounds),
             "beside_others": lambda: beside_others(asked.peers, Path(scratch), asked.seconds, asked.rounds),
             "batches_of_64": lambda: batches_of_64(asked.seconds, asked.rounds),
             "open_loop": lambda: open_loops(asked.seconds),
             "large_pictures": lambda: large_pictures(asked.seconds, asked.rounds),
         }
-        found: dict[str, Any] = {}
-        for name, measure in stages.items():
-            found[name] = measure()
+        found: dict[str, Any] = json.loads(asked.out.read_text()) if asked.out.exists() else {}
+        for name in asked.stages:
+            found[name] = {"machine": machine(), **stages[name]()}
             asked.out.write_text(json.dumps(found, indent=1) + "\n")
+            asked.out.with_suffix(".md").write_text(page(found))
             print(json.dumps({name: found[name]}, indent=1), flush=True)
 
 
@@ -82,8 +90,25 @@ def request_for(server: Server) -> bytes:
     return messages.infer_json("fashion", images(1))
 
 
+def starts(environments: Path, scratch: Path, rounds: int) -> dict[str, Any]:
+    """Time, and processor time, from the start to the first right answer, and the least that it can be, in turns."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for _ in range(rounds):
+        model = BUNDLE / "model.onnx"
+        seconds, processor = shortest_start(model)
+        rows.setdefault("the least", []).append({"first_answer_s": seconds, "processor_s": processor})
+        for server in (ours(BUNDLE, *OURS), *peers(environments, model, scratch)):
+            try:
+                with running(server, request_for(server)) as up:
+                    row: dict[str, Any] = {"first_answer_s": up.first_answer, "processor_s": up.processor_seconds()}
+            except RuntimeError as error:
+                row = {"error": str(error)}
+            rows.setdefault(server.name, []).append(row)
+    return {"servers": {name: _medians(measured) for name, measured in rows.items()}}
+
+
 def beside_others(environments: Path, scratch: Path, seconds: float, rounds: int) -> dict[str, Any]:
-    """First answer, memory, and requests a second of one image at 16 clients, all servers in turns."""
+    """Memory, and requests a second of one image at 16 clients, all servers in turns."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for _ in range(rounds):
         servers = [ours(BUNDLE, *OURS), *peers(environments, BUNDLE / "model.onnx", scratch)]
@@ -98,14 +123,14 @@ def beside_others(environments: Path, scratch: Path, seconds: float, rounds: int
                         rows.setdefault("torchstone, binary", []).append(_load_row(load))
             except RuntimeError as error:
                 rows.setdefault(server.name, []).append({"error": str(error)})
-    return {name: _medians(found) for name, found in rows.items()}
+    return {"servers": {name: _medians(measured) for name, measured in rows.items()}}
 
 
 def _row(up: Running, request: bytes, seconds: float) -> dict[str, Any]:
     asyncio.run(closed_loop(HOST, up.server.port, request, clients=4, seconds=0.5))
     processes, memory = up.memory()
     load = asyncio.run(closed_loop(HOST, up.server.port, request, clients=16, seconds=seconds))
-    return {"first_answer_s": up.first_answer, "processes": processes, "pss_mb": memory, **_load_row(load)}
+    return {"processes": processes, "pss_mb": memory, **_load_row(load)}
 
 
 def _load_row(load: Load) -> dict[str, Any]:
@@ -144,16 +169,17 @@ def batches_of_64(seconds: float, rounds: int) -> dict[str, Any]:
 
 
 def open_loops(seconds: float) -> dict[str, Any]:
-    """Latency at shares of the capacity, which is measured first, and refusals at 150% of it."""
-    request = messages.infer_binary("fashion", images(1))
+    """Latency at a share of the capacity, which is measured first, and what becomes of requests beyond it."""
+    request = messages.infer_binary("fashion", images(IMAGES))
     found: dict[str, Any] = {}
     with running(ours(BUNDLE, *OURS, "--max-queue", "256", "--timeout-ms", "1000"), request) as up:
         port = up.server.port
-        idle = asyncio.run(open_loop(HOST, port, request, rate=50, seconds=seconds))
-        found["idle_50_per_s"] = idle.to_json()
+        asyncio.run(closed_loop(HOST, port, request, clients=4, seconds=1))
+        idle = asyncio.run(open_loop(HOST, port, request, rate=20, seconds=seconds))
+        found["idle_20_per_s"] = idle.to_json()
         capacity = asyncio.run(closed_loop(HOST, port, request, clients=64, seconds=seconds)).rate
         found["capacity_per_s"] = round(capacity)
-        for share in (0.5, 0.7, 1.5):
+        for share in SHARES:
             load = asyncio.run(open_loop(HOST, port, request, rate=share * capacity, seconds=seconds))
             found[f"at_{share:.0%}"] = load.to_json()
     return found

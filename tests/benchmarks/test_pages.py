@@ -11,6 +11,7 @@ from benchmarks.checks_study import page as checks
 from benchmarks.photos import photograph_results
 from benchmarks.places import DOCS, RESULTS
 from benchmarks.runtime import page as runtime
+from benchmarks.serving import page as serving
 from benchmarks.training import page as training
 
 
@@ -58,13 +59,37 @@ def test_a_study_of_equal_time_has_its_mean_its_spread_and_its_seeds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("write", "name"), [(certificate.page, "certificate-long-sums"), (checks.page, "check-comparison")]
+    ("write", "name"),
+    [(certificate.page, "certificate-long-sums"), (checks.page, "check-comparison"), (serving.page, "serving")],
 )
 def test_the_kept_page_of_a_study_is_that_of_its_figures(write: Callable[[dict[str, Any]], str], name: str) -> None:
     """Else the template or the page was changed alone."""
     figures = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
     assert (RESULTS / f"{name}.md").read_text(encoding="utf-8") == write(figures)
+
+
+def test_every_stage_of_the_servers_study_has_a_section() -> None:
+    """A server that gave no answer is named with that; what was lost is what came back with no status."""
+    machine = {"time": "now", "processors": 2, "load_average_at_start": 0.5, "torchstone": "0", "python": "3"}
+    row = {"runs": 1, "first_answer_s": 1.0, "processor_s": 0.5, "pss_mb": 60.0, "c16_per_s": 100.0, "p99_ms": 9.0}
+    servers = {"the least": row, "torchstone": row, "other": {**row, "pss_mb": 120.0}, "third": {"error": "no answer"}}
+    load = {"planned": 10, "statuses": {"200": 7, "503": 2, "0": 1}, "rate": 9.0, "ms": {"p50": 2.0, "p99": 6.0}}
+    ratio = {"ratio": 0.95, "ratios": [0.95], "served_per_s": 95.0, "predict_per_s": 100, "decoding_alone_per_s": 100.0}
+    text = serving.page(
+        {
+            "starts": {"machine": machine, "servers": servers},
+            "beside_others": {"machine": machine, "servers": servers},
+            "batches_of_64": {"machine": machine, **ratio},
+            "open_loop": {"machine": machine, "idle_20_per_s": load, "capacity_per_s": 10, "at_150%": load},
+            "large_pictures": {"machine": machine, **ratio},
+        }
+    )
+
+    assert text.count("\n## ") == 5
+    assert "| third | no answer |" in text
+    assert "| other | 1 | 120 MB | 0.50 |" in text
+    assert "| 150% | 10 | 7 | 2 | 0 | 1 | 0.90 | 2.0 ms | 6.0 ms | 3.0 |" in text
 
 
 def test_the_steps_of_the_certificates_study_that_ran_have_a_section() -> None:

@@ -3,6 +3,9 @@
 import asyncio
 import gzip
 import json
+import select
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +14,7 @@ import pytest
 
 from helpers.held_up import Gate
 from helpers.served import Asked, ask
+from helpers.threaded_server import Threaded
 from torchstone_runtime.images.decode import encode_png
 from torchstone_runtime.serving.core.errors import QueueFullError
 from torchstone_runtime.serving.core.limits import ServingLimits
@@ -110,6 +114,31 @@ def test_images_that_find_no_room_are_refused_by_their_shape(digits_bundle: Path
         place.leave()
 
     ask(digits_bundle, questions, limits=ServingLimits(max_queue=8))
+
+
+def test_clients_that_stop_in_the_middle_share_a_bounded_memory(digits_bundle: Path) -> None:
+    """Of six at once, each with most of a large body, two fit; the others are told, and small requests served."""
+    settings = HttpSettings(max_bodies=2_000_000, max_body=1_000_000, body_timeout=60)
+    server = Threaded(digits_bundle, settings, ServingLimits())
+    assert server.app is not None
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
+    try:
+        with ExitStack() as stack:
+            clients = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 30)) for _ in range(6)]
+            for client in clients:
+                client.sendall(head + bytes(800_000))
+            readable: list[socket.socket] = []
+            while len(readable) < 4:
+                readable = select.select(clients, [], [], 30)[0]
+                assert readable
+            answers = [client.recv(4096) for client in readable]
+            assert all(answer.startswith(b"HTTP/1.1 503 ") and b"retry-after: 1" in answer for answer in answers)
+            assert server.app.site.bodies.used <= 2_000_000
+            assert server.talk(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(
+                b"HTTP/1.1 200 "
+            )
+    finally:
+        server.end()
 
 
 def test_the_first_bytes_of_each_body_are_free() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import weakref
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from torchstone_runtime.serving.core.admission import Admission, Announcement, P
 from torchstone_runtime.serving.core.answer import Answer, Timings
 from torchstone_runtime.serving.core.batch_computer import BatchComputer
 from torchstone_runtime.serving.core.batcher import Batcher
+from torchstone_runtime.serving.core.deadline import before
 from torchstone_runtime.serving.core.decoding import DecodingPool
 from torchstone_runtime.serving.core.errors import (
     BadPictureError,
@@ -30,8 +31,6 @@ from torchstone_runtime.serving.core.statistics import ModelStatistics, Rejectio
 from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.system.memory import give_back_freed_memory
 
-_Made = TypeVar("_Made")
-
 _REASONS: Final[dict[type[BaseException], Rejection]] = {
     QueueFullError: "queue_full",
     TooLargeError: "too_large",
@@ -39,9 +38,6 @@ _REASONS: Final[dict[type[BaseException], Rejection]] = {
     BadPictureError: "bad_picture",
     asyncio.CancelledError: "disconnected",
 }
-
-
-_LATE: Final = "The deadline passed before the request was answered."
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -185,7 +181,7 @@ class ServedModel:
         with self._counted() as began:
             batch = _some(as_batch(images, self.input_spec))
             with self._admission.enter(len(batch)) as place:
-                answer = await _before(deadline, self._answer(batch, 0.0, place, deadline))
+                answer = await before(deadline, self._answer(batch, 0.0, place, deadline))
             self._count_answer(answer, began, None)
         self._show(Seen(batch, None, answer))
         return answer
@@ -205,7 +201,7 @@ class ServedModel:
         with self._counted() as began:
             given = tuple(_some(files))
             with self._admission.enter(len(given)) as place:
-                images, answer = await _before(deadline, self._decode_and_answer(given, began, place, deadline))
+                images, answer = await before(deadline, self._decode_and_answer(given, began, place, deadline))
             self._count_answer(answer, began, answer.timings.decode)
         self._show(Seen(images, given, answer))
         return answer
@@ -256,19 +252,6 @@ def _some(given: _Given) -> _Given:
     if len(given) == 0:
         raise UsageError("The request holds no images.", "Send at least one.")
     return given
-
-
-async def _before(deadline: float | None, work: Coroutine[object, object, _Made]) -> _Made:
-    if deadline is None:
-        return await work
-    try:
-        async with asyncio.timeout_at(deadline):
-            made = await work
-    except TimeoutError as error:
-        raise DeadlineError(_LATE) from error
-    if asyncio.get_running_loop().time() > deadline:  # it was done in time, and had to wait for the event loop
-        raise DeadlineError(_LATE)
-    return made
 
 
 def _let_go(trial: MergeTrial, threads: ThreadPoolExecutor, decoding: DecodingPool, classifier: Classifier) -> None:
