@@ -79,16 +79,16 @@ def strip_traces(graph: onnx.GraphProto) -> None:
 
 @contextmanager
 def _without_gradients(model: nn.Module) -> Iterator[None]:
-    # PyTorch 2.11 to 2.15 trace an attention with a learnt bias, as timm's MaxViT and CoAtNet have, without gradients and
-    # decompose it with them: another kernel, whose result lies otherwise in memory than the views of the trace expect.
+    # PyTorch 2.15 traces an attention with a learnt bias, as timm's MaxViT and CoAtNet have, without gradients and
+    # decomposes it with them: another kernel, whose result lies otherwise in memory than the views of the trace expect.
     wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in wanted:
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad = False
     try:
         yield
     finally:
         for parameter in wanted:
-            parameter.requires_grad_(requires_grad=True)
+            parameter.requires_grad = True
 
 
 @contextmanager
