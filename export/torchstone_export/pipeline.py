@@ -7,21 +7,19 @@ from pathlib import Path
 from torchstone_export.bundle.publish import check_target, published_directory
 from torchstone_export.bundle.signing import BundleSigner
 from torchstone_export.bundle.writer import FILE_NAMES, write_descriptions
-from torchstone_export.cascade.build import cascade_of, choose_routing, export_cascade, load_first
-from torchstone_export.cascade.model import CascadeClassifier
+from torchstone_export.cascade.build import cascade_of, choose_routing, load_first
 from torchstone_export.certificate.accuracy import accuracy_line, require_accuracy
 from torchstone_export.certificate.calibration import calibrate
 from torchstone_export.certificate.certify import VariantCertificate
 from torchstone_export.certificate.reference import Reference, make_reference
 from torchstone_export.certificate.runners import certify_files
 from torchstone_export.certificate.summary import summarize
-from torchstone_export.formats.onnx_file import export_onnx
-from torchstone_export.formats.torchscript_file import export_torchscript
 from torchstone_export.lossy.decide import LossyLimits, LossyVariant, make_lossy
 from torchstone_export.lossy.own_data import own_data
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.room import require_room
 from torchstone_export.run_data import certified_part, load_run_data
+from torchstone_export.trained_files import build_files
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.provenance import describe_cascade
 from torchstone_runtime.data.catalog import DatasetRef
@@ -194,7 +192,7 @@ def export_model(
     model = model.with_temperature(calibration.temperature)
     reference = replace(reference, temperature=calibration.temperature)  # the logits are those without it
     with published_directory(request.out) as folder:
-        contents = build(model) if build else _build_files(model, torchscript=request.torchscript)
+        contents = build(model) if build else build_files(model, torchscript=request.torchscript)
         for name, content in contents.items():
             (folder / FILE_NAMES[name]).write_bytes(content)
         certificates = certify_files(_read_back(folder, list(contents)), reference)
@@ -241,22 +239,6 @@ def _write_lossy(folder: Path, lossy: list[LossyVariant], request: ExportRequest
 def _read_back(folder: Path, variants: list[str]) -> dict[str, bytes]:
     # What is certified is what lies on the disk, not what was meant to be written.
     return {variant: (folder / FILE_NAMES[variant]).read_bytes() for variant in variants}
-
-
-def _build_files(model: TrainedModel, *, torchscript: bool) -> dict[str, bytes]:
-    with stage("exporting to ONNX"):
-        contents = {"fp32": _onnx_file(model)}
-    if torchscript:
-        with stage("exporting to TorchScript"):
-            contents["torchscript"] = export_torchscript(model.module, model.spec)
-    return contents
-
-
-def _onnx_file(model: TrainedModel) -> bytes:
-    classifier = model.module.classifier
-    if isinstance(classifier, CascadeClassifier):
-        return export_cascade(model, classifier)
-    return export_onnx(model.module, model.name, model.class_names, model.spec)
 
 
 def _require_passed(certificates: dict[str, VariantCertificate], target: Path, owner: str) -> None:

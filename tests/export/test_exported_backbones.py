@@ -18,7 +18,7 @@ WHOLE = [
     *((f"timm:{name}", 64) for name in ("regnetx_002", "ghostnet_100", "repvgg_a0", "edgenext_xx_small")),
     *((f"timm:{name}", 64) for name in ("mobilevit_xxs", "efficientvit_b0", "poolformer_s12", "mixer_s32_224")),
     *((f"timm:{name}", 64) for name in ("deit_tiny_distilled_patch16_224", "rexnet_100", "inception_next_atto")),
-    ("timm:levit_128s", 224),
+    *(("timm:levit_128s", 224), ("timm:maxvit_pico_rw_256", 256), ("timm:coatnet_pico_rw_224", 224)),
 ]
 
 

@@ -1,20 +1,21 @@
 """From a module of another origin to a published bundle."""
 
-import io
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from torchstone_export.bundle.publish import check_target
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.foreign.doubts import find_doubts
-from torchstone_export.foreign.exporter_errors import explain_onnx_failure, explain_torchscript_failure
 from torchstone_export.foreign.given_data import load_given_data
 from torchstone_export.foreign.module_model import ModuleSource, load_module
 from torchstone_export.foreign.module_network import NormalizedNetwork, answer_of
 from torchstone_export.foreign.module_reference import make_module_reference
+from torchstone_export.formats.exporter_errors import (
+    explain_onnx_failure,
+    explain_torchscript_failure,
+    exporters_silent,
+)
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.formats.torchscript_file import export_torchscript
 from torchstone_export.model import TrainedModel
@@ -75,28 +76,17 @@ def build_module_files(model: TrainedModel, *, torchscript: bool) -> dict[str, b
         DataError: PyTorch's exporters can't export the module; the message says what stops them.
     """
     try:
-        with stage("exporting to ONNX"), _silent():
+        with stage("exporting to ONNX"), exporters_silent():
             contents = {"fp32": export_onnx(model.module, model.name, model.class_names, model.spec)}
     except Exception as error:  # the exporters raise whatever an operator or the owner's code raises
         raise explain_onnx_failure(error) from error
     if torchscript:
         try:
-            with stage("exporting to TorchScript"), _silent():
+            with stage("exporting to TorchScript"), exporters_silent():
                 contents["torchscript"] = export_torchscript(model.module, model.spec)
         except Exception as error:  # likewise
             raise explain_torchscript_failure(error) from error
     return contents
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    # Where torch.export fails it prints its whole graph; our one message says what matters of it.
-    logging.disable(logging.CRITICAL)
-    try:
-        with redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def require_module_options(module: str, weights: Path | None, data: str | None) -> tuple[Path, DatasetRef]:

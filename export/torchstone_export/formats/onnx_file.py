@@ -79,8 +79,8 @@ def strip_traces(graph: onnx.GraphProto) -> None:
 
 @contextmanager
 def _without_gradients(model: nn.Module) -> Iterator[None]:
-    # PyTorch 2.11 to 2.15 trace an attention with a learnt bias, as timm's MaxViT and CoAtNet have, without gradients
-    # and decompose it with them: another kernel, whose result lies otherwise in memory than the trace's views expect.
+    # PyTorch 2.15 traces an attention with a learnt bias, as timm's MaxViT and CoAtNet have, without gradients
+    # and decomposes it with them: another kernel, whose result lies otherwise in memory than the trace's views expect.
     wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in wanted:
         parameter.requires_grad = False

@@ -128,7 +128,7 @@ def test_a_mismatch_ends_with_1_and_the_numbers_and_keeps_the_earlier_bundle(
     def lossy(model: ExportableClassifier, name: str, class_names: tuple[str, ...], spec: InputSpec) -> bytes:
         return export_onnx(deepcopy(model).half().float(), name, class_names, spec)
 
-    monkeypatch.setattr("torchstone_export.pipeline.export_onnx", lossy)
+    monkeypatch.setattr("torchstone_export.trained_files.export_onnx", lossy)
     with pytest.raises(SystemExit) as ended:
         main(["export", str(digits_run), "--out", str(bundle_copy)])
     message = capfd.readouterr().err

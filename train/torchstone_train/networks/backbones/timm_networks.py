@@ -44,8 +44,9 @@ def require_name(name: str) -> None:
 def full_name(name: str) -> str:
     """Return a name with that of its weights; as it is where there are none."""
     config = pretrained_config(name)
-    tag = "" if config is None else config.tag
-    return name if "." in name or not tag else f"{name}.{tag}"
+    full = name if config is None or not config.tag else f"{name}.{config.tag}"
+    # A network that nobody published weights of has a tag all the same: "untrained".
+    return full if "." not in name and full in _timm().list_pretrained(f"{name}.*") else name
 
 
 def pretrained_config(name: str) -> Any:  # noqa: ANN401 - timm's PretrainedCfg

@@ -1,8 +1,14 @@
-"""What PyTorch's exporters say of a module that they can't export, in one message."""
+"""What PyTorch's exporters say of a network that they can't export, in one message."""
 
+import io
+import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Final
+
+import torch
 
 from torchstone_runtime.errors import DataError
 from torchstone_train.recipes.own_code import class_and_message, users_line
@@ -13,6 +19,37 @@ _FREEZES: Final = re.compile(
 _OPERATOR: Final = re.compile(r"No ONNX function found for <OpOverload\(op='([\w.]+)'")
 _PLACE: Final = re.compile(r'File "([^"]+)", line (\d+), in (\w+)')
 _FORMATTING: Final = re.compile(r"\x1b\[\d+m")
+
+
+@contextmanager
+def exporters_silent() -> Iterator[None]:
+    """Keep PyTorch's exporters from printing: where torch.export fails, it prints its whole graph."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def explain_failure_of_trained(name: str, form: str, error: Exception) -> DataError:
+    """Return an error that says that a network that Torchstone trained can't be written in a form, and what to do.
+
+    Args:
+        name: name of its recipe or backbone.
+        form: "ONNX" or "TorchScript".
+        error: what PyTorch's exporter raised.
+    """
+    cause = _causes(error)[-1]
+    remedy = (
+        "With --no-torchscript the bundle holds the ONNX file alone."
+        if form == "TorchScript"
+        else "Train another backbone, or this one with another release of PyTorch or of its package; --debug shows "
+        "where it failed."
+    )
+    return DataError(
+        f"PyTorch {torch.__version__} cannot write the network {name} as {form}: {class_and_message(cause)}", remedy
+    )
 
 
 def explain_onnx_failure(error: Exception) -> DataError:
