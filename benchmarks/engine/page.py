@@ -20,6 +20,7 @@ _ONE: Final = 1.05
 _DISK: Final = 1.15
 _THROUGHPUT: Final = 1.1
 _LATENCY: Final = 0.7
+_EAGER: Final = 3.0
 Document = dict[str, Any]
 
 
@@ -57,7 +58,7 @@ def _pictures(document: Document) -> list[tuple[object, ...]]:
     for _, cell in _of(document, "pictures"):
         count = cell["found"]["count"]
         for name, found in cell["found"]["networks"].items():
-            times = {side: f"{item['value']:.3g}" for side, item in found["milliseconds"].items()}
+            times = {side: _number(item["value"]) for side, item in found["milliseconds"].items()}
             others = ", ".join(f"{side} {time}" for side, time in times.items() if side != OURS)
             aim = verdict(found["ratio"], _ONE if count == 1 else 1.0, at_least=False)
             rows.append((name, cell["cores"], count, times[OURS], others, text(found["ratio"]), aim, _load(cell)))
@@ -106,7 +107,12 @@ def _certificate(document: Document) -> list[tuple[object, ...]]:
 
 def _floor(document: Document) -> list[tuple[object, ...]]:
     return [
-        (name, f"{row['microseconds']['value']:.3g}", text(row["eager"]))
+        (
+            name,
+            _number(row["microseconds"]["value"]),
+            text(row["eager"]),
+            verdict(row["eager"], _EAGER, at_least=True) if name.startswith("Classifier") else "",
+        )
         for _, cell in _of(document, "floor")
         for name, row in cell["found"]["rows"].items()
     ]
@@ -126,16 +132,22 @@ def _of(document: Document, script: str) -> Iterator[tuple[str, Document]]:
 
 
 def _machine(document: Document) -> str:
-    for cell in document["cells"].values():
-        machine = cell["found"].get("machine", {})
-        if isinstance(machine.get("versions"), dict):
-            versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
-            return f"{machine['processor']}, {machine['processors']} processors; {versions}; {document['date']}"
-    return f"not noted; {document['date']}"
+    machines = [cell["found"].get("machine", {}) | cell["found"] for cell in document["cells"].values()]
+    found: dict[str, str] = {}
+    for machine in machines:
+        found |= {name: version for name, version in machine.get("versions", {}).items() if version}
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(found.items()))
+    names = {machine["processor"] for machine in machines if "processor" in machine}
+    most = max(cell["cores"] for cell in document["cells"].values())
+    return f"{' or '.join(sorted(names))}, {most} processors; {versions}; {document['date']}"
 
 
 def _kind(document: Document) -> str:
     return "A quick study: few pictures, networks and rounds." if document["quick"] else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _load(cell: Document) -> str:
