@@ -88,7 +88,7 @@ def _median(rows: Rows, value: Callable[[dict[str, Any]], float]) -> float | Non
 
 
 def _shown(value: float | None, form: str = ",.0f") -> str:
-    return "–" if value is None else format(value, form)
+    return "—" if value is None else format(value, form)
 
 
 def _per_processor_second(row: dict[str, Any]) -> float:
@@ -97,9 +97,7 @@ def _per_processor_second(row: dict[str, Any]) -> float:
 
 def _speeds(rows: Rows) -> Iterator[list[str]]:
     for side, images in _inputs(rows):
-        found = [
-            _of(rows, (side, images), key) for key in (("stream", 1), ("local", 1), ("local", 2))
-        ]
+        found = [_of(rows, (side, images), key) for key in (("stream", 1), ("local", 1), ("local", 2))]
         stream, one, two = (_median(each, _per_processor_second) for each in found)
         best = max((value for value in (one, two) if value is not None), default=None)
         ratio = None if stream is None or best is None else best / stream
@@ -120,7 +118,7 @@ def _growth(rows: Rows) -> str:
     said = []
     for workers in (1, 2):
         found = [(size, _median(_of(rows, size, ("local", workers)), _megabytes)) for size in _inputs(rows)]
-        small = [(size[1], value) for size, value in found if size[0] == 28 and value is not None]  # noqa: PLR2004
+        small = [(size[1], value) for size, value in found if size[0] == 28 and value is not None]
         if len(small) > 1:
             (fewest, first), (most, last) = small[0], small[-1]
             threads = f"{workers} thread{'' if workers == 1 else 's'}"
@@ -156,7 +154,7 @@ def _shard_cost(cells: Rows, engine: str) -> float | None:
 
 
 def _seconds_of_an_image(rows: Rows) -> float:
-    small = [row for row in rows if row["side"] == 28 and row["engine"] == "local"]  # noqa: PLR2004
+    small = [row for row in rows if row["side"] == 28 and row["engine"] == "local"]
     most = max(row["images"] for row in small)
     return median(row["cpu_seconds"] / row["images"] for row in small if row["images"] == most)
 

@@ -250,7 +250,7 @@ def test_factory_that_fails_is_told_as_its_owners_error() -> None:
 
 
 def test_network_of_timm_that_nobody_has_trained_is_opened_by_the_name_that_is_recorded() -> None:
-    """timm gives it the tag "untrained" all the same, by which there are no weights."""
+    """Timm gives it the tag "untrained" all the same, by which there are no weights."""
     pytest.importorskip("timm")
     name = resolve_architecture("timm:mixer_s32_224")
 
