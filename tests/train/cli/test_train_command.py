@@ -41,7 +41,7 @@ def test_mistake_is_one_message_and_no_files(arguments: tuple[str, ...], fragmen
 def test_cuda_without_gpu_is_an_error(tmp_path: Path) -> None:
     """`--device cuda` never trains on the CPU instead; the message says what is missing and what to do."""
     result = run_torchstone("train", "cnn3", *DIGITS, "--device", "cuda", "--out", tmp_path / "run")
-    assert_refused(result, "--device cuda was asked for, but", "CUDA", "--device cpu")
+    assert_refused(result, "--device cuda was asked for, but", "NVIDIA GPU", "--device cpu")
     assert not (tmp_path / "run").exists()
 
 

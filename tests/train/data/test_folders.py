@@ -144,7 +144,7 @@ def test_the_classes_and_parts_are_named_before_a_training(tmp_path: Path) -> No
         write_image_tree(tmp_path / "p" / part, CLASSES)
     write_image_tree(tmp_path / "p" / "raw", {"x": 1})
     lines = list(describe_data(load(tmp_path / "p")))
-    assert lines[1:4] == [
+    assert lines[2:5] == [
         "parts    train is Training/, test is Testing/, validation is valid/",
         "not used raw/",
         "classes  cat, dog",
