@@ -122,7 +122,7 @@ def train(
         teachers: bundles whose answers are learnt beside the labels.
         min_class_size: classes with fewer training images are left out; none is if None.
         deterministic: same seed, same machine, same weights; False may be faster on a GPU.
-        resume: whether the run at `out` is gone on with.
+        resume: whether the run at `out` is continued.
         overwrite: whether a run at `out` is replaced.
         progress: True for lines and a bar on stderr, or a function that is called with each line.
         fields: fields of the recipe in place of its own values, such as `epochs=5` or `lr=0.01`.

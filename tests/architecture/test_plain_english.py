@@ -12,6 +12,9 @@ _COUNTED: Final = "bytes|images?|lines?|number|object|one|pictures?|seconds|thre
 _EACH: Final = "batch|call|channel|epoch|image|processor|request|step"
 BETTER: Final = {
     r"\bunasked\b": "automatically",
+    r"\b(?:is|are) (?:never )?gone on\b": "continues, or is continued",
+    r"\bis gone on with\b": "is continued",
+    r"\bthere twice\b": "duplicated",
     r"\b(?:are|is) other ones\b": "differ",
     r"\baccepted are\b": "the limit is",
     r"\bnobody may\b": "say what must hold",

@@ -22,7 +22,7 @@ class TrainingRequest:
         out: directory of the run.
         device: `auto`, `cpu`, `cuda` or `mps`.
         seed: 0 to 2**32 - 1.
-        resume: whether the run at `out` is gone on with; overwrite: whether it is replaced.
+        resume: whether the run at `out` is continued; overwrite: whether it is replaced.
         image_size, color: height and width, and color mode, that a folder's pictures are converted to; chosen from them
             if None.
         geometry: fit and filter of a folder's pictures; as a backbone's weights have them, else stretched,

@@ -206,7 +206,7 @@ def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
 @out_option("quickstart")
 @json_option
 def quickstart(out: Path | None, json_file: Path | None) -> int:
-    """Train on the embedded digits, export, verify, and evaluate without PyTorch: the whole line in a minute."""
+    """Train on the embedded digits, export, verify, and evaluate without PyTorch: everything in a minute."""
     require_component("all", *PACKAGES, "onnxruntime")
     require_writable([json_file])
     wait_passively()

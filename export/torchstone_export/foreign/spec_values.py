@@ -63,7 +63,7 @@ def classes_of(value: object, folder: Path) -> tuple[str, ...]:
     """Return class names of text, of a list, or of a file in `folder`: `@FILE`.
 
     Raises:
-        UsageError: fewer than two names, one that is there twice or can't be shown, or no such file.
+        UsageError: fewer than two names, one that occurs twice or can't be shown, or no such file.
     """
     if isinstance(value, str) and value.startswith("@"):
         value = _read_lines(folder / value[1:])

@@ -1,1 +1,1 @@
-"""Labelled pictures before a model sees them: what can't be read, what is there twice, what is labelled wrongly."""
+"""Labelled pictures before a model sees them: what can't be read, what is duplicated, what is labelled wrongly."""

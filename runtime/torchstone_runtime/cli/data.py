@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 @option("--fix-list", group="Output", type=FILE, help="Write what to remove, and why, as CSV. Nothing is ever deleted.")
 @option("--strict", group="Gates", is_flag=True, help="Exit with 1 if there is an error or a warning.")
 def data(dataset: str, **options: Any) -> None:  # noqa: ANN401
-    """Check the labelled pictures of DATASET: unreadable, there twice, in train and test, wrongly labelled.
+    """Check the labelled pictures of DATASET: unreadable, duplicated, in train and test alike, wrongly labelled.
 
     DATASET is digits, fashion-mnist, mnist, folder:PATH or npz:FILE. What is found is printed worst first.
     """

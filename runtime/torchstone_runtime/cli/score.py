@@ -82,7 +82,7 @@ _WRITING: Final = ("form", "top", "probabilities", "coverage", "by_class", "inve
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Most picture files, or images of an npz file, in a part.",
+    help="Largest number of picture files, or of images of an npz file, in a part.",
 )
 @option("--image-column", group="Data", help="Parquet column of the pictures, or their ending in a tar archive.")
 @option("--label-column", group="Data", help="Parquet column, or key of a tar's .json, with the right class.")
@@ -115,8 +115,8 @@ def score(bundle: Path, inputs: tuple[str, ...], *, loading: LoadOptions, **opti
     INPUTS are folders, patterns, Parquet files, tar archives (WebDataset) and npz files, or @FILE with a list of
     them; on this machine, or at s3://, gs:// and what fsspec speaks.
 
-    The parts go to --out, here or at an address. Whatever ends the command, run it again: parts that are there are
-    done. A picture that can't be read is a row with an error.
+    The parts go to --out, here or at an address. Whatever ends the command, run it again: it continues with the parts
+    that are missing. A picture that can't be read is a row with an error.
     """
     require_component("cpu", "onnxruntime")
     share, cluster = _share(options.pop("share")), _cluster(options)

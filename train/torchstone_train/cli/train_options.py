@@ -150,7 +150,7 @@ _OPTIONS: Final = (
         group="Data",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Leave out classes with fewer than N training images  [default: none is]",
+        help="Leave out classes with fewer than N training images  [default: keep all classes]",
     ),
     option(
         "--backbone",

@@ -36,7 +36,7 @@ class CrossValidationDirectory:
         return RunDirectory(self.path / f"fold-{number}")
 
     def has_begun(self, number: int) -> bool:
-        """Whether the run of a fold was begun, so that it is gone on with."""
+        """Whether the run of a fold was begun, so that it is continued."""
         return (self.fold(number).path / "run.json").is_file()
 
     def is_complete(self, number: int) -> bool:
