@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from torchstone_runtime.arrays import Int64Array
 from torchstone_runtime.audit.duplicates import DuplicateGroup, find_duplicates, ignore, spans
@@ -15,6 +16,7 @@ from torchstone_runtime.audit.facts import FactTable, PictureFacts, look_at_arra
 from torchstone_runtime.audit.label_errors import LabelError
 from torchstone_runtime.audit.predicted import Predicted
 from torchstone_runtime.audit.source import AuditSource, Part
+from torchstone_runtime.data.holdout import TEST_FRACTION, TEST_SEED, stratified_holdout
 
 Stage = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
 """Called at the beginning of each stage with its name and number of pictures; what it returns is told of progress."""
@@ -76,6 +78,26 @@ class DataAudit:
     def leaks(self) -> list[DuplicateGroup]:
         """The groups of duplicates that are in more than one part."""
         return spans(self.groups, self.part_of)
+
+    @cached_property
+    def held_out(self) -> npt.NDArray[np.bool_]:
+        """Whether a training holds each picture out as its test part, [N]; none of data that has parts of its own."""
+        found = np.zeros(len(self), dtype=np.bool_)
+        part = self.source.parts[0]
+        if part.name == "whole" and self._divisible:
+            found[stratified_holdout(part.labels, TEST_FRACTION, TEST_SEED, self.source.class_names)[1]] = True
+        return found
+
+    @cached_property
+    def held_out_leaks(self) -> list[DuplicateGroup]:
+        """The groups of duplicates that a training without parts would divide between test and the rest."""
+        return spans(self.groups, self.held_out.astype(np.int64))
+
+    @property
+    def _divisible(self) -> bool:
+        """Whether every class has the two pictures that dividing takes."""
+        counts = self.counts.sum(axis=0)
+        return bool((counts[counts > 0] > 1).all())
 
     @cached_property
     def label_conflicts(self) -> list[DuplicateGroup]:

@@ -71,6 +71,18 @@ def _leaks(audit: DataAudit) -> Iterator[DataFinding]:
             yield DataFinding("error", f"leak_{held_out}", len(pictures), text, _listed(audit, groups))
 
 
+def _held_out_leaks(audit: DataAudit) -> Iterator[DataFinding]:
+    if groups := audit.held_out_leaks:
+        pictures = sum(int(audit.held_out[list(group.members)].sum()) for group in groups)
+        size, exact = int(audit.held_out.sum()), sum(group.exact for group in groups)
+        text = (
+            f"{_count(pictures, 'picture')} of the {size:,} that a training holds out as its test part "
+            f"{_are(pictures)} in the rest too ({pictures / size:.1%}; {_kinds(groups, exact)}): figures measured on "
+            "them are too good."
+        )
+        yield DataFinding("error", "leak_held_out", pictures, text, _listed(audit, groups))
+
+
 def _conflicts(audit: DataAudit) -> Iterator[DataFinding]:
     if groups := audit.label_conflicts:
         pairs = [" / ".join(sorted({audit.class_of(index) for index in group.members})) for group in groups]
@@ -176,6 +188,7 @@ def _odd_forms(audit: DataAudit) -> Iterator[DataFinding]:
 _LOOKS: Final[Sequence[Callable[[DataAudit], Iterator[DataFinding]]]] = (
     _unreadable,
     _leaks,
+    _held_out_leaks,
     _conflicts,
     _missing_classes,
     _label_errors,

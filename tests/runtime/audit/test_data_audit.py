@@ -158,3 +158,20 @@ def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
     """There is nothing that could be wrong with its labels."""
     with pytest.raises(DataError, match="no pictures in class folders"):
         look(tmp_path)
+
+
+def test_duplicates_across_the_fifth_that_a_training_holds_out_are_told(tmp_path: Path) -> None:
+    """Of a folder without a test part; a copy on the same side makes no figure wrong."""
+    photograph_tree(tmp_path, {"cat": 10, "dog": 10})
+    held_out = look(tmp_path).held_out
+    names = [f"{folder}/{name}" for folder in ("cat", "dog") for name in sorted(f"{i}.jpg" for i in range(10))]
+    tested = [name for name, out in zip(names, held_out.tolist(), strict=True) if out]
+    trained = [name for name, out in zip(names, held_out.tolist(), strict=True) if not out]
+    (tmp_path / tested[0]).write_bytes((tmp_path / trained[0]).read_bytes())
+    (tmp_path / trained[1]).write_bytes((tmp_path / trained[2]).read_bytes())
+
+    found = look(tmp_path)
+
+    assert (len(tested), kinds(found)["leak_held_out"]) == (4, 1)
+    assert len(found.groups) == 2
+    assert look(tmp_path).names == names
