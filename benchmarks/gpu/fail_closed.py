@@ -1,0 +1,58 @@
+"""Fail closed: with each library taken away in turn, `--provider cuda` has to fail and name it, and `auto` to say why."""
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.gpu.bundles import builtin
+from benchmarks.gpu.hiding import LIBRARIES, copies, run_without
+from benchmarks.gpu.setting import Setting
+from benchmarks.gpu.steps import Steps
+from benchmarks.places import ROOT
+
+_COMMAND: Final = "import sys; from torchstone_runtime.cli.main import main; main(sys.argv[1:])"
+_LOADED: Final = "import sys, torchstone; print(torchstone.load(sys.argv[1], variant='fp32').plan)"
+_SECONDS: Final = 60.0
+
+
+def steps(setting: Setting) -> Steps:
+    """Return the steps of this piece."""
+    found: dict[str, Any] = {"everything there": partial(_verified, setting, [], "")}
+    for library in setting.size(LIBRARIES, LIBRARIES[:2]):
+        found[f"without {library}"] = partial(_without, setting, library)
+    found["no GPU visible"] = partial(_verified, setting, [], "CUDA_VISIBLE_DEVICES=")
+    return found
+
+
+def _without(setting: Setting, library: str) -> dict[str, Any]:
+    # A trial looks where nothing is: it hides nothing that others use.
+    files = copies(library, [setting.work] if setting.dry_run else None)
+    return {"hidden": [str(file) for file in files]} | _verified(setting, files, "", library)
+
+
+def _verified(setting: Setting, files: list[Path], variable: str, library: str = "") -> dict[str, Any]:
+    """Verify the built-in bundle by name and by `auto`; say whether that did what it must."""
+    by_name = _python(
+        files, variable, _COMMAND, "verify", builtin(), "--variant", "fp32", "--provider", setting.providers[0]
+    )
+    auto = _python(files, variable, _LOADED, builtin())
+    text = by_name["stdout"] + by_name["stderr"]
+    return {
+        "by_name": by_name,
+        "auto": auto,
+        "refused": by_name["exit_code"] == 2,
+        "names_it": bool(library) and library.split(".so")[0] in text,
+        "auto_works": auto["exit_code"] == 0,
+    }
+
+
+def _python(files: list[Path], variable: str, program: str, *arguments: object) -> dict[str, Any]:
+    command = ["env", *filter(None, [variable, f"PYTHONPATH={_python_path()}"])]
+    command += [sys.executable, "-c", program, *map(str, arguments)]
+    result = run_without(files, command, _SECONDS)
+    return {"exit_code": result.returncode, "stdout": result.stdout[-1500:], "stderr": result.stderr[-1500:]}
+
+
+def _python_path() -> str:
+    return ":".join([str(ROOT / "runtime"), *filter(None, sys.path)])

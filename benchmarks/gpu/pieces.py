@@ -1,0 +1,50 @@
+"""The pieces by name: where their steps are, and how long each may take on a GPU."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.gpu.setting import Setting
+from benchmarks.gpu.steps import Steps
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A subject that is measured by a process of its own.
+
+    Attributes:
+        module: module of `benchmarks.gpu` whose function `steps` takes a `Setting`.
+        seconds: seconds after which its process is ended, on a GPU.
+        about: what it answers.
+        runtime: whether it needs onnxruntime-gpu.
+    """
+
+    module: str
+    seconds: int
+    about: str
+    runtime: bool = False
+
+    def steps(self, setting: Setting) -> Steps:
+        """Return the steps by name."""
+        found: Steps = importlib.import_module(f"benchmarks.gpu.{self.module}").steps(setting)
+        return found
+
+
+PIECES: Final[dict[str, Piece]] = {
+    "machine": Piece("machine", 60, "card, versions, ceilings of arithmetic and memory"),
+    "sprint": Piece("sprint", 240, "time to accuracy of sprint and sprint-mnist beside the documents' loop"),
+    "precision": Piece("precision", 150, "bf16, fp16 with loss scaling and torch.compile in training"),
+    "resume": Piece("resume", 90, "resume bit for bit, and the price of --deterministic"),
+    "memory": Piece("memory", 60, "out of memory: a message that names the batch size that fits"),
+    "finetune": Piece("finetune", 120, "resnet18 and efficientnet_b0 on photographs"),
+    "stone_l": Piece("stone_l", 300, "stone-l long enough for its aim"),
+    "doctor": Piece("doctor", 45, "what doctor says there", runtime=True),
+    "providers": Piece("providers", 120, "cuda and tensorrt on every variant, and where each node runs", runtime=True),
+    "fail_closed": Piece("fail_closed", 120, "what is said where a library is missing, each in turn", runtime=True),
+    "tolerances": Piece("tolerances", 150, "errors of each provider over honest exports", runtime=True),
+    "session_options": Piece("session_options", 120, "what binding, graphs, sizes and caches gain", runtime=True),
+    "speed": Piece("speed", 420, "five networks beside PyTorch and TensorRT, with the share of the peak", runtime=True),
+    "lossy": Piece("lossy", 120, "int8 and fp16 by the gate of the export", runtime=True),
+    "serving": Piece("serving", 60, "serve and score beside Classifier.predict", runtime=True),
+}
+"""In the order in which they are worth most where time runs out within a call."""

@@ -1,0 +1,114 @@
+"""Throughput and latency of five networks: Torchstone beside PyTorch, compiled too, and TensorRT's own runtime.
+
+In turns in one process on one card, from pixels in the processor's memory to logits there. `best_of_theirs` is the
+fastest of the others' ways at that batch; the share of the peak is of operations, by what the card's vendor states and
+by what a product of matrices reached (`machine.json`).
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from functools import cache, partial
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.gpu import arms, tensorrt_runtime
+from benchmarks.gpu.int8 import int8_for_gpu
+from benchmarks.gpu.machine import peaks
+from benchmarks.gpu.networks import Network, build, names
+from benchmarks.gpu.setting import Setting
+from benchmarks.gpu.steps import Steps
+from torchstone_export.lossy.fp16_file import to_fp16
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.benchmark.timing import interleave, paired_ratio
+from torchstone_runtime.errors import first_line
+from torchstone_runtime.inference.load_options import LoadOptions
+
+FORMS: Final = ("fp32", "tf32", "fp16", "int8")
+LATENCY, THROUGHPUT = 1, 256
+_COMPILED: Final = "max-autotune"
+
+
+def steps(setting: Setting) -> Steps:
+    """Return the steps of this piece: single pictures of all networks before throughput."""
+    found: dict[str, Any] = {}
+    made: Callable[[str], Network] = cache(build)
+    exported = cache(lambda name: made(name).onnx())
+    for form in setting.size(FORMS, ("fp32", "fp16")):
+        for name in names(setting):
+            for batch in (LATENCY, setting.size(THROUGHPUT, 4)):
+                label = f"{name}, {form}, batch {batch}"
+                found[label] = partial(_compared, setting, made, exported, name, form, batch)
+    return found
+
+
+def _compared(
+    setting: Setting,
+    made: Callable[[str], Network],
+    exported: Callable[[str], bytes],
+    name: str,
+    form: str,
+    batch: int,
+) -> dict[str, Any]:
+    network, content = made(name), exported(name)
+    images = np.random.default_rng(batch).integers(0, 256, (batch, *network.spec.shape), dtype=np.uint8)
+    refused: dict[str, str] = {}
+    with ExitStack() as opened:
+        sides: dict[str, arms.Arm] = {}
+        for label, make in _ways(setting, network, content, images, form, opened).items():
+            try:
+                side = make()
+                side()
+                sides[label] = side
+            except Exception as error:  # noqa: BLE001 - what a side cannot do is a result
+                refused[label] = first_line(error)[:300]
+        if not sides:
+            return {"refused": refused}
+        times = dict(
+            zip(sides, interleave(list(sides.values()), rounds=setting.size(9, 2), seconds=setting.size(0.1, 0.001)), strict=True)
+        )
+    return _figures(network, form, batch, times) | {"refused": refused}
+
+
+def _ways(
+    setting: Setting, network: Network, content: bytes, images: Uint8Array, form: str, opened: ExitStack
+) -> dict[str, Callable[[], arms.Arm]]:
+    """Return what makes each side, by its name."""
+
+    def ours(options: LoadOptions) -> arms.Arm:
+        model = {"fp16": to_fp16, "int8": partial(int8_for_gpu, images=images)}.get(form, lambda given: given)(content)
+        serving = opened.enter_context(closing(arms.engine(model, network.classes, options)))
+        return lambda: serving.run(images)
+
+    tf32 = form != "fp32"
+    found: dict[str, Callable[[], arms.Arm]] = {}
+    for provider in setting.providers:
+        found[f"torchstone {provider}"] = partial(ours, setting.options(provider, tf32=tf32))
+    if setting.device == "cuda":
+        found["torchstone cuda, graphs"] = partial(ours, setting.options("cuda", tf32=tf32, cuda_graphs=True))
+        found["TensorRT"] = partial(tensorrt_runtime.arm, content, images, form)
+    if form != "int8":  # PyTorch itself computes no network in int8 on a GPU
+        found["PyTorch"] = partial(arms.pytorch, setting, network, images, form, None)
+        if not setting.dry_run:
+            found[f"PyTorch, {_COMPILED}"] = partial(arms.pytorch, setting, network, images, form, _COMPILED)
+    return found
+
+
+def _figures(network: Network, form: str, batch: int, times: dict[str, Any]) -> dict[str, Any]:
+    medians = {label: float(np.median(seconds)) for label, seconds in times.items()}
+    own = {label: seconds for label, seconds in medians.items() if label.startswith("torchstone")}
+    others = {label: seconds for label, seconds in medians.items() if label not in own}
+    found: dict[str, Any] = {
+        "milliseconds": {label: 1e3 * seconds for label, seconds in medians.items()},
+        "images_per_second": {label: batch / seconds for label, seconds in medians.items()},
+        "operations_per_image": network.operations,
+    }
+    if stated := peaks().get(form):
+        rates = {label: network.operations * batch / seconds for label, seconds in medians.items()}
+        found["share_of_stated_peak"] = {label: rate / stated for label, rate in rates.items()}
+    if own and others:
+        best, other = min(own, key=own.__getitem__), min(others, key=others.__getitem__)
+        ratio = paired_ratio(times[other], times[best])
+        found |= {"best_of_ours": best, "best_of_theirs": other, "speed_ratio": ratio.to_json()}
+        found["verdict"] = "at least equal" if (ratio.low or 0) >= 1 else "not shown to be equal"
+    return found

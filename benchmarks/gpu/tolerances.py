@@ -1,0 +1,89 @@
+"""How far each provider is from exact arithmetic, over honest exports: what golden tolerances are to be made of.
+
+The exports are those of `benchmarks.engine.provider_exports`, made beforehand and carried along. TF32 and fp16 are
+measured beside: as multiples of float32's own error, and by the decisions that they change.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.engine.provider_errors import logits_on, summarize
+from benchmarks.gpu.setting import Setting
+from benchmarks.gpu.steps import DONE, Steps, read_steps
+from torchstone_export.lossy.fp16_file import to_fp16
+from torchstone_runtime.errors import TorchstoneError, first_line
+from torchstone_runtime.inference.load_options import LoadOptions
+
+_AT_ONCE: Final = 10
+"""Exports in one step: each step is kept when it is done."""
+
+
+def steps(setting: Setting) -> Steps:
+    """Return the steps of this piece."""
+    if setting.dry_run:
+        _make_exports(setting.exports)
+    folders = sorted(file.parent for file in setting.exports.glob("*/case.json"))
+    found: dict[str, Any] = {}
+    for start in range(0, len(folders), _AT_ONCE):
+        part = folders[start : start + _AT_ONCE]
+        found[f"exports {start + 1} to {start + len(part)}"] = partial(_measured, setting, part)
+    return {**found, "summary": partial(_summary, setting)}
+
+
+def ways(setting: Setting) -> dict[str, tuple[LoadOptions, bool]]:
+    """Return the ways of computing by name: how the file is loaded, and whether it is the one in fp16."""
+    found = {"cpu": (LoadOptions(provider="cpu"), False)}
+    for provider in setting.providers:
+        found[provider] = (setting.options(provider), False)
+        found[f"{provider}, TF32"] = (setting.options(provider, tf32=True), False)
+        found[f"{provider}, fp16"] = (setting.options(provider, tf32=True), True)
+    return found
+
+
+def _measured(setting: Setting, folders: list[Path]) -> list[dict[str, Any]]:
+    return [_measure(setting, folder) for folder in folders]
+
+
+def _measure(setting: Setting, folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / "case.json").read_text())
+    content = (folder / "model.onnx").read_bytes()
+    with np.load(folder / "expected.npz") as arrays:
+        images, exact = np.ascontiguousarray(arrays["images"]), arrays["exact"]
+    record["samples"] = len(images)
+    for name, (options, half) in ways(setting).items():
+        try:
+            logits = logits_on(to_fp16(content) if half else content, images, exact.shape[1], options)
+        except TorchstoneError as error:
+            record[name] = {"refused": first_line(error)}
+            continue
+        errors = np.abs(logits - exact)
+        record[name] = {
+            "max_multiple": float(errors.max()) / record["noise_floor"],
+            "rms_multiple": float(np.sqrt(np.mean(errors**2))) / record["rms_floor"],
+            "flips": int((logits.argmax(axis=1) != exact.argmax(axis=1)).sum()),
+        }
+    return record
+
+
+def _summary(setting: Setting) -> dict[str, Any]:
+    kept = read_steps(setting.results, "tolerances")
+    records = [
+        record
+        for name, step in kept.items()
+        if name.startswith("exports") and step["state"] == DONE
+        for record in step["result"]
+    ]
+    return {"exports": len(records)} | {name: summarize(records, name) for name in ways(setting)}
+
+
+def _make_exports(folder: Path) -> None:
+    from benchmarks.certificate_study.exports import Case  # noqa: PLC0415 - a trial alone makes them
+    from benchmarks.engine.provider_exports import write_export  # noqa: PLC0415
+
+    for case in (Case("mlp", "digits", 0),):
+        if not (folder / case.key / "case.json").is_file():
+            write_export(case, folder / case.key)
