@@ -17,6 +17,7 @@ from benchmarks.gpu.pieces import PIECES
 from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import DONE, read_steps, run_steps
 from benchmarks.places import ROOT
+from torchstone_runtime.errors import UsageError
 
 _GRACE = 10
 """Seconds that a step which was begun in time may take beyond the piece's."""
@@ -25,6 +26,8 @@ _GRACE = 10
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the pieces that were named, one after the other, and print what became of each."""
     asked = _parser().parse_args(arguments)
+    if unknown := [name for name in asked.pieces if name not in PIECES]:
+        raise UsageError(f"There is no piece '{unknown[0]}'.", f"There are {', '.join(PIECES)}.")
     asked.results.mkdir(parents=True, exist_ok=True)
     if asked.before is not None:
         _take_over(asked.before, asked.results)
@@ -49,7 +52,7 @@ def run_piece(name: str, setting: Setting) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pieces", nargs="*", choices=[*PIECES, []], metavar="PIECE", help=", ".join(PIECES))
+    parser.add_argument("pieces", nargs="*", metavar="PIECE", help=", ".join(PIECES))
     parser.add_argument("--results", type=Path, default=Path(os.environ.get("OUT", ROOT / ".benchmarks" / "gpu")))
     parser.add_argument("--before", type=Path, help="folder of earlier results, whose finished steps are taken over")
     parser.add_argument("--work", type=Path, default=ROOT / ".benchmarks" / "gpu-work")
