@@ -40,7 +40,7 @@ def steps(setting: Setting) -> Steps:
             found[f"{dataset}, seed {seed}"] = partial(_sprint, setting, dataset, case, seed)
         found[f"{dataset}, document alone"] = partial(_document, setting, dataset, case, FIRST_SEED)
     for dataset, case in CASES.items():
-        for (batch, rate), seed in ((sizes, seed) for sizes in LARGER_BATCHES for seed in list(seeds)[:3]):
+        for (batch, rate), seed in ((sizes, seed) for sizes in setting.size(LARGER_BATCHES, ()) for seed in list(seeds)[:3]):
             name = f"{dataset}, batch {batch}, rate {rate}, seed {seed}"
             found[name] = partial(_sprint, setting, dataset, case, seed, batch_size=batch, lr=rate)
     for dataset, case in CASES.items():
@@ -51,6 +51,7 @@ def steps(setting: Setting) -> Steps:
 
 def _sprint(setting: Setting, dataset: str, case: dict[str, Any], seed: int, **choices: Any) -> dict[str, Any]:  # noqa: ANN401
     name = f"sprint-{dataset}"
+    choices |= setting.size({}, {"epochs": 1})
     result = train_once(setting, case["recipe"], dataset, name, seed=seed, deterministic=False, **choices)
     return result | {"test": test_accuracy(setting, name, dataset), "target": case["target"]}
 

@@ -25,7 +25,7 @@ _SAVING: Final = 20.0
 def steps(setting: Setting) -> Steps:
     """Return the steps of this piece."""
     require_device(setting)
-    chosen = setting.size(TRAININGS, {"trial": {"epochs": 2, "batch_size": 64}})
+    chosen = setting.size(TRAININGS, {"trial": {"epochs": 1, "batch_size": 128}})
     return {name: partial(_trained, setting, name, choices) for name, choices in chosen.items()}
 
 

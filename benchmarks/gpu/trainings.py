@@ -87,6 +87,8 @@ def train_once(
         warnings.simplefilter("always")
         outcome = train(request)
     history = RunDirectory(out).read_history()
+    if not history:
+        raise RuntimeError(f"no epoch was completed: {outcome.stop_reason}")
     told = list(dict.fromkeys(str(item.message).splitlines()[0] for item in caught))
     return {
         "seed": seed,

@@ -16,7 +16,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from torchstone_runtime.errors import DataError
+from torchstone_runtime.errors import DataError, UsageError, first_line
 from torchstone_train.data.augment import Augmentation
 from torchstone_train.data.batch_plan import plan_batches, update_windows
 from torchstone_train.run.run_dir import RunDirectory, Weights
@@ -24,6 +24,7 @@ from torchstone_train.training.class_balance import are_balanced, balanced_order
 from torchstone_train.training.ema import EMA
 from torchstone_train.training.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.training.interrupt import GracefulInterrupt
+from torchstone_train.training.memory_shortage import batch_error, largest_fitting
 from torchstone_train.training.mixing import Mixing
 from torchstone_train.training.observer import Record, TrainingObserver
 from torchstone_train.training.optimization import Optimization
@@ -120,7 +121,11 @@ class TrainingLoop:
         return done
 
     def fit(self) -> Outcome:
-        """Train until the epochs are done, patience runs out, Ctrl-C, or the loss is not a number; restore the best."""
+        """Train until the epochs are done, patience runs out, Ctrl-C, or the loss is not a number; restore the best.
+
+        Raises:
+            UsageError: the GPU's memory does not hold a batch; the message names the largest that it does.
+        """
         with GracefulInterrupt() as interrupt:
             epoch = self.resume()
             for observer in self._observers:
@@ -136,6 +141,21 @@ class TrainingLoop:
                 return self._finish(StopReason.INTERRUPTED, f"in epoch {epoch}")
             except NonFiniteLossError as error:
                 return self._finish(StopReason.NON_FINITE_LOSS, str(error))
+            except torch.OutOfMemoryError as error:
+                said = first_line(error)
+        # Only here, where the error is gone: it held on to all that filled the memory.
+        raise self._shortage(said)
+
+    def _shortage(self, said: str) -> UsageError:
+        task = self._task
+        batch, fitting = task.recipe.batch_size, None
+        if task.world.size == 1:  # others would wait for the gradients of a trial that this process makes alone
+            fitting = largest_fitting(self._try_batch, min(batch, max(self._batch_sizes)))
+        return batch_error(said, task.device, batch, fitting)
+
+    def _try_batch(self, size: int) -> None:
+        images, labels = next(iter(self._task.train.walk(torch.arange(size), size)))
+        self._optimization.trial(images, labels)
 
     @property
     def _target_reached(self) -> bool:

@@ -1,7 +1,7 @@
 """One step of training: forward pass, loss, backward pass, update of the weights."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.training.distill import distillation_loss
 from torchstone_train.training.parameter_groups import parameter_groups
 from torchstone_train.training.schedule import Schedule
+
+_KEPT_OF_A_WEIGHT: Final = 2
+"""Numbers that Adam keeps of each weight from its first step on; SGD keeps one."""
 
 
 class Optimization:
@@ -86,6 +89,26 @@ class Optimization:
         self._gathers = not updates
         self._steps_done += 1
         return logits.detach(), loss.detach()
+
+    def trial(self, images: Tensor, targets: Tensor) -> None:
+        """Compute loss and gradients of a batch and forget them: whether they fit into the memory is asked for.
+
+        Args:
+            images: uint8 (n, C, H, W), on the model's device.
+            targets: labels, int64 (n).
+
+        Raises:
+            torch.OutOfMemoryError: they don't, with what the optimiser keeps of each weight.
+        """
+        self._optimizer.zero_grad(set_to_none=True)
+        kept = [torch.empty_like(weight) for weight in self._model.parameters() for _ in range(_KEPT_OF_A_WEIGHT)]
+        try:
+            with self._precision.autocast():
+                logits = self._model(images).float()
+            self._loss(logits, targets, None).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        finally:
+            del kept
+            self._optimizer.zero_grad(set_to_none=True)
 
     def _update(self) -> None:
         if self._recipe.clip_norm:
