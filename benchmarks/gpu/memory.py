@@ -9,11 +9,19 @@ from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import Steps
 from benchmarks.places import ROOT
 
+_TRAIN: Final = """
+from torchstone_runtime.errors import TorchstoneError
+from torchstone_train.cli import train
+try:
+    train.main(sys.argv[1:], standalone_mode=False)
+except TorchstoneError as error:
+    print(f"{error.problem} {error.remedy}", file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
+"""Not by the name of the command: from a plain copy of the repository, `torchstone` knows the runtime's alone."""
 _ON_GPU: Final = """
 import sys, torch
 torch.cuda.set_per_process_memory_fraction({share})
-from torchstone_runtime.cli.main import main
-main(sys.argv[1:])
 """
 _IMITATED: Final = """
 import sys, torch
@@ -23,8 +31,6 @@ def limited(logits, *arguments, **options):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB (imitated)")
     return real(logits, *arguments, **options)
 torch.nn.functional.cross_entropy = limited
-from torchstone_runtime.cli.main import main
-main(sys.argv[1:])
 """
 _SHARE: Final = 0.02
 """Of the card's memory: a fiftieth of 80 GB is soon full, and fills in seconds."""
@@ -32,7 +38,8 @@ _SHARE: Final = 0.02
 
 def steps(setting: Setting) -> Steps:
     """Return the steps of this piece."""
-    return {"stone-l": lambda: message_and_fit(setting, "stone-l", setting.size(16384, 256))}
+    recipe, batch = setting.size(("stone-l", 16384), ("sprint-mnist", 256))
+    return {recipe: lambda: message_and_fit(setting, recipe, batch)}
 
 
 def message_and_fit(setting: Setting, recipe: str, batch: int) -> dict[str, Any]:
@@ -48,7 +55,7 @@ def message_and_fit(setting: Setting, recipe: str, batch: int) -> dict[str, Any]
 
 
 def _train(setting: Setting, program: str, recipe: str, batch: int) -> "subprocess.CompletedProcess[str]":
-    given = ["train", recipe, "--data", "fashion-mnist", "--data-dir", setting.data_dir(), "--epochs", 1]
+    given = [recipe, "--data", "fashion-mnist", "--data-dir", setting.data_dir(), "--epochs", 1]
     given += ["--out", setting.work / "memory", "--overwrite", "--device", setting.device, "--batch-size", batch]
-    command = [sys.executable, "-c", program, *map(str, given)]
+    command = [sys.executable, "-c", program + _TRAIN, *map(str, given)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

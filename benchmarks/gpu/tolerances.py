@@ -82,8 +82,9 @@ def _summary(setting: Setting) -> dict[str, Any]:
 
 def _make_exports(folder: Path) -> None:
     from benchmarks.certificate_study.exports import Case  # noqa: PLC0415 - a trial alone makes them
+    from benchmarks.certificate_study.networks import FAMILIES  # noqa: PLC0415
     from benchmarks.engine.provider_exports import write_export  # noqa: PLC0415
 
-    for case in (Case("mlp", "digits", 0),):
-        if not (folder / case.key / "case.json").is_file():
-            write_export(case, folder / case.key)
+    case = Case(next(iter(FAMILIES)), "digits", 0)
+    if not (folder / case.key / "case.json").is_file():
+        write_export(case, folder / case.key)

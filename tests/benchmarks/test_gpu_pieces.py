@@ -1,0 +1,71 @@
+"""The pieces that wait for a GPU run on the CPU in small: what breaks here would cost time of a card."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gpu.pieces import PIECES
+from benchmarks.gpu.run_all import run_piece
+from benchmarks.gpu.setting import Setting
+from benchmarks.gpu.steps import DONE, FAILED, LEFT, read_steps, run_steps
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gpu-work")
+
+
+def trial(results: Path, work: Path, ends: float = float("inf")) -> Setting:
+    return Setting("cpu", True, results, work, Path("unused"), work / "exports", ends)  # noqa: FBT003 - dry run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", PIECES)
+def test_every_step_of_a_piece_runs_in_small(piece: str, tmp_path: Path, work: Path) -> None:
+    run_piece(piece, trial(tmp_path, work))
+
+    steps = read_steps(tmp_path, piece)
+    assert steps
+    assert {name: step for name, step in steps.items() if step["state"] != DONE} == {}
+
+
+def test_a_step_that_fails_leaves_its_traceback_and_the_next_goes_on(tmp_path: Path) -> None:
+    def fails() -> None:
+        raise RuntimeError("an illegal memory access")
+
+    run_steps("any", {"first": fails, "second": lambda: 2}, trial(tmp_path, tmp_path), lambda _: None)
+
+    steps = json.loads((tmp_path / "any.json").read_text())["steps"]
+    assert steps["first"]["state"] == FAILED
+    assert "an illegal memory access" in steps["first"]["traceback"][-1]
+    assert steps["second"]["result"] == 2
+
+
+def test_what_is_done_is_not_repeated_and_what_failed_is(tmp_path: Path) -> None:
+    """The same command goes on where an earlier one ended."""
+    calls = []
+
+    def first_fails() -> None:
+        calls.append("flaky")
+        if calls == ["once", "flaky"]:
+            raise RuntimeError("busy")
+
+    steps = {"once": lambda: calls.append("once"), "flaky": first_fails}
+    for _ in range(2):
+        run_steps("any", steps, trial(tmp_path, tmp_path), lambda _: None)
+
+    assert calls == ["once", "flaky", "flaky"]
+
+
+def test_no_step_is_begun_when_time_is_up(tmp_path: Path) -> None:
+    run_steps("any", {"late": lambda: 1}, trial(tmp_path, tmp_path, time.monotonic() - 1), lambda _: None)
+
+    assert read_steps(tmp_path, "any")["late"] == {"state": LEFT}
+
+
+def test_the_pieces_fit_into_the_time_of_a_card() -> None:
+    """Half an hour in all, with four minutes of it for starting and carrying; each within one call."""
+    assert max(piece.seconds for piece in PIECES.values()) < 600
+    assert sum(piece.seconds for piece in PIECES.values()) <= 26 * 60
