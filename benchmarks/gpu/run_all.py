@@ -5,6 +5,7 @@ as it is done. The same command goes on where an earlier one ended. `--dry-run` 
 """
 
 import argparse
+import math
 import os
 import shutil
 import subprocess
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     ends = time.monotonic() + asked.seconds
     for name in asked.pieces or PIECES:
-        seconds = min(PIECES[name].seconds, ends - time.monotonic())
+        seconds = min(math.inf if asked.dry_run else PIECES[name].seconds, ends - time.monotonic())
         if seconds <= 0:
             print(f"{name}: not begun, no time left", flush=True)
             continue
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _setting(asked: argparse.Namespace, seconds: float) -> Setting:
     device = "cpu" if asked.dry_run else asked.device
-    ends = time.monotonic() + min(seconds, asked.seconds)
+    ends = time.monotonic() + (asked.seconds if asked.dry_run else min(seconds, asked.seconds))
     return Setting(device, asked.dry_run, asked.results, asked.work, asked.data, asked.exports, ends)
 
 

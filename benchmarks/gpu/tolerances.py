@@ -5,6 +5,7 @@ measured beside: as multiples of float32's own error, and by the decisions that 
 """
 
 import json
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +13,10 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.engine.provider_errors import logits_on, summarize
+from benchmarks.gpu.networks import CNN3, build
 from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import DONE, Steps, read_steps
+from torchstone_export.certificate.reference import run_module
 from torchstone_export.lossy.fp16_file import to_fp16
 from torchstone_runtime.errors import TorchstoneError, first_line
 from torchstone_runtime.inference.load_options import LoadOptions
@@ -25,7 +28,7 @@ _AT_ONCE: Final = 10
 def steps(setting: Setting) -> Steps:
     """Return the steps of this piece."""
     if setting.dry_run:
-        _make_exports(setting.exports)
+        _make_export(setting.exports / CNN3)
     folders = sorted(file.parent for file in setting.exports.glob("*/case.json"))
     found: dict[str, Any] = {}
     for start in range(0, len(folders), _AT_ONCE):
@@ -80,11 +83,15 @@ def _summary(setting: Setting) -> dict[str, Any]:
     return {"exports": len(records)} | {name: summarize(records, name) for name in ways(setting)}
 
 
-def _make_exports(folder: Path) -> None:
-    from benchmarks.certificate_study.exports import Case  # noqa: PLC0415 - a trial alone makes them
-    from benchmarks.certificate_study.networks import FAMILIES  # noqa: PLC0415
-    from benchmarks.engine.provider_exports import write_export  # noqa: PLC0415
-
-    case = Case(next(iter(FAMILIES)), "digits", 0)
-    if not (folder / case.key / "case.json").is_file():
-        write_export(case, folder / case.key)
+def _make_export(folder: Path) -> None:
+    """Write one export as `provider_exports` does, of fresh weights and noise."""
+    network = build(CNN3)
+    images = np.random.default_rng(0).integers(0, 256, (20, *network.spec.shape), dtype=np.uint8)
+    content, logits = network.onnx(), run_module(network.module, images)[0]
+    exact = run_module(deepcopy(network.module).double(), images)[0].astype(np.float64)
+    errors = np.abs(logits - exact)
+    floors = {"noise_floor": float(errors.max()), "rms_floor": float(np.sqrt(np.mean(errors**2)))}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(content)
+    np.savez_compressed(folder / "expected.npz", images=images, exact=exact)
+    (folder / "case.json").write_text(json.dumps({"family": CNN3, "dataset": "noise", "seed": 0, **floors}))
