@@ -26,7 +26,9 @@ _SECONDS: Final = 1.5
 def steps(setting: Setting) -> Steps:
     """Return the steps of this piece."""
     require_device(setting)
-    found: dict[str, Any] = {f"sprint in {name}": partial(_trained, setting, name) for name in setting.size(FORMATS, ("bf16",))}
+    found: dict[str, Any] = {
+        f"sprint in {name}": partial(_trained, setting, name) for name in setting.size(FORMATS, ("bf16",))
+    }
     for network, batch in setting.size(NETWORKS, (("sprint", 8),)):
         for name in FORMATS:
             for compiled in setting.size(COMPILED, ("no",)):

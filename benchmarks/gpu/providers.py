@@ -54,7 +54,9 @@ def _replayed(bundle: Path, variant: str, options: LoadOptions) -> dict[str, Any
         "nodes": nodes_by_provider(session),
         "golden_error": error,
         "golden_tolerance": tolerance,
-        "same_at_every_place": float(np.abs(whole.reshape(70, len(golden.images), -1) - whole[: len(golden.images)]).max()),
+        "same_at_every_place": float(
+            np.abs(whole.reshape(70, len(golden.images), -1) - whole[: len(golden.images)]).max()
+        ),
         "alone_beside_batch": float(np.abs(single - whole[:1]).max()),
     }
 

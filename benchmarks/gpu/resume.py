@@ -47,7 +47,9 @@ def _last_state(setting: Setting, name: str) -> dict[str, list[Any]]:
     """Return the last weights and their averages, as numbers that can be compared."""
     state = RunDirectory(setting.work / name).read_checkpoint() or {}
     parts = {"model": state["model"], "average": state.get("average", {}).get("average", {})}
-    return {f"{part} {key}": tensor.flatten().tolist() for part, named in parts.items() for key, tensor in named.items()}
+    return {
+        f"{part} {key}": tensor.flatten().tolist() for part, named in parts.items() for key, tensor in named.items()
+    }
 
 
 def _price(setting: Setting, recipe: str, epochs: int) -> dict[str, Any]:

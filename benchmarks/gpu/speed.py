@@ -65,7 +65,11 @@ def _compared(
         if not sides:
             return {"refused": refused}
         times = dict(
-            zip(sides, interleave(list(sides.values()), rounds=setting.size(9, 2), seconds=setting.size(0.1, 0.001)), strict=True)
+            zip(
+                sides,
+                interleave(list(sides.values()), rounds=setting.size(9, 2), seconds=setting.size(0.1, 0.001)),
+                strict=True,
+            )
         )
     return _figures(network, form, batch, times) | {"refused": refused}
 

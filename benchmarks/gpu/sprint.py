@@ -40,7 +40,9 @@ def steps(setting: Setting) -> Steps:
             found[f"{dataset}, seed {seed}"] = partial(_sprint, setting, dataset, case, seed)
         found[f"{dataset}, document alone"] = partial(_document, setting, dataset, case, FIRST_SEED)
     for dataset, case in CASES.items():
-        for (batch, rate), seed in ((sizes, seed) for sizes in setting.size(LARGER_BATCHES, ()) for seed in list(seeds)[:3]):
+        for (batch, rate), seed in (
+            (sizes, seed) for sizes in setting.size(LARGER_BATCHES, ()) for seed in list(seeds)[:3]
+        ):
             name = f"{dataset}, batch {batch}, rate {rate}, seed {seed}"
             found[name] = partial(_sprint, setting, dataset, case, seed, batch_size=batch, lr=rate)
     for dataset, case in CASES.items():
@@ -84,7 +86,9 @@ def _documents(setting: Setting, dataset: str, case: dict[str, Any], seeds: list
 
 
 def _verdict(setting: Setting, dataset: str, case: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: step["result"] for name, step in read_steps(setting.results, "sprint").items() if step["state"] == DONE}
+    kept = {
+        name: step["result"] for name, step in read_steps(setting.results, "sprint").items() if step["state"] == DONE
+    }
     ours = [kept[name] for name in kept if name.startswith(f"{dataset}, seed")]
     alone = kept[f"{dataset}, document alone"]
     others = kept[f"{dataset}, other documents"]

@@ -21,9 +21,7 @@ from torchstone_train.recipes.catalog import get_recipe
 DATASETS = {"fashion-mnist": datasets.FashionMNIST, "mnist": datasets.MNIST}
 
 
-def epochs(
-    recipe: str, dataset: str, data_dir: Path, seed: int, device: str = "cpu"
-) -> Iterator[dict[str, float]]:
+def epochs(recipe: str, dataset: str, data_dir: Path, seed: int, device: str = "cpu") -> Iterator[dict[str, float]]:
     """Train a document's network; yield after each epoch its seconds, validation and test accuracy.
 
     The seconds are those of training and validation; measuring on the test data is not counted.
@@ -46,7 +44,12 @@ def epochs(
             optimizer.step()
         held_out = accuracy(model, others[0], device)
         seconds, spent = time.perf_counter() - started, time.process_time() - spent
-        yield {"seconds": seconds, "cpu_seconds": spent, "validation": held_out, "test": accuracy(model, others[1], device)}
+        yield {
+            "seconds": seconds,
+            "cpu_seconds": spent,
+            "validation": held_out,
+            "test": accuracy(model, others[1], device),
+        }
 
 
 def read(dataset: str, data_dir: Path, *, train: bool, transform: transforms.Compose) -> datasets.MNIST:
@@ -64,9 +67,7 @@ def read(dataset: str, data_dir: Path, *, train: bool, transform: transforms.Com
 
 
 @torch.no_grad()
-def accuracy(
-    model: nn.Module, loader: "DataLoader[tuple[torch.Tensor, torch.Tensor]]", device: str
-) -> float:
+def accuracy(model: nn.Module, loader: "DataLoader[tuple[torch.Tensor, torch.Tensor]]", device: str) -> float:
     model.eval()
     counts = [
         (int((model(images.to(device)).argmax(1) == labels.to(device)).sum()), len(labels)) for images, labels in loader
