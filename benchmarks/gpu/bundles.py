@@ -7,8 +7,8 @@ from typing import Final
 import torchstone
 from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.trainings import train_once
-from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.builtin import locate_bundle
+from torchstone_runtime.bundle.bundle import Bundle
 
 RECIPES: Final = ("cnn3", "stone-m")
 
@@ -44,4 +44,4 @@ def all_bundles(setting: Setting) -> dict[str, Path]:
 def variants(bundle: Path) -> list[str]:
     """Return the ONNX variants of a bundle by name."""
     entries = Bundle.open(bundle).manifest.variants
-    return [name for name, entry in entries.items() if entry.file.endswith(".onnx")]
+    return [name for name, entry in entries.items() if entry.path.endswith(".onnx")]

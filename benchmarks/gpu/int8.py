@@ -1,7 +1,6 @@
 """A file in 8 bits as GPUs take it: signed on both sides and symmetric, between Quantize and Dequantize."""
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +13,7 @@ _CALIBRATED: Final = 16
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
     def __init__(self, images: Uint8Array) -> None:
-        self._left: Iterator[Uint8Array] = iter([images[:_CALIBRATED]])
+        self._left = iter([images[:_CALIBRATED]])
 
     def get_next(self) -> dict[str, Uint8Array] | None:
         found = next(self._left, None)

@@ -1,4 +1,4 @@
-"""The networks whose speed is compared, with fresh weights: what they compute is the same, and nothing is downloaded."""
+"""The networks whose speed is compared, with fresh weights: they cost the same, and nothing is downloaded."""
 
 from dataclasses import dataclass
 from typing import Final

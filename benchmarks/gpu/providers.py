@@ -1,4 +1,4 @@
-"""`cuda` and `tensorrt` on every variant of every bundle: loaded, golden samples replayed, each node where it belongs."""
+"""`cuda` and `tensorrt` on every variant of every bundle: loaded, golden samples replayed, each node in its place."""
 
 from collections import Counter
 from functools import partial

@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -57,10 +56,11 @@ def train_once(
 
     Args:
         setting: device and folders.
-        recipe: name of the recipe; `backbone`: its backbone, with fresh weights, where it takes one.
+        recipe: name of the recipe.
         dataset: data as the command line names it.
         name: name of the run's folder, which is replaced unless `resume` is set.
         seed: seed of the training.
+        backbone: backbone, with fresh weights, of a recipe that takes one.
         resume: whether the run is gone on with.
         stop: is told each epoch that is done, and says whether to interrupt there.
         choices: `deterministic`, and fields of the recipe in place of its own.

@@ -14,16 +14,19 @@ from benchmarks.gpu.steps import DONE, FAILED, LEFT, read_steps, run_steps
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for runs and bundles, which later pieces find there."""
     return tmp_path_factory.mktemp("gpu-work")
 
 
 def trial(results: Path, work: Path, ends: float = float("inf")) -> Setting:
+    """Return the setting of a trial on the CPU."""
     return Setting("cpu", True, results, work, Path("unused"), work / "exports", ends)  # noqa: FBT003 - dry run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("piece", PIECES)
 def test_every_step_of_a_piece_runs_in_small(piece: str, tmp_path: Path, work: Path) -> None:
+    """None fails, and none is left out."""
     run_piece(piece, trial(tmp_path, work))
 
     steps = read_steps(tmp_path, piece)
@@ -32,6 +35,8 @@ def test_every_step_of_a_piece_runs_in_small(piece: str, tmp_path: Path, work: P
 
 
 def test_a_step_that_fails_leaves_its_traceback_and_the_next_goes_on(tmp_path: Path) -> None:
+    """One fault must not cost what the others would have measured."""
+
     def fails() -> None:
         raise RuntimeError("an illegal memory access")
 
@@ -60,6 +65,7 @@ def test_what_is_done_is_not_repeated_and_what_failed_is(tmp_path: Path) -> None
 
 
 def test_no_step_is_begun_when_time_is_up(tmp_path: Path) -> None:
+    """The next call begins it."""
     run_steps("any", {"late": lambda: 1}, trial(tmp_path, tmp_path, time.monotonic() - 1), lambda _: None)
 
     assert read_steps(tmp_path, "any")["late"] == {"state": LEFT}

@@ -9,6 +9,7 @@ from benchmarks.gpu.wheels import cut, join, take
 
 
 def write_wheels(folder: Path) -> dict[str, bytes]:
+    """Write two files as wheels, one larger than a piece; return their contents."""
     contents = {"small-1.whl": b"s" * 30, "large-2.whl": bytes(range(256)) * 2}
     folder.mkdir()
     for name, content in contents.items():
@@ -17,6 +18,7 @@ def write_wheels(folder: Path) -> dict[str, bytes]:
 
 
 def test_what_was_cut_is_put_together_again(tmp_path: Path) -> None:
+    """A wheel larger than a piece lies in several."""
     contents = write_wheels(tmp_path / "wheels")
     folders = cut(tmp_path / "wheels", tmp_path / "gpu", size=100)
     for folder in folders:
@@ -27,6 +29,7 @@ def test_what_was_cut_is_put_together_again(tmp_path: Path) -> None:
 
 
 def test_a_missing_piece_is_named_before_anything_is_installed(tmp_path: Path) -> None:
+    """Half an installation would fail later, and in other words."""
     write_wheels(tmp_path / "wheels")
     first, *_ = cut(tmp_path / "wheels", tmp_path / "gpu", size=100)
     take(first, tmp_path / "kept")

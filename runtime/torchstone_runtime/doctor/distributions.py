@@ -52,6 +52,11 @@ def runtime_wheels(packages: dict[str, Installed]) -> list[Installed]:
     return [packages[name] for name in sorted(_RUNTIME_WHEELS & packages.keys())]
 
 
+def package_folder(wheel: Installed) -> Path:
+    """Return the folder that a package was installed into."""
+    return Path(str(wheel.distribution.locate_file(""))).resolve()
+
+
 def altered_files(wheel: Installed) -> list[str]:
     """Return the ONNX Runtime files of a wheel that are missing, or not those that its RECORD states by SHA-256.
 

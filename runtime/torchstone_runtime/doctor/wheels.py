@@ -1,7 +1,10 @@
 """Is there one ONNX Runtime, and is it whole?"""
 
+import sys
+from pathlib import Path
+
 from torchstone_runtime.components import install_line
-from torchstone_runtime.doctor.distributions import Installed, altered_files, runtime_wheels
+from torchstone_runtime.doctor.distributions import Installed, altered_files, package_folder, runtime_wheels
 from torchstone_runtime.doctor.finding import Finding
 
 _SHOWN = 3
@@ -25,6 +28,8 @@ def check_wheels(packages: dict[str, Installed], *, driver: bool) -> Finding:
     stated = [f"{wheel.name} {wheel.version}" for wheel in wheels]
     altered = {wheel.name: altered_files(wheel) for wheel in wheels}
     details = {"wheels": {wheel.name: wheel.version for wheel in wheels}, "altered": altered}
+    if len(wheels) > 1 and _are_apart(wheels) and not any(altered.values()):
+        return _apart(wheels, stated, details)
     if len(wheels) > 1:
         return Finding(
             "wheels",
@@ -43,6 +48,24 @@ def check_wheels(packages: dict[str, Installed], *, driver: bool) -> Finding:
             details,
         )
     return Finding("wheels", "ok", f"{stated[0]}, and its files are as they were installed", details=details)
+
+
+def _are_apart(wheels: list[Installed]) -> bool:
+    folders = {package_folder(wheel) for wheel in wheels}
+    return len(folders) == len(wheels) and all((folder / "onnxruntime" / "__init__.py").is_file() for folder in folders)
+
+
+def _apart(wheels: list[Installed], stated: list[str], details: dict[str, object]) -> Finding:
+    """Return what is said of wheels in folders of their own, of which Python imports one."""
+    used = min(wheels, key=lambda wheel: _place_on_path(package_folder(wheel)))
+    summary = f"{' and '.join(stated)} are both installed, each whole in a folder of its own; {used.name} is imported"
+    others = " ".join(wheel.name for wheel in wheels if wheel is not used)
+    return Finding("wheels", "note", summary, f"pip uninstall --yes {others}, where nothing else needs it", details)
+
+
+def _place_on_path(folder: Path) -> int:
+    places = [Path(entry).resolve() for entry in sys.path]
+    return places.index(folder) if folder in places else len(places)
 
 
 def _overwritten(altered: dict[str, list[str]]) -> str:

@@ -136,6 +136,8 @@ def _open_best(model: bytes, options: LoadOptions) -> OpenedSession:
         return _opened(_try(model, "cuda", options), "cuda", "a CUDA device is usable", options)
     except _NotOpenedError as error:
         reason = f"CUDA is not usable: {error.said}; see torchstone doctor"
+        if error.operators:
+            reason = f"CUDA cannot run every node of this model: {count_operators(error.operators)}"
         return OpenedSession(_open_on_cpu(model), "cpu", reason)
 
 

@@ -89,6 +89,15 @@ def test_two_wheels_are_broken_with_the_command_that_mends_it(tmp_path: Path) ->
     assert wheels["remedy"].startswith("pip uninstall --yes onnxruntime onnxruntime-gpu && pip install onnxruntime==")
 
 
+def test_two_wheels_in_folders_of_their_own_are_no_fault(site: Path) -> None:
+    """A folder in front of the environment's hides its ONNX Runtime, and takes none of its files."""
+    write_metadata(site, "onnxruntime-gpu", "1.31.1")
+    wheels = diagnose(site, code=0)["wheels"]
+    assert wheels["status"] == "note"
+    assert "onnxruntime-gpu is imported" in wheels["summary"]
+    assert "overwrite" not in wheels["summary"]
+
+
 def test_files_that_another_package_overwrote(site: Path) -> None:
     """A file that isn't the one installed, and one that is gone, are told by name; sound ones and others are not."""
     record = (REAL.parent / f"onnxruntime-{ort.__version__}.dist-info" / "RECORD").read_text()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 import torch
 from hypothesis import given
@@ -86,6 +87,17 @@ def test_a_teacher_answers_as_its_bundle_does(teacher_bundle: Path, tiny_npz: Pa
         with Teacher.open(paths, data, CPU, 1) as teacher:
             answers = teacher(torch.from_numpy(images)).softmax(dim=1).numpy()
         np.testing.assert_allclose(answers, expected, atol=1e-6)
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in ort.get_available_providers(), reason="there the teacher runs on the GPU"
+)
+def test_a_training_on_a_gpu_takes_a_teacher_without_the_runtime_for_gpus(teacher_bundle: Path, tiny_npz: Path) -> None:
+    """`torchstone[all]` brings PyTorch with CUDA and ONNX Runtime without: the teacher answers on the CPU."""
+    data = load_training_data(DatasetRef.parse(f"npz:{tiny_npz}"), Path(), CNN3, 0)
+
+    with Teacher.open((teacher_bundle,), data, torch.device("cuda"), 1) as teacher:
+        assert teacher.to_json()[0]["variant"] == "fp32"
 
 
 def test_the_teacher_changes_what_is_learnt(teacher_bundle: Path, learn: Callable[..., None], tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_the_message_names_the_largest_batch_that_fits(fit: Fit) -> None:
 
 
 def test_where_not_one_image_fits_no_batch_size_is_named(fit: Fit) -> None:
+    """A batch of 0 is no advice."""
     with pytest.raises(UsageError) as caught:
         fit(network=Large(0), batch_size=16)
 

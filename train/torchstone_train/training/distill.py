@@ -44,7 +44,7 @@ class Teacher:
 
     @classmethod
     def open(cls, paths: Sequence[Path], data: TrainingData, device: torch.device, threads: int) -> Self:
-        """Load bundles; they run where the training does.
+        """Load bundles; on a GPU where ONNX Runtime has one and the training does, else on the CPU.
 
         Args:
             paths: paths of the bundles.
@@ -59,7 +59,8 @@ class Teacher:
         """
         from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - loads ONNX Runtime: [train] lacks it
 
-        provider = "cuda" if device.type == "cuda" else "cpu"
+        # Not by name: torchstone[all] brings PyTorch with CUDA and ONNX Runtime without.
+        provider = "auto" if device.type == "cuda" else "cpu"
         with ExitStack() as opened:
             members = []
             for path in paths:
