@@ -44,4 +44,4 @@ def all_bundles(setting: Setting) -> dict[str, Path]:
 def variants(bundle: Path) -> list[str]:
     """Return the ONNX variants of a bundle by name."""
     entries = Bundle.open(bundle).manifest.variants
-    return [name for name, entry in entries.items() if entry.path.endswith(".onnx")]
+    return [name for name, entry in entries.items() if entry.name.endswith(".onnx")]

@@ -72,8 +72,9 @@ class Setting:
 def _write_digits(raw: Path, part: str, count: int) -> None:
     digits = load_digits()
     images = digits.store.read(np.arange(count))[:, 0]
-    names, arrays = file_stems(part), (images, digits.labels[:count])
+    labels = digits.labels[:count].astype(np.uint8)
     raw.mkdir(parents=True, exist_ok=True)
-    for name, array in zip(names, arrays, strict=True):
-        header = np.array([0x0800 + array.ndim, *array.shape], dtype=">i4").tobytes()
-        (raw / name).write_bytes(header + array.astype(np.uint8).tobytes())
+    for name, array in zip(file_stems(part), (images, labels), strict=True):
+        values = np.asarray(array, dtype=np.uint8)
+        header = np.array([0x0800 + values.ndim, *values.shape], dtype=">i4").tobytes()
+        (raw / name).write_bytes(header + values.tobytes())
