@@ -38,7 +38,7 @@ def explain_failure_of_trained(name: str, form: str, error: Exception) -> DataEr
     Args:
         name: name of its recipe or backbone.
         form: "ONNX" or "TorchScript".
-        error: what PyTorch's exporter raised.
+        error: exception of PyTorch's exporter.
     """
     cause = _causes(error)[-1]
     remedy = (
