@@ -107,7 +107,7 @@ def start_quickly(
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command of PyTorch as a fork that has imported it already, and without pictures."""
     files = [folder.parent / f"{folder.name}-{name}" for name in ("stdout", "stderr")]
-    streams = [given or file for given, file in zip((stdout, stderr), files, strict=True)]
+    streams = stdout or files[0], stderr or files[1]
     command = fork_server().start(arguments, folder, os.environ, *streams, ("matplotlib",))
     code = command.wait(300)
     said = [file.read_text() if file.is_file() else "" for file in files]

@@ -28,7 +28,8 @@ def steps(setting: Setting) -> Steps:
 
 def _trained(setting: Setting, backbone: str, amp: str) -> dict[str, Any]:
     folder = photographs(setting)
-    choices = {"epochs": setting.size(4, 1), "batch_size": setting.size(64, 8), "head_start": "random", "amp": amp}
+    sizes = {"epochs": setting.size(4, 1), "batch_size": setting.size(64, 8)}
+    choices: dict[str, Any] = {**sizes, "head_start": "random", "amp": amp}
     return train_once(
         *(setting, "finetune", f"folder:{folder}", f"finetune-{backbone}"),
         backbone=backbone,

@@ -4,6 +4,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from typing import Any, Final
 
@@ -40,8 +41,9 @@ def card(setting: Setting) -> dict[str, Any]:
             found["versions"][name] = None
     if setting.device == "cuda":
         properties = torch.cuda.get_device_properties(0)
+        cudnn: int | None = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         found |= {"card": properties.name, "memory": properties.total_memory, "cuda": torch.version.cuda}
-        found |= {"multiprocessors": properties.multi_processor_count, "cudnn": torch.backends.cudnn.version()}
+        found |= {"multiprocessors": properties.multi_processor_count, "cudnn": cudnn}
         found["nvidia_smi"] = _said("nvidia-smi")
         found["stated"] = {"source": _DATASHEET, "peaks": peaks()}
     return found
@@ -67,7 +69,7 @@ def ceilings(setting: Setting) -> dict[str, float]:
     torch.set_float32_matmul_precision("highest")
     for name, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16)):
         left, right = first.to(dtype), second.to(dtype)
-        found[name] = operations / _seconds(setting, lambda left=left, right=right: left @ right)
+        found[name] = operations / _seconds(setting, partial(torch.matmul, left, right))
     if device == "cuda":
         numbers = torch.randint(-127, 127, (2, side, side), dtype=torch.int8, device=device)
         # Its second factor has to lie column by column.

@@ -26,7 +26,7 @@ def steps(setting: Setting) -> Steps:
 
 
 def _bits(setting: Setting, recipe: str, epochs: int, amp: str) -> dict[str, Any]:
-    choices = {"epochs": epochs, "amp": amp, "patience": 0}
+    choices: dict[str, Any] = {"epochs": epochs, "amp": amp, "patience": 0}
     whole = train_once(setting, recipe, "fashion-mnist", "whole", **choices)
     again = train_once(setting, recipe, "fashion-mnist", "again", **choices)
     first = train_once(setting, recipe, "fashion-mnist", "parts", stop=lambda epoch: epoch == 1, **choices)

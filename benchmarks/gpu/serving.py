@@ -64,7 +64,17 @@ def _scored(setting: Setting, count: int) -> float:
     if not source.is_file():
         np.savez(source, images=_pixels(count))
     started = time.perf_counter()
-    given = ["score", builtin(), source, "--out", out, "--variant", _VARIANT, "--provider", setting.providers[0]]
+    given: list[str | Path] = [
+        "score",
+        builtin(),
+        source,
+        "--out",
+        out,
+        "--variant",
+        _VARIANT,
+        "--provider",
+        setting.providers[0],
+    ]
     _torchstone(*given, "--format", "csv", "-q")
     return time.perf_counter() - started
 

@@ -80,7 +80,8 @@ def _ways(
     """Return what makes each side, by its name."""
 
     def ours(options: LoadOptions) -> arms.Arm:
-        model = {"fp16": to_fp16, "int8": partial(int8_for_gpu, images=images)}.get(form, lambda given: given)(content)
+        made: dict[str, Callable[[bytes], bytes]] = {"fp16": to_fp16, "int8": partial(int8_for_gpu, images=images)}
+        model = made[form](content) if form in made else content
         serving = opened.enter_context(closing(arms.engine(model, network.classes, options)))
         return lambda: serving.run(images)
 

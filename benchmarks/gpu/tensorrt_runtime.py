@@ -1,5 +1,6 @@
 """TensorRT by its own Python package, where that is installed: an engine for one batch size, with its memory bound."""
 
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ def arm(content: bytes, images: Uint8Array, form: str) -> Any:  # noqa: ANN401 -
         MissingComponentError: the package tensorrt is not installed.
     """
     try:
-        import tensorrt as trt  # noqa: PLC0415 - there may be none
+        trt = import_module("tensorrt")
     except ImportError as error:
         raise MissingComponentError("The package tensorrt is not installed.", "pip install tensorrt-cu13") from error
     engine = _build(trt, content, images, form)
@@ -28,7 +29,7 @@ def arm(content: bytes, images: Uint8Array, form: str) -> Any:  # noqa: ANN401 -
         held[name] = torch.empty(tuple(context.get_tensor_shape(name)), device="cuda")
     for name, tensor in held.items():
         context.set_tensor_address(name, tensor.data_ptr())
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     def run() -> Any:  # noqa: ANN401 - an array
         with torch.cuda.stream(stream):

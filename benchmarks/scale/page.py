@@ -149,7 +149,8 @@ def _shard_cost(cells: Rows, engine: str) -> float | None:
         usual = [row for row in rows if row["per_shard"] == 1000]
         if fine and usual:
             more = fine[0]["images"] / fine[0]["per_shard"] - usual[0]["images"] / usual[0]["per_shard"]
-            return float(median(map(_seconds, fine)) - median(map(_seconds, usual))) / more
+            seconds: float = median(map(_seconds, fine)) - median(map(_seconds, usual))
+            return seconds / float(more)
     return None
 
 

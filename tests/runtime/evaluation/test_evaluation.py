@@ -11,6 +11,7 @@ from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.certificate.recheck import CertifiedTest, recheck_test
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.split import ArrayStore, Split
+from torchstone_runtime.data.split_choice import SplitChoice
 from torchstone_runtime.errors import DataError, NoAnswerError, UsageError
 from torchstone_runtime.evaluation.choose_split import (
     align_classes,
@@ -149,7 +150,7 @@ def test_another_source_is_taken_whole(provenance: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("wanted", "count"), [("test", 359), ("train", 1438), ("all", 1797)])
-def test_a_part_asked_for_is_taken(wanted: str, count: int) -> None:
+def test_a_part_asked_for_is_taken(wanted: SplitChoice, count: int) -> None:
     """Whatever the bundle was trained on."""
     assert len(choose_split(DIGITS, wanted, trained_on(DIGITS.test().fingerprint))[0]) == count
 
