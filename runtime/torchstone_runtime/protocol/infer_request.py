@@ -101,7 +101,7 @@ def read_infer_request(body: bytes, header_length: str | None, limits: RequestLi
 
 
 def stated_images(text: bytes) -> int | None:
-    """Return how many images a request says that it has, by its JSON alone; None where that can't be told.
+    """Return the number of images that a request says it has, by its JSON alone; None where that can't be told.
 
     What is wrong with it, `read_infer_request` says.
     """
