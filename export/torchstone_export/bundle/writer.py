@@ -15,7 +15,7 @@ from torchstone_export.certificate.certify import VariantCertificate, certificat
 from torchstone_export.certificate.golden import choose_golden, golden_tolerance, golden_tolerances
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.certificate.summary import summarize
-from torchstone_export.lossy.decide import LossyVariant
+from torchstone_export.lossy.variant import LossyVariant
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE, FileEntry, Manifest
 from torchstone_runtime.data.certified_sample import KEY

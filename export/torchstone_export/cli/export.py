@@ -106,7 +106,7 @@ def export(
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
-    from torchstone_export.lossy.decide import LossyLimits
+    from torchstone_export.lossy.variant import LossyLimits
     from torchstone_export.pipeline import CascadeSource, ExportRequest, RunSource, export_run
     from torchstone_runtime.data.catalog import DatasetRef
 

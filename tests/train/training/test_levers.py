@@ -17,7 +17,7 @@ from torchstone_train.recipes.catalog import CNN3, RECIPES
 from torchstone_train.recipes.recipe import OptimizerName, Recipe
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.training.ema import EMA
-from torchstone_train.training.loop import seed_epoch
+from torchstone_train.training.epochs import seed_epoch
 from torchstone_train.training.optimization import make_optimizer
 from torchstone_train.training.stopping import StopReason
 from torchstone_train.training.task import Outcome

@@ -16,7 +16,7 @@ from torchstone_train.probe.head import FittedHead, fit_head
 from torchstone_train.recipes.catalog import PROBE
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.run.run_dir import RunDirectory
-from torchstone_train.training.loop import copy_weights
+from torchstone_train.training.epochs import copy_weights
 from torchstone_train.training.observer import Record, TrainingObserver
 from torchstone_train.training.progress import Progress
 from torchstone_train.training.stopping import StopReason

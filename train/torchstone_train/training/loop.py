@@ -8,20 +8,18 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
 
 from torchstone_runtime.errors import DataError, UsageError, first_line
 from torchstone_train.data.augment import Augmentation
-from torchstone_train.data.batch_plan import plan_batches, update_windows
+from torchstone_train.data.batch_plan import update_windows
 from torchstone_train.run.run_dir import RunDirectory, Weights
-from torchstone_train.training.class_balance import are_balanced, balanced_order, balanced_weights
 from torchstone_train.training.ema import EMA
+from torchstone_train.training.epochs import class_weights, copy_weights, epoch_order, plan_epoch, seed_epoch
 from torchstone_train.training.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.training.interrupt import GracefulInterrupt
 from torchstone_train.training.memory_shortage import batch_error, largest_fitting
@@ -71,11 +69,11 @@ class TrainingLoop:
         self._observers = observers
         batch = task.recipe.batch_size // task.world.size
         self._trained = TrainedPart(task.recipe, task.model.network, batch, pretrained=task.pretrained)
-        self._batch_sizes = _plan(task, self._trained)
+        self._batch_sizes = plan_epoch(task, self._trained)
         self._windows = update_windows(self._batch_sizes, task.recipe.accumulate)
         steps = len(self._batch_sizes) * task.recipe.epochs
         self._optimization = Optimization(
-            task.recipe, task.world.wrap(task.model), task.precision, steps, _class_weights(task)
+            task.recipe, task.world.wrap(task.model), task.precision, steps, class_weights(task)
         )
         self._ema = EMA(task.model.network, task.recipe.ema) if task.recipe.ema else None
         self._mixing = Mixing.of(task.recipe, len(task.class_names))
@@ -196,7 +194,7 @@ class TrainingLoop:
     def _train(self, epoch: int, interrupt: GracefulInterrupt) -> EpochMetrics:
         task, world = self._task, self._task.world
         generator = seed_epoch(task.seed, epoch, world.rank)
-        order = world.share(_epoch_order(task, generator), even=True)
+        order = world.share(epoch_order(task, generator), even=True)
         running = RunningMetrics(task.class_names, task.device, world)
         check = FiniteCheck(epoch, 1 if task.device.type == "cpu" else _GPU_CHECK_EVERY)
         if self._trained.begin_epoch(epoch) and world.size > 1:
@@ -285,40 +283,3 @@ class TrainingLoop:
             "seconds": sum(record["seconds"] for record in self._history),
             "metrics": {"validation": best},
         }
-
-
-def _plan(task: TrainingTask, trained: TrainedPart) -> list[int]:
-    world = task.world
-    share = len(world.share(torch.arange(len(task.train)), even=True))
-    image, _ = next(iter(task.train.walk(torch.zeros(1, dtype=torch.int64), 1)))
-    size = task.recipe.batch_size // world.size
-    return plan_batches(
-        share, size, task.model, image, world.size, lambda model: trained.set_mode(model.get_submodule("network"))
-    )
-
-
-def _class_weights(task: TrainingTask) -> Tensor | None:
-    if not are_balanced(task.recipe.class_weights, task.labels):
-        return None
-    return balanced_weights(task.labels, len(task.class_names)).to(task.device)
-
-
-def _epoch_order(task: TrainingTask, generator: torch.Generator) -> Tensor:
-    if task.recipe.sampler == "balanced":
-        return balanced_order(task.labels, generator)
-    return torch.randperm(len(task.train), generator=generator)
-
-
-def seed_epoch(seed: int, epoch: int, rank: int = 0) -> torch.Generator:
-    """Seed PyTorch's global generators (dropout) for an epoch; return one for shuffling and augmentation.
-
-    The shuffling is the same for every rank of several processes, dropout is each one's own.
-    """
-    mixed = seed * 1_000_003 + epoch
-    torch.manual_seed(mixed + rank * 250_000)
-    return torch.Generator().manual_seed(mixed + 500_000)
-
-
-def copy_weights(network: nn.Module) -> Weights:
-    """Return a copy of a network's state on the CPU."""
-    return {name: deepcopy(tensor.detach().cpu()) for name, tensor in network.state_dict().items()}
