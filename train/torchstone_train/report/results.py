@@ -57,10 +57,8 @@ class RunResults:
         self._augmented = NOT_AUGMENTED
         if self._missing:
             packages = [_PACKAGES.get(name, name) for name in self._missing.values()]
-            say(
-                f"left out {' and '.join(self._missing)}: {' and '.join(packages)} not installed; "
-                + install_line("train")
-            )
+            say(f"left out {' and '.join(self._missing)}: {' and '.join(packages)} not installed")
+            say(f"to have them: {install_line('train')}")
 
     def observers(self) -> Sequence[TrainingObserver]:
         """Return who is to watch the training."""
