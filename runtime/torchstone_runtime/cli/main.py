@@ -12,6 +12,7 @@ import click
 
 from torchstone_runtime.cli import streams
 from torchstone_runtime.cli.command import version_option
+from torchstone_runtime.cli.first_sentences import FIRST_SENTENCES
 from torchstone_runtime.errors import OutputError, TorchstoneError, suggestion
 from torchstone_runtime.system.load_deadline import on_no_end
 from torchstone_runtime.text import showable_lines
@@ -65,11 +66,18 @@ class CommandGroup(click.Group):
         sections = _sections()
         width = max(len(name) for names in sections.values() for name in names)
         for heading, names in sections.items():
-            found = [(name, self.get_command(ctx, name)) for name in names]
-            rows = [(f"{name:<{width}}", _first_sentence(command)) for name, command in found if command]
+            found = [(name, self._first_sentence(ctx, name)) for name in names]
+            rows = [(f"{name:<{width}}", sentence) for name, sentence in found if sentence]
             if rows:
                 with formatter.section(heading):
                     formatter.write_dl(rows)
+
+    def _first_sentence(self, ctx: click.Context, name: str) -> str | None:
+        # Importing two dozen modules for a line each would take longer than all the rest of the help.
+        if name in FIRST_SENTENCES:
+            return FIRST_SENTENCES[name]
+        command = self.get_command(ctx, name)
+        return command.get_short_help_str(limit=sys.maxsize) if command else None
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command, or None where there is none of that name."""
@@ -169,10 +177,6 @@ def _sections() -> dict[str, list[str]]:
     known = {*_RUNTIME_COMMANDS, *_registered()}
     sections = {heading: [name for name in names if name in known] for heading, names in _SECTIONS.items()}
     return sections | {"Other": sorted(known.difference(*_SECTIONS.values()))}
-
-
-def _first_sentence(command: click.Command) -> str:
-    return command.get_short_help_str(limit=sys.maxsize)
 
 
 def _registered() -> "dict[str, EntryPoint]":
