@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from torchstone_runtime.audit.label_errors import LabelError
 from torchstone_runtime.evaluation.evaluate import Evaluation
@@ -23,6 +23,9 @@ from torchstone_runtime.metrics.intervals import (
 from torchstone_runtime.metrics.probability_scores import Estimate
 from torchstone_runtime.metrics.selective import SelectiveCurve
 from torchstone_runtime.report.measured_file import MeasuredFile
+
+_LABEL_ERRORS_LISTED: Final = 200
+"""A weak model contradicts a large share of the labels: the document must not grow with the data."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +109,16 @@ class EvaluationDocument:
             "drift": self.evaluation.drift.to_json() if self.evaluation.drift else None,
             "slices": [item.to_json() for item in self.slices],
             "gates": [item.to_json() for item in self.judgements],
-            "label_errors": None if self.label_errors is None else [*map(self._label_error_json, self.label_errors)],
+            "label_errors": self._label_errors_json(),
             "decisions_sha256": self.evaluation.decisions_sha256,
             "execution": self.file.execution(self.evaluation.seconds, self.images_per_second),
         }
+
+    def _label_errors_json(self) -> dict[str, Any] | None:
+        if self.label_errors is None:
+            return None
+        first = self.label_errors[:_LABEL_ERRORS_LISTED]
+        return {"count": len(self.label_errors), "listed": [self._label_error_json(error) for error in first]}
 
     def _label_error_json(self, error: LabelError) -> dict[str, Any]:
         names, ids = self.evaluation.class_names, self.evaluation.ids

@@ -98,7 +98,9 @@ def test_evaluate_writes_small_reports(made: tuple[Path, int], tmp_path: Path) -
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert sizes["e.html"] < 2_000_000
     assert sizes["e.json"] < 1000 * classes
-    samples = json.loads((tmp_path / "e.json").read_text())["metrics"]["samples"]
+    document = json.loads((tmp_path / "e.json").read_text())
+    assert len(document["label_errors"]["listed"]) == 200 < document["label_errors"]["count"]
+    samples = document["metrics"]["samples"]
     assert sizes["p.csv"] < 300 * samples
 
 

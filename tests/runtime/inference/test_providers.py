@@ -66,6 +66,7 @@ def test_a_wheel_of_another_kind_is_named(digits_bundle: Path) -> None:
 def test_without_a_driver_every_cause_is_named(digits_bundle: Path, site: Path) -> None:
     """Driver, libraries with the CUDA version, and two wheels of which the GPU's is to be kept."""
     build_provider(site, "cuda", ["libcublasLt.so.13", "libcurand.so.10"])
+    write_wheel(site, "onnxruntime", "1.31.1")
     write_wheel(site, "onnxruntime-gpu", "1.31.1")
     result = predict(digits_bundle, "--provider", "cuda", site=site)
     assert_refused(
@@ -129,6 +130,7 @@ def test_tensorrt_is_a_library_of_its_own(digits_bundle: Path, site: Path, tmp_p
 def test_tensorrt_is_not_run_in_tf32_that_was_not_allowed(digits_bundle: Path, site: Path, tmp_path: Path) -> None:
     """It has no option for it: the environment must rule it out, or the user allow it."""
     build_driver(tmp_path / "driver", version=13000, devices=1)
+    build_provider(site, "tensorrt", [])
     result = predict(digits_bundle, "--provider", "tensorrt", site=site, drivers=tmp_path / "driver")
     assert_refused(result, "TensorRT computes in TF32", "NVIDIA_TF32_OVERRIDE=0", "--tf32")
 

@@ -43,7 +43,7 @@ def test_wrong_labels_are_in_the_json_document(digits_bundle: Path, mislabelled:
     """With the id that `--predictions` writes; no page has to be written for it."""
     result = run_in_process("evaluate", digits_bundle, "--data", f"npz:{mislabelled}", "--split", "all", "--json")
 
-    first = json.loads(result.stdout)["label_errors"][0]
+    first = json.loads(result.stdout)["label_errors"]["listed"][0]
     true = int(load_digits().labels[0])
     assert (first["id"], first["label"], first["likely"]) == ("0", str((true + 5) % 10), str(true))
     assert first["margin"] == pytest.approx(first["probability"] - first["likely_probability"])

@@ -109,8 +109,8 @@ def test_a_pasted_picture_is_answered(opened: Tab) -> None:
         "const data = new DataTransfer(); data.items.add(new File([await c.convertToBlob()], 'pasted.png',"
         "{type: 'image/png'})); document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data})); })()"
     )
-    opened.wait_for("!document.getElementById('result').hidden && document.getElementById('name').textContent")
-    assert opened.text("#name") == "pasted.png"
+    opened.wait_for("document.getElementById('name').textContent === 'pasted.png'")
+    shown_label(opened)
 
 
 def test_a_photograph_is_taken(opened: Tab) -> None:
@@ -118,8 +118,8 @@ def test_a_photograph_is_taken(opened: Tab) -> None:
     opened.click("#photograph")
     opened.wait_for("document.getElementById('camera').open && document.getElementById('video').videoWidth")
     opened.click("#shoot")
+    opened.wait_for("document.getElementById('name').textContent === 'The photograph'")
     shown_label(opened)
-    assert opened.text("#name") == "The photograph"
     assert opened.run("document.getElementById('video').srcObject") is None
 
 
