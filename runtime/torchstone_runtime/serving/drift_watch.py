@@ -1,5 +1,6 @@
 """Drift of what the server is sent: sliding windows beside the validation images, as metrics."""
 
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 _MOST_WAITING: Final = 4096
 """Images that wait to be measured: beyond it they are left out, so that a busy server keeps its memory."""
+_PAUSE: Final = 9
+"""Length of the pause after a measurement, in its own durations. Meanwhile small requests gather, to be measured in one
+go: one by one, measuring them held the interpreter a quarter of the time that answering them did. It so takes at most a
+tenth of a processor."""
+_LONGEST_PAUSE: Final = 0.25
+"""In seconds: also the longest that the end of the process waits for it."""
 
 
 class DriftWatch:
@@ -98,10 +105,11 @@ class DriftWatch:
         return [images, distance, p_value, alarm]
 
     def _measure_all(self) -> None:
-        # Many small requests in one go: one by one they would take a tenth of a processor, and of the interpreter.
         while batch := self._next():
+            begun = time.perf_counter()
             with suppress(Exception):  # whoever watches must not stop for good
                 self._measure(batch[0][0], [seen for _, seen in batch])
+            time.sleep(min(_LONGEST_PAUSE, _PAUSE * (time.perf_counter() - begun)))
 
     def _next(self) -> list[tuple[ServedModel, Seen]]:
         """Return the requests to one model that have come since; with none, the work is ended."""
