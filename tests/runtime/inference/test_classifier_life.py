@@ -324,3 +324,31 @@ def test_a_failed_call_leaves_the_engine_usable(classifier: Classifier, images: 
     with pytest.raises(Exception, match=r"(?i)invalid dimensions"):
         engine.run(images[:, :, :20])
     assert len(classifier.predict(images)) == COUNT
+
+
+_GIVES_BACK = """
+import re
+import numpy as np
+from torchstone_runtime.bundle.builtin import locate_bundle
+from torchstone_runtime.inference.classifier import Classifier
+def resident():
+    with open('/proc/self/status') as status:
+        return int(re.search(r'VmRSS:\\s+(\\d+)', status.read()).group(1))
+classifier = Classifier.load(locate_bundle('fashion'), variant='fp32', provider='cpu', threads=1)
+images = np.random.default_rng(0).integers(0, 256, (64, 1, 28, 28), dtype=np.uint8)
+small = resident()
+before = classifier.predict(images).logits
+large = resident()
+classifier.give_back_memory()
+print(small, large, resident())
+assert np.array_equal(classifier.predict(images).logits, before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_the_memory_of_large_calls_can_be_given_back() -> None:
+    """A server that tried large batches keeps no memory for them; the answers stay the same."""
+    told = subprocess.run([sys.executable, "-c", _GIVES_BACK], check=True, capture_output=True, text=True)
+    small, large, after = (int(word) for word in told.stdout.split())
+    assert large - small > 4_000
+    assert after - small < (large - small) / 2

@@ -50,3 +50,4 @@ class MergeTrial:
         with suppress(TorchstoneError):  # a model that fails in a batch of some size is asked one by one
             if may_merge(self._classifier, self._max_batch, lambda: self._stopped):
                 self._allow()
+            self._classifier.give_back_memory()  # most servers are never sent a batch as large as those tried
