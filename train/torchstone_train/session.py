@@ -2,6 +2,7 @@
 
 import math
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from torchstone_train.preparation import describe, load_data, prepare
 from torchstone_train.probe.fitting import ProbeFit, require_probe
 from torchstone_train.probe.head import begin_head
 from torchstone_train.report.experiment_logs import open_log, require_logs
+from torchstone_train.report.feature_map import shown_on_map
 from torchstone_train.report.results import RunResults, settings_of
 from torchstone_train.request import TrainingRequest
 from torchstone_train.restart import gone_on_with
@@ -33,8 +35,8 @@ from torchstone_train.training.loop import TrainingLoop
 from torchstone_train.training.progress import Progress
 from torchstone_train.training.resumption import carried_on, schedule_warning
 from torchstone_train.training.stopping import StopReason
-from torchstone_train.training.task import Outcome
-from torchstone_train.training.validate import predict_split
+from torchstone_train.training.task import Outcome, TrainingTask
+from torchstone_train.training.validate import ValidationPass, answer_all
 
 __all__ = ["TrainingRequest", "train"]
 
@@ -119,6 +121,7 @@ def _train_in_world(
             # First of all: a kill while the images are read leaves what --resume takes for a run.
             _begin(request, info)
         task = prepare(chosen, data, device, precision, world, teacher, progress.say)
+        task = replace(task, featured=shown_on_map(data.validation.labels))
         results = _results(request, run, info, progress, opened) if world.is_first else None
         observers = results.observers() if results else ()
         begin_head(task, data.spec, run, progress, resumed=request.resume)
@@ -138,11 +141,17 @@ def _train_in_world(
         raise
     progress.say(_summary(outcome, request.recipe.monitor, unequal=are_balanced("auto", task.labels)))
     if results and outcome.best is not None:
-        seen = predict_split(task.model, task.validation, data.validation, device)
-        results.show_augmented(partial(augmented_samples, task.train, data.train, task.recipe, task.seed))
-        results.write(outcome, seen, data.test, partial(penultimate_features, task.model, device=device))
+        _write_results(results, outcome, task, data)
     _conclude(outcome, run, progress)
     return outcome
+
+
+def _write_results(results: RunResults, outcome: Outcome, task: TrainingTask, data: TrainingData) -> None:
+    if outcome.answers is None:
+        outcome.answers = answer_all(task.model, task.validation, task.class_names, task.device, task.featured)
+    seen = ValidationPass.of_answers(data.validation, outcome.answers)
+    results.show_augmented(partial(augmented_samples, task.train, data.train, task.recipe, task.seed))
+    results.write(outcome, seen, data.test, partial(penultimate_features, task.model, device=task.device))
 
 
 def _one_image(data: TrainingData) -> torch.Tensor:

@@ -32,22 +32,21 @@ def penultimate_features(model: nn.Module, split: Split, indices: Int64Array, *,
     """
     model.eval()
     found: list[Float32Array] = []
-    with _LastInput(model, len(split.class_names)) as last:
+    with PenultimateInput(model, len(split.class_names)) as last:
         for start in range(0, len(indices), _BATCH):
             images = torch.from_numpy(split.store.read(indices[start : start + _BATCH]).copy()).to(device)
             logits = model(images)
-            found.append(_vectors(last.taken(len(images)), logits).float().cpu().numpy())
+            found.append(last.vectors(logits).float().cpu().numpy())
     return np.concatenate(found)
 
 
-def _vectors(features: Tensor | None, logits: Tensor) -> Tensor:
-    if features is None:
-        return logits
-    return features if features.dim() == _MATRIX else features.flatten(2).mean(dim=2)
+class PenultimateInput:
+    """Keeps what the last layer with an output for each class was given, for as long as it is entered.
 
-
-class _LastInput:
-    """Keeps what the last layer with an output for each class was given, for as long as it is entered."""
+    Args:
+        model: network, which is left without hooks.
+        classes: number of classes.
+    """
 
     def __init__(self, model: nn.Module, classes: int) -> None:
         self._layers = [part for part in model.modules() if _outputs(part) == classes]
@@ -65,10 +64,15 @@ class _LastInput:
     def _keep(self, _: nn.Module, given: tuple[Any, ...]) -> None:
         self._input = given[0] if given and isinstance(given[0], Tensor) else None
 
-    def taken(self, images: int) -> Tensor | None:
-        """Return what was kept, and forget it; None where nothing was, or nothing with a row an image."""
+    def vectors(self, logits: Tensor) -> Tensor:
+        """Return the features [n, F] of the batch that gave these logits [n, K], and forget them.
+
+        Those at several places of an image are averaged; the logits stand in where no layer was given a row an image.
+        """
         kept, self._input = self._input, None
-        return kept if kept is not None and len(kept) == images and kept.dim() >= _MATRIX else None
+        if kept is None or len(kept) != len(logits) or kept.dim() < _MATRIX:
+            return logits
+        return kept if kept.dim() == _MATRIX else kept.flatten(2).mean(dim=2)
 
 
 def _outputs(part: nn.Module) -> int | None:

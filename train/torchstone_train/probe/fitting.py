@@ -21,7 +21,7 @@ from torchstone_train.training.observer import Record, TrainingObserver
 from torchstone_train.training.progress import Progress
 from torchstone_train.training.stopping import StopReason
 from torchstone_train.training.task import Outcome, TrainingTask
-from torchstone_train.training.validate import EpochMetrics, RunningMetrics, validate
+from torchstone_train.training.validate import Answers, EpochMetrics, RunningMetrics, answer_all
 
 _SENSIBLE: Final = frozenset(
     ("name", "summary", "architecture", "head", "class_weights", "val_fraction", "mean", "std", "batch_size")
@@ -86,41 +86,42 @@ class ProbeFit:
         history = self._run.read_history()
         if self._run.read_checkpoint() is not None and history:
             self._task.model.network.load_state_dict(self._run.read_weights())
-            return self._outcome(history)
+            return self._outcome(history, None)
         for observer in self._observers:
             observer.training_begins([])
-        record, found = self._fit()
+        record, found, answers = self._fit()
         self._write(record, found)
         self._progress.end_epoch(record)
         for observer in self._observers:
             observer.epoch_ended(record)
-        return self._outcome([record])
+        return self._outcome([record], answers)
 
-    def _outcome(self, history: list[Record]) -> Outcome:
-        return Outcome(StopReason.MAX_EPOCHS, 1, history[-1]["validation"], history)
+    def _outcome(self, history: list[Record], answers: Answers | None) -> Outcome:
+        return Outcome(StopReason.MAX_EPOCHS, 1, history[-1]["validation"], history, answers=answers)
 
-    def _fit(self) -> tuple[Record, dict[str, Any]]:
+    def _fit(self) -> tuple[Record, dict[str, Any], Answers]:
         task, started = self._task, time.perf_counter()
         fitted = fit_head(task, self._spec, self._run.path, self._progress)
         count, seconds = len(fitted.features), time.perf_counter() - started
-        validated = validate(task.model, task.validation, task.class_names, task.device)
+        answers = answer_all(task.model, task.validation, task.class_names, task.device, task.featured)
         record = {
             "epoch": 1,
             "train": self._figures(fitted).to_json(),
-            "validation": validated.to_json(),
+            "validation": answers.figures.to_json(),
             "learning_rate": 0.0,
             "images_per_second": count / max(seconds, 1e-9),
             "seconds": time.perf_counter() - started,
             "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "best": True,
         }
-        return record, {
+        found = {
             "features": fitted.features.shape[1],
             "strength": fitted.strength,
             "log_loss": {f"{value:g}": loss for value, loss in fitted.log_loss.items()},
             "balanced": fitted.balanced,
             "converged": fitted.converged,
         }
+        return record, found, answers
 
     def _figures(self, fitted: FittedHead) -> EpochMetrics:
         task = self._task

@@ -42,17 +42,31 @@ class FeatureMap:
     test_places: Float64Array
 
 
-def make_feature_map(features_of: FeaturesOf, validation: Split, test: Split) -> FeatureMap:
+def shown_on_map(labels: Int64Array) -> Int64Array:
+    """Return the indices of the validation images that a map shows, by their labels; ascending."""
+    return np.sort(evenly_by_class(labels, MOST_VALIDATION))
+
+
+def make_feature_map(
+    features_of: FeaturesOf, validation: Split, test: Split, known: Float32Array | None = None
+) -> FeatureMap:
     """Lay out validation images and test images by their features; the labels have no part in it.
+
+    Args:
+        features_of: the trained network's features.
+        validation: the validation split.
+        test: the test split.
+        known: features of the validation images that are shown, where they are known already, float32 [n, F].
 
     Raises:
         ImageError: a picture can no longer be read.
         ValueError: features that are not finite.
     """
-    shown = np.sort(evenly_by_class(validation.labels, MOST_VALIDATION))
+    shown = shown_on_map(validation.labels)
     # Drawn evenly from the whole of it, by position: nothing is asked of the test labels.
     tested = np.unique(np.linspace(0, len(test) - 1, min(MOST_TEST, len(test))).astype(np.int64))
-    features = np.concatenate([features_of(validation, shown), features_of(test, tested)])
+    own = features_of(validation, shown) if known is None else known
+    features = np.concatenate([own, features_of(test, tested)])
     places = project(features)
     return FeatureMap(shown, places[: len(shown)], places[len(shown) :])
 

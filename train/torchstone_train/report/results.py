@@ -89,7 +89,7 @@ class RunResults:
         if "figures/" not in self._missing:
             shielded(partial(self._write_figures, outcome, seen), "figures/", self._say)
         if not {"figures/", "figures/map"} & self._missing.keys():
-            shielded(partial(self._write_map, seen, test, features_of), "figures/map", self._say)
+            shielded(partial(self._write_map, outcome, seen, test, features_of), "figures/map", self._say)
         if self._log:
             shielded(partial(self._end_log, self._log, outcome, seen, info), "tensorboard/", self._say)
         if shielded(partial(self._write_report, outcome, seen, info), "report.html", self._say):
@@ -127,12 +127,14 @@ class RunResults:
         if self._log:
             self._drawn_for_log = draw_for_log(seen, self._title)
 
-    def _write_map(self, seen: ValidationPass, test: "Split", features_of: "FeaturesOf") -> None:
+    def _write_map(self, outcome: Outcome, seen: ValidationPass, test: "Split", features_of: "FeaturesOf") -> None:
         from torchstone_train.report.feature_map import make_feature_map  # noqa: PLC0415 - loads scikit-learn
         from torchstone_train.report.figures import save_map  # noqa: PLC0415 - loads matplotlib
 
         if seen.split is not None:
-            save_map(self._run.path / "figures", seen, make_feature_map(features_of, seen.split, test), self._title)
+            answers = outcome.answers
+            found = make_feature_map(features_of, seen.split, test, None if answers is None else answers.features)
+            save_map(self._run.path / "figures", seen, found, self._title)
 
     def _end_log(self, log: "TensorBoardLog", outcome: Outcome, seen: ValidationPass, info: Mapping[str, Any]) -> None:
         files = {name: self._run.path / "figures" / f"{name}.png" for name in _LOGGED}

@@ -30,7 +30,7 @@ from torchstone_train.training.progress import Progress
 from torchstone_train.training.stopping import EarlyStopping, StopReason
 from torchstone_train.training.task import Outcome, TrainingTask
 from torchstone_train.training.trained_part import TrainedPart
-from torchstone_train.training.validate import EpochMetrics, RunningMetrics, validate
+from torchstone_train.training.validate import Answers, EpochMetrics, RunningMetrics, answer_all, validate
 
 _GPU_CHECK_EVERY: Final = 64
 """Steps between two looks at the losses on a GPU: each look waits for it."""
@@ -81,6 +81,9 @@ class TrainingLoop:
         self._stopping = EarlyStopping(task.recipe.patience, task.recipe.min_delta)
         self._history: list[Record] = []
         self._best_weights: Weights | None = None
+        self._answers: Answers | None = None
+        """Of the epoch that was validated last."""
+        self._best_answers: Answers | None = None
 
     def resume(self) -> int:
         """Load the last checkpoint, if there is one, and return how many epochs are done.
@@ -225,7 +228,11 @@ class TrainingLoop:
     def _validate(self) -> EpochMetrics:
         task = self._task
         with self._averaged():
-            return validate(task.model, task.validation, task.class_names, task.device, task.world)
+            if task.world.size > 1:
+                return validate(task.model, task.validation, task.class_names, task.device, task.world)
+            given = (task.model, task.validation, task.class_names, task.device)
+            self._answers = answer_all(*given, task.featured)
+        return self._answers.figures
 
     def _averaged(self) -> AbstractContextManager[None]:
         return nullcontext() if self._ema is None else self._ema.in_place()
@@ -259,6 +266,7 @@ class TrainingLoop:
     def _keep_weights(self) -> None:
         with self._averaged():
             self._best_weights = copy_weights(self._task.model.network)
+        self._best_answers = self._answers
         if self._task.world.is_first:
             self._run.write_weights(self._best_weights)
 
@@ -267,11 +275,12 @@ class TrainingLoop:
         if best is None and reason is StopReason.INTERRUPTED:
             self._keep_weights()
             best = self._validate().to_json()
+            self._best_answers = self._answers
         if self._best_weights is not None:
             self._task.model.network.load_state_dict(self._best_weights)
         if self._task.world.is_first:
             self._run.write_info(self._describe(reason, detail, best))
-        return Outcome(reason, self._stopping.best_epoch, best, self._history, detail)
+        return Outcome(reason, self._stopping.best_epoch, best, self._history, detail, self._best_answers)
 
     def _describe(self, reason: StopReason, detail: str, best: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return {

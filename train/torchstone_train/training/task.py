@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from torchstone_runtime.arrays import Int64Array
 from torchstone_train.compute.distributed import World
 from torchstone_train.compute.precision import Precision
 from torchstone_train.data.batches import Batches
@@ -14,6 +16,7 @@ from torchstone_train.networks.classifier import ImageClassifier
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.training.observer import Record
 from torchstone_train.training.stopping import StopReason
+from torchstone_train.training.validate import Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class TrainingTask:
         world: the processes that train together.
         labels: labels of the training images, int64 (n), on the CPU, for class weights and the balanced sampler.
         pretrained: whether the model begins with pretrained weights.
+        featured: indices of the validation images whose penultimate features are kept, ascending, int64.
         teacher: uint8 images (N, C, H, W) to logits (N, K) that are learnt beside the labels.
     """
 
@@ -45,6 +49,7 @@ class TrainingTask:
     world: World = field(default_factory=World)
     teacher: Callable[[Tensor], Tensor] | None = None
     pretrained: bool = False
+    featured: Int64Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 @dataclass(slots=True)
@@ -57,6 +62,8 @@ class Outcome:
         best: its validation figures, or those of the weights kept.
         history: records of the epochs, one per epoch.
         detail: further words for a person; empty where there is nothing to add.
+        answers: what the weights that were kept made of the validation images; None where they were not seen in one
+            piece, as by several processes or before a run was resumed.
     """
 
     stop_reason: StopReason
@@ -64,3 +71,4 @@ class Outcome:
     best: Mapping[str, Any] | None
     history: list[Record]
     detail: str = ""
+    answers: Answers | None = None

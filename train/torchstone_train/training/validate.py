@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from torchstone_runtime.arrays import Float32Array, Int64Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.classification import Metrics, metrics_from_confusion
 from torchstone_runtime.metrics.confusion import ConfusionCells
 from torchstone_train.compute.distributed import World
 from torchstone_train.data.batches import Batches
+from torchstone_train.networks.penultimate import PenultimateInput
 
 _BATCH = 512
 _ALONE = World()
@@ -48,9 +50,32 @@ class ValidationPass(LabelledPredictions):
 
     loss: float
 
+    @classmethod
+    def of_answers(cls, split: Split, answers: "Answers") -> "ValidationPass":
+        """Return a network's answers to the images of a split."""
+        found = (split.ids, split.class_names, split.labels, answers.predicted, answers.confidence)
+        return cls(*found, split=split, loss=answers.figures.loss)
+
     def epoch_metrics(self) -> EpochMetrics:
         """Return loss and metrics alone."""
         return EpochMetrics(self.loss, self.metrics)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Answers:
+    """What a network made of every image of a split, in one pass.
+
+    Attributes:
+        figures: mean loss and metrics.
+        predicted: predicted class of each image, int64 [N].
+        confidence: probability of each predicted class, float32 [N].
+        features: penultimate features of the images that they were asked of, float32 [n, F].
+    """
+
+    figures: EpochMetrics
+    predicted: Int64Array
+    confidence: Float32Array
+    features: Float32Array
 
 
 class RunningMetrics:
@@ -97,17 +122,32 @@ def validate(
 
 
 @torch.inference_mode()
-def predict_split(model: nn.Module, batches: Batches, split: Split, device: torch.device) -> ValidationPass:
-    """Let a network decide every image of `batches`, which hold the images of `split` in its order."""
-    metrics = RunningMetrics(split.class_names, device)
-    predicted, confidence = [], []
-    for logits, labels in _walk(model, batches, torch.arange(len(batches))):
-        metrics.add(logits, labels, nn.functional.cross_entropy(logits, labels))
-        best = torch.softmax(logits, dim=1).max(dim=1)
-        predicted.append(best.indices.cpu().numpy())
-        confidence.append(best.values.cpu().numpy())
-    found = (split.ids, split.class_names, split.labels, np.concatenate(predicted), np.concatenate(confidence))
-    return ValidationPass(*found, split=split, loss=metrics.result().loss)
+def answer_all(
+    model: nn.Module, batches: Batches, class_names: tuple[str, ...], device: torch.device, featured: Int64Array
+) -> Answers:
+    """Let a network decide every image, each in one pass that gives figures, predictions and features.
+
+    Args:
+        model: network, on `device`; it is left in evaluation mode.
+        batches: images and labels.
+        class_names: K names, in the order of the labels.
+        device: device of the model.
+        featured: indices of the images whose penultimate features are kept, int64, ascending.
+    """
+    metrics = RunningMetrics(class_names, device)
+    predicted, confidence, features, done = [], [], [], 0
+    with PenultimateInput(model, len(class_names)) as penultimate:
+        for logits, labels in _walk(model, batches, torch.arange(len(batches))):
+            metrics.add(logits, labels, nn.functional.cross_entropy(logits, labels))
+            best = torch.softmax(logits, dim=1).max(dim=1)
+            predicted.append(best.indices)
+            confidence.append(best.values)
+            begin, end = np.searchsorted(featured, (done, done + len(logits)))
+            rows = torch.from_numpy(featured[begin:end] - done).to(device)
+            features.append(penultimate.vectors(logits)[rows].float())
+            done += len(logits)
+    found = [torch.cat(column).cpu().numpy() for column in (predicted, confidence, features)]
+    return Answers(metrics.result(), *found)
 
 
 def _walk(model: nn.Module, batches: Batches, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
