@@ -2,8 +2,8 @@
 
 FOLDER holds virtual environments called `litserve`, `bentoml`, `mlserver` and `kserve`; those that are there are
 measured in turns with ours, with the same model (the built-in bundle's fp32 file) and the same JSON in the request.
-Writes `results/serving.json` and the page `results/serving.md`; stages that aren't asked for (`--stages`) stay as
-they were. Only ratios within one run mean something on a machine that others use.
+Writes `results/serving.json` and docs/reference/serving-speed.md (for another `--out`, a page beside it); stages that
+aren't asked for (`--stages`) stay as they were. Only ratios within one run mean something on a machine that others use.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from PIL import Image
 
 from benchmarks.serving import messages
 from benchmarks.serving.load import Load, closed_loop, open_loop
-from benchmarks.serving.page import page
+from benchmarks.serving.page import PAGE, page
 from benchmarks.serving.servers import Running, Server, ours, peers, running, shortest_start
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.bundle.builtin import locate_bundle
@@ -66,7 +66,7 @@ def main() -> None:
         for name in asked.stages:
             found[name] = {"machine": machine(), **stages[name]()}
             asked.out.write_text(json.dumps(found, indent=1) + "\n")
-            asked.out.with_suffix(".md").write_text(page(found))
+            (PAGE if asked.out == RESULTS else asked.out.with_suffix(".md")).write_text(page(found))
             print(json.dumps({name: found[name]}, indent=1), flush=True)
 
 

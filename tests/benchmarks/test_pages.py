@@ -60,13 +60,20 @@ def test_a_study_of_equal_time_has_its_mean_its_spread_and_its_seeds() -> None:
 
 @pytest.mark.parametrize(
     ("write", "name"),
-    [(certificate.page, "certificate-long-sums"), (checks.page, "check-comparison"), (serving.page, "serving")],
+    [(certificate.page, "certificate-long-sums"), (checks.page, "check-comparison")],
 )
 def test_the_kept_page_of_a_study_is_that_of_its_figures(write: Callable[[dict[str, Any]], str], name: str) -> None:
     """Else the template or the page was changed alone."""
     figures = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
     assert (RESULTS / f"{name}.md").read_text(encoding="utf-8") == write(figures)
+
+
+def test_the_committed_page_of_serving_is_that_of_its_results() -> None:
+    """Else run `python -m benchmarks.serving.study`."""
+    found = json.loads((RESULTS / "serving.json").read_text(encoding="utf-8"))
+
+    assert serving.PAGE.read_text(encoding="utf-8") == serving.page(found)
 
 
 def test_every_stage_of_the_servers_study_has_a_section() -> None:
@@ -88,7 +95,7 @@ def test_every_stage_of_the_servers_study_has_a_section() -> None:
 
     assert text.count("\n## ") == 5
     assert "| third | no answer |" in text
-    assert "| other | 1 | 120 MB | 0.50 |" in text
+    assert "| other | 1 | 120 MB | 0.50 | 100 | 1.00 | 9 ms |" in text
     assert "| 150% | 10 | 7 | 2 | 0 | 1 | 0.90 | 2.0 ms | 6.0 ms | 3.0 |" in text
 
 
