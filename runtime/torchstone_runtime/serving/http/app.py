@@ -9,7 +9,6 @@ from starlette.routing import BaseRoute, Route, Router
 
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.http.access_log import AccessLog
-from torchstone_runtime.serving.http.endpoint import Endpoint
 from torchstone_runtime.serving.http.entrance import Entrance
 from torchstone_runtime.serving.http.errors_as_answers import json_answer
 from torchstone_runtime.serving.http.extensions import Extensions, StaticFile
@@ -67,7 +66,7 @@ def make_app(
 
 
 def _inference(site: Site) -> list[BaseRoute]:
-    infer, predict = Endpoint(InferRoute(site).infer), Endpoint(PredictRoute(site).predict)
+    infer, predict = InferRoute(site).infer, PredictRoute(site).predict
     return [
         Route(f"{_MODEL}/infer", infer, methods=["POST"]),
         Route(f"{_VERSION}/infer", infer, methods=["POST"]),
