@@ -14,7 +14,7 @@ from benchmarks.gpu.trainings import require_device, test_accuracy, train_once
 from torchstone_train.compute.precision import choose_precision
 from torchstone_train.networks.architectures import build_network
 from torchstone_train.networks.shape import ModelShape
-from torchstone_train.recipes.catalog import get_recipe
+from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.training.optimization import Optimization
 
 FORMATS: Final = ("off", "bf16", "fp16")

@@ -17,10 +17,11 @@ from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.data.batches import make_batches
 from torchstone_train.networks.classifier import build_classifier
-from torchstone_train.recipes.catalog import resolve_recipe, with_backbone
+from torchstone_train.recipes.resolve import resolve_recipe, with_backbone
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.session import TrainingRequest, train
 from torchstone_train.training.progress import Progress
+from torchstone_train.training.task import Outcome
 from torchstone_train.training.validate import validate
 
 _WARNINGS: Final = 5
@@ -86,12 +87,16 @@ def train_once(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         outcome = train(request)
-    history = RunDirectory(out).read_history()
+    told = list(dict.fromkeys(str(item.message).splitlines()[0] for item in caught))
+    return {"seed": seed, **_figures(RunDirectory(out), outcome, started), "warnings": told[:_WARNINGS]}
+
+
+def _figures(run: RunDirectory, outcome: Outcome, started: float) -> dict[str, Any]:
+    """Return what a training reached, and the seconds since it was started; see `train_once`."""
+    history = run.read_history()
     if not history:
         raise RuntimeError(f"no epoch was completed: {outcome.stop_reason}")
-    told = list(dict.fromkeys(str(item.message).splitlines()[0] for item in caught))
     return {
-        "seed": seed,
         "stop_reason": str(outcome.stop_reason),
         "epochs": len(history),
         "seconds": datetime.fromisoformat(history[-1]["ended"]).timestamp() - started,
@@ -99,8 +104,7 @@ def train_once(
         "images_per_second": [record["images_per_second"] for record in history],
         "validation": outcome.best["accuracy"] if outcome.best else None,
         "loss": [record["train"]["loss"] for record in history],
-        "precision": RunDirectory(out).read_info()["precision"],
-        "warnings": told[:_WARNINGS],
+        "precision": run.read_info()["precision"],
     }
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from benchmarks.recipe_results.targets import natural_dataset
-from torchstone_train.recipes.catalog import RECIPES, get_recipe
+from torchstone_train.recipes.catalog import RECIPES
+from torchstone_train.recipes.resolve import get_recipe
 
 _MIRROR: Final = "-mirror"
 

@@ -20,8 +20,8 @@ from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.system.cpu import processor_name
-from torchstone_train.recipes.catalog import get_recipe
 from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.session import TrainingRequest, train
 from torchstone_train.training.stopping import StopReason

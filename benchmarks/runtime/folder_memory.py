@@ -29,7 +29,7 @@ from benchmarks.runtime.stage import (
     whole_process,
 )
 from torchstone_runtime.benchmark.timing import TimeEstimate
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 
 STREAM = """
 import sys

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, random_split
 from torchvision import datasets, transforms
 
 from torchstone_train.networks.architectures import ModelShape, build_network
-from torchstone_train.recipes.catalog import get_recipe
+from torchstone_train.recipes.resolve import get_recipe
 
 DATASETS = {"fashion-mnist": datasets.FashionMNIST, "mnist": datasets.MNIST}
 

@@ -32,7 +32,7 @@ from torchstone_train.data.batches import make_batches
 from torchstone_train.data.splits import load_training_data
 from torchstone_train.networks.architectures import ModelShape, build_network
 from torchstone_train.networks.classifier import build_classifier
-from torchstone_train.recipes.catalog import get_recipe
+from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.report.drawing import BLUE, ORANGE, STYLE, encode
 from torchstone_train.training.ema import EMA
 from torchstone_train.training.optimization import make_optimizer

@@ -30,7 +30,7 @@ from torchstone_train.data.batches import Batches, make_batches
 from torchstone_train.data.splits import TrainingData, load_training_data
 from torchstone_train.networks.classifier import ImageClassifier
 from torchstone_train.networks.residual import Stage, residual_network
-from torchstone_train.recipes.catalog import get_recipe
+from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.report.drawing import BLUE, ORANGE, STYLE, encode
 from torchstone_train.training.ema import EMA
 from torchstone_train.training.optimization import Optimization

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from torchstone_export.bundle.findings import Findings
 from torchstone_export.bundle.publish import check_target, published_directory
 from torchstone_export.bundle.signing import BundleSigner
 from torchstone_export.bundle.writer import FILE_NAMES, write_descriptions
 from torchstone_export.cascade.build import cascade_of, choose_routing, load_first
-from torchstone_export.certificate.accuracy import accuracy_line, require_accuracy
+from torchstone_export.certificate.accuracy import require_accuracy
 from torchstone_export.certificate.calibration import calibrate
 from torchstone_export.certificate.certify import VariantCertificate
 from torchstone_export.certificate.reference import Reference, make_reference
 from torchstone_export.certificate.runners import certify_files
-from torchstone_export.certificate.summary import summarize
 from torchstone_export.lossy.decide import LossyLimits, LossyVariant, make_lossy
 from torchstone_export.lossy.own_data import own_data
 from torchstone_export.model import TrainedModel, load_trained
@@ -21,7 +21,6 @@ from torchstone_export.room import require_room
 from torchstone_export.run_data import certified_part, load_run_data
 from torchstone_export.trained_files import build_files
 from torchstone_runtime.bundle.bundle import Bundle
-from torchstone_runtime.bundle.provenance import describe_cascade
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.evaluation.occurring import missing_by_split
@@ -193,33 +192,35 @@ def export_model(
     reference = replace(reference, temperature=calibration.temperature)  # the logits are those without it
     with published_directory(request.out) as folder:
         contents = build(model) if build else build_files(model, torchscript=request.torchscript)
-        for name, content in contents.items():
-            (folder / FILE_NAMES[name]).write_bytes(content)
-        certificates = certify_files(_read_back(folder, list(contents)), reference)
-        _require_passed(certificates, request.out, reference.owner)
-        require_accuracy(certificates["fp32"], request.expect_accuracy, request.out, doubtful)
+        certificates = _certified(folder, contents, reference, request, doubtful)
         lossy = make_lossy(request.lossy, contents["fp32"], data, reference, request.limits, own)
         _write_lossy(folder, lossy, request)
-        with stage("writing the golden samples, the certificate and the model card"):
-            write_descriptions(
-                *(folder, list(contents), model, reference, certificates),
-                calibration=calibration,
-                lossy=lossy,
-                default_variant=request.default_variant,
-            )
-        bundle = Bundle.open(folder)
-        bundle.check_files()
-        if signer is not None:
-            signer.sign(bundle)
-    cascade = describe_cascade(model.provenance)
-    summary = [f"cascade: {cascade}"] if cascade else []
-    summary += summarize(reference, certificates)
-    summary += [line for item in lossy if item.accepted for line in (item.line, item.bound_line)]
-    summary += [calibration.summary(), accuracy_line(certificates["fp32"])]
-    rejected = [item.line for item in lossy if not item.accepted]
+        findings = Findings(model, reference, certificates, calibration, lossy)
+        _describe_and_sign(folder, findings, request.default_variant, signer)
     splits = {name: part.split for name, part in reference.splits.items()}
     warnings = [] if reference.sample else missing_by_split(splits)
-    return Exported(Bundle.open(request.out), summary, rejected, [*warnings, *doubtful])
+    return Exported(Bundle.open(request.out), findings.told(), findings.rejected(), [*warnings, *doubtful])
+
+
+def _certified(
+    folder: Path, contents: dict[str, bytes], reference: Reference, request: ExportRequest, doubtful: list[str]
+) -> dict[str, VariantCertificate]:
+    """Write the files, and certify what then lies on the disk, not what was meant to be written."""
+    for name, content in contents.items():
+        (folder / FILE_NAMES[name]).write_bytes(content)
+    certificates = certify_files({name: (folder / FILE_NAMES[name]).read_bytes() for name in contents}, reference)
+    _require_passed(certificates, request.out, reference.owner)
+    require_accuracy(certificates["fp32"], request.expect_accuracy, request.out, doubtful)
+    return certificates
+
+
+def _describe_and_sign(folder: Path, findings: Findings, default_variant: str, signer: BundleSigner | None) -> None:
+    with stage("writing the golden samples, the certificate and the model card"):
+        write_descriptions(folder, findings, default_variant=default_variant)
+    bundle = Bundle.open(folder)
+    bundle.check_files()
+    if signer is not None:
+        signer.sign(bundle)
 
 
 def _write_lossy(folder: Path, lossy: list[LossyVariant], request: ExportRequest) -> None:
@@ -234,11 +235,6 @@ def _write_lossy(folder: Path, lossy: list[LossyVariant], request: ExportRequest
     for item in lossy:
         if item.accepted:
             (folder / FILE_NAMES[item.name]).write_bytes(item.content)
-
-
-def _read_back(folder: Path, variants: list[str]) -> dict[str, bytes]:
-    # What is certified is what lies on the disk, not what was meant to be written.
-    return {variant: (folder / FILE_NAMES[variant]).read_bytes() for variant in variants}
 
 
 def _require_passed(certificates: dict[str, VariantCertificate], target: Path, owner: str) -> None:

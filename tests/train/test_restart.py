@@ -12,7 +12,7 @@ import pytest
 
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_train.compute.distributed import World
-from torchstone_train.recipes.catalog import get_recipe
+from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.request import TrainingRequest
 from torchstone_train.restart import gone_on_with
 

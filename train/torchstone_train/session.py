@@ -1,6 +1,7 @@
 """One training from request to result: data, device, run directory, loop."""
 
 import math
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -9,11 +10,12 @@ from typing import Any
 import torch
 
 from torchstone_runtime.errors import CheckFailedError, OutputError, UsageError
+from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.compute.allocator import freed_memory_kept
 from torchstone_train.compute.depthwise import depthwise_share
 from torchstone_train.compute.device import choose_device, set_determinism
 from torchstone_train.compute.distributed import World, joined_world
-from torchstone_train.compute.precision import choose_precision
+from torchstone_train.compute.precision import Precision, choose_precision
 from torchstone_train.data.augmented_samples import augmented_samples
 from torchstone_train.data.describe import describe_data
 from torchstone_train.data.splits import TrainingData
@@ -32,6 +34,7 @@ from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.training.class_balance import are_balanced
 from torchstone_train.training.distill import Teacher
 from torchstone_train.training.loop import TrainingLoop
+from torchstone_train.training.observer import TrainingObserver
 from torchstone_train.training.progress import Progress
 from torchstone_train.training.resumption import carried_on, schedule_warning
 from torchstone_train.training.stopping import StopReason
@@ -106,16 +109,16 @@ def _train_in_world(
     run, begins = RunDirectory(request.out), world.is_first and not request.resume
     with world.first_goes_ahead():
         stands = world.is_first and _check_out(request, info)
-    progress.say(f"device   {device} ({reason})" + (f", {world.size} processes" if world.size > 1 else ""))
-    if request.recipe.amp != "off":
-        progress.say(f"amp      {precision.name} ({precision.reason})")
-    schedule = schedule_warning(RunDirectory(request.out), request.recipe) if request.resume else ()
-    fitted = request.geometry.fit is not None or chosen.record is not None
-    told = describe_data(data, bits_stated=request.bits is not None, fit_stated=fitted)
-    for line in (*told, *describe_network(chosen, data.spec), *schedule):
+    announced = (
+        *_describe_place(device, reason, precision, request.recipe.amp, world),
+        *_describe_choices(chosen, data),
+        *(
+            f"teacher  {member['name']} ({member['variant']}, seed {member['seed']})"
+            for member in info.get("teachers", ())
+        ),
+    )
+    for line in announced:
         progress.say(line)
-    for member in info.get("teachers", ()):
-        progress.say(f"teacher  {member['name']} ({member['variant']}, seed {member['seed']})")
     try:
         if begins and not stands:
             # First of all: a kill while the images are read leaves what --resume takes for a run.
@@ -125,11 +128,7 @@ def _train_in_world(
         results = _results(request, run, info, progress, opened) if world.is_first else None
         observers = results.observers() if results else ()
         begin_head(task, data.spec, run, progress, resumed=request.resume)
-        loop: TrainingLoop | ProbeFit = (
-            ProbeFit(task, run, info, progress, observers, data.spec)
-            if request.recipe.method == "probe"
-            else TrainingLoop(task, run, info, progress, observers)
-        )
+        loop = _loop(task, run, info, progress, observers, data.spec)
         if begins and stands:
             # Last of all: until nothing but the training itself can fail, the earlier run stays.
             _begin(request, info)
@@ -144,6 +143,33 @@ def _train_in_world(
         _write_results(results, outcome, task, data)
     _conclude(outcome, run, progress)
     return outcome
+
+
+def _describe_place(device: torch.device, reason: str, precision: Precision, amp: str, world: World) -> list[str]:
+    processes = f", {world.size} processes" if world.size > 1 else ""
+    asked = [] if amp == "off" else [f"amp      {precision.name} ({precision.reason})"]
+    return [f"device   {device} ({reason}){processes}", *asked]
+
+
+def _describe_choices(chosen: ChosenNetwork, data: TrainingData) -> list[str]:
+    request = chosen.request
+    fitted = request.geometry.fit is not None or chosen.record is not None
+    schedule = schedule_warning(RunDirectory(request.out), request.recipe) if request.resume else ()
+    told = describe_data(data, bits_stated=request.bits is not None, fit_stated=fitted)
+    return [*told, *describe_network(chosen, data.spec), *schedule]
+
+
+def _loop(
+    task: TrainingTask,
+    run: RunDirectory,
+    info: dict[str, Any],
+    progress: Progress,
+    observers: Sequence[TrainingObserver],
+    spec: InputSpec,
+) -> TrainingLoop | ProbeFit:
+    if task.recipe.method == "probe":
+        return ProbeFit(task, run, info, progress, observers, spec)
+    return TrainingLoop(task, run, info, progress, observers)
 
 
 def _write_results(results: RunResults, outcome: Outcome, task: TrainingTask, data: TrainingData) -> None:

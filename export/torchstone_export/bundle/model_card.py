@@ -15,6 +15,15 @@ from torchstone_runtime.metrics.confusion import MOST_DENSE
 from torchstone_runtime.text import shortlist
 
 _WORST: Final = 20
+_USAGE: Final = """\
+```python
+from torchstone_runtime import Classifier
+
+classifier = Classifier.load("path/to/this/folder")
+predictions = classifier.predict(["picture.png"])
+print(predictions.labels, predictions.confidences)
+```
+"""
 
 
 def render_model_card(
@@ -38,46 +47,18 @@ def render_model_card(
         background: range of the background of the golden images, in gray levels.
         sample: record of the draw, where only a sample of the images was run; see `Reference`.
     """
-    test = metrics["test"]
-    low, high = test["accuracy_interval_95"]
-    spec = model.spec
-    count = len(model.class_names)
-    shown = test["per_class"] if count <= MOST_DENSE else lowest_f1(test, _WORST)
-    which = f"The {len(shown)} of {count:,} classes with the lowest F1; `certificate.json` has them all.\n\n"
-    figures = ("precision", "recall", "f1")
-    rows = ([escape_markdown(c["class"]), *(_figure(c[name]) for name in figures), f"{c['support']:,}"] for c in shown)
-    classes = "\n".join(table(("class", "precision", "recall", "F1", "samples"), rows))
-    files = "\n".join(f"- `{file}`: variant `{name}`" for name, file in variants.items())
     evidence = "\n".join(f"- {escape_markdown(line)}" for line in summary)
-    origin = escape_markdown(describe_origin(model.provenance))
-    return f"""{_front_matter(model, test, torchscript="torchscript" in variants)}
-# {escape_markdown(model.name)}, {"measured" if origin else "trained"} on {escape_markdown(model.dataset_kind)}
-
-An image classifier with {count:,} classes: {shortlist([*map(escape_markdown, model.class_names)], MOST_DENSE)}.
-
-It takes raw pixels, uint8, N x {spec.channels} x {spec.height} x {spec.width} ({spec.color}, 0 to 255).
-It gives logits and probabilities, float32, N x {len(model.class_names)}.
-Scaling, normalisation and softmax are inside.
-{f"{chr(10)}Origin: {origin}.{chr(10)}What it was trained on is not known here.{chr(10)}" if origin else ""}
-```python
-from torchstone_runtime import Classifier
-
-classifier = Classifier.load("path/to/this/folder")
-predictions = classifier.predict(["picture.png"])
-print(predictions.labels, predictions.confidences)
-```
-
+    files = "\n".join(f"- `{file}`: variant `{name}`" for name, file in variants.items())
+    return f"""{_front_matter(model, metrics["test"], torchscript="torchscript" in variants)}
+{_introduction(model)}
+{_USAGE}
 {_cascade_section(model)}## Pictures
 
-{_fitting(spec)}
+{_fitting(model.spec)}
 {_background_section(background)}
 ## Results
 
-Accuracy on the test split ({_run(test, "test", sample)}): **{test["accuracy"]:.4f}**
-(95% interval {low:.4f} to {high:.4f}){_validation_accuracy(metrics, sample)}.
-Measured on the exported ONNX file with ONNX Runtime.
-
-{which if len(shown) < count else ""}{classes}
+{_results_section(metrics, sample)}
 {_calibration_section(calibration) if calibration else ""}
 ## Evidence
 
@@ -94,6 +75,41 @@ Measured on the exported ONNX file with ONNX Runtime.
 The figures hold for images like those of the test split. The model answers every picture with one of its classes,
 also pictures of something else.
 """
+
+
+def _introduction(model: TrainedModel) -> str:
+    spec, count = model.spec, len(model.class_names)
+    origin = escape_markdown(describe_origin(model.provenance))
+    made = "measured" if origin else "trained"
+    return f"""# {escape_markdown(model.name)}, {made} on {escape_markdown(model.dataset_kind)}
+
+An image classifier with {count:,} classes: {shortlist([*map(escape_markdown, model.class_names)], MOST_DENSE)}.
+
+It takes raw pixels, uint8, N x {spec.channels} x {spec.height} x {spec.width} ({spec.color}, 0 to 255).
+It gives logits and probabilities, float32, N x {count}.
+Scaling, normalisation and softmax are inside.
+{f"{chr(10)}Origin: {origin}.{chr(10)}What it was trained on is not known here.{chr(10)}" if origin else ""}"""
+
+
+def _results_section(metrics: dict[str, Any], sample: Mapping[str, Any] | None) -> str:
+    test = metrics["test"]
+    low, high = test["accuracy_interval_95"]
+    return f"""Accuracy on the test split ({_run(test, "test", sample)}): **{test["accuracy"]:.4f}**
+(95% interval {low:.4f} to {high:.4f}){_validation_accuracy(metrics, sample)}.
+Measured on the exported ONNX file with ONNX Runtime.
+
+{_classes_table(test)}"""
+
+
+def _classes_table(test: Mapping[str, Any]) -> str:
+    """Return the figures by class; of many classes only those with the lowest F1, and a line that says so."""
+    count = len(test["per_class"])
+    shown = test["per_class"] if count <= MOST_DENSE else lowest_f1(test, _WORST)
+    which = f"The {len(shown)} of {count:,} classes with the lowest F1; `certificate.json` has them all.\n\n"
+    figures = ("precision", "recall", "f1")
+    rows = ([escape_markdown(c["class"]), *(_figure(c[name]) for name in figures), f"{c['support']:,}"] for c in shown)
+    lines = "\n".join(table(("class", "precision", "recall", "F1", "samples"), rows))
+    return (which if len(shown) < count else "") + lines
 
 
 def _validation_accuracy(metrics: dict[str, Any], sample: Mapping[str, Any] | None) -> str:

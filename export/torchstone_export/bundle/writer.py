@@ -1,22 +1,18 @@
 """What lies beside the model files in a bundle: golden samples, certificate, model card, manifest."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+from torchstone_export.bundle.findings import Findings
 from torchstone_export.bundle.headline import headline_metrics
 from torchstone_export.bundle.model_card import render_model_card
 from torchstone_export.bundle.validation_statistics import validation_statistics
-from torchstone_export.certificate.calibration import Calibration
-from torchstone_export.certificate.certify import VariantCertificate, certificate_json
 from torchstone_export.certificate.golden import choose_golden, golden_tolerance, golden_tolerances
 from torchstone_export.certificate.reference import Reference
-from torchstone_export.certificate.summary import summarize
 from torchstone_export.lossy.variant import LossyVariant
-from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE, FileEntry, Manifest
 from torchstone_runtime.data.certified_sample import KEY
 from torchstone_runtime.images.background import BackgroundRange
@@ -43,78 +39,64 @@ _PACKAGES: Final = (
 )
 
 
-def write_descriptions(
-    folder: Path,
-    variants: list[str],
-    model: TrainedModel,
-    reference: Reference,
-    certificates: dict[str, VariantCertificate],
-    *,
-    calibration: Calibration | None = None,
-    lossy: Sequence[LossyVariant] = (),
-    default_variant: str = "fp32",
-) -> None:
+def write_descriptions(folder: Path, findings: Findings, *, default_variant: str = "fp32") -> None:
     """Write everything but the model files, the manifest last.
 
     Args:
-        folder: holds the model files of `variants` already.
-        variants: names of `FILE_NAMES`.
-        model: model that was exported.
-        reference: its outputs.
-        certificates: certificates by variant; all passed.
-        calibration: figures on the calibration of the model's probabilities, where it was measured.
-        lossy: variants that were asked for; the files of the accepted ones lie in `folder` already.
+        folder: holds the model files of the shipped variants already.
+        findings: findings of the export.
         default_variant: the bundle's, if it is there.
     """
-    accepted = {item.name: item for item in lossy if item.accepted}
-    variants = [*variants, *accepted]
-    tolerance = golden_tolerance(reference)
-    certificate = certificate_json(reference, certificates)
-    summary = [*summarize(reference, certificates), *(item.line for item in lossy)]
-    summary += [item.bound_line for item in lossy if item.accepted]
-    if lossy:
-        certificate["lossy"] = {item.name: item.to_json() for item in lossy}
-        certificate["variants"] |= {name: item.certificate for name, item in accepted.items()}
-    if calibration is not None:
-        certificate["calibration"] = calibration.to_json()
-        summary.append(calibration.summary())
-    metrics = {name: part["metrics"] for name, part in certificates["fp32"].splits.items()}
-    headlines = {name: headline_metrics(part, model.class_names) for name, part in metrics.items()}
-    files = {name: FILE_NAMES[name] for name in variants}
-    golden = choose_golden(model.module, reference.splits["test"], tolerance)
+    documents = _documents(findings)
+    for file, content in documents.values():
+        (folder / file).write_bytes(content)
+    files = {purpose: _entry(folder, file) for purpose, (file, _) in documents.items()}
+    manifest = _manifest(folder, findings, files, default_variant)
+    (folder / MANIFEST_FILE).write_bytes(_json_bytes(manifest.to_json()))
+
+
+def _documents(findings: Findings) -> dict[str, tuple[str, bytes]]:
+    """Return name and content of each file beside the models and the manifest, by its purpose."""
+    reference, accepted = findings.reference, findings.accepted
+    golden = choose_golden(findings.model.module, reference.splits["test"], golden_tolerance(reference))
     own_golden = {name: item.golden for name, item in accepted.items() if item.golden is not None}
-    card = render_model_card(
-        *(model, metrics, summary, files, calibration, BackgroundRange.of(golden.images)), sample=reference.sample
-    )
-    others = {
+    documents = {
         "golden": ("golden.npz", golden.to_bytes(own_golden)),
-        "certificate": ("certificate.json", _json_bytes(certificate)),
-        "model_card": ("README.md", card.encode()),
+        "certificate": ("certificate.json", _json_bytes(findings.certificate())),
+        "model_card": ("README.md", _model_card(findings, BackgroundRange.of(golden.images)).encode()),
     }
     statistics = validation_statistics(reference, accepted.values())
-    if statistics is not None:
-        others[PURPOSE] = (FILE_NAME, statistics)
-    for file, content in others.values():
-        (folder / file).write_bytes(content)
-    manifest = Manifest(
+    return documents if statistics is None else {**documents, PURPOSE: (FILE_NAME, statistics)}
+
+
+def _model_card(findings: Findings, background: BackgroundRange) -> str:
+    files = {name: FILE_NAMES[name] for name in findings.variants}
+    return render_model_card(
+        *(findings.model, findings.metrics, findings.summary(), files, findings.calibration, background),
+        sample=findings.reference.sample,
+    )
+
+
+def _manifest(folder: Path, findings: Findings, files: dict[str, FileEntry], default_variant: str) -> Manifest:
+    model, reference, names = findings.model, findings.reference, findings.variants
+    return Manifest(
         name=model.name,
         class_names=model.class_names,
         input_spec=model.spec,
         temperature=model.module.temperature,
-        default_variant=default_variant if default_variant in variants else "fp32",
-        variants={name: _variant_entry(folder, name, accepted.get(name), reference) for name in files},
-        files={purpose: _entry(folder, file) for purpose, (file, _) in others.items()},
-        golden_tolerance=tolerance,
+        default_variant=default_variant if default_variant in names else "fp32",
+        variants={name: _variant_entry(folder, name, findings.accepted.get(name), reference) for name in names},
+        files=files,
+        golden_tolerance=golden_tolerance(reference),
         provenance=model.provenance | {"export_versions": _export_versions()},
-        metrics=headlines,
+        metrics={name: headline_metrics(part, model.class_names) for name, part in findings.metrics.items()},
         certificate={
-            "passed": certificate["passed"],
+            "passed": all(not item.failures for item in findings.certificates.values()),
             "noise_floor": reference.noise_floor,
-            "summary": summary,
+            "summary": findings.summary(),
             **({KEY: dict(reference.sample)} if reference.sample else {}),
         },
     )
-    (folder / MANIFEST_FILE).write_bytes(_json_bytes(manifest.to_json()))
 
 
 def _export_versions() -> dict[str, str]:

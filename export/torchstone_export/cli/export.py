@@ -99,43 +99,45 @@ def export(
     require_writable([json_file])
     lossy = {name: options.pop(name) for name in LOSSY_NAMES}
     cascade = {name: options.pop(name) for name in CASCADE_NAMES}
-    foreign = options
     names = _lossy_names(lossy)
-    _require_one_origin(run, foreign)
+    _require_one_origin(run, options)
     _require_cascade(run, cascade)
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
-    from torchstone_export.lossy.variant import LossyLimits
     from torchstone_export.pipeline import CascadeSource, ExportRequest, RunSource, export_run
-    from torchstone_runtime.data.catalog import DatasetRef
 
-    ref = DatasetRef.parse(dataset) if dataset else None
     request = ExportRequest(
-        out=out or default_bundle(run.resolve().name if run is not None else foreign["name"] or foreign["module"]),
+        out=out or default_bundle(run.resolve().name if run is not None else options["name"] or options["module"]),
         data_dir=data_dir or default_data_dir(),
-        dataset=ref,
+        dataset=_reference(dataset),
         torchscript=torchscript,
         temperature=temperature,
         sign=sign,
-        expect_accuracy=options.pop("expect_accuracy"),
-        check_spec=options.pop("check_spec"),
-        certify_limit=options.pop("certify_limit"),
-        lossy=names,
-        limits=LossyLimits(
-            **{key: lossy[key] for key in ("max_accuracy_drop", "min_speedup", "provider", "int8_minutes")}
-        ),
-        calibration_data=_reference(lossy["calibration_data"]),
-        certify_data=_reference(lossy["certify_data"]),
-        require_lossy=lossy["require_variants"],
-        default_variant=lossy["default_variant"],
+        **{name: options.pop(name) for name in ("expect_accuracy", "check_spec", "certify_limit")},
+        **_lossy_fields(names, lossy),
     )
     if run is None:
-        exported = _export_module(request, dataset, foreign)
+        exported = _export_module(request, dataset, options)
     else:
         source = RunSource(run) if cascade["fast"] is None else CascadeSource(run=run, **cascade)
         exported = export_run(source, request)
     report_bundle(exported, request.out, json_file)
+
+
+def _lossy_fields(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request that the options of lossy variants fill."""
+    from torchstone_export.lossy.variant import LossyLimits
+
+    limits = ("max_accuracy_drop", "min_speedup", "provider", "int8_minutes")
+    return {
+        "lossy": names,
+        "limits": LossyLimits(**{name: options[name] for name in limits}),
+        "calibration_data": _reference(options["calibration_data"]),
+        "certify_data": _reference(options["certify_data"]),
+        "require_lossy": options["require_variants"],
+        "default_variant": options["default_variant"],
+    }
 
 
 def _reference(text: str | None) -> "DatasetRef | None":

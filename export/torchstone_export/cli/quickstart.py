@@ -13,7 +13,7 @@ from torchstone_runtime.cli.output import is_stdout, print_result
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.text import showable_lines
-from torchstone_train.recipes.catalog import get_recipe
+from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.session import TrainingRequest, train
 from torchstone_train.training.stopping import StopReason
 

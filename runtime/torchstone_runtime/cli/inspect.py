@@ -56,7 +56,7 @@ def _text(manifest: Manifest, bundle: Path) -> str:
 def _write_golden_images(opened: Bundle, folder: Path) -> None:
     from torchstone_runtime.bundle.golden import golden_images
     from torchstone_runtime.files import reported_as_output_error, write_atomic
-    from torchstone_runtime.images.decode import encode_png
+    from torchstone_runtime.images.encode import encode_png
 
     images = golden_images(opened)
     with reported_as_output_error(folder):

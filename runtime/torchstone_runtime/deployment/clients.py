@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from torchstone_runtime.deployment.packaged_model import PackagedModel
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 
 PICTURE: Final = "golden.png"
 

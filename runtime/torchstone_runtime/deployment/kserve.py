@@ -7,7 +7,9 @@ as JSON, which YAML 1.2 reads as it is.
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Final
 
 from torchstone_runtime.deployment.packaged_model import PackagedModel, bundle_files
@@ -73,106 +75,43 @@ def service_name(name: str) -> str:
 
 
 def _triton_service(model: PackagedModel, settings: KServeSettings) -> str:
-    accelerator = '\n          nvidia.com/gpu: "1"' if settings.triton.gpu else ""
-    memory = _memory(model, 2048)
-    return f"""\
-# {model.name}, variant {model.variant}, on KServe's Triton runtime. First copy models/ to the storage.
-apiVersion: serving.kserve.io/v1beta1
-kind: InferenceService
-metadata:
-  name: {_text(f"{service_name(model.name)}-triton")}
-spec:
-  predictor:
-    model:
-      modelFormat:
-        name: onnx
-      protocolVersion: v2
-      runtime: kserve-tritonserver
-      storageUri: {_text(f"{settings.storage_uri.rstrip('/')}/triton")}
-      resources:
-        requests:
-          cpu: "1"
-          memory: {memory}
-        limits:
-          memory: {memory}{accelerator}
-"""
+    values = {
+        "MODEL": model.name,
+        "VARIANT": model.variant,
+        "SERVICE": _text(f"{service_name(model.name)}-triton"),
+        "STORAGE": _stored(settings, "triton"),
+        "MEMORY": _memory(model, 2048),
+        "ACCELERATOR": '\n          nvidia.com/gpu: "1"' if settings.triton.gpu else "",
+    }
+    return _filled(TRITON_FILE, values)
 
 
 def _own_service(model: PackagedModel, settings: KServeSettings) -> str:
     name = service_name(model.name)
+    values = {
+        "MODEL": model.name,
+        "RUNTIME": _text(f"{name}-torchstone-runtime"),
+        "SERVICE": _text(f"{name}-torchstone"),
+        "IMAGE": _text(settings.image),
+        "ARGUMENTS": "\n".join(f"        - {_text(argument)}" for argument in _arguments(model)),
+        "STORAGE": _stored(settings, "bundle"),
+        "MEMORY": _memory(model, 512),
+    }
+    return _filled(OWN_FILE, values)
+
+
+def _arguments(model: PackagedModel) -> list[str]:
     arguments = ["serve", f"{model.name}=/mnt/models", "--host", "0.0.0.0", "--port", "8080"]  # noqa: S104 - inside the pod
-    if not model.is_default:
-        arguments += ["--variant", model.variant]
-    listed = "\n".join(f"        - {_text(argument)}" for argument in arguments)
-    memory = _memory(model, 512)
-    return f"""\
-# {model.name} on Torchstone's own server. First copy models/ to the storage.
-apiVersion: serving.kserve.io/v1alpha1
-kind: ServingRuntime
-metadata:
-  name: {_text(f"{name}-torchstone-runtime")}
-spec:
-  supportedModelFormats:
-    - name: torchstone
-      version: "1"
-  protocolVersions:
-    - v2
-  containers:
-    - name: kserve-container
-      image: {_text(settings.image)}
-      args:
-{listed}
-      ports:
-        - containerPort: 8080
-          protocol: TCP
-      resources:
-        requests:
-          cpu: "1"
-          memory: {memory}
-        limits:
-          memory: {memory}
-      securityContext:
-        runAsNonRoot: true
-        readOnlyRootFilesystem: true
-        allowPrivilegeEscalation: false
-        capabilities:
-          drop:
-            - ALL
-        seccompProfile:
-          type: RuntimeDefault
-      startupProbe:
-        httpGet:
-          path: /v2/health/ready
-          port: 8080
-        periodSeconds: 1
-        failureThreshold: 120
-      livenessProbe:
-        httpGet:
-          path: /v2/health/live
-          port: 8080
-        periodSeconds: 10
-      readinessProbe:
-        httpGet:
-          path: /v2/health/ready
-          port: 8080
-        periodSeconds: 2
----
-apiVersion: serving.kserve.io/v1beta1
-kind: InferenceService
-metadata:
-  name: {_text(f"{name}-torchstone")}
-spec:
-  predictor:
-    # Longer than the server's drain delay and its longest request together.
-    terminationGracePeriodSeconds: 60
-    model:
-      modelFormat:
-        name: torchstone
-        version: "1"
-      protocolVersion: v2
-      runtime: {_text(f"{name}-torchstone-runtime")}
-      storageUri: {_text(f"{settings.storage_uri.rstrip('/')}/bundle")}
-"""
+    return arguments if model.is_default else [*arguments, "--variant", model.variant]
+
+
+def _filled(name: str, values: Mapping[str, str]) -> str:
+    template = (files("torchstone_runtime.deployment") / "kserve_templates" / f"{name}.in").read_text("utf-8")
+    return re.sub("@([A-Z]+)@", lambda found: values[found[1]], template)
+
+
+def _stored(settings: KServeSettings, folder: str) -> str:
+    return _text(f"{settings.storage_uri.rstrip('/')}/{folder}")
 
 
 def _memory(model: PackagedModel, base: int) -> str:

@@ -4,7 +4,6 @@ Training on folders, the export's golden samples and production inference all co
 so they can't differ.
 """
 
-import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +82,7 @@ def decode_original(
         if background is not None and turned.has_transparency_data:
             ground = Image.new("RGBA", turned.size, (background, background, background, 255))
             turned = Image.alpha_composite(ground, turned.convert("RGBA"))
-        return _channels_first(_in_color(_to_eight_bits(turned, name, container, bits), color))
+        return _channels_first(_in_color(to_eight_bits(turned, name, container, bits), color))
 
     return read_picture(source, convert)
 
@@ -102,7 +101,7 @@ def upright_picture(image: Image.Image, name: str, color: ColorMode, bits: int =
     """
     check_size(image, name)
     container = PixelStorage.of(image)
-    return _in_color(_to_eight_bits(_turned(image), name, container, bits), color)
+    return _in_color(to_eight_bits(_turned(image), name, container, bits), color)
 
 
 def read_picture(source: ImageInput, convert: Callable[[Image.Image, str], _Result]) -> _Result:
@@ -149,54 +148,6 @@ def describe(source: ImageInput) -> str:
     return str(Path(source))
 
 
-def encode_png(pixels: Uint8Array) -> bytes:
-    """Encode a (C, H, W) uint8 array of one or three channels as a PNG file."""
-    return _encode(pixels, "PNG")
-
-
-def encode_jpeg(pixels: Uint8Array) -> bytes:
-    """Encode a (C, H, W) uint8 array of one or three channels as a JPEG file, a small fraction of a PNG's size."""
-    return _encode(pixels, "JPEG")
-
-
-def _encode(pixels: Uint8Array, kind: str) -> bytes:
-    image = Image.fromarray(pixels[0] if pixels.shape[0] == 1 else np.moveaxis(pixels, 0, -1))
-    buffer = io.BytesIO()
-    image.save(buffer, format=kind, quality=80)
-    return buffer.getvalue()
-
-
-def encode_thumbnail(source: str | os.PathLike[str] | bytes, side: int, bits: int = MAX_BITS) -> bytes:
-    """Return a picture as a small image file for people: upright, at most `side` pixels high and wide, not enlarged.
-
-    Args:
-        source: a path or the bytes of an image file; one that `decode_image` takes, which knows the limits.
-        side: largest height and width, in pixels.
-        bits: number of bits that the values of a 16-bit picture use, 8 to 16.
-
-    Raises:
-        ImageError: it cannot be decoded.
-    """
-    name = describe(source)
-    try:
-        with open_picture(source, name) as image:
-            container = PixelStorage.of(image)
-            image.draft("RGB", (side, side))  # lets a JPEG be decoded at a fraction of its size
-            small = _to_eight_bits(ImageOps.exif_transpose(image), name, container, bits).convert("RGB")
-    except ImageError:
-        raise
-    except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.
-        raise ImageError(
-            f"{name} cannot be read as an image: {first_line(error).rstrip('.')}.", FORMATS_HELP
-        ) from error
-    reduced = max(small.size) > side
-    small.thumbnail((side, side))
-    buffer = io.BytesIO()
-    # JPEG would smear the few pixels of a small picture.
-    small.save(buffer, format="JPEG" if reduced else "PNG", quality=80)
-    return buffer.getvalue()
-
-
 def to_pixels(image: Image.Image, spec: InputSpec, name: str, *, reduced: bool) -> Uint8Array:
     """Return what `decode_image` does, of a picture that `read_picture` has opened.
 
@@ -212,7 +163,7 @@ def to_pixels(image: Image.Image, spec: InputSpec, name: str, *, reduced: bool) 
     check_size(image, name)
     container = PixelStorage.of(image)
     whole = reduce_decoding(image, spec) if reduced else None
-    converted = _in_color(_to_eight_bits(_turned(image), name, container, spec.bits), spec.color)
+    converted = _in_color(to_eight_bits(_turned(image), name, container, spec.bits), spec.color)
     return _channels_first(fit_picture(converted, spec, name, whole))
 
 
@@ -246,7 +197,12 @@ def _channels_first(image: Image.Image) -> Uint8Array:
     return pixels[np.newaxis] if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))  # noqa: PLR2004
 
 
-def _to_eight_bits(image: Image.Image, name: str, container: PixelStorage, bits: int) -> Image.Image:
+def to_eight_bits(image: Image.Image, name: str, container: PixelStorage, bits: int) -> Image.Image:
+    """Return a picture of 8 bits a channel.
+
+    Raises:
+        ImageError: the range of its values is not known, or is not that of `bits`.
+    """
     # Pillow's own conversion of these modes clips at 255 instead of scaling.
     if image.mode in SIXTEEN_BIT_MODES or (image.mode == "I" and container.stated_bits):
         try:

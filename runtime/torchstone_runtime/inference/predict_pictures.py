@@ -10,7 +10,8 @@ from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.drift.monitor import DriftMonitor
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.background import border_levels
-from torchstone_runtime.images.decode import decode_image, encode_thumbnail
+from torchstone_runtime.images.decode import decode_image
+from torchstone_runtime.images.encode import encode_thumbnail
 from torchstone_runtime.images.find import Picture
 from torchstone_runtime.inference.classifier import DECODE_BATCH, Classifier
 from torchstone_runtime.inference.decoding import decoded_batches

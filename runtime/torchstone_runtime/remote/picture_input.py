@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import CheckFailedError
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.remote.deployed_model import DeployedModel, TensorMetadata
 

@@ -12,7 +12,7 @@ from torchstone_runtime.audit.duplicates import DuplicateGroup
 from torchstone_runtime.audit.findings import find_all
 from torchstone_runtime.audit.label_errors import LabelError
 from torchstone_runtime.errors import ImageError
-from torchstone_runtime.images.decode import encode_thumbnail
+from torchstone_runtime.images.encode import encode_thumbnail
 from torchstone_runtime.report.audit import audit_json, overview_lines
 from torchstone_runtime.report.gallery import thumbnail
 from torchstone_runtime.report.page import Markup, card, escape, facts, render_page, section, style_sheet, table, tag

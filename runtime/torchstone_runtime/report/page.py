@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Final
 
 from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.images.decode import encode_jpeg, encode_png
+from torchstone_runtime.images.encode import encode_jpeg, encode_png
 from torchstone_runtime.text import showable
 
 _SCRIPT: Final = "report.js"

@@ -14,7 +14,7 @@ from PIL import Image
 from helpers.in_process import run_in_process
 from helpers.support import assert_refused
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.predict_pictures import PicturePrediction
 from torchstone_runtime.report import prediction_gallery

@@ -13,7 +13,7 @@ import pytest
 from helpers.in_process import run_in_process
 from helpers.support import assert_refused
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.inference.classifier import Classifier
 
 STORED = Path(__file__).parents[2] / "stored" / "digits"

@@ -17,7 +17,7 @@ from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.evaluation.choose_split import choose_split
 from torchstone_runtime.evaluation.evaluate import evaluate
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.classifier import Classifier
 

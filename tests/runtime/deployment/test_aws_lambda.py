@@ -14,7 +14,7 @@ from helpers.in_process import run_in_process
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import variant_golden
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 
 FASHION = locate_bundle("fashion")
 PROGRAM = """

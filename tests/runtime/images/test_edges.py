@@ -9,7 +9,7 @@ from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.data.mnist_family import FASHION_MNIST, MNIST, MnistLayout, load_mnist_part
 from torchstone_runtime.images.background import BackgroundRange, border_levels
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 
 
 def framed(edge: int, centre: int, *, shape: tuple[int, int, int] = (1, 6, 4)) -> Uint8Array:

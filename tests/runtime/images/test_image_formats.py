@@ -11,7 +11,8 @@ from helpers.in_process import run_in_process
 from helpers.support import assert_refused, write_image_tree
 from torchstone_runtime.data.folder import FileStore, list_classes, load_folder
 from torchstone_runtime.errors import ImageError
-from torchstone_runtime.images.decode import decode_image, decode_original, encode_thumbnail
+from torchstone_runtime.images.decode import decode_image, decode_original
+from torchstone_runtime.images.encode import encode_thumbnail
 from torchstone_runtime.images.find import find_pictures
 from torchstone_runtime.images.image_formats import START_BYTES, OtherFiles, format_of, is_picture
 from torchstone_runtime.images.input_spec import InputSpec

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from torchstone_runtime.images.decode import ImageInput, decode_image, encode_png
+from torchstone_runtime.images.decode import ImageInput, decode_image
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.images.input_spec import ColorMode, InputSpec, ResampleFilter
 
 GENERATOR = np.random.default_rng(0)

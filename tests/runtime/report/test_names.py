@@ -17,7 +17,7 @@ from torchstone_runtime.cli.prediction_formats import csv_header, csv_row, json_
 from torchstone_runtime.csv_text import csv_line, csv_text
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.text import showable, showable_lines
 
 _ODD: Final = ",\"\n\r\t;\\ \x1b\x7f\x85\u2028\u2029\u202e\u2066\ufeff='é"

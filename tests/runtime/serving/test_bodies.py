@@ -15,7 +15,7 @@ import pytest
 from helpers.held_up import Gate
 from helpers.served import Asked, ask
 from helpers.threaded_server import Threaded
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.serving.core.errors import QueueFullError
 from torchstone_runtime.serving.core.limits import ServingLimits
 from torchstone_runtime.serving.core.served_model import ServedModel

@@ -15,7 +15,7 @@ import pytest
 from helpers.served import Asked, Reply, ask
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import GoldenSamples
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.serving.core.limits import ServingLimits
 from torchstone_runtime.serving.http.settings import HttpSettings
 

@@ -12,7 +12,7 @@ from PIL import Image
 from helpers.served import Asked, ask
 from torchstone_runtime.bundle.golden import golden_images
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 from torchstone_runtime.serving.http.extensions import Extensions, StaticFile

@@ -13,7 +13,7 @@ import pytest
 from helpers.served import Asked, ask
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import Split
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.serving.additions import all_additions

@@ -13,7 +13,7 @@ from helpers.served import server_process
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import GoldenSamples
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its own, of the packages that it needs

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.in_process import run_in_process
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("flask_cors")

@@ -15,7 +15,7 @@ from helpers.served import ServerProcess, server_process
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import golden_images
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.inference.classifier import Classifier
 
 pytestmark = NEEDS_BROWSER

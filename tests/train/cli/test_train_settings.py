@@ -11,8 +11,9 @@ from torchstone_runtime.errors import DataError, TorchstoneError, UsageError
 from torchstone_train.cli import train
 from torchstone_train.cli.train_options import take_fields
 from torchstone_train.cli.train_settings import read_config, read_run
-from torchstone_train.recipes.catalog import CNN3, OVERRIDABLE, RECIPES
+from torchstone_train.recipes.catalog import CNN3, RECIPES
 from torchstone_train.recipes.fields import RECIPE_FIELDS, RecipeField, check_values, parse_assignments
+from torchstone_train.recipes.resolve import OVERRIDABLE
 
 CONTEXT = click.Context(train)
 

@@ -6,9 +6,10 @@ import pytest
 
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.errors import UsageError
-from torchstone_train.recipes.catalog import CNN3, OVERRIDABLE, RECIPES, get_recipe, resolve_recipe
+from torchstone_train.recipes.catalog import CNN3, RECIPES
 from torchstone_train.recipes.measured import load_measured
 from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.recipes.resolve import OVERRIDABLE, get_recipe, resolve_recipe
 
 BAD: list[tuple[str, Any]] = [
     ("lr", 0.0),

@@ -4,9 +4,10 @@ from typing import Any
 import pytest
 
 from torchstone_runtime.errors import UsageError
-from torchstone_train.recipes.catalog import CNN3, STONE_S, resolve_recipe
+from torchstone_train.recipes.catalog import CNN3, STONE_S
 from torchstone_train.recipes.fields import parse_assignments
 from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.recipes.resolve import resolve_recipe
 from torchstone_train.recipes.transforms import TRANSFORMS, NamedTransform, parse_transforms
 
 

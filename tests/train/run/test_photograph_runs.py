@@ -16,7 +16,7 @@ from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import ImageError, UsageError
 from torchstone_train import session
 from torchstone_train.data.loading import Loading
-from torchstone_train.recipes.catalog import get_recipe
+from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.training.progress import Progress
 
 TRANSFORMS = "random-resized-crop,flip,trivial-augment,erase"

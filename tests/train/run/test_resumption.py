@@ -12,7 +12,7 @@ from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import DataError
 from torchstone_train import session
-from torchstone_train.recipes.catalog import get_recipe
+from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.training.progress import Progress
 

@@ -19,9 +19,9 @@ from torchstone_train.cli.train_folds import train_folds
 from torchstone_train.cli.train_options import RecipeName, take_fields, train_options
 from torchstone_train.cli.train_settings import Settings, read_config, read_run
 from torchstone_train.compute.openmp import wait_passively
-from torchstone_train.recipes.catalog import get_recipe, resolve_recipe, with_backbone
 from torchstone_train.recipes.fields import parse_assignments
 from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.recipes.resolve import get_recipe, resolve_recipe, with_backbone
 
 EXIT_INTERRUPTED: Final = 130
 _LOADING: Final = ("cache", "cache_size", "cache_dir", "workers")

@@ -10,9 +10,9 @@ from typing import Any, Final
 import click
 
 from torchstone_runtime.errors import DataError, UsageError, suggestion
-from torchstone_train.recipes.catalog import get_recipe
 from torchstone_train.recipes.fields import RECIPE_FIELDS, check_values
 from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.recipes.resolve import get_recipe
 
 _KEYS: Final = {
     "data": "dataset",

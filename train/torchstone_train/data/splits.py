@@ -108,13 +108,20 @@ def load_training_data(
     other_shapes = 0
     if spec is None and ref.has_pictures:
         pictures = survey_folder(ref)
-        if template is None:
-            template = pictures.input(recipe, image_size, color)
-        shaped = geometry.apply(like_template(template, image_size, color))
+        base = template or pictures.input(recipe, image_size, color)
+        shaped = geometry.apply(like_template(base, image_size, color))
         spec = normalised(replace(shaped, bits=bits or MAX_BITS), mean, std)
         other_shapes = pictures.other_shapes(spec)
     dataset = Dataset(ref, data_dir, spec)
     selection = selection.of(dataset)
+    train, validation, test = _parts(dataset, selection, recipe, seed)
+    if spec is None:
+        spec = normalised(_array_spec(train, recipe), mean or _levels(template, train), std or _spread(template, train))
+    return TrainingData(ref, spec, train, validation, test, selection, other_shapes)
+
+
+def _parts(dataset: Dataset, selection: Selection, recipe: Recipe, seed: int) -> tuple[Split, Split, Split]:
+    """Return the images to train on, to validate on, and to test on: of the selected classes, and of a fold's."""
     _require_two_classes(dataset, selection)
     dataset = replace(dataset, left_out=tuple(selection.left_out))
     own = dataset.validation()
@@ -122,10 +129,7 @@ def load_training_data(
     pool, test = _pool_and_test(dataset, selection.fold, seed)
     if pool.image_shape != test.image_shape:
         raise DataError(f"The training images are {pool.image_shape}, the test images {test.image_shape}.")
-    train, validation = (pool, own) if own is not None else _divide(pool, recipe, seed)
-    if spec is None:
-        spec = normalised(_array_spec(pool, recipe), mean or _levels(template, pool), std or _spread(template, pool))
-    return TrainingData(ref, spec, train, validation, test, selection, other_shapes)
+    return (pool, own, test) if own is not None else (*_divide(pool, recipe, seed), test)
 
 
 def _require_two_classes(dataset: Dataset, selection: Selection) -> None:

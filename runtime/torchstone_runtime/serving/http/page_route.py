@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.protocol.request_error import RequestError
 from torchstone_runtime.serving.asked_sets import can_promise
 from torchstone_runtime.serving.core.repository import ModelRepository

@@ -18,7 +18,7 @@ from helpers.held_up import Gate
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import BundleError, UsageError
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.inference.classifier import Classifier, Unanswered
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.serving.core.answer import Answer

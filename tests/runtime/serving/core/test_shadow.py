@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.images.decode import encode_png
+from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.inference.classifier import Classifier, Unanswered
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.predictions import Predictions
