@@ -12,6 +12,7 @@ from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.compute.device import choose_device
+from torchstone_train.compute.inference_batch import inference_batches
 from torchstone_train.crossvalidation.directory import CrossValidationDirectory
 from torchstone_train.data.folds import Fold, divide_fold
 from torchstone_train.data.selection import Selection
@@ -85,6 +86,7 @@ def _logits(run: RunDirectory, info: dict[str, Any], split: Split, device: torch
     model = build_classifier(recipe.architecture, spec, len(split.class_names), recipe.head)
     model.network.load_state_dict(run.read_weights())
     model = model.to(device).eval()
-    parts = [model(torch.from_numpy(np.ascontiguousarray(images)).to(device)) for images in split.batches()]
+    read = (torch.from_numpy(np.ascontiguousarray(images)).to(device) for images in split.batches())
+    parts = [model(part) for images in read for part in inference_batches(images)]
     found: Float32Array = torch.cat(parts).float().cpu().numpy()
     return found

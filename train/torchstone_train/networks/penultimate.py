@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from torchstone_runtime.arrays import Float32Array, Int64Array
 from torchstone_runtime.data.split import Split
+from torchstone_train.compute.inference_batch import inference_batches
 
 _BATCH: Final = 256
 _MATRIX: Final = 2
@@ -35,8 +36,7 @@ def penultimate_features(model: nn.Module, split: Split, indices: Int64Array, *,
     with PenultimateInput(model, len(split.class_names)) as last:
         for start in range(0, len(indices), _BATCH):
             images = torch.from_numpy(split.store.read(indices[start : start + _BATCH]).copy()).to(device)
-            logits = model(images)
-            found.append(last.vectors(logits).float().cpu().numpy())
+            found += [last.vectors(model(part)).float().cpu().numpy() for part in inference_batches(images)]
     return np.concatenate(found)
 
 

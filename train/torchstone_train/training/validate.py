@@ -14,6 +14,7 @@ from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictio
 from torchstone_runtime.metrics.classification import Metrics, metrics_from_confusion
 from torchstone_runtime.metrics.confusion import ConfusionCells
 from torchstone_train.compute.distributed import World
+from torchstone_train.compute.inference_batch import inference_batches
 from torchstone_train.data.batches import Batches
 from torchstone_train.networks.penultimate import PenultimateInput
 
@@ -154,4 +155,6 @@ def _walk(model: nn.Module, batches: Batches, indices: Tensor) -> Iterator[tuple
     """Walk through logits (n, K), float32, and labels (n) of the samples at `indices`, which may be none."""
     model.eval()
     for images, labels in batches.walk(indices, _BATCH) if len(indices) else ():  # an empty batch has no mean loss
-        yield model(images).float(), labels
+        parts = inference_batches(images)
+        for part, own in zip(parts, torch.split(labels, [len(part) for part in parts]), strict=True):
+            yield model(part).float(), own
