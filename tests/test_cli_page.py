@@ -1,6 +1,7 @@
 """docs/reference/cli.md knows every command and every option, long and short, and no others."""
 
 import re
+import runpy
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ import pytest
 
 from torchstone_runtime.cli.main import torchstone
 
+TOOL = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "tools" / "option_tables.py"))
 PAGE = (Path(__file__).parents[1] / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## ([a-z]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 CONTEXT = click.Context(torchstone)
@@ -57,3 +59,18 @@ def test_the_help_lists_the_commands_by_what_they_are_for() -> None:
     deploying = ["serve", "web", "package", "clients", "push", "health"]
 
     assert [*making, *using, *deploying, "doctor", "diagnose"] == COMMANDS
+
+
+def test_the_tables_are_those_of_the_commands() -> None:
+    """The page is what `python docs/tools/option_tables.py` writes."""
+    assert TOOL["page"](PAGE) == PAGE
+
+
+def test_every_command_with_options_has_its_table() -> None:
+    """No table of options is written by hand, but that of names from before."""
+    assert sorted(re.findall(r"<!-- options of (\w+) -->", PAGE)) == sorted(COMMANDS)
+
+
+def test_a_table_says_what_the_help_says() -> None:
+    """Spelling, default and bounds in words."""
+    assert "| `--port INTEGER` | `8000` | Port to listen on; 0 for any that is free (0 to 65535). |" in PAGE

@@ -61,7 +61,7 @@ _LOSSY: Final = (
         "--require-variants",
         group="Variants",
         is_flag=True,
-        help="Fail, and write nothing, if a requested variant is not accepted.",
+        help="Exit with 1, and write nothing, if a requested variant is not accepted.",
     ),
     option(
         "--default-variant",

@@ -63,7 +63,7 @@ _MOST_EXPLAINED: Final = 50
     "--explain",
     group="Output",
     type=click.IntRange(0, _MOST_EXPLAINED),
-    help="Show in the report where the model looked in its N most confident mistakes: 6 unless said, 0 for none.",
+    help="Show in the report where the model looked in its N most confident mistakes; 0 = none  [default: 6]",
 )
 @option(
     *("--slice", "slices"),

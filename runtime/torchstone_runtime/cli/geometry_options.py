@@ -41,7 +41,7 @@ def geometry_options(group: str, *, of_fit: str, of_filter: str) -> tuple[Callab
             group=group,
             metavar="LEVEL",
             type=click.IntRange(0, MAX_LEVEL),
-            help="With --fit pad: level around the picture, 0 to 255  [default: 0]",
+            help="With --fit pad: gray level around the picture  [default: 0]",
         ),
         option(
             "--resize-filter",

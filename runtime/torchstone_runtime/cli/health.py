@@ -17,7 +17,7 @@ from torchstone_runtime.text import showable
 )
 @click.argument("url")
 @option("--model", group="Server", help=f"{MODEL_HELP}  [default: the server as a whole]")
-@option("--live", group="Server", is_flag=True, help="Ask only if the server lives, ready or not.")
+@option("--live", group="Server", is_flag=True, help="Ask only whether the server is alive, ready or not.")
 @timeout_option(5.0)
 @HEADER_OPTION
 @json_option

@@ -101,7 +101,7 @@ _WRITING: Final = ("form", "top", "probabilities", "coverage", "by_class", "inve
     group="Advanced",
     aliases=("--workers",),
     type=click.IntRange(min=1),
-    help="Ray: workers  [default: one per processor]",
+    help="Ray: number of workers  [default: one per processor]",
 )
 @option("--num-gpus", group="Advanced", type=click.FloatRange(min=0), help="Ray: GPUs of a worker, such as 1 or 0.5.")
 @option("--share", group="Advanced", metavar="I/N", help="Score only every Nth part, from the Ith on (I from 1).")

@@ -36,7 +36,7 @@ HEADER_OPTION: Final = option(
     group="Server",
     multiple=True,
     metavar="'NAME: VALUE'",
-    help="Header sent with each request, such as 'Authorization: Bearer TOKEN'; several times for several.",
+    help="Header sent with each request, such as 'Authorization: Bearer TOKEN'; may be repeated.",
 )
 _NEEDING_URL: Final = {"model": "--model", "model_version": "--model-version", "headers": "--header"}
 

@@ -165,7 +165,12 @@ _OPTIONS: Final = (
         metavar="default|none|FILE",
         help=f"{WEIGHTS_HELP}  [default: default, the published ones; torchvision's also by name]",
     ),
-    option("--head", group="Backbone", metavar="NAME", help="Its last layer, dotted, where it can't be found."),
+    option(
+        "--head",
+        group="Backbone",
+        metavar="NAME",
+        help="Dotted name of the backbone's last layer, needed where it can't be found.",
+    ),
     *(_field_option(name, group="Backbone") for name in _OF_BACKBONES),
     option(
         "--cache",
