@@ -40,7 +40,7 @@ _OPTIONS = (
         group="Gates",
         multiple=True,
         metavar="P=X",
-        help="Exit with 1 if a smaller share of images can be answered at precision P, as in 0.99=0.8; may be repeated.",
+        help="Exit with 1 if fewer of the images can be answered at precision P, as in 0.99=0.8; may be repeated.",
     ),
     option("--max-log-loss", group="Gates", type=_AT_LEAST_0, help="Exit with 1 if the log loss is higher."),
     option("--max-brier", group="Gates", type=_AT_LEAST_0, help="Exit with 1 if the Brier score is higher."),

@@ -21,7 +21,7 @@ from torchstone_train.training.observer import Record, TrainingObserver
 from torchstone_train.training.progress import Progress
 from torchstone_train.training.stopping import StopReason
 from torchstone_train.training.task import Outcome, TrainingTask
-from torchstone_train.training.validate import Answers, EpochMetrics, RunningMetrics, answer_all
+from torchstone_train.training.validate import EpochMetrics, NetworkAnswers, RunningMetrics, answer_all
 
 _SENSIBLE: Final = frozenset(
     ("name", "summary", "architecture", "head", "class_weights", "val_fraction", "mean", "std", "batch_size")
@@ -96,10 +96,10 @@ class ProbeFit:
             observer.epoch_ended(record)
         return self._outcome([record], answers)
 
-    def _outcome(self, history: list[Record], answers: Answers | None) -> Outcome:
+    def _outcome(self, history: list[Record], answers: NetworkAnswers | None) -> Outcome:
         return Outcome(StopReason.MAX_EPOCHS, 1, history[-1]["validation"], history, answers=answers)
 
-    def _fit(self) -> tuple[Record, dict[str, Any], Answers]:
+    def _fit(self) -> tuple[Record, dict[str, Any], NetworkAnswers]:
         task, started = self._task, time.perf_counter()
         fitted = fit_head(task, self._spec, self._run.path, self._progress)
         count, seconds = len(fitted.features), time.perf_counter() - started

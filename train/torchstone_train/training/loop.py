@@ -30,7 +30,7 @@ from torchstone_train.training.progress import Progress
 from torchstone_train.training.stopping import EarlyStopping, StopReason
 from torchstone_train.training.task import Outcome, TrainingTask
 from torchstone_train.training.trained_part import TrainedPart
-from torchstone_train.training.validate import Answers, EpochMetrics, RunningMetrics, answer_all, validate
+from torchstone_train.training.validate import EpochMetrics, NetworkAnswers, RunningMetrics, answer_all, validate
 
 _GPU_CHECK_EVERY: Final = 64
 """Steps between two looks at the losses on a GPU: each look waits for it."""
@@ -81,9 +81,9 @@ class TrainingLoop:
         self._stopping = EarlyStopping(task.recipe.patience, task.recipe.min_delta)
         self._history: list[Record] = []
         self._best_weights: Weights | None = None
-        self._answers: Answers | None = None
+        self._answers: NetworkAnswers | None = None
         """Of the epoch that was validated last."""
-        self._best_answers: Answers | None = None
+        self._best_answers: NetworkAnswers | None = None
 
     def resume(self) -> int:
         """Load the last checkpoint, if there is one, and return how many epochs are done.

@@ -16,7 +16,7 @@ from torchstone_train.networks.classifier import ImageClassifier
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.training.observer import Record
 from torchstone_train.training.stopping import StopReason
-from torchstone_train.training.validate import Answers
+from torchstone_train.training.validate import NetworkAnswers
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Outcome:
         best: its validation figures, or those of the weights kept.
         history: records of the epochs, one per epoch.
         detail: further words for a person; empty where there is nothing to add.
-        answers: what the weights that were kept made of the validation images; None where they were not seen in one
-            piece, as by several processes or before a run was resumed.
+        answers: answers of the weights that were kept to the validation images; None where no single pass saw them all,
+            as with several processes, or before a run was resumed.
     """
 
     stop_reason: StopReason
@@ -71,4 +71,4 @@ class Outcome:
     best: Mapping[str, Any] | None
     history: list[Record]
     detail: str = ""
-    answers: Answers | None = None
+    answers: NetworkAnswers | None = None

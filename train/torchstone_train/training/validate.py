@@ -52,7 +52,7 @@ class ValidationPass(LabelledPredictions):
     loss: float
 
     @classmethod
-    def of_answers(cls, split: Split, answers: "Answers") -> "ValidationPass":
+    def of_answers(cls, split: Split, answers: "NetworkAnswers") -> "ValidationPass":
         """Return a network's answers to the images of a split."""
         found = (split.ids, split.class_names, split.labels, answers.predicted, answers.confidence)
         return cls(*found, split=split, loss=answers.figures.loss)
@@ -63,7 +63,7 @@ class ValidationPass(LabelledPredictions):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Answers:
+class NetworkAnswers:
     """What a network made of every image of a split, in one pass.
 
     Attributes:
@@ -125,7 +125,7 @@ def validate(
 @torch.inference_mode()
 def answer_all(
     model: nn.Module, batches: Batches, class_names: tuple[str, ...], device: torch.device, featured: Int64Array
-) -> Answers:
+) -> NetworkAnswers:
     """Let a network decide every image, each in one pass that gives figures, predictions and features.
 
     Args:
@@ -148,7 +148,7 @@ def answer_all(
             features.append(penultimate.vectors(logits)[rows].float())
             done += len(logits)
     found = [torch.cat(column).cpu().numpy() for column in (predicted, confidence, features)]
-    return Answers(metrics.result(), *found)
+    return NetworkAnswers(metrics.result(), *found)
 
 
 def _walk(model: nn.Module, batches: Batches, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
