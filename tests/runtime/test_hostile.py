@@ -119,7 +119,7 @@ from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.images.decode import decode_image
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.bundle.manifest import parse_manifest
-from torchstone_runtime.benchmark.timing import peak_memory
+from torchstone_runtime.system.memory import peak_memory
 import zipfile
 
 def archive():

@@ -22,7 +22,7 @@ def measure(bundle: str, batches: list[int], **options: Any) -> dict[str, Any]: 
     seconds["session"] = time.perf_counter() - started
     # Only now: it belongs to none of the phases.
     from torchstone_runtime.benchmark.bench import golden_batch  # noqa: PLC0415
-    from torchstone_runtime.benchmark.timing import peak_memory  # noqa: PLC0415
+    from torchstone_runtime.system.memory import peak_memory  # noqa: PLC0415
 
     images = golden_batch(classifier, max(batches))
     started = time.perf_counter()

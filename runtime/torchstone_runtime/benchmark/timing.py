@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -178,26 +177,6 @@ def quantile_over_rounds(times: Float64Array, share: float, confidence: float = 
         None if over_calls.low is None else min(over_calls.low, float(low)),
         None if over_calls.high is None else max(over_calls.high, float(high)),
     )
-
-
-def peak_memory() -> int:
-    """Return the largest resident memory of this process so far, in bytes."""
-    try:
-        # Unlike getrusage's figure, this one does not count the process that started this one.
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return _peak_memory_elsewhere()
-
-
-def _peak_memory_elsewhere() -> int:
-    import resource  # noqa: PLC0415 - POSIX only
-    import sys  # noqa: PLC0415 - beside it
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _resampled(times: Float64Array, share: float) -> Float64Array:

@@ -1,10 +1,13 @@
-"""Memory that a process has freed goes back to the system when it is asked to."""
+"""Memory that a process has freed goes back to the system when it is asked to; the largest amount is known."""
 
 import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from torchstone_runtime.system.memory import peak_memory
 
 PROGRAM = """
 from torchstone_runtime.system.memory import give_back_freed_memory
@@ -29,3 +32,11 @@ def test_what_was_freed_is_the_systems_again() -> None:
     """Most of 60 MB, in pages of 4 KiB."""
     found = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=60)
     assert int(found.stdout) > 10_000
+
+
+def test_peak_memory_sees_what_was_freed() -> None:
+    """It is the largest so far, not what is held now."""
+    before = peak_memory()
+    np.ones(30_000_000 // 8 + before // 8).sum()
+
+    assert peak_memory() >= before + 20_000_000

@@ -15,8 +15,9 @@ from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.files import numbered_directory
 from torchstone_runtime.text import showable, showable_lines
+from torchstone_train.cli.option_types import RecipeName
 from torchstone_train.cli.train_folds import train_folds
-from torchstone_train.cli.train_options import RecipeName, take_fields, train_options
+from torchstone_train.cli.train_options import take_fields, train_options
 from torchstone_train.cli.train_settings import Settings, read_config, read_run
 from torchstone_train.compute.openmp import wait_passively
 from torchstone_train.recipes.fields import parse_assignments

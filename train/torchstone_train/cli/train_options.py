@@ -1,12 +1,10 @@
 """The options of `torchstone train`: those that people use, and the former ones that `--set` has replaced."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
 import click
-from click.shell_completion import CompletionItem
 
 from torchstone_runtime.cli.command import option
 from torchstone_runtime.cli.geometry_options import COLOR_HELP, MEAN_HELP, STD_HELP, geometry_options
@@ -20,66 +18,12 @@ from torchstone_runtime.cli.options import (
 )
 from torchstone_runtime.cli.output import warn
 from torchstone_runtime.images.input_spec import ColorMode
-from torchstone_train.recipes.catalog import RECIPES
+from torchstone_train.cli.option_types import ByteSize, ImageSize, Numbers
 from torchstone_train.recipes.fields import RECIPE_FIELDS
 from torchstone_train.recipes.transforms import CacheName
 from torchstone_train.report.experiment_logs import EXPERIMENT_LOGS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class RecipeName(click.ParamType[str]):
-    """The name of a recipe, as typed; `get_recipe` reads it."""
-
-    name = "recipe"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
-        """Return the text."""
-        del param, ctx
-        return str(value)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Offer the recipes, each with its summary."""
-        del ctx, param
-        return [
-            CompletionItem(name, help=recipe.summary) for name, recipe in RECIPES.items() if name.startswith(incomplete)
-        ]
-
-
-class _ImageSize(click.ParamType[tuple[int, int]]):
-    name = "SIZE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:  # noqa: ANN401
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).lower().split("x")
-        if len(parts) not in (1, 2) or not all(part.isdigit() and int(part) > 0 for part in parts):
-            self.fail(f"'{value}' is not a size; write 64, or 48x64 for height x width.", param, ctx)
-        return int(parts[0]), int(parts[-1])
-
-
-class _Numbers(click.ParamType[tuple[float, ...]]):
-    name = "NUMBERS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:  # noqa: ANN401
-        parts = value if isinstance(value, tuple | list) else str(value).split(",")
-        try:
-            return tuple(float(part) for part in parts)
-        except (TypeError, ValueError):
-            self.fail(f"'{value}' is not a number, or one for each channel: 0.5, or 0.485,0.456,0.406.", param, ctx)
-
-
-class _ByteSize(click.ParamType[int]):
-    name = "SIZE"
-    _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-    _BINARY: Final = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", str(value).strip().lower())
-        factor = (self._UNITS | self._BINARY).get(match[2]) if match else None
-        if match is None or factor is None:
-            self.fail(f"'{value}' is not a size; write 500MB, 4GB or 4GiB, or a number of bytes.", param, ctx)
-        return int(float(match[1]) * factor)
 
 
 _FORMER: Final = (
@@ -116,7 +60,7 @@ _OPTIONS: Final = (
     option(
         "--image-size",
         group="Data",
-        type=_ImageSize(),
+        type=ImageSize(),
         help="For folders: size of the model's input, 64 or HEIGHTxWIDTH  [default: the pictures' own, or 64]",
     ),
     option(
@@ -129,10 +73,10 @@ _OPTIONS: Final = (
     option(
         "--mean",
         group="Data",
-        type=_Numbers(),
+        type=Numbers(),
         help=f"{MEAN_HELP}  [default: the weights', or the recipe's]",
     ),
-    option("--std", group="Data", type=_Numbers(), help=f"{STD_HELP}  [default: likewise]"),
+    option("--std", group="Data", type=Numbers(), help=f"{STD_HELP}  [default: likewise]"),
     *geometry_options(
         "Data",
         of_fit="  [default: as a backbone's weights have it, else stretch]",
@@ -182,7 +126,7 @@ _OPTIONS: Final = (
     option(
         "--cache-size",
         group="Data",
-        type=_ByteSize(),
+        type=ByteSize(),
         help="Most that the cache may take, such as 4GB  [default: half of the free memory; on disk 20GiB]",
     ),
     option(
