@@ -18,7 +18,7 @@ import pytest
 from helpers.readme import masked
 from helpers.served import Asked, ask, server_process
 from torchstone_runtime.serving.drift_watch import DriftWatch
-from torchstone_runtime.serving.http.metrics import own_metrics
+from torchstone_runtime.serving.http.metrics_route import own_metrics
 from torchstone_runtime.serving.http.shadow_metrics import shadow_metrics
 
 PAGE: Final = (Path(__file__).parents[1] / "docs" / "how-to" / "serving.md").read_text(encoding="utf-8")

@@ -24,7 +24,7 @@ from torchstone_runtime.data.mnist_family import FASHION_MNIST, load_mnist_part
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.networks.architectures import ModelShape
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 CLASSES = tuple("0123456789")
 LEVELS = {

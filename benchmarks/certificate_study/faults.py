@@ -26,7 +26,7 @@ from helpers.faults import MODEL_FAULTS, NotApplicable, one_weight
 from torchstone_export.certificate.reference import run_module
 from torchstone_export.model import ExportableClassifier
 from torchstone_train.networks.architectures import ModelShape
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 AMOUNTS: Final = tuple(4.0**power for power in range(-12, 1))
 """Changes of one weight, as shares of the largest weight of its layer: from below a rounding to the whole."""

@@ -27,7 +27,7 @@ from benchmarks.certificate_study.report import (
     upper_bound,
 )
 from benchmarks.certificate_study.whole import KINDS, NORM, kind_of
-from torchstone_export.certificate.limits import EXPORT_LIMITS, Limits, limits_elsewhere
+from torchstone_export.certificate.error_limits import EXPORT_LIMITS, Limits, limits_elsewhere
 
 
 def figures(work: Path) -> dict[str, Any]:

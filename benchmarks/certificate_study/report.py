@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks.certificate_study.exports import CLASSES, Case, samples_of
 from benchmarks.certificate_study.whole import NORM, kind_of
+from torchstone_export.certificate.error_limits import EXPORT_LIMITS, Limits
 from torchstone_export.certificate.golden import GOLDEN_COUNT, golden_tolerance
-from torchstone_export.certificate.limits import EXPORT_LIMITS, Limits
 from torchstone_export.certificate.reference import Reference, SplitReference
 from torchstone_export.certificate.split_figures import margins, split_figures
 from torchstone_runtime.data.split import ArrayStore, Split

@@ -17,7 +17,7 @@ from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.images.input_spec import ColorMode, InputSpec
 from torchstone_train.networks.architectures import ModelShape, build_network
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 SEEDS: Final = 2
 SCALES: Final = (1e-3, 1e3)

@@ -32,7 +32,7 @@ from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.progress import WorkProgress, watched
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.system.cpu import processor_name, usable_cpus
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 SIDE: Final = 224
 SPEC: Final = InputSpec(

@@ -31,7 +31,7 @@ from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.system.cpu import processor_name, usable_cpus
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 NETWORKS: Final = ("mobilenet_v3_small", "efficientnet_b0", "resnet50", "vit_b_16")
 SIDE: Final = 224

@@ -11,7 +11,7 @@ from benchmarks.gpu.setting import Setting
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.networks.classifier import BACKBONE_CHANNELS, ImageClassifier, build_classifier
+from torchstone_train.networks.image_classifier import BACKBONE_CHANNELS, ImageClassifier, build_classifier
 
 CNN3: Final = "cnn3"
 OF_TORCHVISION: Final = ("resnet50", "mobilenet_v3_large", "efficientnet_b0", "vit_b_16")

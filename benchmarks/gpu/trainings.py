@@ -16,10 +16,10 @@ from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.data.batches import make_batches
-from torchstone_train.networks.classifier import build_classifier
+from torchstone_train.networks.image_classifier import build_classifier
 from torchstone_train.recipes.resolve import resolve_recipe, with_backbone
 from torchstone_train.run.run_dir import RunDirectory
-from torchstone_train.session import TrainingRequest, train
+from torchstone_train.run_training import TrainingRequest, train
 from torchstone_train.training.progress import Progress
 from torchstone_train.training.task import Outcome
 from torchstone_train.training.validate import validate

@@ -23,7 +23,7 @@ from torchstone_export.lossy.int8_file import Int8Config, pixel_scale_of, quanti
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.networks.architectures import ModelShape, build_network
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 NAMES = ("cnn3", "stone-s", "stone-m", "stone-l", "sprint")
 SPEC = InputSpec(color="L", height=28, width=28, mean=(0.5,), std=(0.5,))

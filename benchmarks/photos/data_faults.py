@@ -27,9 +27,9 @@ import numpy as np
 import PIL
 from PIL import Image, ImageEnhance, ImageOps
 
+from torchstone_runtime.audit.audited_pictures import open_source
 from torchstone_runtime.audit.data_audit import DataAudit, audit_source
 from torchstone_runtime.audit.duplicates import ALIKE, RADIUS, DuplicateGroup, find_duplicates
-from torchstone_runtime.audit.source import open_source
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.system.cpu import processor_name

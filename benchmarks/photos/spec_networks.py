@@ -19,8 +19,8 @@ from torchstone_export.foreign.module_network import NormalizedNetwork, answer_o
 from torchstone_runtime.arrays import Float32Array, Float64Array, Int64Array, Uint8Array
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.split import Split
-from torchstone_train.data.splits import TrainingData
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.data.training_data import TrainingData
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 EPOCHS = 12
 BATCH = 32

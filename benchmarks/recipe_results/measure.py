@@ -23,7 +23,7 @@ from torchstone_runtime.system.cpu import processor_name
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.run.run_dir import RunDirectory
-from torchstone_train.session import TrainingRequest, train
+from torchstone_train.run_training import TrainingRequest, train
 from torchstone_train.training.stopping import StopReason
 
 _FINISHED: Final = {StopReason.MAX_EPOCHS, StopReason.EARLY_STOPPING}

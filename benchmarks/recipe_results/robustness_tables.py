@@ -7,7 +7,7 @@ from typing import Any, Final
 from benchmarks.recipe_results.results_file import RecipeResult, SeedResult
 from benchmarks.template import table_rows
 from torchstone_runtime.corruption import CORRUPTIONS, SEVERITIES
-from torchstone_runtime.metrics.summary import SummaryMetrics
+from torchstone_runtime.metrics.summary_metrics import SummaryMetrics
 
 _UNKNOWN: Final = "—"
 

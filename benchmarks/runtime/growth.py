@@ -25,7 +25,7 @@ from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.benchmark.timing import interleave, quantile
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.system.cpu import usable_cpus
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 BATCHES = (1, 4, 16, 64, 256, 1024)
 SIDE = 1024

@@ -20,7 +20,7 @@ from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.engine import cpu_micro_batch
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 TILES = (1, 2, 5, 10, 21, 32, 64, 128)
 COUNT = 128

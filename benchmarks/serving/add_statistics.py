@@ -30,7 +30,7 @@ from torchstone_runtime.inference.validation_statistics import (
     statistics_file,
 )
 from torchstone_runtime.strict_json import strict_json
-from torchstone_train.data.splits import load_training_data
+from torchstone_train.data.training_data import load_training_data
 from torchstone_train.recipes.recipe import Recipe
 
 _BATCH = 1024

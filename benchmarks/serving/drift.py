@@ -26,9 +26,9 @@ from torchstone_runtime.arrays import Float64Array, Int64Array, Uint8Array
 from torchstone_runtime.corruption import CORRUPTIONS, corrupt
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.location import default_data_dir
+from torchstone_runtime.drift.drift_report import ALARM_LEVEL
 from torchstone_runtime.drift.features import CLASSES, confidence_log_odds, image_features
-from torchstone_runtime.drift.reference import FEATURES, DriftReference
-from torchstone_runtime.drift.report import ALARM_LEVEL
+from torchstone_runtime.drift.reference_images import FEATURES, DriftReference
 from torchstone_runtime.drift.significance import class_p_value, sketch_p_value
 from torchstone_runtime.evaluation.choose_split import choose_split
 from torchstone_runtime.files import write_atomic

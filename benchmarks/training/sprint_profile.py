@@ -29,9 +29,9 @@ from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_train.compute.precision import choose_precision
 from torchstone_train.data.augment import Augmentation
 from torchstone_train.data.batches import make_batches
-from torchstone_train.data.splits import load_training_data
+from torchstone_train.data.training_data import load_training_data
 from torchstone_train.networks.architectures import ModelShape, build_network
-from torchstone_train.networks.classifier import build_classifier
+from torchstone_train.networks.image_classifier import build_classifier
 from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.report.drawing import BLUE, ORANGE, STYLE, encode
 from torchstone_train.training.ema import EMA

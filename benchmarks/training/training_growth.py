@@ -27,8 +27,8 @@ from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_train.compute.precision import choose_precision
 from torchstone_train.data.augment import Augmentation
 from torchstone_train.data.batches import Batches, make_batches
-from torchstone_train.data.splits import TrainingData, load_training_data
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.data.training_data import TrainingData, load_training_data
+from torchstone_train.networks.image_classifier import ImageClassifier
 from torchstone_train.networks.residual import Stage, residual_network
 from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.report.drawing import BLUE, ORANGE, STYLE, encode

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.networks.classifier import ImageClassifier, build_classifier
+from torchstone_train.networks.image_classifier import ImageClassifier, build_classifier
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.run.run_dir import RunDirectory
 

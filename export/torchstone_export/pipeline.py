@@ -4,16 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from torchstone_export.bundle.findings import Findings
+from torchstone_export.bundle.certified_export import CertifiedExport
 from torchstone_export.bundle.publish import check_target, published_directory
 from torchstone_export.bundle.signing import BundleSigner
 from torchstone_export.bundle.writer import FILE_NAMES, write_descriptions
 from torchstone_export.cascade.build import cascade_of, choose_routing, load_first
 from torchstone_export.certificate.accuracy import require_accuracy
-from torchstone_export.certificate.calibration import calibrate
 from torchstone_export.certificate.certify import VariantCertificate
 from torchstone_export.certificate.reference import Reference, make_reference
 from torchstone_export.certificate.runners import certify_files
+from torchstone_export.certificate.temperature import calibrate
 from torchstone_export.lossy.decide import LossyLimits, LossyVariant, make_lossy
 from torchstone_export.lossy.own_data import own_data
 from torchstone_export.model import TrainedModel, load_trained
@@ -25,7 +25,7 @@ from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.evaluation.occurring import missing_by_split
 from torchstone_runtime.progress import stage
-from torchstone_train.data.splits import TrainingData
+from torchstone_train.data.training_data import TrainingData
 from torchstone_train.run.run_dir import RunDirectory
 
 
@@ -195,11 +195,11 @@ def export_model(
         certificates = _certified(folder, contents, reference, request, doubtful)
         lossy = make_lossy(request.lossy, contents["fp32"], data, reference, request.limits, own)
         _write_lossy(folder, lossy, request)
-        findings = Findings(model, reference, certificates, calibration, lossy)
-        _describe_and_sign(folder, findings, request.default_variant, signer)
+        certified = CertifiedExport(model, reference, certificates, calibration, lossy)
+        _describe_and_sign(folder, certified, request.default_variant, signer)
     splits = {name: part.split for name, part in reference.splits.items()}
     warnings = [] if reference.sample else missing_by_split(splits)
-    return Exported(Bundle.open(request.out), findings.told(), findings.rejected(), [*warnings, *doubtful])
+    return Exported(Bundle.open(request.out), certified.told(), certified.rejected(), [*warnings, *doubtful])
 
 
 def _certified(
@@ -214,9 +214,11 @@ def _certified(
     return certificates
 
 
-def _describe_and_sign(folder: Path, findings: Findings, default_variant: str, signer: BundleSigner | None) -> None:
+def _describe_and_sign(
+    folder: Path, certified: CertifiedExport, default_variant: str, signer: BundleSigner | None
+) -> None:
     with stage("writing the golden samples, the certificate and the model card"):
-        write_descriptions(folder, findings, default_variant=default_variant)
+        write_descriptions(folder, certified, default_variant=default_variant)
     bundle = Bundle.open(folder)
     bundle.check_files()
     if signer is not None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from torchstone_export.cascade.build import cascade_of, load_first
-from torchstone_export.cascade.model import Routing
+from torchstone_export.cascade.confidence_cascade import Routing
 from torchstone_export.certificate.reference import make_reference
 from torchstone_export.certificate.runners import certify_files
 from torchstone_export.certificate.summary import summarize

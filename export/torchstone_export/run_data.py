@@ -13,7 +13,7 @@ from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.system.memory import memory_available
 from torchstone_train.data.selection import Selection
-from torchstone_train.data.splits import TrainingData, load_training_data
+from torchstone_train.data.training_data import TrainingData, load_training_data
 from torchstone_train.recipes.recipe import Recipe
 
 _MOST_HELD: Final = 2 << 30

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torchstone_export.cascade.build import export_cascade
-from torchstone_export.cascade.model import CascadeClassifier
+from torchstone_export.cascade.confidence_cascade import CascadeClassifier
 from torchstone_export.formats.exporter_errors import explain_failure_of_trained, exporters_silent
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.formats.torchscript_file import export_torchscript

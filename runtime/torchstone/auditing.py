@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchstone.loading import BundleLike, bundle_path, load
+from torchstone_runtime.audit.audited_pictures import AuditSource, open_source
+from torchstone_runtime.audit.conclusions import DataFinding, find_all
 from torchstone_runtime.audit.data_audit import DataAudit, audit_source
-from torchstone_runtime.audit.findings import DataFinding, find_all
 from torchstone_runtime.audit.fix_list import fix_list_csv
 from torchstone_runtime.audit.predicted import Predicted, predict_with, read_predicted
-from torchstone_runtime.audit.source import AuditSource, open_source
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.files import write_atomic

@@ -15,7 +15,7 @@ from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.left_out import recorded_left_out
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.data.split_choice import SplitChoice
-from torchstone_runtime.drift.report import DriftReport
+from torchstone_runtime.drift.drift_report import DriftReport
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.evaluation.choose_split import choose_split
 from torchstone_runtime.evaluation.conformal_sets import SetFigures

@@ -139,11 +139,11 @@ def train(
     from torchstone_train.compute.openmp import wait_passively  # noqa: PLC0415 - before PyTorch
 
     wait_passively()
-    from torchstone_train.data.loading import Loading  # noqa: PLC0415 - likewise
     from torchstone_train.data.picture_geometry import PictureGeometry  # noqa: PLC0415
+    from torchstone_train.data.picture_loading import Loading  # noqa: PLC0415 - likewise
     from torchstone_train.recipes.resolve import get_recipe, resolve_recipe, with_backbone  # noqa: PLC0415 - likewise
-    from torchstone_train.session import TrainingRequest  # noqa: PLC0415 - loads PyTorch
-    from torchstone_train.session import train as run_training  # noqa: PLC0415
+    from torchstone_train.run_training import TrainingRequest  # noqa: PLC0415 - loads PyTorch
+    from torchstone_train.run_training import train as run_training  # noqa: PLC0415
     from torchstone_train.training.progress import make_progress  # noqa: PLC0415
 
     found = get_recipe(recipe) if isinstance(recipe, str) else recipe

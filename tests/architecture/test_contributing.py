@@ -10,7 +10,7 @@ import pytest
 from helpers.in_process import run_in_process
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.corruption import CORRUPTIONS, Corruption, corrupt
-from torchstone_runtime.corruption.streams import ImageStreams
+from torchstone_runtime.corruption.random_streams import ImageStreams
 from torchstone_train.networks import architectures
 from torchstone_train.networks.architectures import ARCHITECTURES, ModelShape
 from torchstone_train.recipes.catalog import CNN3, RECIPES

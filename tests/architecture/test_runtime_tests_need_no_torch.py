@@ -44,7 +44,7 @@ def test_a_bundle_is_there_that_nobody_trains(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["import torch", "from torchvision import transforms", "import torchstone_train.session"]
+    "line", ["import torch", "from torchvision import transforms", "import torchstone_train.run_training"]
 )
 def test_the_check_finds_a_test_that_imports_it(tmp_path: Path, line: str) -> None:
     """The canary, directly and through a package of ours."""

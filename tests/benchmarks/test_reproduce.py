@@ -40,7 +40,7 @@ from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.evaluation.robustness import measure_robustness
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.metrics.summary import SummaryMetrics
+from torchstone_runtime.metrics.summary_metrics import SummaryMetrics
 from torchstone_train.recipes.catalog import RECIPES
 from torchstone_train.recipes.measured import load_measured
 from torchstone_train.recipes.recipe import Recipe

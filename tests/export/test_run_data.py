@@ -12,7 +12,7 @@ from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.folder import FileStore
 from torchstone_runtime.data.split import ArrayStore
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.data.splits import TrainingData, load_training_data
+from torchstone_train.data.training_data import TrainingData, load_training_data
 from torchstone_train.recipes.catalog import RECIPES
 
 

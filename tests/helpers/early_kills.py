@@ -19,7 +19,7 @@ from typing import Any
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import TorchstoneError
 from torchstone_train.recipes.resolve import get_recipe
-from torchstone_train.session import TrainingRequest, train
+from torchstone_train.run_training import TrainingRequest, train
 
 _CHANGES = frozenset({"os.mkdir", "os.rmdir", "os.remove", "os.rename", "os.chmod", "open", "shutil.rmtree"})
 

@@ -36,7 +36,7 @@ def run_together(processes: int, *arguments: str, timeout: float = 120) -> "subp
 @cache
 def _server(rank: int) -> ForkServer:
     """Return the server of a rank, for each runs one command at a time; the first is that of the other tests."""
-    return fork_server() if rank == 0 else ForkServer("torchstone_train.session", "torch._dynamo")
+    return fork_server() if rank == 0 else ForkServer("torchstone_train.run_training", "torch._dynamo")
 
 
 def _free_port() -> int:

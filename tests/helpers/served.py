@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.serving.core.limits import ServingLimits
+from torchstone_runtime.serving.core.model_sources import Source
 from torchstone_runtime.serving.core.repository import ModelRepository
-from torchstone_runtime.serving.core.sources import Source
 from torchstone_runtime.serving.http.app import WebApp, make_app
 from torchstone_runtime.serving.http.extensions import Extensions
 from torchstone_runtime.serving.http.settings import HttpSettings

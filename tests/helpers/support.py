@@ -23,7 +23,7 @@ Mount = Callable[[int], Path]
 
 _OF_PYTORCH: Final = frozenset({"train", "export", "adopt", "download", "quickstart", "recipes"})
 _IMPORTED: Final = (
-    *("torchstone_train.session", "torch._dynamo", "torch._inductor.config", "torch.utils.tensorboard"),
+    *("torchstone_train.run_training", "torch._dynamo", "torch._inductor.config", "torch.utils.tensorboard"),
     *("matplotlib.backends.backend_agg", "onnxscript", "parsed_once"),
 )
 """What the commands of PyTorch import, some of it late: its optimisers want its compiler, for one.

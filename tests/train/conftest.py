@@ -15,10 +15,10 @@ from torch import nn
 
 from helpers.support import run_torchstone
 from torchstone_runtime.data.catalog import DatasetRef
-from torchstone_train import session
+from torchstone_train import run_training
 from torchstone_train.compute.distributed import World
 from torchstone_train.compute.precision import choose_precision
-from torchstone_train.data.splits import load_training_data
+from torchstone_train.data.training_data import load_training_data
 from torchstone_train.network_choice import open_network
 from torchstone_train.preparation import prepare
 from torchstone_train.recipes.catalog import CNN3
@@ -87,7 +87,7 @@ def fit(tiny_npz: Path, tmp_path: Path) -> Fit:
         **overrides: Any,  # noqa: ANN401
     ) -> tuple[Outcome, RunDirectory]:
         recipe = replace(CNN3, **{"epochs": 2, **overrides})
-        request = session.TrainingRequest(
+        request = run_training.TrainingRequest(
             recipe=recipe,
             dataset=DatasetRef.parse(dataset),
             data_dir=tmp_path,

@@ -7,7 +7,7 @@ import torch
 
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.networks.classifier import BACKBONE_CHANNELS, ImageClassifier, build_classifier
+from torchstone_train.networks.image_classifier import BACKBONE_CHANNELS, ImageClassifier, build_classifier
 from torchstone_train.networks.shape import ModelShape
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.run_dir import RunDirectory

@@ -11,9 +11,9 @@ from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.compute.distributed import World, launch
 from torchstone_train.compute.precision import Precision
-from torchstone_train.data.loading import Opener
+from torchstone_train.data.picture_loading import Opener
 from torchstone_train.data.selection import Selection
-from torchstone_train.data.splits import TrainingData, load_training_data
+from torchstone_train.data.training_data import TrainingData, load_training_data
 from torchstone_train.network_choice import ChosenNetwork, input_of_weights
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.environment import git_commit, versions

@@ -6,8 +6,8 @@ from pathlib import Path
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.images.input_spec import ColorMode
 from torchstone_train.data.folds import Fold
-from torchstone_train.data.loading import Loading
 from torchstone_train.data.picture_geometry import PictureGeometry
+from torchstone_train.data.picture_loading import Loading
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.training.progress import Progress
 

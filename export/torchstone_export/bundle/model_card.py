@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from torchstone_export.bundle.headline import lowest_f1
 from torchstone_export.bundle.markdown import escape_markdown, table, yaml_string
-from torchstone_export.certificate.calibration import Calibration
+from torchstone_export.certificate.temperature import Calibration
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.provenance import describe_cascade, describe_origin
 from torchstone_runtime.data.certified_sample import KEY, describe_sample

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from torchstone_export.certificate.reference import Reference
-from torchstone_export.lossy.variant import LossyVariant
+from torchstone_export.lossy.lossy_variant import LossyVariant
 from torchstone_export.run_over import LARGE_BATCH, run_over
 from torchstone_runtime.drift.features import image_features
 from torchstone_runtime.inference.validation_statistics import ValidationStatistics, statistics_file

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from torchstone_export.cascade.file import join
-from torchstone_export.cascade.model import CascadeClassifier, Routing, choose_threshold, look
+from torchstone_export.cascade.cascade_file import join
+from torchstone_export.cascade.confidence_cascade import CascadeClassifier, Routing, choose_threshold, look
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier, TrainedModel, load_trained
 from torchstone_export.run_over import run_over_split
@@ -16,7 +16,7 @@ from torchstone_runtime.arrays import Float32Array
 from torchstone_runtime.bundle.manifest import essentials_json
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import UsageError
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 from torchstone_train.run.run_dir import RunDirectory
 
 _BATCH = 256

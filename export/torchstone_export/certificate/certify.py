@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from torchstone_export.certificate.batch_checks import Runner, check_batches, images_run
-from torchstone_export.certificate.limits import EXPORT_LIMITS, Limits, elsewhere_json
+from torchstone_export.certificate.error_limits import EXPORT_LIMITS, Limits, elsewhere_json
 from torchstone_export.certificate.reference import Reference, SplitReference
 from torchstone_export.certificate.split_figures import (
     examples,

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from torchstone_export.certificate.limits import GOLDEN_MULTIPLES, limits_elsewhere
+from torchstone_export.certificate.error_limits import GOLDEN_MULTIPLES, limits_elsewhere
 from torchstone_export.certificate.reference import Reference, SplitReference, run_module
 from torchstone_export.certificate.split_figures import margins
 from torchstone_export.model import ExportableClassifier

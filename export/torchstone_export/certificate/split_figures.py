@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from torchstone_export.certificate.limits import limits_elsewhere
+from torchstone_export.certificate.error_limits import limits_elsewhere
 from torchstone_export.certificate.reference import Reference, SplitReference
 from torchstone_runtime.arrays import Float32Array, Float64Array, Int64Array
 from torchstone_runtime.certificate.record import CertifiedSplit

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torchstone_export.certificate.certify import VariantCertificate
-from torchstone_export.certificate.limits import EXPORT_LIMITS
+from torchstone_export.certificate.error_limits import EXPORT_LIMITS
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.certificate.split_figures import unseen_flips
 from torchstone_runtime.data.certified_sample import KEY, describe_sample

@@ -127,7 +127,7 @@ def export(
 
 def _lossy_fields(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a request that the options of lossy variants fill."""
-    from torchstone_export.lossy.variant import LossyLimits
+    from torchstone_export.lossy.lossy_variant import LossyLimits
 
     limits = ("max_accuracy_drop", "min_speedup", "provider", "int8_minutes")
     return {

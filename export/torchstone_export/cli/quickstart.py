@@ -14,7 +14,7 @@ from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.text import showable_lines
 from torchstone_train.recipes.resolve import get_recipe
-from torchstone_train.session import TrainingRequest, train
+from torchstone_train.run_training import TrainingRequest, train
 from torchstone_train.training.stopping import StopReason
 
 _RECIPE: Final = "cnn3"

@@ -30,10 +30,10 @@ from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError, UsageError, first_line
 from torchstone_runtime.progress import stage
-from torchstone_train.data.splits import TrainingData
+from torchstone_train.data.training_data import TrainingData
 
 if TYPE_CHECKING:
-    from torchstone_train.networks.classifier import ImageClassifier
+    from torchstone_train.networks.image_classifier import ImageClassifier
 
 _READ: Final = 64
 _BATCH_TOLERANCE: Final = 1e-3

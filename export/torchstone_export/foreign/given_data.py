@@ -12,7 +12,7 @@ from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.evaluation.choose_split import align_classes
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.data.download import ensure_downloaded
-from torchstone_train.data.splits import TrainingData
+from torchstone_train.data.training_data import TrainingData
 
 _VALIDATION_FRACTION: Final = 0.2
 _SEED: Final = 0

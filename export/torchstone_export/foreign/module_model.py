@@ -18,8 +18,8 @@ from torchstone_export.model import ExportableClassifier, TrainedModel
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.text import is_showable
-from torchstone_train.data.splits import TrainingData
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.data.training_data import TrainingData
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 _LARGEST_FILE: Final = (1 << 31) - (1 << 20)
 """Of an ONNX file, in bytes: protobuf's limit of 2 GiB, less what is in it beside the weights."""

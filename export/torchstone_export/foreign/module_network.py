@@ -12,7 +12,7 @@ from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.two_classes import SigmoidTakenOff, TwoClasses
 from torchstone_runtime.arrays import Float64Array, Uint8Array
 from torchstone_runtime.errors import DataError
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 SMALLEST_PROBABILITY: Final = float(np.finfo(np.float32).tiny)
 """Smaller probabilities count as this one, so that their logarithm is finite: float32's smallest normal number."""

@@ -17,7 +17,7 @@ from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.data.splits import TrainingData
+from torchstone_train.data.training_data import TrainingData
 
 _READ: Final = 64
 _CHANCE_TOLERANCE: Final = 2e-3

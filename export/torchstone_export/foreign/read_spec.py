@@ -26,7 +26,7 @@ from torchstone_export.foreign.spec_values import (
     threshold_of,
     whole_of,
 )
-from torchstone_export.preprocessing.sources import read_preprocessing, recognised
+from torchstone_export.preprocessing.stated_source import read_preprocessing, recognised
 from torchstone_runtime.errors import UsageError, suggestion
 from torchstone_runtime.images.input_spec import MAX_SIDE, Decoding, Fit, ResampleFilter
 

@@ -4,19 +4,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from torchstone_export.cascade import file as cascade_file
+from torchstone_export.cascade import cascade_file
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.formats.graph import requirements
 from torchstone_export.lossy.fp16_file import to_fp16
 from torchstone_export.lossy.int8_search import Int8Choice, calibration_sample, choose_int8
 from torchstone_export.lossy.judge import judge_variant
+from torchstone_export.lossy.lossy_variant import LossyLimits, LossyVariant
 from torchstone_export.lossy.own_data import OwnData
-from torchstone_export.lossy.variant import LossyLimits, LossyVariant
 from torchstone_runtime.errors import ProviderError, first_line
 from torchstone_runtime.progress import stage
 from torchstone_runtime.system.cpu import BF16_FEATURES, REPORTED, cpu_features, missing_features
 from torchstone_runtime.system.openvino import OPENVINO
-from torchstone_train.data.splits import TrainingData
+from torchstone_train.data.training_data import TrainingData
 
 __all__ = ["LossyLimits", "LossyVariant", "make_lossy"]
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from torchstone_export.lossy.int8_file import CALIBRATIONS, Int8Config, pixel_scale_of, quantize
 from torchstone_export.lossy.layer_error import LayerError, layer_errors, worst_layers
+from torchstone_export.lossy.production_run import run_split, serving
 from torchstone_export.lossy.search_time import SearchTime
-from torchstone_export.lossy.serving import run_split, serving
 from torchstone_export.lossy.speed import compare_speed
 from torchstone_runtime.arrays import Float32Array, Int64Array, Uint8Array
 from torchstone_runtime.data.split import Split

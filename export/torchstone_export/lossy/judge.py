@@ -10,10 +10,10 @@ from torchstone_export.certificate.golden import safe_samples
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.certificate.runners import run_in_batches
 from torchstone_export.certificate.summary import bound_line
+from torchstone_export.lossy.lossy_variant import LossyLimits, LossyVariant
 from torchstone_export.lossy.own_data import OwnData
-from torchstone_export.lossy.serving import run_split, run_unfused, serving
+from torchstone_export.lossy.production_run import run_split, run_unfused, serving
 from torchstone_export.lossy.speed import SpeedComparison, compare_speed
-from torchstone_export.lossy.variant import LossyLimits, LossyVariant
 from torchstone_export.lossy.verdict_text import paired_text, points, speed_text, summary_line
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.bundle.golden import GoldenSamples
@@ -23,7 +23,7 @@ from torchstone_runtime.inference.engine import CPU_MICRO_BATCH, Outputs
 from torchstone_runtime.metrics.answered import decide
 from torchstone_runtime.metrics.paired import PairedComparison, compare_decisions, confusion_difference, score_interval
 from torchstone_runtime.system.openvino import OPENVINO
-from torchstone_train.data.splits import TrainingData
+from torchstone_train.data.training_data import TrainingData
 
 _GOLDEN_MULTIPLE: Final = 4.0
 """Accepted logit difference of a replay, as a multiple of the difference between ONNX Runtime's fused kernels and the

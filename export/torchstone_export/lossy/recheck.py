@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from torchstone_export.certificate.reference import Reference
-from torchstone_export.lossy.serving import run_split
+from torchstone_export.lossy.production_run import run_split
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.errors import BundleError, CheckFailedError
 from torchstone_runtime.evaluation.evaluate import decisions_sha256

@@ -1,7 +1,7 @@
 """The verdict on a lossy variant, in words for people."""
 
+from torchstone_export.lossy.lossy_variant import LossyVariant
 from torchstone_export.lossy.speed import SpeedComparison
-from torchstone_export.lossy.variant import LossyVariant
 from torchstone_runtime.metrics.paired import PairedComparison
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from torchstone_runtime.arrays import Int64Array
+from torchstone_runtime.audit.audited_pictures import AuditSource, Part
 from torchstone_runtime.audit.duplicates import DuplicateGroup, find_duplicates, ignore, spans
 from torchstone_runtime.audit.facts import FactTable, PictureFacts, look_at_arrays, look_at_contents, look_at_files
 from torchstone_runtime.audit.label_errors import LabelError
 from torchstone_runtime.audit.predicted import Predicted
-from torchstone_runtime.audit.source import AuditSource, Part
 from torchstone_runtime.data.holdout import TEST_FRACTION, TEST_SEED, stratified_holdout
 
 Stage = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]

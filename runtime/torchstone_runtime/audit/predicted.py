@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from torchstone_runtime.arrays import Float64Array, Int64Array
+from torchstone_runtime.audit.audited_pictures import AuditSource, Part, part_of_each
 from torchstone_runtime.audit.duplicates import ignore
 from torchstone_runtime.audit.label_errors import Confidences, LabelError, find_label_errors
-from torchstone_runtime.audit.source import AuditSource, Part, part_of_each
 from torchstone_runtime.data.folder import FileStore
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError

@@ -26,9 +26,9 @@ from torchstone_runtime.errors import CheckFailedError, UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
 
 if TYPE_CHECKING:
+    from torchstone_runtime.audit.audited_pictures import AuditSource
     from torchstone_runtime.audit.data_audit import DataAudit
     from torchstone_runtime.audit.predicted import Predicted
-    from torchstone_runtime.audit.source import AuditSource
 
 
 @command(
@@ -85,9 +85,9 @@ class _Wanted:
 
 
 def _audit(dataset: str, wanted: _Wanted) -> "DataAudit":
+    from torchstone_runtime.audit.audited_pictures import open_source
     from torchstone_runtime.audit.data_audit import audit_source
     from torchstone_runtime.audit.predicted import read_predicted
-    from torchstone_runtime.audit.source import open_source
     from torchstone_runtime.data.catalog import DatasetRef
 
     source = open_source(DatasetRef.parse(dataset), wanted.data_dir)
@@ -128,7 +128,7 @@ def _write(audit: "DataAudit", wanted: _Wanted) -> None:
 
 
 def _require_sound(audit: "DataAudit") -> None:
-    from torchstone_runtime.audit.findings import find_all
+    from torchstone_runtime.audit.conclusions import find_all
 
     bad = [finding.kind for finding in find_all(audit) if finding.severity != "note"]
     if bad:

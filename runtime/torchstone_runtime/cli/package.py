@@ -146,7 +146,7 @@ def _kserve(bundle: Bundle, variant: str | None, name: str | None, given: dict[s
 
 
 def _container(bundle: Bundle, variant: str | None, name: str | None, given: dict[str, Any]) -> "Package":
-    from torchstone_runtime.deployment.container import container_files
+    from torchstone_runtime.deployment.build_context import container_files
     from torchstone_runtime.deployment.package_directory import Package
 
     model = _own(bundle, variant, name)

@@ -147,8 +147,8 @@ def _score(
     cluster: "RayCluster | None",
     json_file: Path | None,
 ) -> None:
+    from torchstone_runtime.scoring.folder_record import claim_output
     from torchstone_runtime.scoring.local_engine import ErrorBudget, score_locally
-    from torchstone_runtime.scoring.record import claim_output
 
     threads, share, most, summary = wishes
     record = claim_output(classifier, shards, job)

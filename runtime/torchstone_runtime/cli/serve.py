@@ -144,8 +144,8 @@ def serve(
     require_component("serve", "starlette", "uvicorn", "httptools")
     from torchstone_runtime.serving.additions import all_additions
     from torchstone_runtime.serving.core.limits import ServingLimits
+    from torchstone_runtime.serving.core.model_sources import Source, by_name
     from torchstone_runtime.serving.core.repository import ModelRepository
-    from torchstone_runtime.serving.core.sources import Source, by_name
     from torchstone_runtime.serving.http.addresses import bind, url_of
     from torchstone_runtime.serving.http.process import Plan, run_server
     from torchstone_runtime.serving.http.settings import HttpSettings

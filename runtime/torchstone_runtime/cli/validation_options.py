@@ -10,7 +10,7 @@ from torchstone_runtime.cli.output import tell, warn
 from torchstone_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from torchstone_runtime.drift.report import DriftReport
+    from torchstone_runtime.drift.drift_report import DriftReport
     from torchstone_runtime.inference.classifier import Classifier
 
 COVERAGE: Final = click.FloatRange(0, 1, min_open=True, max_open=True)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from torchstone_runtime.arrays import Float32Array, Uint8Array
-from torchstone_runtime.corruption.streams import ImageStreams
+from torchstone_runtime.corruption.random_streams import ImageStreams
 
 _ONE: Final = 4096
 _BETWEEN: Final = 16

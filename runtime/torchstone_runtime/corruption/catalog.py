@@ -8,7 +8,7 @@ import numpy as np
 
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.corruption import blur, geometry, light, noise
-from torchstone_runtime.corruption.streams import ImageStreams
+from torchstone_runtime.corruption.random_streams import ImageStreams
 from torchstone_runtime.errors import UsageError, suggestion
 
 SEVERITIES: Final = (1, 2, 3, 4, 5)

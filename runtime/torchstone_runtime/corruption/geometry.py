@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from torchstone_runtime.arrays import Int64Array, Uint8Array
-from torchstone_runtime.corruption.streams import ImageStreams
+from torchstone_runtime.corruption.random_streams import ImageStreams
 
 _LEVELS: Final = 1 << 16
 _PARTS: Final = 64

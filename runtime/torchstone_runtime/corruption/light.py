@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.corruption.streams import ImageStreams
+from torchstone_runtime.corruption.random_streams import ImageStreams
 
 _WHITE: Final = 255
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.corruption.streams import ImageStreams, Uint16Array
+from torchstone_runtime.corruption.random_streams import ImageStreams, Uint16Array
 
 _LEVELS: Final = 1 << 16
 _WHITE: Final = 255

@@ -59,6 +59,6 @@ def trees_of(kind: str, path: Path) -> dict[str, ClassTree]:
     """
     if kind == "folder":
         return {part: FolderTree(root) for part, root in folder_parts(path).items()}
-    from torchstone_runtime.data.shards import shard_parts  # noqa: PLC0415 - only where there are some
+    from torchstone_runtime.data.labelled_shards import shard_parts  # noqa: PLC0415 - only where there are some
 
     return dict(shard_parts(path))

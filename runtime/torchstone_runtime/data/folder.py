@@ -10,14 +10,14 @@ import numpy as np
 
 from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.data.decoded_side_by_side import decoded_side_by_side
-from torchstone_runtime.data.parts import (
+from torchstone_runtime.data.split import Split
+from torchstone_runtime.data.split_folders import (
     LAYOUT_HELP,
     folder_layout,
     holds_images,
     require_no_hidden_parts,
     visible_folders,
 )
-from torchstone_runtime.data.split import Split
 from torchstone_runtime.data.windows_names import SEPARATOR, flat_files, flat_tree
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.bit_depth import SAMPLE_SIZE, narrow_warning

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from torchstone_runtime.arrays import Float64Array, Uint8Array
 from torchstone_runtime.diagnosis.affine import AffineFit, Moments, fit, rounding_of
-from torchstone_runtime.diagnosis.answer import Explanation, choose, none_found, unusable, with_values
-from torchstone_runtime.diagnosis.colours import pairings, planes_of
+from torchstone_runtime.diagnosis.channels import pairings, planes_of
 from torchstone_runtime.diagnosis.geometry import View, cropped, shifted, turned
 from torchstone_runtime.diagnosis.layouts import Reading, readings
-from torchstone_runtime.diagnosis.picture import check_same_picture, decodings, picture_views
+from torchstone_runtime.diagnosis.likely_mistakes import Explanation, choose, none_found, unusable, with_values
+from torchstone_runtime.diagnosis.original_picture import check_same_picture, decodings, picture_views
 from torchstone_runtime.diagnosis.result import Diagnosis, Mistake
 from torchstone_runtime.diagnosis.rounding import bent, lossy
 from torchstone_runtime.diagnosis.values import Chains

@@ -8,10 +8,9 @@ from torchstone_runtime.components import install_line
 from torchstone_runtime.doctor.cuda import check_cuda
 from torchstone_runtime.doctor.distributions import installed_packages, runtime_wheels
 from torchstone_runtime.doctor.finding import Finding
+from torchstone_runtime.doctor.installed_parts import check_parts
 from torchstone_runtime.doctor.machine import check_cpu, check_memory, check_python, check_threads
-from torchstone_runtime.doctor.parts import check_parts
-from torchstone_runtime.doctor.provider_speed import check_speed
-from torchstone_runtime.doctor.sessions import (
+from torchstone_runtime.doctor.probe_findings import (
     check_ceilings,
     check_import,
     check_libraries,
@@ -19,6 +18,7 @@ from torchstone_runtime.doctor.sessions import (
     computes,
     run_probe,
 )
+from torchstone_runtime.doctor.provider_speed import check_speed
 from torchstone_runtime.doctor.wheels import check_wheels
 
 __all__ = ["Finding", "check_installation"]

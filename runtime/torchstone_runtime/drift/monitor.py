@@ -6,9 +6,9 @@ from threading import Lock
 import numpy as np
 
 from torchstone_runtime.arrays import Float32Array, Int64Array, Uint8Array
+from torchstone_runtime.drift.drift_report import CHANGES, DriftReport, FeatureDrift
 from torchstone_runtime.drift.features import CLASSES, confidence_log_odds, image_features
-from torchstone_runtime.drift.reference import DEFAULT_WINDOW, FEATURES, DriftReference
-from torchstone_runtime.drift.report import CHANGES, DriftReport, FeatureDrift
+from torchstone_runtime.drift.reference_images import DEFAULT_WINDOW, FEATURES, DriftReference
 from torchstone_runtime.drift.significance import class_p_value, sketch_p_value
 from torchstone_runtime.errors import UsageError
 

@@ -11,7 +11,7 @@ import numpy as np
 from torchstone_runtime.arrays import Int64Array
 from torchstone_runtime.data.class_map import ClassMap
 from torchstone_runtime.data.split import READ_BATCH, Split
-from torchstone_runtime.drift.report import DriftReport
+from torchstone_runtime.drift.drift_report import DriftReport
 from torchstone_runtime.errors import DataError, NoAnswerError
 from torchstone_runtime.evaluation.choose_split import align_classes
 from torchstone_runtime.evaluation.conformal_sets import SetFigures

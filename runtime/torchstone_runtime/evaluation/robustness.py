@@ -15,7 +15,7 @@ from torchstone_runtime.evaluation.choose_split import align_classes
 from torchstone_runtime.evaluation.evaluate import check_shape
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.metrics.answered import NO_ANSWER
-from torchstone_runtime.metrics.summary import SummaryMetrics
+from torchstone_runtime.metrics.summary_metrics import SummaryMetrics
 
 _BATCH: Final = 2048
 _FEWEST: Final = 64

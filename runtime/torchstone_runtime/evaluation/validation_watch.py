@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from torchstone_runtime.arrays import Int64Array, Uint8Array
+from torchstone_runtime.drift.drift_report import DriftReport
 from torchstone_runtime.drift.monitor import DriftMonitor
-from torchstone_runtime.drift.report import DriftReport
 from torchstone_runtime.evaluation.conformal_sets import SetFigures, SetTally
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.predictions import Predictions

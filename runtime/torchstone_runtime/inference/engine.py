@@ -20,11 +20,11 @@ from torchstone_runtime.inference.call_turns import CallTurns
 from torchstone_runtime.inference.fork_gate import FORK_GATE
 from torchstone_runtime.inference.gpu_engine import bind
 from torchstone_runtime.inference.gpu_options import ON_NVIDIA
+from torchstone_runtime.inference.helper_threads import WorkerPool
 from torchstone_runtime.inference.latency_session import LatencySession, SessionOpener
 from torchstone_runtime.inference.load_options import Mode
 from torchstone_runtime.inference.providers import OpenedSession
 from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, ModelRunner, RunOptions, row_shape
-from torchstone_runtime.inference.workers import WorkerPool
 from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.system.openvino import ON_PROCESSOR
 

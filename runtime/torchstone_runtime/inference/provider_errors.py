@@ -12,7 +12,7 @@ from typing import Any, Final
 from torchstone_runtime.components import install_line
 from torchstone_runtime.doctor.cuda import check_cuda
 from torchstone_runtime.doctor.distributions import Installed, installed_packages, runtime_wheels
-from torchstone_runtime.doctor.sessions import remedy_for_libraries, run_probe
+from torchstone_runtime.doctor.probe_findings import remedy_for_libraries, run_probe
 from torchstone_runtime.doctor.wheels import check_wheels
 from torchstone_runtime.errors import ProviderError
 from torchstone_runtime.inference.gpu_options import ON_NVIDIA

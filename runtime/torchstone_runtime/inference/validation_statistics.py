@@ -12,7 +12,7 @@ import numpy as np
 from torchstone_runtime.arrays import Float32Array, Float64Array, Int64Array
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.drift.features import CONFIDENCE, confidence_log_odds
-from torchstone_runtime.drift.reference import FEATURES, DriftReference
+from torchstone_runtime.drift.reference_images import FEATURES, DriftReference
 from torchstone_runtime.drift.sketch import Sketch
 from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.metrics.conformal import ConformalCalibration

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from torchstone_runtime.metrics.binomial import Interval, share_interval
-from torchstone_runtime.metrics.selection import chosen_precision_interval, coverage_interval
+from torchstone_runtime.metrics.chosen_threshold import chosen_precision_interval, coverage_interval
 
 REQUIRED_PRECISIONS: Final = (0.95, 0.98, 0.99, 0.995)
 COVERAGES: Final = (0.99, 0.95, 0.9, 0.8)

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from torchstone_runtime.audit.conclusions import DataFinding, find_all
 from torchstone_runtime.audit.data_audit import DataAudit
 from torchstone_runtime.audit.duplicates import DuplicateGroup
-from torchstone_runtime.audit.findings import DataFinding, find_all
 from torchstone_runtime.text import showable_lines
 from torchstone_runtime.version import __version__
 

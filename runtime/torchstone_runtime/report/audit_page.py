@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from torchstone_runtime.audit.conclusions import find_all
 from torchstone_runtime.audit.data_audit import DataAudit
 from torchstone_runtime.audit.duplicates import DuplicateGroup
-from torchstone_runtime.audit.findings import find_all
 from torchstone_runtime.audit.label_errors import LabelError
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.encode import encode_thumbnail

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from torchstone_runtime.drift.drift_report import DriftReport
 from torchstone_runtime.drift.monitor import DriftMonitor
-from torchstone_runtime.drift.reference import FEATURES
-from torchstone_runtime.drift.report import DriftReport
+from torchstone_runtime.drift.reference_images import FEATURES
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.report.page import card, escape, facts, render_page, section, table
 from torchstone_runtime.scoring.job import ScoringJob

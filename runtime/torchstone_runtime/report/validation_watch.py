@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from torchstone_runtime.drift.report import DriftReport, p_text
+from torchstone_runtime.drift.drift_report import DriftReport, p_text
 from torchstone_runtime.evaluation.conformal_sets import ClassSets, SetFigures
 from torchstone_runtime.report.page import escape, table
 

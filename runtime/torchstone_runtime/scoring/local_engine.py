@@ -11,7 +11,7 @@ from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.progress import Advance, stage
 from torchstone_runtime.scoring.job import ScoringJob
 from torchstone_runtime.scoring.parts import PartsFolder
-from torchstone_runtime.scoring.pipeline import score_shards
+from torchstone_runtime.scoring.shard_pipeline import score_shards
 from torchstone_runtime.scoring.tally import Tally
 from torchstone_runtime.shards.shard import Shard
 from torchstone_runtime.shards.shard_list import ShardList

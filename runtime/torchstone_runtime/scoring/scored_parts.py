@@ -15,9 +15,9 @@ from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictio
 from torchstone_runtime.metrics.answered import NO_ANSWER
 from torchstone_runtime.metrics.probability_scores import ProbabilityScores, ScoreTally
 from torchstone_runtime.scoring.encoders import SUFFIXES
+from torchstone_runtime.scoring.folder_record import read_record
 from torchstone_runtime.scoring.job import OutputOptions, ScoringJob
 from torchstone_runtime.scoring.parts import PartsFolder
-from torchstone_runtime.scoring.record import read_record
 from torchstone_runtime.shards.read_options import ReadOptions
 
 _BLOCK: Final = 4096

@@ -10,8 +10,8 @@ from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.scoring.job import OutputOptions
 from torchstone_runtime.scoring.packed_model import BundleSource, load_packed, one_thread
-from torchstone_runtime.scoring.pipeline import batch_size
 from torchstone_runtime.scoring.rows import score_items
+from torchstone_runtime.scoring.shard_pipeline import batch_size
 from torchstone_runtime.shards.item import ShardItem
 
 _NONE: Final = "there is no picture"

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from torchstone_runtime.drift.reference import DEFAULT_WINDOW
+from torchstone_runtime.drift.reference_images import DEFAULT_WINDOW
 from torchstone_runtime.errors import TorchstoneError, UsageError
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel

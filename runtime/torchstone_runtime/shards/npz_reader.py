@@ -10,8 +10,8 @@ import numpy as np
 from torchstone_runtime.errors import DataError, first_line
 from torchstone_runtime.shards.container_file import open_container, open_shard
 from torchstone_runtime.shards.item import ShardItem
-from torchstone_runtime.shards.picture_files import shown_id
 from torchstone_runtime.shards.shard import Shard
+from torchstone_runtime.shards.shard_pictures import shown_id
 from torchstone_runtime.text import showable
 
 _AT_ONCE: Final = 256

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from torchstone_runtime.errors import DataError, first_line
 from torchstone_runtime.shards.container_file import open_container, open_shard
 from torchstone_runtime.shards.item import MAX_PICTURE_BYTES, ShardItem
-from torchstone_runtime.shards.picture_files import shown_id
 from torchstone_runtime.shards.read_options import ReadOptions
 from torchstone_runtime.shards.shard import Shard
+from torchstone_runtime.shards.shard_pictures import shown_id
 from torchstone_runtime.text import shortlist, showable
 
 _AT_ONCE: Final = 64

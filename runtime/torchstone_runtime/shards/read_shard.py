@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.shards.item import ShardItem
-from torchstone_runtime.shards.picture_files import read_files
 from torchstone_runtime.shards.read_options import ReadOptions
 from torchstone_runtime.shards.shard import Shard
+from torchstone_runtime.shards.shard_pictures import read_files
 from torchstone_runtime.shards.storage import unreadable
 
 

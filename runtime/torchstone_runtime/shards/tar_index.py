@@ -8,8 +8,8 @@ from typing import Final
 
 from torchstone_runtime.errors import DataError, first_line
 from torchstone_runtime.shards.item import MAX_PICTURE_BYTES
-from torchstone_runtime.shards.picture_files import shown_id
 from torchstone_runtime.shards.read_options import ReadOptions
+from torchstone_runtime.shards.shard_pictures import shown_id
 from torchstone_runtime.shards.tar_reader import (
     FACTS_ENDING,
     LABEL_ENDING,

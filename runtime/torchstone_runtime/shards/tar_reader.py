@@ -11,9 +11,9 @@ from torchstone_runtime.errors import first_line
 from torchstone_runtime.images.image_formats import IMAGE_SUFFIXES
 from torchstone_runtime.shards.container_file import open_shard
 from torchstone_runtime.shards.item import MAX_PICTURE_BYTES, ShardItem
-from torchstone_runtime.shards.picture_files import shown_id
 from torchstone_runtime.shards.read_options import ReadOptions
 from torchstone_runtime.shards.shard import Shard
+from torchstone_runtime.shards.shard_pictures import shown_id
 
 LABEL_ENDING: Final = "cls"
 FACTS_ENDING: Final = "json"

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from helpers.in_process import export_with_a_short_stopwatch
 from helpers.support import assert_refused, run_torchstone
-from torchstone_export.cascade import file as cascade_file
+from torchstone_export.cascade import cascade_file
 from torchstone_export.cascade.build import cascade_of
-from torchstone_export.cascade.model import Routing, choose_threshold
+from torchstone_export.cascade.confidence_cascade import Routing, choose_threshold
 from torchstone_export.certificate.reference import run_module
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_runtime.arrays import Uint8Array

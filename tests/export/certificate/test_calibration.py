@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from helpers.support import run_torchstone
-from torchstone_export.certificate.calibration import (
+from torchstone_export.certificate.certify import certify_variant
+from torchstone_export.certificate.reference import Reference, SplitReference
+from torchstone_export.certificate.temperature import (
     MAX_TEMPERATURE,
     MIN_TEMPERATURE,
     calibrate,
     fit_temperature,
     measure,
 )
-from torchstone_export.certificate.certify import certify_variant
-from torchstone_export.certificate.reference import Reference, SplitReference
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.data.catalog import Dataset, DatasetRef

@@ -11,14 +11,14 @@ from torch import nn
 
 from torchstone_export.certificate.batch_checks import BATCH_SIZES
 from torchstone_export.certificate.certify import VariantCertificate, certify_variant
-from torchstone_export.certificate.limits import EXPORT_LIMITS
+from torchstone_export.certificate.error_limits import EXPORT_LIMITS
 from torchstone_export.certificate.reference import Reference, make_reference, run_module
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.engine import Outputs
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 SPEC = InputSpec(color="L", height=8, width=8, mean=(0.5,), std=(0.5,))
 NAMES = ("a", "b", "c")

@@ -12,7 +12,7 @@ from helpers.faults import MODEL_FAULTS, one_weight, other_checkpoint
 from helpers.file_faults import FILE_FAULTS
 from helpers.file_faults import one_weight as one_weight_of_the_file
 from torchstone_export.certificate.certify import certify_variant
-from torchstone_export.certificate.limits import EXPORT_LIMITS
+from torchstone_export.certificate.error_limits import EXPORT_LIMITS
 from torchstone_export.certificate.reference import Reference, make_reference, run_module
 from torchstone_export.certificate.runners import certify_files
 from torchstone_export.certificate.split_figures import margins
@@ -24,7 +24,7 @@ from torchstone_runtime.data.digits import load_digits
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.engine import Outputs
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 SPEC = InputSpec(color="RGB", height=14, width=14, mean=(0.5, 0.4, 0.3), std=(0.5, 0.4, 0.3))
 CLASSES = tuple("0123456789")

@@ -12,7 +12,7 @@ from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.digits import CLASS_NAMES, load_digits
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.networks.architectures import ARCHITECTURES
-from torchstone_train.networks.classifier import build_classifier
+from torchstone_train.networks.image_classifier import build_classifier
 
 SPEC = InputSpec(color="L", height=28, width=28, mean=(0.3,), std=(0.3,))
 

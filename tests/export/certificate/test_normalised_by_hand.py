@@ -14,7 +14,7 @@ from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 NAMES = tuple("abcde")
 SIDES = (28, 128)

@@ -23,7 +23,7 @@ from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.errors import DataError, TorchstoneError, UsageError
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 Capture = pytest.CaptureFixture[str]
 

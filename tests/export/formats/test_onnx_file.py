@@ -13,7 +13,7 @@ from torchstone_export.model import ExportableClassifier, TrainedModel
 from torchstone_export.trained_files import build_files
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 SPEC = InputSpec(color="RGB", height=2, width=2, mean=(0.5,) * 3, std=(0.5,) * 3)
 NAMES = ("a", "b", "c")

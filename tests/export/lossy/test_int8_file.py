@@ -16,14 +16,14 @@ from torchstone_export.lossy.fp16_file import to_fp16
 from torchstone_export.lossy.int8_file import Int8Config, layer_names, pixel_scale_of, quantize
 from torchstone_export.lossy.int8_search import CALIBRATION_IMAGES, calibration_sample
 from torchstone_export.lossy.layer_error import layer_errors, worst_layers
-from torchstone_export.lossy.serving import run_split
+from torchstone_export.lossy.production_run import run_split
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import ProviderError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 SPEC = InputSpec(color="L", height=8, width=8, mean=(0.286,), std=(0.353,))
 NAMES = ("a", "b", "c")

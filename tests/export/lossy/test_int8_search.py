@@ -8,11 +8,11 @@ from torch import nn
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.lossy.int8_file import layer_names
 from torchstone_export.lossy.int8_search import _steps_to_float, choose_int8
-from torchstone_export.lossy.serving import run_split
+from torchstone_export.lossy.production_run import run_split
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 SPEC = InputSpec(color="L", height=8, width=8, mean=(0.5,), std=(0.5,))
 NAMES = ("a", "b", "c")

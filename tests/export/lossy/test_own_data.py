@@ -12,7 +12,7 @@ from torchstone_runtime.data.digits import load_digits
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.data.splits import TrainingData
+from torchstone_train.data.training_data import TrainingData
 
 DIGITS = load_digits()
 

@@ -10,7 +10,7 @@ from torch import nn
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.networks.classifier import build_classifier
+from torchstone_train.networks.image_classifier import build_classifier
 
 SPEC = InputSpec(color="L", height=28, width=28, mean=(0.5,), std=(0.5,))
 

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.support_foreign import onnx_model
 from torchstone_export.foreign.read_spec import read_spec
-from torchstone_export.preprocessing.sources import read_preprocessing, recognised
+from torchstone_export.preprocessing.stated_source import read_preprocessing, recognised
 from torchstone_runtime.errors import UsageError
 
 METADATA = {

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from helpers.photographs import photograph, photograph_tree
+from torchstone_runtime.audit.audited_pictures import open_source
+from torchstone_runtime.audit.conclusions import SEVERITIES, find_all
 from torchstone_runtime.audit.data_audit import DataAudit, audit_source
-from torchstone_runtime.audit.findings import SEVERITIES, find_all
 from torchstone_runtime.audit.fix_list import fix_list_csv
-from torchstone_runtime.audit.source import open_source
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.report.audit import audit_json, audit_text

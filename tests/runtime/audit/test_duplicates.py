@@ -10,11 +10,11 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from helpers.photographs import photograph, photograph_tree
 from torchstone_runtime.audit.alignment import aligned_correlation
+from torchstone_runtime.audit.audited_pictures import open_source
 from torchstone_runtime.audit.data_audit import DataAudit, audit_source
 from torchstone_runtime.audit.duplicates import ALIKE, RADIUS, Groups
 from torchstone_runtime.audit.facts import ordered_map
 from torchstone_runtime.audit.perceptual_hash import ROWS, close_pairs, mirrored, perceptual_hashes
-from torchstone_runtime.audit.source import open_source
 from torchstone_runtime.data.catalog import DatasetRef
 
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from helpers.photographs import photograph_tree
 from torchstone_runtime.arrays import Float64Array, Int64Array
+from torchstone_runtime.audit.audited_pictures import open_source
 from torchstone_runtime.audit.label_errors import Confidences, class_thresholds, find_label_errors
 from torchstone_runtime.audit.predicted import read_predicted
-from torchstone_runtime.audit.source import open_source
 from torchstone_runtime.csv_text import csv_text
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import DataError

@@ -13,7 +13,7 @@ from PIL import Image
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.corruption import CORRUPTIONS, SEVERITIES, corrupt
 from torchstone_runtime.corruption.catalog import find_corruption
-from torchstone_runtime.corruption.streams import ImageStreams
+from torchstone_runtime.corruption.random_streams import ImageStreams
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import UsageError
 

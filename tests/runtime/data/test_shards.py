@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from torchstone_runtime.audit.audited_pictures import open_source
 from torchstone_runtime.audit.data_audit import audit_source
-from torchstone_runtime.audit.source import open_source
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError, ImageError, UsageError

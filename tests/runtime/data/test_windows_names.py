@@ -8,7 +8,7 @@ import pytest
 from helpers.support import write_image_tree
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.folder import FileStore, list_classes, load_folder
-from torchstone_runtime.data.parts import folder_layout
+from torchstone_runtime.data.split_folders import folder_layout
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
 

@@ -17,7 +17,7 @@ from torchstone_runtime.doctor.cuda import check_cuda
 from torchstone_runtime.doctor.distributions import Installed
 from torchstone_runtime.doctor.elf import read_dependencies
 from torchstone_runtime.doctor.machine import check_cpu, check_memory
-from torchstone_runtime.doctor.sessions import check_ceilings, check_import, check_providers, run_probe
+from torchstone_runtime.doctor.probe_findings import check_ceilings, check_import, check_providers, run_probe
 from torchstone_runtime.doctor.tiny_model import tiny_model
 
 NATIVE = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_shared.so"

@@ -11,10 +11,10 @@ from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import golden_images
 from torchstone_runtime.corruption import CORRUPTIONS, corrupt
 from torchstone_runtime.data.digits import load_digits
+from torchstone_runtime.drift.drift_report import ALARM_LEVEL
 from torchstone_runtime.drift.features import confidence_log_odds, image_features
 from torchstone_runtime.drift.monitor import DriftMonitor
-from torchstone_runtime.drift.reference import DriftReference
-from torchstone_runtime.drift.report import ALARM_LEVEL
+from torchstone_runtime.drift.reference_images import DriftReference
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.classifier import Classifier
 

@@ -16,7 +16,7 @@ from torchstone_runtime.evaluation import robustness as module
 from torchstone_runtime.evaluation.evaluate import evaluate
 from torchstone_runtime.evaluation.robustness import Robustness, measure_robustness
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.metrics.summary import LEVELS, SummaryMetrics
+from torchstone_runtime.metrics.summary_metrics import LEVELS, SummaryMetrics
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from torchstone_runtime.metrics.selection import chosen_precision_interval, coverage_interval, single_level
+from torchstone_runtime.metrics.chosen_threshold import chosen_precision_interval, coverage_interval, single_level
 from torchstone_runtime.metrics.selective import SelectiveCurve
 
 SURE = np.linspace(0, 1, 20_001)[1:]

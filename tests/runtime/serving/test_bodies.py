@@ -16,8 +16,8 @@ from helpers.held_up import Gate
 from helpers.served import Asked, ask
 from helpers.threaded_server import Threaded
 from torchstone_runtime.images.encode import encode_png
-from torchstone_runtime.serving.core.errors import QueueFullError
 from torchstone_runtime.serving.core.limits import ServingLimits
+from torchstone_runtime.serving.core.refusals import QueueFullError
 from torchstone_runtime.serving.core.served_model import ServedModel
 from torchstone_runtime.serving.http.body_room import FREE, BodyRoom
 from torchstone_runtime.serving.http.settings import HttpSettings

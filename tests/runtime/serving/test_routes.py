@@ -144,7 +144,7 @@ def test_a_fault_of_ours_is_answered_and_told_with_the_id_of_its_request(
         assert "inside" not in reply.json["error"]
         assert "ZeroDivisionError: inside" in "".join(asked.lines)
 
-    monkeypatch.setattr("torchstone_runtime.serving.http.site.Site.describe", fail)
+    monkeypatch.setattr("torchstone_runtime.serving.http.shared_state.Site.describe", fail)
     ask(digits_bundle, questions)
 
 

@@ -18,8 +18,8 @@ from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.load_options import ON_CPU
 from torchstone_runtime.serving.additions import all_additions
 from torchstone_runtime.serving.asked_sets import asked_members, asked_set
+from torchstone_runtime.serving.core.model_sources import Source
 from torchstone_runtime.serving.core.repository import ModelRepository
-from torchstone_runtime.serving.core.sources import Source
 from torchstone_runtime.serving.http.app import make_app
 from torchstone_runtime.serving.http.extensions import Extensions
 from torchstone_runtime.serving.http.settings import HttpSettings

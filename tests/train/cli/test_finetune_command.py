@@ -18,7 +18,7 @@ OWN = "helpers.small_backbone:build"
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes most of the time and is not looked at here."""
-    monkeypatch.setattr("torchstone_train.report.results.RunResults.write", lambda *_: None)
+    monkeypatch.setattr("torchstone_train.report.run_results.RunResults.write", lambda *_: None)
 
 
 @pytest.fixture(scope="module")

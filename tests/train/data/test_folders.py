@@ -9,7 +9,7 @@ from helpers.support import assert_refused, run_torchstone, write_image_tree
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import DataError, ImageError
 from torchstone_train.data.describe import describe_data, shortened
-from torchstone_train.data.splits import TrainingData, load_training_data
+from torchstone_train.data.training_data import TrainingData, load_training_data
 from torchstone_train.recipes.catalog import CNN3
 
 CLASSES = {"cat": 10, "dog": 15}

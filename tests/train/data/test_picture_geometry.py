@@ -15,7 +15,7 @@ from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.data.describe import describe_data
 from torchstone_train.data.picture_geometry import PictureGeometry
-from torchstone_train.data.splits import TrainingData, load_training_data
+from torchstone_train.data.training_data import TrainingData, load_training_data
 from torchstone_train.recipes.catalog import CNN3
 
 

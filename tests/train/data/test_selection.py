@@ -14,7 +14,7 @@ from torchstone_runtime.data.left_out import without_classes
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.data.selection import Selection
-from torchstone_train.data.splits import TrainingData, load_training_data
+from torchstone_train.data.training_data import TrainingData, load_training_data
 from torchstone_train.recipes.catalog import CNN3
 
 SPEC = InputSpec(color="L", height=8, width=8, mean=(0.5,), std=(0.5,))

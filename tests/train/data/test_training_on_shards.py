@@ -16,7 +16,7 @@ from torchstone_runtime.data.folder import FileStore
 from torchstone_runtime.data.shard_store import ShardStore
 from torchstone_train.data.batches import StreamedBatches
 from torchstone_train.data.pictures import FilePictures
-from torchstone_train.data.splits import load_training_data
+from torchstone_train.data.training_data import load_training_data
 from torchstone_train.recipes.catalog import CNN3
 
 CLASSES = {"cat": 12, "dog": 14, "emu": 9}

@@ -18,7 +18,7 @@ from torchstone_train.networks.backbones.opening import (
     stated_input,
 )
 from torchstone_train.networks.backbones.stages import stages_of
-from torchstone_train.networks.classifier import BACKBONE_CHANNELS, ImageClassifier
+from torchstone_train.networks.image_classifier import BACKBONE_CHANNELS, ImageClassifier
 from torchstone_train.networks.shape import ModelShape
 
 SHAPE = ModelShape(3, 32, 32, 5)

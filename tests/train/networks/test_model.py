@@ -8,7 +8,7 @@ from torch import nn
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.networks.architectures import ARCHITECTURES, ModelShape, build_network
-from torchstone_train.networks.classifier import ImageClassifier, build_classifier
+from torchstone_train.networks.image_classifier import ImageClassifier, build_classifier
 
 GRAY_28 = InputSpec(color="L", height=28, width=28, mean=(0.5,), std=(0.5,))
 

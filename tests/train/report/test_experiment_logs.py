@@ -123,9 +123,9 @@ class _Log:
 def opened(monkeypatch: pytest.MonkeyPatch) -> dict[str, _Log]:
     """Have --log open logs that note what they are told: mlflow's is sound, wandb's loses its connection."""
     logs = {"mlflow": _Log(fails=False), "wandb": _Log(fails=True)}
-    monkeypatch.setattr("torchstone_train.session.open_log", lambda name, *_: logs[name])
-    monkeypatch.setattr("torchstone_train.session.require_logs", lambda _: None)
-    monkeypatch.setattr("torchstone_train.report.results.find_spec", lambda _: None)  # no pictures: they take long
+    monkeypatch.setattr("torchstone_train.run_training.open_log", lambda name, *_: logs[name])
+    monkeypatch.setattr("torchstone_train.run_training.require_logs", lambda _: None)
+    monkeypatch.setattr("torchstone_train.report.run_results.find_spec", lambda _: None)  # no pictures: they take long
     return logs
 
 

@@ -14,8 +14,8 @@ from helpers.in_process import run_in_process
 from helpers.support import write_image_tree
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import ImageError, UsageError
-from torchstone_train import session
-from torchstone_train.data.loading import Loading
+from torchstone_train import run_training
+from torchstone_train.data.picture_loading import Loading
 from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.training.progress import Progress
 
@@ -25,7 +25,7 @@ TRANSFORMS = "random-resized-crop,flip,trivial-augment,erase"
 @pytest.fixture(autouse=True)
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes most of the time and is not looked at here."""
-    monkeypatch.setattr("torchstone_train.report.results.RunResults.write", lambda *_: None)
+    monkeypatch.setattr("torchstone_train.report.run_results.RunResults.write", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def train(
     """Train `mlp` on crops of 12 x 12; return the file of the weights."""
     recipe = replace(get_recipe("mlp"), **{"patience": 0, "epochs": 4, "transforms": TRANSFORMS, **fields})
     log = io.StringIO()
-    request = session.TrainingRequest(
+    request = run_training.TrainingRequest(
         recipe=recipe,
         dataset=DatasetRef.parse(f"folder:{photos}"),
         data_dir=out,
@@ -56,7 +56,7 @@ def train(
         resume=resume,
         progress=Progress(recipe.epochs, log),
     )
-    session.train(request)
+    run_training.train(request)
     return (out / "best.safetensors").read_bytes()
 
 
@@ -68,7 +68,7 @@ class Killed(BaseException):
 def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The weights of four epochs in one go."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("torchstone_train.report.results.RunResults.write", lambda *_: None)
+        patch.setattr("torchstone_train.report.run_results.RunResults.write", lambda *_: None)
         return train(photos, tmp_path_factory.mktemp("whole") / "run")
 
 
@@ -191,5 +191,5 @@ def test_digits_are_augmented_too(tmp_path: Path) -> None:
 
 def test_torchvision_is_loaded_by_trainings_that_need_it_alone(tmp_path: Path) -> None:
     """It takes as long as PyTorch does."""
-    code = "import sys, torchstone_train.session; sys.exit('torchvision' in sys.modules)"
+    code = "import sys, torchstone_train.run_training; sys.exit('torchvision' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode == 0

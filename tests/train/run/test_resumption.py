@@ -11,7 +11,7 @@ import pytest
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import DataError
-from torchstone_train import session
+from torchstone_train import run_training
 from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.training.progress import Progress
@@ -22,16 +22,16 @@ FALLING = ["cosine", "one-cycle"]
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes most of the time and is not looked at here."""
-    monkeypatch.setattr("torchstone_train.report.results.RunResults.write", lambda *_: None)
+    monkeypatch.setattr("torchstone_train.report.run_results.RunResults.write", lambda *_: None)
 
 
 def train(out: Path, dataset: Path, *, resume: bool = False, **fields: Any) -> str:  # noqa: ANN401
     """Train `mlp` with other fields; return what was said."""
     recipe, log = replace(get_recipe("mlp"), **{"patience": 0, **fields}), io.StringIO()
-    request = session.TrainingRequest(
+    request = run_training.TrainingRequest(
         recipe=recipe, dataset=DatasetRef.parse(f"npz:{dataset}"), data_dir=out, out=out, device="cpu"
     )
-    session.train(replace(request, resume=resume, progress=Progress(recipe.epochs, log)))
+    run_training.train(replace(request, resume=resume, progress=Progress(recipe.epochs, log)))
     return log.getvalue()
 
 

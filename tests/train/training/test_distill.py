@@ -19,7 +19,7 @@ from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_train.compute.precision import choose_precision
-from torchstone_train.data.splits import load_training_data
+from torchstone_train.data.training_data import load_training_data
 from torchstone_train.recipes.catalog import CNN3
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.training.distill import Teacher, distillation_loss
@@ -129,7 +129,7 @@ def test_a_bundle_says_whom_its_model_learnt_from(
 
 def test_training_without_a_teacher_needs_no_onnx_runtime() -> None:
     """`torchstone[train]` doesn't bring it."""
-    program = "import sys; sys.modules['onnxruntime'] = None; import torchstone_train.session"
+    program = "import sys; sys.modules['onnxruntime'] = None; import torchstone_train.run_training"
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 

@@ -22,7 +22,7 @@ from torchstone_train.data.batch_plan import update_windows
 from torchstone_train.recipes.catalog import FINETUNE
 from torchstone_train.recipes.recipe import NormName, Recipe
 from torchstone_train.run.run_dir import RunDirectory
-from torchstone_train.session import TrainingRequest, train
+from torchstone_train.run_training import TrainingRequest, train
 from torchstone_train.training.mixing import Mixing
 from torchstone_train.training.optimization import Optimization
 from torchstone_train.training.progress import Progress
@@ -38,7 +38,7 @@ PRECISION = choose_precision("off", torch.device("cpu"))
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes most of the time and is not looked at here."""
-    monkeypatch.setattr("torchstone_train.report.results.RunResults.write", lambda *_: None)
+    monkeypatch.setattr("torchstone_train.report.run_results.RunResults.write", lambda *_: None)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import torchstone
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_train.data.batches import make_batches
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 from torchstone_train.networks.penultimate import penultimate_features
 from torchstone_train.training import validate
 from torchstone_train.training.validate import ValidationPass, answer_all

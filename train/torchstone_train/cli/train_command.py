@@ -129,10 +129,10 @@ def _train(recipe: Recipe, options: dict[str, Any], folds: int | None, json_file
         tell(f"Note: {recipe.name}'s results were reached with a bundle of {recipe.teacher} as --teacher.")
     wait_passively()
     from torchstone_runtime.data.catalog import DatasetRef
-    from torchstone_train.data.loading import Loading
     from torchstone_train.data.picture_geometry import PictureGeometry
-    from torchstone_train.session import TrainingRequest
-    from torchstone_train.session import train as run_training
+    from torchstone_train.data.picture_loading import Loading
+    from torchstone_train.run_training import TrainingRequest
+    from torchstone_train.run_training import train as run_training
     from torchstone_train.training.progress import Progress, make_progress
     from torchstone_train.training.stopping import StopReason
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.text import showable
 from torchstone_train.crossvalidation.directory import CrossValidationDirectory
+from torchstone_train.crossvalidation.fold_figures import CrossValidationResult, FoldResult, decisions, fold_figures
 from torchstone_train.crossvalidation.held_out import predict_held_out
-from torchstone_train.crossvalidation.outputs import write_predictions, write_report
-from torchstone_train.crossvalidation.result import CrossValidationResult, FoldResult, decisions, fold_figures
+from torchstone_train.crossvalidation.report_files import write_predictions, write_report
 from torchstone_train.data.folds import Fold
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.run_claim import claimed
-from torchstone_train.session import train
+from torchstone_train.run_training import train
 from torchstone_train.training.observer import shielded
 from torchstone_train.training.progress import Progress
 from torchstone_train.training.stopping import StopReason

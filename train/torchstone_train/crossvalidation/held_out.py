@@ -16,7 +16,7 @@ from torchstone_train.compute.inference_batch import inference_batches
 from torchstone_train.crossvalidation.directory import CrossValidationDirectory
 from torchstone_train.data.folds import Fold, divide_fold
 from torchstone_train.data.selection import Selection
-from torchstone_train.networks.classifier import build_classifier
+from torchstone_train.networks.image_classifier import build_classifier
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.run_dir import RunDirectory

@@ -6,12 +6,12 @@ from typing import Final
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.folder import FileStore
 from torchstone_runtime.data.overlap import balance_line, overlap_lines
-from torchstone_runtime.data.parts import folder_layout
+from torchstone_runtime.data.split_folders import folder_layout
 from torchstone_runtime.data.windows_names import SEPARATOR
 from torchstone_runtime.evaluation.occurring import missing_by_split
 from torchstone_runtime.text import showable
 from torchstone_train.data.picture_geometry import describe_fit
-from torchstone_train.data.splits import TrainingData
+from torchstone_train.data.training_data import TrainingData
 
 _WIDTH: Final = 71
 """Characters of the line of class names; the first and the last one are always shown."""

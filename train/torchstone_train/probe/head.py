@@ -11,8 +11,8 @@ from torchstone_runtime.arrays import Float32Array
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.networks.backbones.head import head_of
+from torchstone_train.probe.backbone_features import features_of
 from torchstone_train.probe.feature_cache import FOLDER, FeatureCache, cache_key
-from torchstone_train.probe.features import features_of
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.training.class_balance import are_balanced
 from torchstone_train.training.progress import Progress

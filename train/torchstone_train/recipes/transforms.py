@@ -12,7 +12,7 @@ from torchstone_runtime.text import showable
 AugmentName = Literal["none", "flip", "shift", "flip-shift", "shift-erase", "flip-shift-erase"]
 """The changes that are made to whole batches on the training device (`torchstone_train.data.augment`)."""
 CacheName = Literal["off", "memory", "disk"]
-"""Where a training keeps decoded pictures (`torchstone_train.data.loading`)."""
+"""Where a training keeps decoded pictures (`torchstone_train.data.picture_loading`)."""
 CROP: Final = "random-resized-crop"
 """The one that makes the model's input out of a whole picture; the others change what is of that size already."""
 NO_TRANSFORMS: Final = "none"

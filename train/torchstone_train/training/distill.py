@@ -15,7 +15,7 @@ from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.manifest import Manifest
 from torchstone_runtime.data.known_fingerprints import known_fingerprint
 from torchstone_runtime.errors import UsageError
-from torchstone_train.data.splits import TrainingData
+from torchstone_train.data.training_data import TrainingData
 
 if TYPE_CHECKING:
     from torchstone_runtime.inference.classifier import Classifier

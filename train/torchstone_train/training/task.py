@@ -12,7 +12,7 @@ from torchstone_runtime.arrays import Int64Array
 from torchstone_train.compute.distributed import World
 from torchstone_train.compute.precision import Precision
 from torchstone_train.data.batches import Batches
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.training.observer import Record
 from torchstone_train.training.stopping import StopReason

@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Final, Self
 
-from torchstone_runtime.serving.core.errors import QueueFullError, TooLargeError
+from torchstone_runtime.serving.core.refusals import QueueFullError, TooLargeError
 
 _NEWEST: Final = 0.1
 """Weight of the latest batch in the mean time of an image."""

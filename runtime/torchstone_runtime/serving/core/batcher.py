@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Final
 
 from torchstone_runtime.arrays import Float32Array, Uint8Array
-from torchstone_runtime.serving.core.errors import DeadlineError
+from torchstone_runtime.serving.core.refusals import DeadlineError
 
 Outputs = tuple[Float32Array, Float32Array]
 _NEVER: Final = float("inf")

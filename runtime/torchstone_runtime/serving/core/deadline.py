@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Final, TypeVar
 
-from torchstone_runtime.serving.core.errors import DeadlineError
+from torchstone_runtime.serving.core.refusals import DeadlineError
 
 _Made = TypeVar("_Made")
 _LATE: Final = "The deadline passed before the request was answered."

@@ -15,7 +15,7 @@ from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.decode import check_size, decode_image, read_picture, to_pixels
 from torchstone_runtime.images.geometry import Placement
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.serving.core.errors import BadPictureError
+from torchstone_runtime.serving.core.refusals import BadPictureError
 
 _Made = TypeVar("_Made")
 

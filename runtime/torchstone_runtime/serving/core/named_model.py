@@ -8,10 +8,10 @@ from typing import Protocol
 
 from torchstone_runtime.errors import TorchstoneError, suggestion
 from torchstone_runtime.serving.core.entries import ModelEntry, ReloadResult, State
-from torchstone_runtime.serving.core.errors import NotReadyError, UnknownModelError
 from torchstone_runtime.serving.core.loader import Loader
+from torchstone_runtime.serving.core.model_sources import Source
+from torchstone_runtime.serving.core.refusals import NotReadyError, UnknownModelError
 from torchstone_runtime.serving.core.served_model import ServedModel
-from torchstone_runtime.serving.core.sources import Source
 from torchstone_runtime.serving.core.statistics import ModelStatistics
 
 

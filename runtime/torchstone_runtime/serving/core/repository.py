@@ -8,13 +8,13 @@ from torchstone_runtime.errors import suggestion
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.serving.core.entries import ModelEntry, ReloadResult
-from torchstone_runtime.serving.core.errors import NotReadyError, UnknownModelError
 from torchstone_runtime.serving.core.in_flight import InFlight
 from torchstone_runtime.serving.core.limits import DEFAULT_SHADOW_SHARE, ServingLimits
 from torchstone_runtime.serving.core.loader import Loader
+from torchstone_runtime.serving.core.model_sources import Source, by_name
 from torchstone_runtime.serving.core.named_model import NamedModel
+from torchstone_runtime.serving.core.refusals import NotReadyError, UnknownModelError
 from torchstone_runtime.serving.core.served_model import Observer, ServedModel
-from torchstone_runtime.serving.core.sources import Source, by_name
 
 if TYPE_CHECKING:
     from torchstone_runtime.serving.core.shadow import Shadow

@@ -18,15 +18,15 @@ from torchstone_runtime.serving.core.batch_computer import BatchComputer
 from torchstone_runtime.serving.core.batcher import Batcher
 from torchstone_runtime.serving.core.deadline import before
 from torchstone_runtime.serving.core.decoding import DecodingPool
-from torchstone_runtime.serving.core.errors import (
+from torchstone_runtime.serving.core.in_flight import InFlight
+from torchstone_runtime.serving.core.limits import ServingLimits
+from torchstone_runtime.serving.core.merge_trial import MergeTrial
+from torchstone_runtime.serving.core.refusals import (
     BadPictureError,
     DeadlineError,
     QueueFullError,
     TooLargeError,
 )
-from torchstone_runtime.serving.core.in_flight import InFlight
-from torchstone_runtime.serving.core.limits import ServingLimits
-from torchstone_runtime.serving.core.merge_trial import MergeTrial
 from torchstone_runtime.serving.core.statistics import ModelStatistics, Rejection
 from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.system.memory import give_back_freed_memory

@@ -10,9 +10,9 @@ from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.serving.core.entries import ReloadResult
 from torchstone_runtime.serving.core.loader import Loader
+from torchstone_runtime.serving.core.model_sources import FIRST_VERSION, Source
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 from torchstone_runtime.serving.core.shadow import Shadow
-from torchstone_runtime.serving.core.sources import FIRST_VERSION, Source
 
 
 class Shadowed:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from torchstone_runtime.serving.http.record import RequestRecord
+from torchstone_runtime.serving.http.request_record import RequestRecord
 from torchstone_runtime.serving.http.settings import LogForm
 from torchstone_runtime.text import showable
 

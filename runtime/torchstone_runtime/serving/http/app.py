@@ -14,12 +14,12 @@ from torchstone_runtime.serving.http.errors_as_answers import json_answer
 from torchstone_runtime.serving.http.extensions import Extensions, StaticFile
 from torchstone_runtime.serving.http.front_door import FrontDoor
 from torchstone_runtime.serving.http.infer_routes import InferRoute
-from torchstone_runtime.serving.http.metrics import MetricsRoute
+from torchstone_runtime.serving.http.metrics_route import MetricsRoute
 from torchstone_runtime.serving.http.model_routes import ModelRoutes
 from torchstone_runtime.serving.http.predict_route import PredictRoute
 from torchstone_runtime.serving.http.repository_routes import RepositoryRoutes
 from torchstone_runtime.serving.http.settings import HttpSettings
-from torchstone_runtime.serving.http.site import Site
+from torchstone_runtime.serving.http.shared_state import Site
 
 _MODEL = "/v2/models/{model}"
 _VERSION = f"{_MODEL}/versions/{{version}}"

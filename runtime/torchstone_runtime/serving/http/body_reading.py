@@ -9,8 +9,8 @@ from starlette.requests import ClientDisconnect, Request
 from torchstone_runtime.protocol.body import decompress
 from torchstone_runtime.protocol.request_error import RequestError
 from torchstone_runtime.serving.http.body_room import BodyLease
-from torchstone_runtime.serving.http.record import record_of
-from torchstone_runtime.serving.http.site import Site
+from torchstone_runtime.serving.http.request_record import record_of
+from torchstone_runtime.serving.http.shared_state import Site
 
 LARGE_BODY: Final = 256 << 10
 """Bytes from which a body is read by a thread: parsing one of 64 MiB would hold up everybody else's requests."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from torchstone_runtime.serving.core.errors import QueueFullError
+from torchstone_runtime.serving.core.refusals import QueueFullError
 
 FREE: Final = 64 << 10
 """Bytes of each body that are not counted: small requests get in however many large ones are read beside them."""

@@ -8,7 +8,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from torchstone_runtime.serving.http.arrivals import arrival_time
-from torchstone_runtime.serving.http.record import ANNOUNCED, ARRIVED
+from torchstone_runtime.serving.http.request_record import ANNOUNCED, ARRIVED
 
 if TYPE_CHECKING:
     from torchstone_runtime.serving.core.served_model import ServedModel

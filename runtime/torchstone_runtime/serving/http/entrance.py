@@ -12,8 +12,8 @@ from torchstone_runtime.errors import TorchstoneError
 from torchstone_runtime.protocol.path_name import decoded
 from torchstone_runtime.serving.core.served_model import ServedModel
 from torchstone_runtime.serving.http.access_log import AccessLog
-from torchstone_runtime.serving.http.record import RequestRecord
-from torchstone_runtime.serving.http.site import Site
+from torchstone_runtime.serving.http.request_record import RequestRecord
+from torchstone_runtime.serving.http.shared_state import Site
 
 _MODELS: Final = b"/v2/models/"
 _INFER: Final = b"/infer"

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from torchstone_runtime.errors import DataError, TorchstoneError, UsageError
 from torchstone_runtime.protocol.request_error import RequestError
-from torchstone_runtime.serving.core.errors import (
+from torchstone_runtime.serving.core.refusals import (
     BadPictureError,
     DeadlineError,
     NotReadyError,

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from torchstone_runtime.serving.http.access_log import AccessLog
 from torchstone_runtime.serving.http.errors_as_answers import answer_for, error_answer
-from torchstone_runtime.serving.http.record import RequestRecord
+from torchstone_runtime.serving.http.request_record import RequestRecord
 
 if TYPE_CHECKING:
     from torchstone_runtime.serving.http.entrance import Entrance

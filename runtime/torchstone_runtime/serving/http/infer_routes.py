@@ -16,8 +16,8 @@ from torchstone_runtime.serving.core.served_model import ServedModel
 from torchstone_runtime.serving.http.body_reading import LARGE_BODY, Look, read_body
 from torchstone_runtime.serving.http.client_watch import while_connected
 from torchstone_runtime.serving.http.compression import compress_for
-from torchstone_runtime.serving.http.record import record_of
-from torchstone_runtime.serving.http.site import Site
+from torchstone_runtime.serving.http.request_record import record_of
+from torchstone_runtime.serving.http.shared_state import Site
 
 _MOST_LOOKED_AT: Final = 16 << 10
 """Bytes of JSON that are read twice, to know early how many images come."""

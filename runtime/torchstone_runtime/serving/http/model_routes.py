@@ -7,12 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from torchstone_runtime.protocol.descriptions import model_config, model_metadata, server_metadata
-from torchstone_runtime.serving.core.errors import NotReadyError
 from torchstone_runtime.serving.core.histogram import Duration
+from torchstone_runtime.serving.core.refusals import NotReadyError
 from torchstone_runtime.serving.core.served_model import ServedModel
 from torchstone_runtime.serving.core.statistics import ModelStatistics
 from torchstone_runtime.serving.http.errors_as_answers import json_answer
-from torchstone_runtime.serving.http.site import Site, asked_name
+from torchstone_runtime.serving.http.shared_state import Site, asked_name
 from torchstone_runtime.version import __version__
 
 _UNAVAILABLE = 503

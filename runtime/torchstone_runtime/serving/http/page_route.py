@@ -17,7 +17,7 @@ from torchstone_runtime.serving.asked_sets import can_promise
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 from torchstone_runtime.serving.http.extensions import Extensions
-from torchstone_runtime.serving.http.record import record_of
+from torchstone_runtime.serving.http.request_record import record_of
 
 if TYPE_CHECKING:
     from torchstone_runtime.web.server_page import ServerPage

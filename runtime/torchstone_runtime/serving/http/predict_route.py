@@ -15,8 +15,8 @@ from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 from torchstone_runtime.serving.http.body_reading import read_body
 from torchstone_runtime.serving.http.client_watch import while_connected
 from torchstone_runtime.serving.http.errors_as_answers import json_answer
-from torchstone_runtime.serving.http.record import record_of
-from torchstone_runtime.serving.http.site import Site
+from torchstone_runtime.serving.http.request_record import record_of
+from torchstone_runtime.serving.http.shared_state import Site
 
 _TOP: Final = 5
 _SEEN: ContextVar[list[Seen] | None] = ContextVar("seen", default=None)

@@ -8,10 +8,10 @@ from torchstone_runtime.protocol.body import parse_object
 from torchstone_runtime.protocol.request_error import RequestError, refuse
 from torchstone_runtime.protocol.tensors import object_of
 from torchstone_runtime.serving.core.entries import ModelEntry
-from torchstone_runtime.serving.core.errors import UnknownModelError
+from torchstone_runtime.serving.core.refusals import UnknownModelError
 from torchstone_runtime.serving.http.body_reading import read_body
 from torchstone_runtime.serving.http.errors_as_answers import json_answer
-from torchstone_runtime.serving.http.site import Site, asked_name
+from torchstone_runtime.serving.http.shared_state import Site, asked_name
 
 
 class RepositoryRoutes:

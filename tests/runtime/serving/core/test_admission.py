@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchstone_runtime.serving.core.admission import Admission, Place
-from torchstone_runtime.serving.core.errors import QueueFullError, TooLargeError
+from torchstone_runtime.serving.core.refusals import QueueFullError, TooLargeError
 
 
 @given(steps=st.lists(st.tuples(st.booleans(), st.integers(1, 9)), max_size=60), most=st.integers(1, 20))

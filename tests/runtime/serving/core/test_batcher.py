@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from helpers.fake_time import run_in_fake_time
 from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.serving.core.batcher import Batcher, Computed, Ran
-from torchstone_runtime.serving.core.errors import DeadlineError
+from torchstone_runtime.serving.core.refusals import DeadlineError
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torchstone_runtime.images.decode import decode_image
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.serving.core import decoding
 from torchstone_runtime.serving.core.decoding import DecodingPool, MemoryGate
-from torchstone_runtime.serving.core.errors import BadPictureError
+from torchstone_runtime.serving.core.refusals import BadPictureError
 
 SIZES = st.integers(1, 12)
 

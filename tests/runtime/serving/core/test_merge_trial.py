@@ -16,9 +16,9 @@ from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.serving.core.limits import ServingLimits
 from torchstone_runtime.serving.core.merge_trial import MergeTrial
+from torchstone_runtime.serving.core.model_sources import Source
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import ServedModel
-from torchstone_runtime.serving.core.sources import Source
 
 
 def wait_for(happened: Callable[[], bool]) -> None:

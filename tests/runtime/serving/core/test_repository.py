@@ -14,9 +14,9 @@ from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import BundleError, CheckFailedError, UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.serving.core.entries import ModelEntry
-from torchstone_runtime.serving.core.errors import NotReadyError, UnknownModelError
+from torchstone_runtime.serving.core.model_sources import Source
+from torchstone_runtime.serving.core.refusals import NotReadyError, UnknownModelError
 from torchstone_runtime.serving.core.repository import ModelRepository
-from torchstone_runtime.serving.core.sources import Source
 
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 ON_TWO = LoadOptions(provider="cpu", threads=2)

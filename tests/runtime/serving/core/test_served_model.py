@@ -22,13 +22,13 @@ from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.inference.classifier import Classifier, Unanswered
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.serving.core.answer import Answer
-from torchstone_runtime.serving.core.errors import (
+from torchstone_runtime.serving.core.limits import ServingLimits
+from torchstone_runtime.serving.core.refusals import (
     BadPictureError,
     DeadlineError,
     QueueFullError,
     TooLargeError,
 )
-from torchstone_runtime.serving.core.limits import ServingLimits
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 
 MakeModel = Callable[..., ServedModel]

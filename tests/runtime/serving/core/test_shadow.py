@@ -18,11 +18,11 @@ from torchstone_runtime.inference.classifier import Classifier, Unanswered
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.metrics.answered import NO_ANSWER
+from torchstone_runtime.serving.core.model_sources import Source
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import ServedModel
 from torchstone_runtime.serving.core.shadow import Shadow
 from torchstone_runtime.serving.core.shadow_statistics import ShadowStatistics
-from torchstone_runtime.serving.core.sources import Source
 
 MakeModel = Callable[..., ServedModel]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.serving.core.sources import Source, by_name
+from torchstone_runtime.serving.core.model_sources import Source, by_name
 
 
 @pytest.mark.parametrize(

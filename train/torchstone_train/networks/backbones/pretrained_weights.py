@@ -11,7 +11,7 @@ from torchstone_runtime.errors import DataError, UsageError, suggestion
 from torchstone_runtime.text import showable
 from torchstone_train.networks.backbones import timm_networks, torchvision_networks
 from torchstone_train.networks.backbones.download import fetch_from_hub, fetch_url
-from torchstone_train.networks.backbones.fitting import lay_weights
+from torchstone_train.networks.backbones.weight_fitting import lay_weights
 from torchstone_train.networks.shape import ModelShape
 from torchstone_train.networks.weight_file import read_weights
 from torchstone_train.recipes.backbone_name import TIMM, TORCHVISION

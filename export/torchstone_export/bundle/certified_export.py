@@ -1,21 +1,21 @@
-"""What an export found, whole: what the bundle's certificate, model card and manifest are written from."""
+"""A model whose files are certified: what the bundle's certificate, model card and manifest are written from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torchstone_export.certificate.accuracy import accuracy_line
-from torchstone_export.certificate.calibration import Calibration
 from torchstone_export.certificate.certify import VariantCertificate, certificate_json
 from torchstone_export.certificate.reference import Reference
 from torchstone_export.certificate.summary import summarize
-from torchstone_export.lossy.variant import LossyVariant
+from torchstone_export.certificate.temperature import Calibration
+from torchstone_export.lossy.lossy_variant import LossyVariant
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.provenance import describe_cascade
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class CertifiedExport:
     """A model whose files are certified, and what was found of them.
 
     Attributes:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchstone_runtime.arrays import Float32Array, Int64Array
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 
 BLEND: Final = 0.05
 """Width of the passage. Narrower, rounding is amplified more (by its inverse); wider, more answers are mixtures."""

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from torchstone_export.cascade.model import Routing
+from torchstone_export.cascade.confidence_cascade import Routing
 from torchstone_export.formats.graph import after_logits, requirements
 from torchstone_export.formats.onnx_file import IR_VERSION
 from torchstone_runtime.bundle.manifest import METADATA_KEY, require_any

@@ -11,8 +11,8 @@ from torchstone_runtime.report import sections
 from torchstone_runtime.report.csv_files import PredictionsCsv
 from torchstone_runtime.report.page import card, escape, facts, render_page, section, table
 from torchstone_train.crossvalidation.directory import PREDICTIONS, REPORT, TABLE, CrossValidationDirectory
+from torchstone_train.crossvalidation.fold_figures import FIGURES, CrossValidationResult
 from torchstone_train.crossvalidation.held_out import HeldOutPredictions
-from torchstone_train.crossvalidation.result import FIGURES, CrossValidationResult
 
 _METHOD = (
     '<p class="soft">Each image was predicted by the network of the fold that held it out: that network was neither '

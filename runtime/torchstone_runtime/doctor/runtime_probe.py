@@ -1,4 +1,4 @@
-"""What ONNX Runtime really does here, tried in a process of its own: `python -m torchstone_runtime.doctor.probe`.
+"""What ONNX Runtime really does here, tried by `python -m torchstone_runtime.doctor.runtime_probe` in its own process.
 
 Broken libraries can end a process, and print what they like. So each step is a line of JSON on stdout as soon as it
 is done, and all else goes to stderr.

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from torchstone_runtime.arrays import Float64Array, Uint8Array
-from torchstone_runtime.diagnosis.colours import gray_planes
+from torchstone_runtime.diagnosis.channels import gray_planes
 from torchstone_runtime.diagnosis.fits import BORDERS, filter_mistake, fitted, other_fits, right_filter
 from torchstone_runtime.diagnosis.geometry import FILTERS, View, resized
 from torchstone_runtime.diagnosis.interpolation import INTERPOLATIONS

@@ -18,7 +18,7 @@ from torchstone_train.data.batches import Batches, make_batches, resident_budget
 from torchstone_train.data.cached_pictures import CachedPictures, CachedStore, MemoryCache
 from torchstone_train.data.disk_cache import DiskCache
 from torchstone_train.data.pictures import ArrayPictures, FilePictures, PictureSource, shorter_side_of_crops
-from torchstone_train.data.splits import TrainingData
+from torchstone_train.data.training_data import TrainingData
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.recipes.transforms import CacheName, parse_transforms
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from torchstone_runtime.serving.core.served_model import ServedModel
 from torchstone_runtime.serving.http.prometheus import CONTENT_TYPE, Family, exposition
 from torchstone_runtime.serving.http.shadow_metrics import shadow_metrics
-from torchstone_runtime.serving.http.site import Site
+from torchstone_runtime.serving.http.shared_state import Site
 
 Answered = Counter[tuple[str, str, int]]
 

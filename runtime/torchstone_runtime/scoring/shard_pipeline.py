@@ -15,9 +15,9 @@ from torchstone_runtime.scoring.parts import PartsFolder
 from torchstone_runtime.scoring.rows import ScoredRows, score_items
 from torchstone_runtime.scoring.tally import Tally
 from torchstone_runtime.shards.item import ShardItem
-from torchstone_runtime.shards.picture_files import StoredPicture
 from torchstone_runtime.shards.read_shard import read_shard
 from torchstone_runtime.shards.shard import Shard
+from torchstone_runtime.shards.shard_pictures import StoredPicture
 
 LARGE_BATCH: Final = 256
 SMALL_BATCH: Final = 64

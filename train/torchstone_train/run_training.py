@@ -18,7 +18,7 @@ from torchstone_train.compute.distributed import World, joined_world
 from torchstone_train.compute.precision import Precision, choose_precision
 from torchstone_train.data.augmented_samples import augmented_samples
 from torchstone_train.data.describe import describe_data
-from torchstone_train.data.splits import TrainingData
+from torchstone_train.data.training_data import TrainingData
 from torchstone_train.network_choice import ChosenNetwork, describe_network, open_network, resolve_backbone
 from torchstone_train.networks.penultimate import penultimate_features
 from torchstone_train.preparation import describe, load_data, prepare
@@ -26,7 +26,7 @@ from torchstone_train.probe.fitting import ProbeFit, require_probe
 from torchstone_train.probe.head import begin_head
 from torchstone_train.report.experiment_logs import open_log, require_logs
 from torchstone_train.report.feature_map import shown_on_map
-from torchstone_train.report.results import RunResults, settings_of
+from torchstone_train.report.run_results import RunResults, settings_of
 from torchstone_train.request import TrainingRequest
 from torchstone_train.restart import gone_on_with
 from torchstone_train.run.run_claim import claimed, holds_run, remove_partial_files, remove_run

@@ -11,9 +11,9 @@ from torchstone_runtime.arrays import Int64Array
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.folder import list_files
 from torchstone_runtime.data.location import default_data_dir
-from torchstone_runtime.data.parts import LAYOUT_HELP, folder_layout, require_no_hidden_parts
 from torchstone_runtime.data.shard_store import ShardStore
 from torchstone_runtime.data.split import ImageStore, Split
+from torchstone_runtime.data.split_folders import LAYOUT_HELP, folder_layout, require_no_hidden_parts
 from torchstone_runtime.data.windows_names import SEPARATOR, flat_tree
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
@@ -125,7 +125,7 @@ def _id_of(file: str, prefix: str) -> str:
 
 
 def _of_shards(ref: DatasetRef, path: Path, data_dir: Path) -> AuditSource:
-    from torchstone_runtime.data.shards import shard_parts  # noqa: PLC0415 - only where there are some
+    from torchstone_runtime.data.labelled_shards import shard_parts  # noqa: PLC0415 - only where there are some
 
     found = shard_parts(path)
     numbered = all(part.numbered for part in found.values())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from torchstone_runtime.doctor.finding import Finding
-from torchstone_runtime.doctor.probe import WRITTEN_IR, WRITTEN_OPSET
+from torchstone_runtime.doctor.runtime_probe import WRITTEN_IR, WRITTEN_OPSET
 from torchstone_runtime.system.nvidia_driver import DRIVER_LIBRARY
 
 KNOWN: Final = {
@@ -27,7 +27,7 @@ def run_probe() -> dict[str, Any]:
 
     A step that it did not reach is absent; `ended` says how it ended early, and is empty otherwise.
     """
-    command = [sys.executable, "-m", "torchstone_runtime.doctor.probe"]
+    command = [sys.executable, "-m", "torchstone_runtime.doctor.runtime_probe"]
     try:
         result = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)
         output, code = result.stdout, result.returncode

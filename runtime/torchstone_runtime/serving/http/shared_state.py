@@ -12,10 +12,10 @@ from torchstone_runtime.protocol.path_name import decoded
 from torchstone_runtime.serving.core.entries import ReloadResult
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import ServedModel
-from torchstone_runtime.serving.http.backgrounds import Backgrounds
+from torchstone_runtime.serving.http.background_watch import Backgrounds
 from torchstone_runtime.serving.http.body_room import BodyRoom
 from torchstone_runtime.serving.http.extensions import Extensions
-from torchstone_runtime.serving.http.record import record_of
+from torchstone_runtime.serving.http.request_record import record_of
 from torchstone_runtime.serving.http.settings import HttpSettings
 from torchstone_runtime.text import showable
 

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 
 from torchstone_runtime.class_names import MAX_CLASSES
-from torchstone_runtime.data.parts import part_of_word
 from torchstone_runtime.data.shard_store import ShardStore
 from torchstone_runtime.data.split import Split
+from torchstone_runtime.data.split_folders import part_of_word
 from torchstone_runtime.errors import DataError, ImageError, UsageError
 from torchstone_runtime.images.image_formats import OtherFiles
 from torchstone_runtime.images.input_spec import InputSpec

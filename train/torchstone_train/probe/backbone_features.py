@@ -7,7 +7,7 @@ from torch import Tensor
 from torchstone_runtime.arrays import Float32Array, Int64Array
 from torchstone_train.data.batches import Batches
 from torchstone_train.networks.backbones.head import FeatureExtractor, feature_extractor
-from torchstone_train.networks.classifier import ImageClassifier
+from torchstone_train.networks.image_classifier import ImageClassifier
 from torchstone_train.probe.feature_cache import Digests, FeatureCache, digests_of
 from torchstone_train.training.progress import Progress
 
