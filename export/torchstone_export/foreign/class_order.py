@@ -19,7 +19,7 @@ _MOVES_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Answers:
+class LabelledDecisions:
     """What a model answers over one split: `decided` and `labels`, int64 [N], positions of classes."""
 
     decided: Int64Array
@@ -36,15 +36,17 @@ def doubts_about_order(
         names: names of the K classes, in the order that was taken.
         stated: whether the owner stated that order; else it is the data's.
     """
-    validation, test = (Answers(splits[name].decisions, splits[name].split.labels) for name in ("validation", "test"))
+    validation, test = (
+        LabelledDecisions(splits[name].decisions, splits[name].split.labels) for name in ("validation", "test")
+    )
     order = find_order(validation, test, len(names))
     if (order != np.arange(len(names))).any():
         return [_describe_order(order, test, names, stated=stated)]
     decided, labels = (np.concatenate(parts) for parts in zip(*_arrays(validation, test), strict=True))
-    return _describe_chance(Answers(decided, labels), stated=stated)
+    return _describe_chance(LabelledDecisions(decided, labels), stated=stated)
 
 
-def find_order(validation: Answers, test: Answers, num_classes: int) -> Int64Array:
+def find_order(validation: LabelledDecisions, test: LabelledDecisions, num_classes: int) -> Int64Array:
     """Return which output each class comes to, int64 [K], where that explains the answers; else 0 to K - 1.
 
     The order is looked for on validation. Of each set of classes that it exchanges, the test images of these classes
@@ -60,11 +62,11 @@ def find_order(validation: Answers, test: Answers, num_classes: int) -> Int64Arr
     return order
 
 
-def _arrays(*parts: Answers) -> list[tuple[Int64Array, Int64Array]]:
+def _arrays(*parts: LabelledDecisions) -> list[tuple[Int64Array, Int64Array]]:
     return [(part.decided, part.labels) for part in parts]
 
 
-def _best_order(answers: Answers, num_classes: int) -> Int64Array:
+def _best_order(answers: LabelledDecisions, num_classes: int) -> Int64Array:
     # Pairs of class and output that meet more often than by chance, the most frequent first: those of a model that
     # decides at all stand out, so that no exact assignment is needed. What remains stays where it is, if it can.
     pairs, counts = np.unique(answers.labels * num_classes + answers.decided, return_counts=True)
@@ -99,7 +101,7 @@ def _exchanges(order: Int64Array) -> list[Int64Array]:
     return found
 
 
-def _holds(order: Int64Array, classes: Int64Array, test: Answers, level: float) -> bool:
+def _holds(order: Int64Array, classes: Int64Array, test: LabelledDecisions, level: float) -> bool:
     rows = np.isin(test.labels, classes)
     labels, decided = test.labels[rows], test.decided[rows]
     kept, moved = int((decided == labels).sum()), int((decided == order[labels]).sum())
@@ -132,7 +134,7 @@ def at_least(successes: int, trials: int, probability: float) -> float:
     return min(1.0, float(np.exp(logs).sum()))
 
 
-def _describe_order(order: Int64Array, test: Answers, names: tuple[str, ...], *, stated: bool) -> str:
+def _describe_order(order: Int64Array, test: LabelledDecisions, names: tuple[str, ...], *, stated: bool) -> str:
     right, kept = int((test.decided == order[test.labels]).sum()), int((test.decided == test.labels).sum())
     listed = [names[index] for index in np.argsort(order)]
     if len(names) <= _LISTED:
@@ -151,7 +153,7 @@ def _describe_order(order: Int64Array, test: Answers, names: tuple[str, ...], *,
     )
 
 
-def _describe_chance(answers: Answers, *, stated: bool) -> list[str]:
+def _describe_chance(answers: LabelledDecisions, *, stated: bool) -> list[str]:
     total = len(answers.labels)
     right = int((answers.decided == answers.labels).sum())
     classes = int(max(answers.labels.max(), answers.decided.max())) + 1

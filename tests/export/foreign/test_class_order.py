@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from helpers.support import run_torchstone
 from helpers.support_foreign import models_module, request_for, spec_of, write_weights
 from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
-from torchstone_export.foreign.class_order import Answers, at_least, find_order
+from torchstone_export.foreign.class_order import LabelledDecisions, at_least, find_order
 from torchstone_export.foreign.export_module import export_module
 from torchstone_export.foreign.module_model import ModuleSource
 
@@ -205,10 +205,10 @@ def test_a_right_model_is_never_given_another_order(classes: int, seed: int, acc
     """Whose mistakes fall anywhere."""
     generator = np.random.default_rng(seed)
 
-    def answers() -> Answers:
+    def answers() -> LabelledDecisions:
         labels = np.repeat(np.arange(classes), each)
         wrong = generator.random(len(labels)) > accuracy
-        return Answers(np.where(wrong, generator.integers(0, classes, len(labels)), labels), labels)
+        return LabelledDecisions(np.where(wrong, generator.integers(0, classes, len(labels)), labels), labels)
 
     np.testing.assert_array_equal(find_order(answers(), answers(), classes), np.arange(classes))
 
@@ -221,10 +221,10 @@ def test_another_order_is_found_whatever_it_is(classes: int, seed: int, accuracy
     true = generator.permutation(classes)
     assume((true != np.arange(classes)).any())
 
-    def answers() -> Answers:
+    def answers() -> LabelledDecisions:
         labels = np.repeat(np.arange(classes), each)
         wrong = generator.random(len(labels)) > accuracy
-        return Answers(np.where(wrong, generator.integers(0, classes, len(labels)), true[labels]), labels)
+        return LabelledDecisions(np.where(wrong, generator.integers(0, classes, len(labels)), true[labels]), labels)
 
     np.testing.assert_array_equal(find_order(answers(), answers(), classes), true)
 
@@ -235,7 +235,7 @@ def test_one_answer_to_almost_everything_is_no_other_order(others: list[tuple[in
     labels, decided = np.repeat([0, 1, 2], [70, 20, 10]), np.full(100, 2)
     labels = np.concatenate([labels, [label for label, _ in others]]).astype(np.int64)
     decided = np.concatenate([decided, [answer for _, answer in others]]).astype(np.int64)
-    answers = Answers(decided, labels)
+    answers = LabelledDecisions(decided, labels)
 
     np.testing.assert_array_equal(find_order(answers, answers, 3), np.arange(3))
 
@@ -246,7 +246,7 @@ def test_an_order_that_is_only_a_little_better_is_not_told(kept: int, exchanged:
     each = np.repeat([0, 1, 2], [kept, exchanged, 100 - kept - exchanged])
     labels = np.repeat([0, 1], 100)
     decided = np.concatenate([each, np.array([1, 0, 2])[each]])
-    answers = Answers(np.concatenate([decided, np.full(100, 2)]), np.concatenate([labels, np.full(100, 2)]))
+    answers = LabelledDecisions(np.concatenate([decided, np.full(100, 2)]), np.concatenate([labels, np.full(100, 2)]))
 
     np.testing.assert_array_equal(find_order(answers, answers, 3), np.arange(3))
 
