@@ -12,6 +12,7 @@ from torchstone_runtime.components import require_component
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.frames import make_frame
 from torchstone_runtime.html_table import html_table
 
 if TYPE_CHECKING:
@@ -69,6 +70,16 @@ class ExportedBundle:
             "summary": list(self.summary),
             "warnings": list(self.warnings),
         }
+
+    def to_pandas(self) -> Any:  # noqa: ANN401 - a pandas.DataFrame, where pandas is installed
+        """Return the model files as a pandas DataFrame: a row per variant, with `file`, `bytes` and `sha256`.
+
+        Raises:
+            MissingComponentError: pandas is not installed.
+        """
+        files = self.bundle.manifest.variants.items()
+        rows = [{"file": entry.name, "bytes": entry.size, "sha256": entry.sha256} for _, entry in files]
+        return make_frame(rows, index=[name for name, _ in files])
 
     def __repr__(self) -> str:
         return f"ExportedBundle({str(self.path)!r}, {self.name!r}, variants {', '.join(self.variants)})"

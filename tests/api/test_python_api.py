@@ -1,10 +1,12 @@
 """`import torchstone`: from data to served predictions in one process, quiet, with typed results."""
 
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -220,6 +222,18 @@ def test_pandas_is_asked_for_by_name_where_it_is_missing(
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(torchstone.MissingComponentError, match="pandas is not installed"):
         run.to_pandas()
+
+
+def test_the_files_of_a_bundle_are_a_table_for_pandas(
+    bundle: torchstone.ExportedBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row per variant, with what the manifest says of its file."""
+    monkeypatch.setitem(
+        sys.modules, "pandas", SimpleNamespace(DataFrame=lambda rows, index: dict(zip(index, rows, strict=True)))
+    )
+    row = bundle.to_pandas()["fp32"]
+    content = (bundle.path / row["file"]).read_bytes()
+    assert (row["bytes"], row["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
 
 
 def test_without_out_a_bundle_goes_where_the_command_puts_it(
