@@ -10,6 +10,7 @@ from benchmarks.gpu.pieces import PIECES
 from benchmarks.gpu.run_all import run_piece
 from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import DONE, FAILED, LEFT, read_steps, run_steps
+from torchstone_runtime.inference.gpu_options import TF32_VARIABLE
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +26,11 @@ def trial(results: Path, work: Path, ends: float = float("inf")) -> Setting:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("piece", PIECES)
-def test_every_step_of_a_piece_runs_in_small(piece: str, tmp_path: Path, work: Path) -> None:
+def test_every_step_of_a_piece_runs_in_small(
+    piece: str, tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """None fails, and none is left out."""
+    monkeypatch.setenv(TF32_VARIABLE, "0")  # as a piece does, which would reach other tests
     run_piece(piece, trial(tmp_path, work))
 
     steps = read_steps(tmp_path, piece)

@@ -16,6 +16,7 @@ from helpers.support import assert_refused, run_torchstone
 from helpers.support_gpu import build_driver, build_provider, write_gpu_runtime, write_wheel
 from torchstone_runtime.errors import ProviderError, UsageError
 from torchstone_runtime.inference import providers
+from torchstone_runtime.inference.gpu_options import TF32_VARIABLE
 from torchstone_runtime.inference.load_options import ON_CPU, LoadOptions
 from torchstone_runtime.inference.providers import open_session
 
@@ -127,8 +128,11 @@ def test_tensorrt_is_a_library_of_its_own(digits_bundle: Path, site: Path, tmp_p
     assert_refused(result, "libnvinfer.so.10", "install NVIDIA's TensorRT")
 
 
-def test_tensorrt_is_not_run_in_tf32_that_was_not_allowed(digits_bundle: Path, site: Path, tmp_path: Path) -> None:
+def test_tensorrt_is_not_run_in_tf32_that_was_not_allowed(
+    digits_bundle: Path, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has no option for it: the environment must rule it out, or the user allow it."""
+    monkeypatch.delenv(TF32_VARIABLE, raising=False)
     build_driver(tmp_path / "driver", version=13000, devices=1)
     build_provider(site, "tensorrt", [])
     result = predict(digits_bundle, "--provider", "tensorrt", site=site, drivers=tmp_path / "driver")
