@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from torchstone_runtime.drift.monitor import DriftMonitor
 
 _MOST_WAITING: Final = 4096
-"""Images that wait to be measured: beyond it they are left out, so that a busy server keeps its memory."""
-_PAUSE: Final = 9
+_MOST_BYTES: Final = 64 << 20
+"""Images that wait to be measured, and their bytes: beyond it they are left out, so that a busy server keeps its
+memory."""
+_PAUSE: Final = 19
 """Length of the pause after a measurement, in its own durations. Meanwhile small requests gather, to be measured in one
 go: one by one, measuring them held the interpreter a quarter of the time that answering them did. It so takes at most a
-tenth of a processor."""
+twentieth of a processor."""
 _LONGEST_PAUSE: Final = 0.25
 """In seconds: also the longest that the end of the process waits for it."""
 
@@ -57,7 +59,8 @@ class DriftWatch:
         if not model.classifier.statistics.present:
             return
         with self._lock:
-            if self._waiting and self._waiting + count > _MOST_WAITING:
+            most = min(_MOST_WAITING, _MOST_BYTES // seen.images[0].nbytes)
+            if self._waiting and self._waiting + count > most:
                 return
             self._waiting += count
             self._seen.append((model, seen))

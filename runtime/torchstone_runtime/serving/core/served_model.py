@@ -77,6 +77,7 @@ class ServedModel:
         observers: functions that see every answered request; the list may change later.
 
     Attributes:
+        variant: name of the variant that is run.
         class_names: K class names in the order of the outputs.
         input_spec: size, colour and normalisation of the images that the model takes.
     """
@@ -92,6 +93,7 @@ class ServedModel:
     ) -> None:
         self.name, self.version = name, version
         self.classifier = classifier
+        self.variant = classifier.plan.variant
         self.limits = limits
         self.class_names = classifier.class_names
         self.input_spec = classifier.input_spec

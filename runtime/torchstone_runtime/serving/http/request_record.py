@@ -71,8 +71,7 @@ class RequestRecord:
 
     def note_model(self, model: ServedModel) -> None:
         """Note which model was asked."""
-        self.model, self.version = model.name, model.version
-        self.variant = model.classifier.plan.variant
+        self.model, self.version, self.variant = model.name, model.version, model.variant
 
     def attach(self, scope: dict[str, Any]) -> None:
         """Make the record known to the routes, and take over what the connection knows."""
