@@ -43,6 +43,8 @@ STAGES = ("starts", "beside_others", "batches_of_64", "open_loop", "large_pictur
 SHARES = (0.7, 1.5, 3.0)
 IMAGES = 8
 """Images of a request of the open loop: of one alone the generator would be the slower side."""
+CLIENTS = 24
+"""Clients that measure the capacity: with their images the queue is not full, whose refusals would take time too."""
 OURS = ("--variant", "fp32", "--provider", "cpu")
 
 
@@ -177,7 +179,7 @@ def open_loops(seconds: float) -> dict[str, Any]:
         asyncio.run(closed_loop(HOST, port, request, clients=4, seconds=1))
         idle = asyncio.run(open_loop(HOST, port, request, rate=20, seconds=seconds))
         found["idle_20_per_s"] = idle.to_json()
-        capacity = asyncio.run(closed_loop(HOST, port, request, clients=64, seconds=seconds)).rate
+        capacity = asyncio.run(closed_loop(HOST, port, request, clients=CLIENTS, seconds=seconds)).rate
         found["capacity_per_s"] = round(capacity)
         for share in SHARES:
             load = asyncio.run(open_loop(HOST, port, request, rate=share * capacity, seconds=seconds))
