@@ -15,6 +15,8 @@ from torchstone_runtime.text import showable
 QUIET: Final = "torchstone.quiet"
 VERBOSE: Final = "torchstone.verbose"
 """Keys of a click context's `meta`: whether the command was given `--quiet` or `--verbose`."""
+START_OF_LINE: Final = "\r\x1b[K"
+"""Takes what stands on the terminal's line off it (ECMA-48)."""
 
 
 def is_quiet() -> bool:
@@ -42,12 +44,12 @@ def tell_detail(line: str) -> None:
 
 
 def warn(line: str) -> None:
-    """Print a line on stderr, whatever was asked for."""
-    click.echo(showable(line), err=True)
+    """Print a line on stderr, whatever was asked for; on a terminal in place of a line of progress."""
+    click.echo(f"{START_OF_LINE if sys.stderr.isatty() else ''}{showable(line)}", err=True)
 
 
 def shows_progress() -> bool:
-    """Tell whether a progress bar is of use: stderr is a terminal, and `--quiet` was not given."""
+    """Tell whether a line of progress is of use: stderr is a terminal, and `--quiet` was not given."""
     return sys.stderr.isatty() and not is_quiet()
 
 
