@@ -60,9 +60,9 @@ class ProgressLine:
         self._task, self._shown = "", 0.0
 
     def _write(self, text: str, now: float) -> None:
-        # A line that wraps could not be taken off again.
+        # A line that wraps could not be taken off again; its end has the time left.
         columns = shutil.get_terminal_size().columns
-        shown = text if len(text) < columns else f"{text[: columns - 2]}…"
+        shown = text if len(text) < columns else f"…{text[2 - columns :]}"
         self._stream.write(f"{START_OF_LINE}{shown}")
         self._stream.flush()
         self._shown = now

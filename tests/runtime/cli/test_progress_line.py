@@ -5,15 +5,19 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import torchstone_runtime
 from helpers.support import write_image_tree
 from torchstone_runtime.benchmark.bench import measure_steady_state
+from torchstone_runtime.benchmark.timing import compare
 from torchstone_runtime.bundle.builtin import builtin_names
 from torchstone_runtime.cli.output import tell
 from torchstone_runtime.cli.progress_line import ProgressLine, progress_shown
 from torchstone_runtime.data.folder import load_folder
+from torchstone_runtime.data.split import ArrayStore, Split
+from torchstone_runtime.evaluation.evaluate import evaluate
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.progress import WorkProgress, stage, tell_read, watched
@@ -186,7 +190,7 @@ def test_a_benchmark_tells_of_its_rounds() -> None:
 
 
 def test_the_line_is_no_wider_than_the_terminal(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that wraps can't be taken off again."""
+    """One that wraps can't be taken off again; the time left stays."""
     monkeypatch.setenv("COLUMNS", "40")
     stream = io.StringIO()
     with watched(ProgressLine(stream)):
@@ -194,7 +198,9 @@ def test_the_line_is_no_wider_than_the_terminal(clock: list[float], monkeypatch:
             clock[0] = seconds
             tell_read("a split with a long name", seconds * 10, 100_000)
 
-    assert len(stream.getvalue().removeprefix("\r\x1b[K")) < 40
+    shown = stream.getvalue().removeprefix("\r\x1b[K")
+    assert len(shown) < 40
+    assert shown.endswith(" left")
 
 
 def test_a_note_takes_the_line_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,3 +219,25 @@ def test_no_command_draws_a_bar_of_its_own() -> None:
     """A bar of click's stays on the terminal at its end; a stage does not."""
     package = Path(torchstone_runtime.__file__).parent
     assert [str(path) for path in package.rglob("*.py") if "progressbar" in path.read_text(encoding="utf-8")] == []
+
+
+def test_an_evaluation_tells_how_many_images_are_classified() -> None:
+    """Of arrays too, which are not read from files."""
+    told = list[WorkProgress]()
+    with Classifier.load(builtin_names()[0]) as classifier:
+        images = np.zeros((5, 1, 28, 28), dtype=np.uint8)
+        labels = np.arange(5, dtype=np.int64)
+        split = Split("test", ArrayStore(images), labels, classifier.class_names, [str(index) for index in range(5)])
+        with watched(told.append):
+            evaluate(classifier, split)
+
+    assert [(news.task, news.done, news.total) for news in told if not news.ended][-1] == ("classifying test", 5, 5)
+
+
+def test_a_comparison_of_speeds_tells_of_its_rounds() -> None:
+    """Of `compare`, which was silent for 16 seconds."""
+    told = list[WorkProgress]()
+    with watched(told.append):
+        compare(lambda: None, lambda: None, rounds=6, seconds=0.001)
+
+    assert told[-1].done == told[-1].total == 6
