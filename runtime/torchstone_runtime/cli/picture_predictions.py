@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from torchstone_runtime.cli.folded import folded_for
 from torchstone_runtime.cli.output import START_OF_LINE, shows_progress
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.progress import Advance, stage
@@ -117,4 +118,4 @@ def _complain_of_others(others: "OtherFiles") -> None:
 
 def complain(line: str) -> None:
     """Print a line on stderr, in place of a line of progress where there is one."""
-    click.echo(f"{START_OF_LINE if sys.stderr.isatty() else ''}{line}", err=True)
+    click.echo(f"{START_OF_LINE}{folded_for(sys.stderr, line)}" if sys.stderr.isatty() else line, err=True)
