@@ -13,7 +13,7 @@ TorchstoneError                 exit code 2: bad usage, bad input or a missing p
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Self
 
 _SHOWN: Final = 10
@@ -123,9 +123,17 @@ def first_line(error: BaseException) -> str:
     return message.splitlines()[0] if message else type(error).__name__
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return "Did you mean 'x'?" for the known word nearest to `word`, else the known words, of many the first."""
+def suggestion(word: str, known: Iterable[str], others: Mapping[str, str] | None = None) -> str:
+    """Return "Did you mean 'x'?" for the known word nearest to `word`, else the known words, of many the first.
+
+    Args:
+        word: the word that was given.
+        known: the words that are understood.
+        others: what people call a known word elsewhere, in lower case, and the known word.
+    """
     options = sorted(known)
+    if others and (meant := others.get(word.lower())):
+        return f"Did you mean '{meant}'?"
     close = difflib.get_close_matches(word.lower(), options, n=1, cutoff=0.5)
     if close:
         return f"Did you mean '{close[0]}'?"

@@ -1,5 +1,6 @@
 """Output files that appear whole or not at all."""
 
+import errno
 import itertools
 import os
 import tempfile
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from torchstone_runtime.errors import OutputError
+from torchstone_runtime.errors import OutputError, first_line
 
 _DEFAULT_MODE = 0o666
 
@@ -79,10 +80,25 @@ def reported_as_output_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(
-            f"Cannot write {path}: {error.strerror or error}.",
-            "Choose a place that exists, that you may write to, and that has room.",
-        ) from error
+        raise output_error(str(path), path, error) from error
+
+
+def output_error(shown: str, path: Path, error: OSError) -> OutputError:
+    """Return what to tell of a system's error in writing to `path`, which a person knows as `shown`."""
+    if error.errno in (errno.EEXIST, errno.ENOTDIR) and (file := _file_in_the_way(path)) is not None:
+        where = "it" if file == path else file
+        return OutputError(
+            f"Cannot write {shown}: {where} is a file, and a folder is needed there.",
+            "Choose a folder, or a name that nothing has yet.",
+        )
+    reason = error.strerror or first_line(error)
+    return OutputError(
+        f"Cannot write {shown}: {reason.rstrip('.')}.", "Choose a place that you may write to, and that has room."
+    )
+
+
+def _file_in_the_way(path: Path) -> Path | None:
+    return next((place for place in (path, *path.parents) if place.exists() and not place.is_dir()), None)
 
 
 def current_umask() -> int:

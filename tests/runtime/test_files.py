@@ -1,11 +1,12 @@
 import os
+import re
 import stat
 from pathlib import Path
 
 import pytest
 
 from torchstone_runtime.errors import OutputError
-from torchstone_runtime.files import atomic_writer, require_writable_parent, write_atomic
+from torchstone_runtime.files import atomic_writer, reported_as_output_error, require_writable_parent, write_atomic
 
 
 class StoppedError(Exception):
@@ -113,3 +114,13 @@ def test_a_parent_that_cannot_be_written_is_named(tmp_path: Path, place: str) ->
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match=f"Cannot write .*{place}"):
         require_writable_parent(tmp_path / place)
+
+
+@pytest.mark.parametrize(("place", "named"), [("plain", "it"), ("plain/run", "plain"), ("plain/deep/run", "plain")])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path, place: str, named: str) -> None:
+    """Not as "File exists": that is what a person wants of a file."""
+    (tmp_path / "plain").touch()
+    where = named if named == "it" else str(tmp_path / named)
+    said = re.escape(f"{place}: {where} is a file, and a folder is needed there.")
+    with pytest.raises(OutputError, match=said), reported_as_output_error(tmp_path / place):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)

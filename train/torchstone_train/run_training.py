@@ -11,6 +11,7 @@ import torch
 
 from torchstone_runtime.errors import CheckFailedError, OutputError, UsageError
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.progress import stage
 from torchstone_train.compute.allocator import freed_memory_kept
 from torchstone_train.compute.depthwise import depthwise_share
 from torchstone_train.compute.device import choose_device, set_determinism
@@ -174,7 +175,8 @@ def _loop(
 
 def _write_results(results: RunResults, outcome: Outcome, task: TrainingTask, data: TrainingData) -> None:
     if outcome.answers is None:
-        outcome.answers = answer_all(task.model, task.validation, task.class_names, task.device, task.featured)
+        with stage("measuring the best epoch"):
+            outcome.answers = answer_all(task.model, task.validation, task.class_names, task.device, task.featured)
     seen = ValidationPass.of_answers(data.validation, outcome.answers)
     results.show_augmented(partial(augmented_samples, task.train, data.train, task.recipe, task.seed))
     results.write(outcome, seen, data.test, partial(penultimate_features, task.model, device=task.device))

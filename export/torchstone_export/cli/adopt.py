@@ -81,10 +81,11 @@ def adopt(
     wait_passively()
     from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
     from torchstone_export.pipeline import ExportRequest
+    from torchstone_runtime.bundle.builtin import builtin_names
     from torchstone_runtime.data.catalog import DatasetRef
     from torchstone_runtime.path_kinds.wanted import not_an_onnx_file
 
-    if (other := not_an_onnx_file(model)) is not None:
+    if (other := not_an_onnx_file(model, builtin_names())) is not None:
         raise DataError(*other)
     request = ExportRequest(
         out=out or default_bundle(model.stem),

@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from torchstone_export.pipeline import ExportRequest, RunSource, export_run
-from torchstone_runtime.cli.output import is_stdout, print_result
+from torchstone_runtime.cli.output import is_stdout, print_lines, print_result
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.text import showable_lines
@@ -51,7 +51,10 @@ def run_quickstart(out: Path, json_file: Path | None = None) -> int:
         return 130
     _announce(2, "export to ONNX and TorchScript, and compare both with PyTorch sample by sample", aside=aside)
     exported = export_run(RunSource(run), ExportRequest(out=bundle, data_dir=data_dir))
-    click.echo(showable_lines(exported.summary), err=aside)
+    if aside:
+        click.echo(showable_lines(exported.summary), err=True)
+    else:
+        print_lines(showable_lines(exported.summary))
     _announce(3, "verify the bundle: hashes and golden samples, in a process that cannot import PyTorch", aside=aside)
     _run_without_pytorch("verify", str(bundle), "--data", _DATASET, aside=aside)
     _announce(4, "evaluate the ONNX file with ONNX Runtime, in a process that cannot import PyTorch", aside=aside)

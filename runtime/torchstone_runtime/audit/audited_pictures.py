@@ -17,6 +17,7 @@ from torchstone_runtime.data.split_folders import LAYOUT_HELP, folder_layout, re
 from torchstone_runtime.data.windows_names import SEPARATOR, flat_tree
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.path_kinds.wanted import not_a_data_folder
 from torchstone_runtime.text import showable
 
 _NO_INPUT: Final = InputSpec(color="L", height=1, width=1, mean=(0.0,), std=(1.0,))
@@ -115,7 +116,7 @@ def open_source(ref: DatasetRef, data_dir: Path | None = None) -> AuditSource:
         parts.append(Part(part, ids, names, labels, tuple(listing.images), paths, left_out=left_out))
     source = AuditSource(ref, tuple(parts), class_names, place)
     if not len(source):
-        raise DataError(f"{ref.path} holds no pictures in class folders.", LAYOUT_HELP)
+        raise DataError(f"{ref.path} holds no pictures in class folders.", not_a_data_folder(ref.path) or LAYOUT_HELP)
     return source
 
 

@@ -157,7 +157,7 @@ def audit_source(source: AuditSource, stage: Stage | None = None, *, near: bool 
     """
     begin = stage or _silent
     facts = FactTable.empty(len(source), with_gray=near and source.from_files)
-    with begin("pictures", len(source)) as done:
+    with begin("reading", len(source)) as done:
         for index, found in enumerate(_look(source.parts)):
             facts.put(index, found)
             done(1)

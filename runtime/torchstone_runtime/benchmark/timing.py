@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from torchstone_runtime.arrays import Float64Array
+from torchstone_runtime.progress import stage
 
 DEFAULT_ROUNDS: Final = 15
 NOISE_CONFIDENCE: Final = 0.99
@@ -81,7 +82,8 @@ def compare(
         seconds: about how long each side runs in each round; at least one call.
         confidence: confidence of the ratio's interval, 0 to 1.
     """
-    one, other = interleave([first, second], rounds=rounds, seconds=seconds)
+    with stage("measuring the speed", rounds, "rounds") as done:
+        one, other = interleave([first, second], rounds=rounds, seconds=seconds, done=done)
     return TimeComparison(one, other, paired_ratio(one, other, confidence))
 
 

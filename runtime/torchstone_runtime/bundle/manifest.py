@@ -155,7 +155,7 @@ def parse_manifest(text: bytes) -> Manifest:
         BundleError: not JSON, not a bundle's manifest, of a later format version, or a field is missing or invalid.
     """
     data = _parse_object(text, MANIFEST_FILE)
-    _check_format(data)
+    _check_format(data, MANIFEST_FILE)
     try:
         manifest = Manifest(
             name=_text(data["name"]),
@@ -186,7 +186,7 @@ def parse_essentials(text: str) -> tuple[str, tuple[str, ...], InputSpec]:
         BundleError: as for `parse_manifest`.
     """
     data = _parse_object(text.encode("utf-8", "surrogatepass"), "The metadata of the ONNX file")
-    _check_format(data)
+    _check_format(data, "The metadata of the ONNX file")
     try:
         return _text(data["name"]), _class_names(data["classes"]), InputSpec.from_json(data["input"])
     except BundleError:
@@ -222,9 +222,14 @@ def _parse_object(text: bytes, what: str) -> dict[str, Any]:
     return data
 
 
-def _check_format(data: Mapping[str, Any]) -> None:
+def _check_format(data: Mapping[str, Any], what: str) -> None:
     if data.get("format") != FORMAT_NAME:
-        raise BundleError(f"This is not a Torchstone bundle: its format is {data.get('format')!r}.")
+        stated = f"its format is {data['format']!r}" if "format" in data else "no format is stated"
+        raise BundleError(
+            f"{what} is not a Torchstone bundle's: {stated}, '{FORMAT_NAME}' is expected.",
+            "Give a directory that export wrote; if this is one, copy it again, or export its run again: "
+            "torchstone export RUN",
+        )
     version = data.get("format_version")
     if isinstance(version, int) and version > max(_VERSIONS):
         raise BundleError(

@@ -1,11 +1,9 @@
 """`torchstone data`: what is wrong with labelled pictures, before a model is trained on them."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -20,15 +18,20 @@ from torchstone_runtime.cli.options import (
     load_options,
     predictions_option,
 )
-from torchstone_runtime.cli.output import print_result, require_writable, shows_progress, tell
+from torchstone_runtime.cli.output import print_result, require_writable, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import CheckFailedError, UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.progress import stage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torchstone_runtime.audit.audited_pictures import AuditSource
     from torchstone_runtime.audit.data_audit import DataAudit
     from torchstone_runtime.audit.predicted import Predicted
+
+_STAGE: Final = partial(stage, unit="pictures")
 
 
 @command(
@@ -93,7 +96,7 @@ def _audit(dataset: str, wanted: _Wanted) -> "DataAudit":
     source = open_source(DatasetRef.parse(dataset), wanted.data_dir)
     require_writable([wanted.json_file, wanted.report, wanted.fix_list])
     read = [read_predicted(wanted.predictions, source)] if wanted.predictions is not None else []
-    audit = audit_source(source, _stage, near=not wanted.no_near)
+    audit = audit_source(source, _STAGE, near=not wanted.no_near)
     return replace(audit, predicted=read or _predict(audit, source, wanted))
 
 
@@ -104,14 +107,8 @@ def _predict(audit: "DataAudit", source: "AuditSource", wanted: _Wanted) -> "Seq
     from torchstone_runtime.inference.classifier import Classifier
 
     load = Classifier.load_with(wanted.bundle, wanted.loading)
-    with load as classifier, _stage("predicting", len(source)) as done:
+    with load as classifier, _STAGE("predicting", len(source)) as done:
         return predict_with(classifier, source, audit.facts.readable, str(wanted.bundle), done)
-
-
-@contextmanager
-def _stage(name: str, pictures: int) -> Iterator[Callable[[int], object]]:
-    with click.progressbar(length=pictures, label=name, file=sys.stderr, hidden=not shows_progress()) as bar:
-        yield bar.update
 
 
 def _write(audit: "DataAudit", wanted: _Wanted) -> None:

@@ -164,7 +164,12 @@ def _report(error: TorchstoneError, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     # A file that comes from elsewhere may have put anything into its names.
-    click.echo(f"Error: {showable_lines(error.lines)}", err=True)
+    message = f"Error: {showable_lines(error.lines)}"
+    if sys.stderr.isatty():
+        from torchstone_runtime.cli.folded import folded_for
+
+        message = folded_for(sys.stderr, message)
+    click.echo(message, err=True)
     return error.exit_code
 
 

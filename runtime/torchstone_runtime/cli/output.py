@@ -15,6 +15,8 @@ from torchstone_runtime.text import showable
 QUIET: Final = "torchstone.quiet"
 VERBOSE: Final = "torchstone.verbose"
 """Keys of a click context's `meta`: whether the command was given `--quiet` or `--verbose`."""
+START_OF_LINE: Final = "\r\x1b[K"
+"""Takes what stands on the terminal's line off it (ECMA-48)."""
 
 
 def is_quiet() -> bool:
@@ -42,12 +44,17 @@ def tell_detail(line: str) -> None:
 
 
 def warn(line: str) -> None:
-    """Print a line on stderr, whatever was asked for."""
-    click.echo(showable(line), err=True)
+    """Print a line on stderr, whatever was asked for; on a terminal in place of a line of progress."""
+    if not sys.stderr.isatty():
+        click.echo(showable(line), err=True)
+        return
+    from torchstone_runtime.cli.folded import folded_for
+
+    click.echo(f"{START_OF_LINE}{folded_for(sys.stderr, showable(line))}", err=True)
 
 
 def shows_progress() -> bool:
-    """Tell whether a progress bar is of use: stderr is a terminal, and `--quiet` was not given."""
+    """Tell whether a line of progress is of use: stderr is a terminal, and `--quiet` was not given."""
     return sys.stderr.isatty() and not is_quiet()
 
 
@@ -73,12 +80,21 @@ def print_result(
 
         write_atomic(json_file, strict_json(document(), indent=2, ensure_ascii=ensure_ascii) + "\n")
         tell(f"wrote {json_file}")
+    print_lines(text())
+
+
+def print_lines(text: str) -> None:
+    """Print text on stdout; a terminal gets it in colours, and lines of prose folded to its width."""
+    if sys.stdout.isatty():
+        from torchstone_runtime.cli.folded import folded_for
+
+        text = folded_for(sys.stdout, text)
     if shows_colour(sys.stdout):
         from torchstone_runtime.cli.painted import painted
 
-        click.echo(painted(text()), color=True)
+        click.echo(painted(text), color=True)
     else:
-        click.echo(text())
+        click.echo(text)
 
 
 def is_stdout(path: Path | None) -> bool:

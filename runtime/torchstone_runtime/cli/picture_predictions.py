@@ -5,12 +5,14 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
-from torchstone_runtime.cli.output import shows_progress
+from torchstone_runtime.cli.folded import folded_for
+from torchstone_runtime.cli.output import START_OF_LINE, shows_progress
 from torchstone_runtime.errors import DataError
+from torchstone_runtime.progress import Advance, stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from torchstone_runtime.images.image_formats import OtherFiles
     from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.inference.predict_pictures import FailedImage, PicturePrediction
-
-CLEAR_LINE: Final = "\r\x1b[K"
-"""Takes a progress bar off the terminal's line (ECMA-48)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ class PredictOptions:
 def predict_with_progress(
     stack: ExitStack, classifier: "Classifier", options: PredictOptions, monitor: "DriftMonitor | None"
 ) -> "Iterator[PicturePrediction | FailedImage]":
-    """Yield the answers, with a bar on a terminal that doesn't show the answers themselves."""
+    """Yield the answers, with a line of progress on a terminal that doesn't show the answers themselves."""
     from torchstone_runtime.images.bit_depth import SAMPLE_SIZE, narrow_warning
     from torchstone_runtime.images.find import STDIN, find_pictures
     from torchstone_runtime.images.image_formats import OtherFiles
@@ -83,7 +82,16 @@ def predict_with_progress(
     if not shows_progress() or sys.stdout.isatty():
         return answers
     counted = None if STDIN in options.paths else sum(1 for _ in find_pictures(options.paths, stdin))
-    return iter(stack.enter_context(click.progressbar(answers, length=counted, show_pos=True, file=sys.stderr)))
+    done = stack.enter_context(stage("classifying", counted or 0, "pictures"))
+    return _counted(answers, done)
+
+
+def _counted(
+    answers: "Iterator[PicturePrediction | FailedImage]", done: Advance
+) -> "Iterator[PicturePrediction | FailedImage]":
+    for answer in answers:
+        yield answer
+        done(1)
 
 
 def _named_folders(pictures: "Iterator[Picture]", paths: tuple[str, ...]) -> "Iterator[Picture]":
@@ -109,5 +117,5 @@ def _complain_of_others(others: "OtherFiles") -> None:
 
 
 def complain(line: str) -> None:
-    """Print a line on stderr, in place of a progress bar where there is one."""
-    click.echo(f"{CLEAR_LINE if sys.stderr.isatty() else ''}{line}", err=True)
+    """Print a line on stderr, in place of a line of progress where there is one."""
+    click.echo(f"{START_OF_LINE}{folded_for(sys.stderr, line)}" if sys.stderr.isatty() else line, err=True)

@@ -3,7 +3,7 @@
 import os
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from torchstone_runtime.cli.output import is_stdout, tell
 from torchstone_runtime.cli.picture_predictions import PredictOptions, complain, predict_with_progress
 from torchstone_runtime.cli.prediction_formats import ROWS, csv_header, csv_row, json_row
 from torchstone_runtime.cli.streams import stdout_is_lost
+from torchstone_runtime.errors import ImageError
 from torchstone_runtime.text import showable, showable_lines
 
 if TYPE_CHECKING:
@@ -103,15 +104,25 @@ def print_predictions(
                 outputs.add(item, unsure=unsure)
                 _count(counts, item, known, unsure=unsure)
                 continue
-            if alone and item.name == options.paths[0]:
-                raise item.error
+            failed = _with_advice(item, options.paths)
+            if alone and failed.name == options.paths[0]:
+                raise failed.error
             counts.failed += 1
-            outputs.add_failure(item)
+            outputs.add_failure(failed)
         outputs.finish()
     for path in (options.gallery, options.json_file):
         if path is not None and not is_stdout(path):
             tell(f"wrote {path}")
     return counts
+
+
+def _with_advice(item: "FailedImage", paths: tuple[str, ...]) -> "FailedImage":
+    """Return a picture's failure; where it was named and isn't there, with what may have been meant."""
+    if item.name not in paths or os.path.lexists(item.name):
+        return item
+    from torchstone_runtime.path_kinds.wanted import missing_pictures
+
+    return replace(item, error=ImageError(item.error.problem, missing_pictures(Path(item.name))))
 
 
 def _echo_row(row: str) -> None:

@@ -1,19 +1,18 @@
 """A line on the terminal while something takes more than a moment: what it is, how far it has come, the time left."""
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, TextIO
 
-from torchstone_runtime.cli.output import shows_progress
+from torchstone_runtime.cli.output import START_OF_LINE, shows_progress
 from torchstone_runtime.progress import WorkProgress, watched
 
 _FIRST_AFTER: Final = 1.5
 """Seconds of a command that pass without a word."""
 _EVERY: Final = 0.2
-_START_OF_LINE: Final = "\r\x1b[K"
-"""Takes what stands on the terminal's line off it (ECMA-48)."""
 
 
 class ProgressLine:
@@ -56,12 +55,15 @@ class ProgressLine:
     def clear(self) -> None:
         """Take the line off, if there is one."""
         if self._shown:
-            self._stream.write(_START_OF_LINE)
+            self._stream.write(START_OF_LINE)
             self._stream.flush()
         self._task, self._shown = "", 0.0
 
     def _write(self, text: str, now: float) -> None:
-        self._stream.write(f"{_START_OF_LINE}{text}")
+        # A line that wraps could not be taken off again; its end has the time left.
+        columns = shutil.get_terminal_size().columns
+        shown = text if len(text) < columns else f"…{text[2 - columns :]}"
+        self._stream.write(f"{START_OF_LINE}{shown}")
         self._stream.flush()
         self._shown = now
 

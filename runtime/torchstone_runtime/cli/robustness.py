@@ -1,9 +1,6 @@
 """`torchstone robustness`: how the file that ships does on corrupted pictures."""
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +19,11 @@ from torchstone_runtime.cli.options import (
     load_options,
     measured_data_options,
 )
-from torchstone_runtime.cli.output import print_result, require_writable, shows_progress, tell
+from torchstone_runtime.cli.output import print_result, require_writable, tell
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.split_choice import SplitChoice
 from torchstone_runtime.inference.load_options import LoadOptions
-from torchstone_runtime.progress import watched
+from torchstone_runtime.progress import stage
 
 if TYPE_CHECKING:
     from torchstone_runtime.data.split import Split
@@ -129,12 +126,5 @@ def _run(classifier: "Classifier", split: "Split", wanted: _Wanted) -> "Robustne
 
     names, levels = wanted.corruptions or tuple(CORRUPTIONS), wanted.severities or SEVERITIES
     passes = 1 + len(set(names)) * len(set(levels))
-    with _progress(len(split) * passes) as on_images:
+    with stage("classifying corrupted images", len(split) * passes) as on_images:
         return measure_robustness(classifier, split, names, levels, seed=wanted.seed, on_images=on_images)
-
-
-@contextmanager
-def _progress(images: int) -> Iterator[Callable[[int], None]]:
-    bars = click.progressbar(length=images, label="images", file=sys.stderr, hidden=not shows_progress())
-    with watched(None), bars as bar:
-        yield bar.update

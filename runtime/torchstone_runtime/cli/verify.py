@@ -20,7 +20,7 @@ from torchstone_runtime.cli.options import (
     data_option,
     json_option,
 )
-from torchstone_runtime.cli.output import is_stdout, print_result, require_writable
+from torchstone_runtime.cli.output import is_stdout, print_lines, print_result, require_writable
 from torchstone_runtime.cli.server_options import RemoteOptions, server_options
 from torchstone_runtime.components import install_line, require_component
 from torchstone_runtime.errors import CheckFailedError, MissingComponentError, UsageError
@@ -114,7 +114,7 @@ def _show(bundle: Path, checks: Iterable[str], json_file: Path | None) -> None:
         for line in checks:
             passed.append(line)
             if not is_stdout(json_file):
-                click.echo(showable(line))
+                print_lines(showable(line))
     except CheckFailedError as error:
         _print_end(json_file, bundle, passed, error)
         raise

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from torchstone_runtime.images.input_spec import MAX_BITS, InputSpec
 from torchstone_runtime.images.picture_header import sampled_depths
 from torchstone_runtime.path_kinds.wanted import not_a_data_folder
 from torchstone_runtime.text import is_showable, shortlist
+
+_OTHER_PART: Final = "To use another part of the dataset alone, give its folder: folder:PART"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
     if not found and holds_images(root):
         raise DataError(
             f"{root} has images but no class folders: nothing says what is on them.",
-            f"Give a folder whose images are sorted by class, such as one part alone: folder:PART. {LAYOUT_HELP}",
+            "\n".join((not_a_data_folder(root), *(() if part == "whole" else (_OTHER_PART,)))),
         )
     position = {unicodedata.normalize("NFC", name): label for label, name in enumerate(names)}
     unknown = sorted(set(found) - set(position))
@@ -218,8 +221,7 @@ def _list_images(root: Path, class_folder: str, others: OtherFiles) -> list[str]
 
 
 def _what_it_is(root: Path) -> str:
-    hint = not_a_data_folder(root)
-    return f"{hint}\n{LAYOUT_HELP}".lstrip()
+    return not_a_data_folder(root) or LAYOUT_HELP
 
 
 def _require_usable_classes(root: Path, found: dict[str, list[str]]) -> None:

@@ -21,6 +21,7 @@ from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.metrics.answered import NO_ANSWER
 from torchstone_runtime.metrics.probability_scores import ProbabilityScores, ScoreTally
+from torchstone_runtime.progress import stage
 
 _BATCH: Final = 8 * READ_BATCH
 _IDS_SHOWN: Final = 10
@@ -100,19 +101,21 @@ def evaluate(
     tally = ScoreTally(len(split))
     started, beside = time.perf_counter(), 0.0
     start = 0
-    for images in split.batches(_BATCH):
-        predictions = classifier.predict(images, unanswered="keep")
-        part = slice(start, start + len(images))
-        predicted[part] = predictions.indices_or_none
-        confidence[part] = np.nan_to_num(predictions.confidences)
-        tally.add(predictions.logits, predictions.probabilities, split.labels[part], predicted[part] != NO_ANSWER)
-        if on_batch:
-            on_batch(split, start, predictions)
-        if watch:
-            paused = time.perf_counter()
-            watch.add(images, predictions, split.labels[part])
-            beside += time.perf_counter() - paused
-        start += len(images)
+    with stage(f"classifying {split.name}", len(split)) as done:
+        for images in split.batches(_BATCH):
+            predictions = classifier.predict(images, unanswered="keep")
+            part = slice(start, start + len(images))
+            predicted[part] = predictions.indices_or_none
+            confidence[part] = np.nan_to_num(predictions.confidences)
+            tally.add(predictions.logits, predictions.probabilities, split.labels[part], predicted[part] != NO_ANSWER)
+            if on_batch:
+                on_batch(split, start, predictions)
+            if watch:
+                paused = time.perf_counter()
+                watch.add(images, predictions, split.labels[part])
+                beside += time.perf_counter() - paused
+            start += len(images)
+            done(len(images))
     seconds = time.perf_counter() - started - beside
     found = (split.ids, split.class_names, split.labels, predicted, confidence)
     sets, drift = (watch.sets(), watch.drift()) if watch else (None, None)

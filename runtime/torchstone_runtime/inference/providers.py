@@ -29,6 +29,7 @@ PROVIDERS: Final[dict[str, str]] = {
 }
 _DISABLED: Final = ["WeightBiasQuantization"]
 """Rounds to 8 bits, per tensor, the weights of a layer that an int8 file keeps in float on purpose."""
+_CALLED_ELSEWHERE: Final = {"gpu": "cuda", "nvidia": "cuda", "trt": "tensorrt", "intel": "openvino"}
 _ERRORS_ONLY: Final = 3
 _FATAL_ONLY: Final = 4
 """Where the error is raised as well: in the log it would stand twice, and once where it was only a trial."""
@@ -86,7 +87,9 @@ def open_session(model: bytes, options: LoadOptions) -> OpenedSession:
     """
     provider = options.provider
     if provider not in ("auto", *PROVIDERS):
-        raise UsageError(f"There is no provider '{provider}'.", suggestion(provider, ["auto", *PROVIDERS]))
+        raise UsageError(
+            f"There is no provider '{provider}'.", suggestion(provider, ["auto", *PROVIDERS], _CALLED_ELSEWHERE)
+        )
     options.check()
     check_graph(model)
     if provider == "auto":

@@ -11,6 +11,7 @@ class Kind(StrEnum):
     SPECIAL = "a pipe, socket or device"
 
     BUNDLE = "a bundle"
+    BUILTIN_BUNDLE = "a built-in bundle"
     PARTIAL_BUNDLE = "part of a bundle, without its manifest.json"
     BUNDLES = "a folder of bundles"
     RUN = "the directory of a training run"

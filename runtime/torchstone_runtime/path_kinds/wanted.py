@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from torchstone_runtime.images.image_formats import is_picture
 from torchstone_runtime.path_kinds.advice import advise, describe, of_what
 from torchstone_runtime.path_kinds.identify import IdentifiedPath, identify, is_bundle, is_run
 from torchstone_runtime.path_kinds.kind import Kind
@@ -13,7 +14,7 @@ from torchstone_runtime.path_kinds.nearest import listed, meant
 Message = tuple[str, str]
 """What happened, and what to type."""
 
-_ADDRESS: Final = re.compile(r"(https?|ftp|s3|gs):/{1,2}", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"(https?|ftp|s3|gs|hf):/{1,2}", re.IGNORECASE)
 """A `Path` has taken one of the two slashes away."""
 _FILES: Final = frozenset(
     {Kind.ONNX, Kind.TORCHSCRIPT, Kind.CHECKPOINT, Kind.SAFETENSORS, Kind.NPZ, Kind.JSON, Kind.TEXT, Kind.FILE}
@@ -21,6 +22,8 @@ _FILES: Final = frozenset(
 """Kinds of files that bundles and runs consist of."""
 _FOR_RUN: Final[Mapping[Kind, str]] = {
     Kind.BUNDLE: "It has been exported already. Give the run that it was made from, or use the bundle: "
+    "torchstone evaluate {path} --data DATASET",
+    Kind.BUILTIN_BUNDLE: "It has been exported already, and its run is not here. Use the bundle: "
     "torchstone evaluate {path} --data DATASET",
     Kind.BUNDLES: "Give the directory of a run, such as runs/cnn3-1.",
     Kind.PARTIAL_BUNDLE: "Give the directory of a run, such as runs/cnn3-1.",
@@ -31,9 +34,11 @@ _FOR_RUN: Final[Mapping[Kind, str]] = {
 }
 _FOR_ONNX: Final[Mapping[Kind, str]] = {
     Kind.BUNDLE: "It needs no adopting: torchstone evaluate {path} --data DATASET",
+    Kind.BUILTIN_BUNDLE: "It needs no adopting: torchstone evaluate {path} --data DATASET",
     Kind.RUN: "Export it instead: torchstone export {path}",
     Kind.EMPTY_FOLDER: "Give an ONNX file.",
 }
+_SOME_PICTURES: Final = "Give image files or a folder with some."
 _FOR_PICTURES: Final[Mapping[Kind, str]] = {
     Kind.BUNDLE: "Give image files or a folder with some: torchstone predict {path} PICTURES",
 }
@@ -42,8 +47,8 @@ _FOR_DATA: Final[Mapping[Kind, str]] = {
     Kind.RUN: "Give labelled images: a folder with one sub-folder per class, or an npz file.",
     Kind.CLASS_FOLDERS: "To read it, write folder:{path}",
     Kind.NPZ: "To read it, write npz:{path}",
-    Kind.PICTURES: "Sort the pictures into one sub-folder per class, then write folder:{path}\n"
-    "To classify them without labels: torchstone predict BUNDLE {path}",
+    Kind.PICTURES: "Sort the pictures into one sub-folder per class, then give folder:{path}; or classify them without "
+    "labels: torchstone predict BUNDLE {path}",
     Kind.PICTURE: "Give a folder with one sub-folder per class. To classify it: torchstone predict BUNDLE {path}",
     Kind.EMPTY_FOLDER: "Give a folder with one sub-folder per class, with pictures inside.",
     Kind.NPY: "Save images and labels in one npz file: numpy.savez(FILE, images=..., labels=...)",
@@ -73,9 +78,16 @@ def not_a_bundle(path: Path, builtin: Iterable[str]) -> Message:
     return _other("a bundle", found), owner or advise(found, {}, otherwise)
 
 
-def not_a_run(path: Path) -> Message:
-    """Return the message for a path that was given for the directory of a training run."""
-    found = identify(path)
+def not_a_run(path: Path, builtin: Iterable[str]) -> Message:
+    """Return the message for a path that was given for the directory of a training run.
+
+    Args:
+        path: the path.
+        builtin: names of the built-in bundles.
+    """
+    if (address := _address(path)) is not None:
+        return address, "Give a directory that train wrote."
+    found = _identify(path, builtin)
     otherwise = "Give a directory that train wrote."
     if found.kind is Kind.MISSING:
         places = listed((Path(), Path("runs")), is_run)
@@ -85,9 +97,16 @@ def not_a_run(path: Path) -> Message:
     return problem, (of_what(path) if found.kind in _FILES else None) or advise(found, _FOR_RUN, otherwise)
 
 
-def not_an_onnx_file(path: Path) -> Message | None:
-    """Return the message for a path that was given for an ONNX file; None where it seems to be one."""
-    found = identify(path)
+def not_an_onnx_file(path: Path, builtin: Iterable[str] = ()) -> Message | None:
+    """Return the message for a path that was given for an ONNX file; None where it seems to be one.
+
+    Args:
+        path: the path.
+        builtin: names of the built-in bundles, where one may have been meant.
+    """
+    if (address := _address(path)) is not None:
+        return address, "Download the file first, then give its path."
+    found = _identify(path, builtin)
     if found.kind in (Kind.ONNX, Kind.FILE):
         return None
     if found.kind is Kind.MISSING:
@@ -102,8 +121,13 @@ def not_pictures(path: Path) -> Message | None:
     found = identify(path)
     if found.kind in (Kind.FOLDER, Kind.EMPTY_FOLDER, Kind.MISSING, Kind.UNREADABLE, Kind.PICTURES, Kind.CLASS_FOLDERS):
         return None
-    otherwise = "Give image files or a folder with some."
+    otherwise = _SOME_PICTURES
     return f"{path} holds no image files: it is {describe(found)}.", advise(found, _FOR_PICTURES, otherwise)
+
+
+def missing_pictures(path: Path) -> str:
+    """Return what to type, where pictures were named and nothing lies there."""
+    return meant(path, lambda other: other.is_dir() or is_picture(str(other))) or _SOME_PICTURES
 
 
 def not_a_dataset(text: str) -> Message | None:
@@ -123,9 +147,10 @@ def not_a_data_folder(path: Path) -> str:
     found = identify(path)
     if found.kind is Kind.MISSING:
         return meant(path, Path.is_dir)
-    if found.kind in (Kind.FOLDER, Kind.CLASS_FOLDERS, Kind.PICTURES, Kind.TEXT, Kind.FILE):
+    if found.kind in (Kind.FOLDER, Kind.CLASS_FOLDERS, Kind.TEXT, Kind.FILE):
         return ""
-    return f"It is {describe(found)}. {advise(found, _FOR_DATA, '')}".rstrip()
+    advice = advise(found, _FOR_DATA, "")
+    return advice if found.kind is Kind.PICTURES else f"It is {describe(found)}. {advice}".rstrip()
 
 
 def not_an_npz_file(path: Path) -> str:
@@ -136,6 +161,11 @@ def not_an_npz_file(path: Path) -> str:
     if found.kind in (Kind.NPZ, Kind.FILE):
         return ""
     return f"It is {describe(found)}. {advise(found, _FOR_DATA, '')}".rstrip()
+
+
+def _identify(path: Path, builtin: Iterable[str]) -> IdentifiedPath:
+    found = identify(path)
+    return IdentifiedPath(path, Kind.BUILTIN_BUNDLE) if found.kind is Kind.MISSING and str(path) in builtin else found
 
 
 def _other(wanted: str, found: IdentifiedPath) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from torchstone_runtime.errors import DataError, OutputError, first_line
-from torchstone_runtime.files import atomic_writer
+from torchstone_runtime.files import atomic_writer, output_error
 from torchstone_runtime.scoring.encoders import SUFFIXES, Encoder, open_encoder
 from torchstone_runtime.scoring.job import ScoringJob
 from torchstone_runtime.scoring.rows import ScoredRows
@@ -19,7 +19,6 @@ from torchstone_runtime.shards.storage import Storage, locate
 
 TALLIES: Final = "_tallies"
 """Folder of the tallies; readers of Parquet folders leave out what begins with an underscore."""
-_REMEDY: Final = "Choose a place that exists, that you may write to, and that has room; then run the command again."
 
 
 class PartsFolder:
@@ -143,5 +142,5 @@ def output_told(address: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or first_line(error)
-        raise OutputError(f"{address} cannot be written: {reason.rstrip('.')}.", _REMEDY) from error
+        told = output_error(address, Path(address), error)
+        raise OutputError(told.problem, f"{told.remedy.rstrip('.')}; then run the command again.") from error

@@ -5,13 +5,19 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import torchstone_runtime
 from helpers.support import write_image_tree
 from torchstone_runtime.benchmark.bench import measure_steady_state
+from torchstone_runtime.benchmark.timing import compare
 from torchstone_runtime.bundle.builtin import builtin_names
+from torchstone_runtime.cli.output import tell
 from torchstone_runtime.cli.progress_line import ProgressLine, progress_shown
 from torchstone_runtime.data.folder import load_folder
+from torchstone_runtime.data.split import ArrayStore, Split
+from torchstone_runtime.evaluation.evaluate import evaluate
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.progress import WorkProgress, stage, tell_read, watched
@@ -181,3 +187,57 @@ def test_a_benchmark_tells_of_its_rounds() -> None:
         measure_steady_state([classifier], [1], rounds=6, seconds=0.001)
     assert [news.done for news in told] == [0, 1, 2, 3, 4, 5, 6, 6]
     assert {(news.task, news.total, news.unit) for news in told} == {("measuring the steady state", 6, "rounds")}
+
+
+def test_the_line_is_no_wider_than_the_terminal(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that wraps can't be taken off again; the time left stays."""
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = io.StringIO()
+    with watched(ProgressLine(stream)):
+        for seconds in (0, 1, 10):
+            clock[0] = seconds
+            tell_read("a split with a long name", seconds * 10, 100_000)
+
+    shown = stream.getvalue().removeprefix("\r\x1b[K")
+    assert len(shown) < 40
+    assert shown.endswith(" left")
+
+
+def test_a_note_takes_the_line_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would go on behind the progress else; in a pipe nothing is written for it."""
+    terminal, pipe = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    for stream in (terminal, pipe):
+        monkeypatch.setattr(sys, "stderr", stream)
+        tell("note")
+
+    assert terminal.getvalue().endswith("\r\x1b[Knote\n")
+    assert pipe.getvalue() == "note\n"
+
+
+def test_no_command_draws_a_bar_of_its_own() -> None:
+    """A bar of click's stays on the terminal at its end; a stage does not."""
+    package = Path(torchstone_runtime.__file__).parent
+    assert [str(path) for path in package.rglob("*.py") if "progressbar" in path.read_text(encoding="utf-8")] == []
+
+
+def test_an_evaluation_tells_how_many_images_are_classified() -> None:
+    """Of arrays too, which are not read from files."""
+    told = list[WorkProgress]()
+    with Classifier.load(builtin_names()[0]) as classifier:
+        images = np.zeros((5, 1, 28, 28), dtype=np.uint8)
+        labels = np.arange(5, dtype=np.int64)
+        split = Split("test", ArrayStore(images), labels, classifier.class_names, [str(index) for index in range(5)])
+        with watched(told.append):
+            evaluate(classifier, split)
+
+    assert [(news.task, news.done, news.total) for news in told if not news.ended][-1] == ("classifying test", 5, 5)
+
+
+def test_a_comparison_of_speeds_tells_of_its_rounds() -> None:
+    """Of `compare`, which was silent for 16 seconds."""
+    told = list[WorkProgress]()
+    with watched(told.append):
+        compare(lambda: None, lambda: None, rounds=6, seconds=0.001)
+
+    assert told[-1].done == told[-1].total == 6

@@ -207,3 +207,8 @@ def test_nothing_of_the_doctor_is_imported_where_all_is_well(digits_bundle: Path
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_what_others_call_a_provider_is_understood(digits_bundle: Path) -> None:
+    """Not the word that is spelt most alike: that is `cpu`."""
+    assert_refused(predict(digits_bundle, "--provider", "gpu"), "There is no provider 'gpu'.", "Did you mean 'cuda'?")

@@ -93,3 +93,41 @@ def test_a_pointer_inside_a_bundle_is_told(kinds: Path, tmp_path: Path) -> None:
     bundle = shutil.copytree(kinds / "parent" / "inner", tmp_path / "bundle")
     (bundle / "model.onnx").write_bytes(POINTER)
     assert_refused(run_in_process("verify", bundle), "model.onnx is a Git LFS pointer", "git lfs pull")
+
+
+def test_a_built_in_bundle_is_no_run(tmp_path: Path) -> None:
+    """Its name means nothing where a run is wanted, and the message says what it is."""
+    said = ("a built-in bundle", "torchstone evaluate fashion --data DATASET")
+    assert_refused(run_in_process("export", "fashion", cwd=tmp_path), *said)
+    assert_refused(run_in_process("train", "--from", "fashion", cwd=tmp_path), *said)
+
+
+def test_a_built_in_bundle_is_not_adopted(tmp_path: Path) -> None:
+    """Its name is no ONNX file's."""
+    result = run_in_process("adopt", "fashion", "--data", "digits", cwd=tmp_path)
+    assert_refused(result, "a built-in bundle", "needs no adopting")
+
+
+def test_a_misspelt_folder_of_pictures_is_offered(kinds: Path) -> None:
+    """Beside it lies the one that was meant."""
+    assert_refused(run_in_process("predict", "fashion", "pcitures", cwd=kinds), "Did you mean pictures?")
+
+
+def test_pictures_that_are_nowhere_are_asked_for(digits_bundle: Path, tmp_path: Path) -> None:
+    """Where nothing has a name like it."""
+    assert_refused(run_in_process("predict", digits_bundle, "pics", cwd=tmp_path), "pics does not exist", "image files")
+
+
+@pytest.mark.parametrize("data", ["pictures", "folder:pictures"])
+def test_pictures_without_classes_are_sorted_or_classified(data: str, kinds: Path) -> None:
+    """One sentence with both."""
+    result = run_in_process("evaluate", "fashion", "--data", data, cwd=kinds)
+    assert_refused(result, "one sub-folder per class, then give folder:pictures; or", "torchstone predict BUNDLE")
+    assert result.stderr.count("\n") == 2
+
+
+def test_an_empty_manifest_is_named(tmp_path: Path) -> None:
+    """It states no format."""
+    (tmp_path / "manifest.json").write_text("{}")
+    result = run_in_process("inspect", tmp_path)
+    assert_refused(result, "manifest.json is not a Torchstone bundle's: no format is stated", "torchstone export")

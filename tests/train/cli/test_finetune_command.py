@@ -90,12 +90,12 @@ def test_configuration_file_and_python_train_the_same(colours: str, tmp_path: Pa
         (("finetune",), "The recipe finetune needs a backbone."),
         (("cnn3", "--backbone", "resnet18"), "--backbone is for the recipe finetune"),
         (("cnn3", "--weights", "none"), "--weights is for a backbone; cnn3 begins with fresh weights."),
-        (("cnn3", "--freeze", "1"), "freeze must be left out: it is for the recipe finetune."),
+        (("cnn3", "--freeze", "1"), "--freeze must be left out: it is for the recipe finetune."),
         (("finetune", "--backbone", "renset18"), "torchvision has no classification network 'renset18'."),
         (("finetune", "--backbone", OWN, "--mean", "a,b"), "'a,b' is not a number, or one for each channel"),
         (("finetune", "--backbone", OWN, "--mean", "0.1,0.2"), "--mean has 2 values, but images have 3 channels."),
         (("finetune", "--backbone", OWN, "--std", "0"), "std greater than 0"),
-        (("finetune", "--backbone", OWN, "--head-epochs", "2"), "head_epochs must be 0 or more, and less than"),
+        (("finetune", "--backbone", OWN, "--head-epochs", "2"), "--head-epochs must be 0 or more, and less than"),
     ],
 )
 def test_bad_input_is_one_message_and_leaves_nothing(

@@ -53,7 +53,7 @@ def test_command_line_refuses_bad_value(field: str, value: float, tmp_path: Path
     """On the command line it is one message, exit code 2, and nothing is written."""
     out = tmp_path / "run"
     result = run_torchstone("train", "cnn3", "--dataset", "digits", "--out", out, f"{option_of(field)}={value}")
-    assert_refused(result, f"{field} must be")
+    assert_refused(result, f"{option_of(field)} must be", "torchstone recipes --fields")
     assert not out.exists()
 
 

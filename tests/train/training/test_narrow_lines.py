@@ -41,6 +41,21 @@ def test_a_warning_in_a_log_is_one_line(tty: bool) -> None:
     assert len(stream.getvalue().splitlines()) == (2 if tty else 1)
 
 
+def test_a_coloured_row_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signs of a colour take no columns: header and best row of an epoch stay whole on a terminal."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    stream = io.StringIO()
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    figures = {"loss": 0.5, "accuracy": 0.9, "f1_macro": 0.9}
+    row = {"epoch": 1, "best": True, "learning_rate": 0.001, "images_per_second": 9.0, "seconds": 9000.0}
+
+    Progress(3, stream).end_epoch({**row, "train": figures, "validation": figures})
+
+    assert "\x1b[" in stream.getvalue()
+    assert len(stream.getvalue().splitlines()) == 2
+
+
 @pytest.mark.parametrize("count", [1, 7, 1000])
 def test_class_names_fit_with_their_label(count: int) -> None:
     """Those in the middle are left out; the first and the last one are there."""

@@ -8,7 +8,7 @@ import click
 
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import DATA_DIR_OPTION, json_option
-from torchstone_runtime.cli.output import print_result, tell
+from torchstone_runtime.cli.output import print_result, require_writable, tell
 from torchstone_runtime.components import install_line, require_component
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
@@ -38,6 +38,7 @@ def recipes(fields: bool, backbones: str | None, json_file: Path | None) -> None
 
     docs/reference/results.md has all results.
     """
+    require_writable([json_file])
     if fields and backbones is not None:
         raise UsageError("--fields and --backbones list different things.", "Leave one out.")
     if backbones is not None:
@@ -115,6 +116,7 @@ def _fields_document() -> dict[str, Any]:
 @json_option
 def download(dataset: str, data_dir: Path | None, json_file: Path | None) -> None:
     """Download DATASET (fashion-mnist or mnist) with torchvision, which checks its checksums."""
+    require_writable([json_file])
     require_component("train", "torch", "torchvision")
     from torchstone_train.data.download import ensure_downloaded
 

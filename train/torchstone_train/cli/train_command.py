@@ -21,7 +21,7 @@ from torchstone_train.cli.train_options import take_fields, train_options
 from torchstone_train.cli.train_settings import Settings, read_config, read_run
 from torchstone_train.compute.openmp import wait_passively
 from torchstone_train.recipes.fields import parse_assignments
-from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.recipes.recipe import FieldError, Recipe
 from torchstone_train.recipes.resolve import get_recipe, resolve_recipe, with_backbone
 
 EXIT_INTERRUPTED: Final = 130
@@ -60,11 +60,12 @@ def train(
     """
     given = take_fields(options)
     earlier = _earlier(config_file, repeated, context)
-    fields = {**earlier.fields, **parse_assignments(assignments), **given}
+    assigned = parse_assignments(assignments)
+    fields = {**earlier.fields, **assigned, **given}
     stated = {name: value for name, value in options.items() if value not in (None, ())}
     options = {**_without_other_fit(earlier.options, stated), **stated}
     chosen = with_backbone(_chosen(recipe, earlier, repeated), options.pop("backbone", None), options.pop("head", None))
-    resolved = resolve_recipe(chosen, fields)
+    resolved = _resolved(chosen, fields, {**dict.fromkeys(assigned, "--set "), **dict.fromkeys(given, "--")})
     require_writable([json_file])
     folds = options.pop("folds", None)
     outcome_code, out = _train(resolved, options, folds, json_file)
@@ -105,6 +106,16 @@ def _chosen(recipe: str | None, earlier: Settings, repeated: Path | None) -> Rec
     if earlier.recipe is None:
         raise UsageError("No recipe was named.", "Give RECIPE; torchstone recipes lists them.")
     return earlier.recipe
+
+
+def _resolved(recipe: Recipe, fields: dict[str, Any], prefixes: dict[str, str]) -> Recipe:
+    """Return the recipe with its fields replaced; a mistake is told as it was typed: `--batch-size`, `--set ema`."""
+    try:
+        return resolve_recipe(recipe, fields)
+    except FieldError as error:
+        prefix = prefixes.get(error.field, "")
+        typed = error.field.replace("_", "-") if prefix == "--" else error.field
+        raise FieldError(f"{prefix}{typed}", error.expected) from error
 
 
 def _train(recipe: Recipe, options: dict[str, Any], folds: int | None, json_file: Path | None) -> tuple[int, Path]:

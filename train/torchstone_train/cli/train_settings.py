@@ -135,9 +135,10 @@ def read_run(path: Path) -> Settings:
     """
     file = path / _RUN_FILE if path.is_dir() else path
     if not file.is_file():
+        from torchstone_runtime.bundle.builtin import builtin_names
         from torchstone_runtime.path_kinds.wanted import not_a_run
 
-        raise DataError(*not_a_run(path))
+        raise DataError(*not_a_run(path, builtin_names()))
     try:
         info = json.loads(file.read_bytes())
         recipe = Recipe.from_json(info["recipe"])

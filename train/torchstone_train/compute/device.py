@@ -9,6 +9,7 @@ from torchstone_runtime.errors import ProviderError, UsageError, first_line, sug
 from torchstone_runtime.system.cpu import usable_cpus
 
 _DEVICES: Final = ("auto", "cpu", "cuda", "mps")
+_CALLED_ELSEWHERE: Final = {"gpu": "cuda", "nvidia": "cuda", "metal": "mps", "apple": "mps"}
 
 
 def choose_device(wanted: str) -> tuple[torch.device, str]:
@@ -25,7 +26,7 @@ def choose_device(wanted: str) -> tuple[torch.device, str]:
     if wanted == "mps":
         return _apple_gpu()
     if wanted not in _DEVICES:
-        raise UsageError(f"There is no device '{wanted}'.", suggestion(wanted, _DEVICES))
+        raise UsageError(f"There is no device '{wanted}'.", suggestion(wanted, _DEVICES, _CALLED_ELSEWHERE))
     obstacle = cuda_obstacle()
     if obstacle is None:
         return torch.device("cuda"), f"{torch.cuda.get_device_name()} is usable"

@@ -90,7 +90,7 @@ class RecipeField:
         return " | ".join(self.choices) or _TEXTS.get(self.name, _EXPECTED[self.kind])
 
     def parse(self, text: str) -> Any:  # noqa: ANN401 - of the field's type
-        """Return the value that a text stands for.
+        """Return the value that a text of `--set` stands for.
 
         Raises:
             UsageError: it stands for none.
@@ -100,7 +100,7 @@ class RecipeField:
         try:
             return _BOOLEANS[text.lower()] if self.kind is bool else self.kind(text)
         except (KeyError, ValueError) as error:
-            raise UsageError(f"{self.name} is '{text}'; expected {self.expected}.") from error
+            raise UsageError(f"--set {self.name} is '{text}'; expected {self.expected}.") from error
 
     def check(self, value: Any) -> Any:  # noqa: ANN401 - of a file, and of the field's type
         """Return a value of a configuration file, a whole number as the float that is wanted.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 from torchstone_runtime.errors import UsageError
 from torchstone_train.recipes.transforms import AugmentName, parse_transforms
@@ -33,6 +33,24 @@ _CHOICES: Final = {
     "class_weights": ClassWeightsName,
     "sampler": SamplerName,
 }
+
+
+class FieldError(UsageError):
+    """A field of a recipe has a value that it can't have.
+
+    Args:
+        field: name of the field, as the message calls it: its value may come from an option, a file or Python.
+        expected: the end of the sentence that begins with "must be".
+    """
+
+    def __init__(self, field: str, expected: str) -> None:
+        super().__init__(f"{field} must be {expected}.", "torchstone recipes --fields says what each field takes.")
+        self.field = field
+        self.expected = expected
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        """Keep all parts on the way from one process to another."""
+        return type(self), (self.field, self.expected)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,47 +165,45 @@ class Recipe:
     def __post_init__(self) -> None:
         for option, names in _CHOICES.items():
             value = getattr(self, option)
-            _require(value in get_args(names), f"--{option.replace('_', '-')}", f"one of {', '.join(get_args(names))}")
+            _require(value in get_args(names), option, f"one of {', '.join(get_args(names))}")
         parse_transforms(self.transforms)
-        _require(math.isfinite(self.lr) and self.lr > 0, "--lr", "a number greater than 0")
-        _require(0 <= self.weight_decay < math.inf, "--weight-decay", "0 or more")
-        _require(0 <= self.label_smoothing < 1, "--label-smoothing", "at least 0 and less than 1")
-        _require(0 <= self.distill_weight <= 1, "--distill-weight", "at least 0 and at most 1")
-        _require(0 < self.distill_temperature < math.inf, "--distill-temperature", "greater than 0")
-        _require(0 <= self.momentum < 1, "--momentum", "at least 0 and less than 1")
-        _require(0 <= self.ema < 1, "--ema", "at least 0 and less than 1")
-        _require(0 <= self.target_accuracy <= 1, "--target-accuracy", "0 (no target) to 1")
+        _require(math.isfinite(self.lr) and self.lr > 0, "lr", "a number greater than 0")
+        _require(0 <= self.weight_decay < math.inf, "weight_decay", "0 or more")
+        _require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and less than 1")
+        _require(0 <= self.distill_weight <= 1, "distill_weight", "at least 0 and at most 1")
+        _require(0 < self.distill_temperature < math.inf, "distill_temperature", "greater than 0")
+        _require(0 <= self.momentum < 1, "momentum", "at least 0 and less than 1")
+        _require(0 <= self.ema < 1, "ema", "at least 0 and less than 1")
+        _require(0 <= self.target_accuracy <= 1, "target_accuracy", "0 (no target) to 1")
         by_accuracy = self.monitor == "accuracy" and self.min_delta == 0
-        _require(not self.target_accuracy or by_accuracy, "--target-accuracy", "given without monitor and min_delta")
-        _require(not self.nesterov or self.momentum > 0, "--momentum", "greater than 0 with nesterov")
-        _require(self.batch_size >= 1, "--batch-size", "1 or more")
-        _require(self.epochs >= 1, "--epochs", "1 or more")
-        _require(self.patience >= 0, "--patience", "0 (never stop early) or more")
-        _require(0 <= self.min_delta < 1, "--min-delta", "at least 0 and less than 1")
-        _require(0 < self.val_fraction < 1, "--val-fraction", "between 0 and 1")
+        _require(not self.target_accuracy or by_accuracy, "target_accuracy", "given without monitor and min_delta")
+        _require(not self.nesterov or self.momentum > 0, "momentum", "greater than 0 with nesterov")
+        _require(self.batch_size >= 1, "batch_size", "1 or more")
+        _require(self.epochs >= 1, "epochs", "1 or more")
+        _require(self.patience >= 0, "patience", "0 (never stop early) or more")
+        _require(0 <= self.min_delta < 1, "min_delta", "at least 0 and less than 1")
+        _require(0 < self.val_fraction < 1, "val_fraction", "between 0 and 1")
         self._check_stages()
 
     def _check_stages(self) -> None:
-        _require(
-            0 <= self.head_epochs < self.epochs, "--head-epochs", f"0 or more, and less than epochs ({self.epochs})"
-        )
-        _require(0 < self.layer_decay <= 1, "--layer-decay", "greater than 0 and at most 1 (no decay)")
-        _require(self.freeze >= 0, "--freeze", "0 (no stage) or more")
+        _require(0 <= self.head_epochs < self.epochs, "head_epochs", f"0 or more, and less than epochs ({self.epochs})")
+        _require(0 < self.layer_decay <= 1, "layer_decay", "greater than 0 and at most 1 (no decay)")
+        _require(self.freeze >= 0, "freeze", "0 (no stage) or more")
         _require(
             0 <= self.warmup_epochs <= self.epochs - self.head_epochs,
-            "--warmup-epochs",
+            "warmup_epochs",
             "0 to the epochs after the head's",
         )
-        _require(0 <= self.clip_norm < math.inf, "--clip-norm", "0 (no clipping) or more")
-        _require(self.accumulate >= 1, "--accumulate", "1 or more")
-        _require(0 <= self.mixup < math.inf, "--mixup", "0 (none) or more")
-        _require(0 <= self.cutmix < math.inf, "--cutmix", "0 (none) or more")
+        _require(0 <= self.clip_norm < math.inf, "clip_norm", "0 (no clipping) or more")
+        _require(self.accumulate >= 1, "accumulate", "1 or more")
+        _require(0 <= self.mixup < math.inf, "mixup", "0 (none) or more")
+        _require(0 <= self.cutmix < math.inf, "cutmix", "0 (none) or more")
         backbone = self.method == "finetune"
         only = {"head_start": "random", "head_epochs": 0, "layer_decay": 1.0, "freeze": 0}
         for name, off in only.items():
             _require(
                 backbone or getattr(self, name) == off,
-                f"--{name.replace('_', '-')}",
+                name,
                 "left out: it is for the recipe finetune",
             )
 
@@ -195,7 +211,7 @@ class Recipe:
         """Return the recipe with every given field that is not None replaced.
 
         Raises:
-            UsageError: a value is out of range; the message names the field.
+            FieldError: a value is out of range; the message names the field.
         """
         return replace(self, **{name: value for name, value in overrides.items() if value is not None})
 
@@ -209,7 +225,6 @@ class Recipe:
         return cls(**data)
 
 
-def _require(fulfilled: bool, option: str, expected: str) -> None:
-    """Refuse a value by its field's name: it may come from --set, a configuration file or Python as well."""
+def _require(fulfilled: bool, field: str, expected: str) -> None:
     if not fulfilled:
-        raise UsageError(f"{option.removeprefix('--').replace('-', '_')} must be {expected}.")
+        raise FieldError(field, expected)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from torchstone_runtime.components import install_line
 from torchstone_runtime.files import write_atomic
+from torchstone_runtime.progress import stage
 from torchstone_train.data.augmented_samples import NOT_AUGMENTED, Augmented
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.training.observer import Shielded, TrainingObserver, shielded
@@ -87,12 +88,14 @@ class RunResults:
         info = self._run.read_info()
         shielded(self._make_augmented, "the picture of augmented images", self._say)
         if "figures/" not in self._missing:
-            shielded(partial(self._write_figures, outcome, seen), "figures/", self._say)
+            shielded(_told("drawing the figures", partial(self._write_figures, outcome, seen)), "figures/", self._say)
         if not {"figures/", "figures/map"} & self._missing.keys():
-            shielded(partial(self._write_map, outcome, seen, test, features_of), "figures/map", self._say)
+            draw = _told("drawing the map", partial(self._write_map, outcome, seen, test, features_of))
+            shielded(draw, "figures/map", self._say)
         if self._log:
             shielded(partial(self._end_log, self._log, outcome, seen, info), "tensorboard/", self._say)
-        if shielded(partial(self._write_report, outcome, seen, info), "report.html", self._say):
+        write_report = _told("writing the report", partial(self._write_report, outcome, seen, info))
+        if shielded(write_report, "report.html", self._say):
             self._say(f"report   {self._run.path / 'report.html'}")
         files = [path for name in _RECORDED if (path := self._run.path / name).is_file()]
         final = seen.epoch_metrics().to_json()
@@ -155,3 +158,13 @@ def settings_of(info: Mapping[str, Any]) -> dict[str, Any]:
     """Return the hyper-parameters of a run, by what `run.json` says."""
     recipe = {key: value for key, value in info["recipe"].items() if key != "summary"}
     return {**recipe, "seed": info["seed"], "dataset": info["dataset"]["kind"], "device": info["device"]["type"]}
+
+
+def _told(task: str, work: Callable[[], None]) -> Callable[[], None]:
+    """Return work that tells, while it takes its time, what it does."""
+
+    def told() -> None:
+        with stage(task):
+            work()
+
+    return told

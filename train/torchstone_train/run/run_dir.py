@@ -57,9 +57,10 @@ class RunDirectory:
             DataError: there is none.
         """
         if not (path / _RUN_FILE).is_file():
+            from torchstone_runtime.bundle.builtin import builtin_names  # noqa: PLC0415 - only for a mistake
             from torchstone_runtime.path_kinds.wanted import not_a_run  # noqa: PLC0415 - only for a mistake
 
-            raise DataError(*not_a_run(path))
+            raise DataError(*not_a_run(path, builtin_names()))
         return cls(path)
 
     def write_info(self, info: Mapping[str, Any]) -> None:

@@ -73,24 +73,24 @@ class Progress:
             return
         if record["epoch"] <= self._last or not self._last:  # of a cross-validation each fold begins anew
             self._seconds.clear()
-            self.say(self._styled(HEADER, "bold"))
+            self.say(HEADER, "bold")
         self._last = record["epoch"]
         self._seconds.append(record.get("seconds", 0.0))
         epochs_left = max(0, self._epochs - self._last) + self.later_runs * self._epochs
         row = epoch_row(record, self._epochs, epochs_left * sum(self._seconds) / len(self._seconds))
-        self.say(self._styled(row, "good") if record["best"] else row)
+        self.say(row, "good" if record["best"] else None)
 
-    def _styled(self, text: str, style: str) -> str:
-        return coloured(text, style) if shows_colour(self._stream) else text
-
-    def say(self, message: str) -> None:
-        """Print a line; a bar that is still there goes, finished or not."""
+    def say(self, message: str, style: str | None = None) -> None:
+        """Print a line, on a terminal in a style; a bar that is still there goes, finished or not."""
         if self._bar is not None:
             self._bar.close()
         if not self._silent:
             # A warning in a log stays one line, which a search finds.
             as_is = self._detailed or (message.startswith("Warning") and not self._stream.isatty())
-            print(message if as_is else narrow(message), file=self._stream, flush=True)
+            # The signs of a style have no width, so they come on last.
+            text = message if as_is else narrow(message)
+            styled = coloured(text, style) if style and shows_colour(self._stream) else text
+            print(styled, file=self._stream, flush=True)
 
 
 class _Calls(Progress):
@@ -100,8 +100,8 @@ class _Calls(Progress):
         super().__init__(epochs, silent=True, detailed=True)
         self._tell = tell
 
-    def say(self, message: str) -> None:
-        super().say(message)
+    def say(self, message: str, style: str | None = None) -> None:
+        super().say(message, style)
         self._tell(message)
 
 
