@@ -169,7 +169,8 @@ def _score(
             tell(f"wrote {path}")
     elif summary:
         tell("No summary yet: parts are missing, which other processes have to write.")
-    if result.tally.rows and result.tally.failed == result.tally.rows:
+    # Of a job that goes on, the parts that were left may hold the broken pictures alone.
+    if result.tally.rows and result.tally.failed == result.tally.rows and not result.there_before:
         raise CheckFailedError(
             f"None of the {result.tally.rows:,} pictures could be scored.",
             "The column 'error' of the parts says why.",

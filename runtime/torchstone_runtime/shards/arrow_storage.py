@@ -22,28 +22,33 @@ class ArrowStorage:
     Args:
         file_system: a `pyarrow.fs.FileSystem`.
         scheme: scheme of its addresses, without the colon.
-        host: first part of an address, up to its slash, where the paths have no such part; else empty.
+        host: first part of an address, up to its slash, where the paths have another one or none; else empty.
+        root: what stands for it at the beginning of a path: empty, or the bucket of `gs://anonymous@bucket`.
     """
 
     remote = True
 
-    def __init__(self, file_system: Any, scheme: str, host: str = "") -> None:  # noqa: ANN401 - pyarrow has no types
+    def __init__(self, file_system: Any, scheme: str, host: str = "", root: str = "") -> None:  # noqa: ANN401 - pyarrow
         self._files = file_system
         self._scheme = scheme
         self._host = host
+        self._root = root
 
     def address(self, path: str) -> str:
         """See `Storage`."""
         if "://" in path:  # fsspec's paths of HTTP are whole addresses
             return path
-        return f"{self._scheme}://{self._host}/{path.lstrip('/')}" if self._host else f"{self._scheme}://{path}"
+        if not self._host:
+            return f"{self._scheme}://{path}"
+        below = path.removeprefix(self._root).lstrip("/")
+        return f"{self._scheme}://{self._host}/{below}"
 
     def path_of(self, address: str) -> str:
         """Return the path that an address without parameters stands for."""
         if self._scheme in ("http", "https"):
             return address
         path = address.partition("://")[2]
-        return f"/{path.partition('/')[2]}" if self._host else path
+        return f"{self._root}/{path.partition('/')[2]}" if self._host else path
 
     def look_up(self, path: str) -> Entry:
         """See `Storage`."""
@@ -103,10 +108,11 @@ def open_arrow_storage(scheme: str, host: str, query: str) -> ArrowStorage:
     """
     if scheme in _NATIVE:
         try:
-            files, _ = pa.fs.FileSystem.from_uri(f"{scheme}://{host}{'?' if query else ''}{query}")
+            files, root = pa.fs.FileSystem.from_uri(f"{scheme}://{host}/{'?' if query else ''}{query}")
         except (ValueError, NotImplementedError) as error:
             raise UsageError(f"{scheme}://{host} is no address that pyarrow takes: {first_line(error)}.") from error
-        return ArrowStorage(files, scheme)
+        root = root.rstrip("/")
+        return ArrowStorage(files, scheme, *(() if root == host else (host, root)))
     require_component("scale", "fsspec")
     import fsspec  # noqa: PLC0415 - for what pyarrow does not speak
 

@@ -150,4 +150,6 @@ def _class_names(schema: Any, column: str | None) -> list[str] | None:  # noqa: 
 
 
 def _damaged(path: str, error: Exception) -> DataError:
-    return DataError(f"{showable(path)} cannot be read as Parquet: {first_line(error)}.", "Write the file again.")
+    return DataError(
+        f"{showable(path)} cannot be read as Parquet: {first_line(error).rstrip('.')}.", "Write the file again."
+    )

@@ -111,6 +111,16 @@ def test_too_many_errors_end_with_exit_code_1_and_keep_the_parts(pictures: Path,
     assert list((tmp_path / "out").glob("part-*.csv"))
 
 
+def test_a_job_that_goes_on_with_broken_pictures_alone_ends_well(pictures: Path, tmp_path: Path) -> None:
+    """Whether all pictures are broken is a question of the whole job, not of what was left of it."""
+    given = (pictures, "--out", tmp_path / "out", "--per-shard", "1")
+    assert score(*given).returncode == 0
+    next(part for part in (tmp_path / "out").glob("part-000007-*")).unlink()
+    again = score(*given)
+    assert (again.returncode, "39 parts were there before" in again.stdout) == (0, True), again.stderr
+    assert [row["id"] for row in rows(tmp_path / "out") if row["error"]] == [str(pictures / "Bag" / "07.png")]
+
+
 def test_shares_of_several_processes_make_the_whole(pictures: Path, tmp_path: Path) -> None:
     """Shares of several processes make the whole."""
     score(pictures, "--out", tmp_path / "whole", "--per-shard", "7")
