@@ -10,6 +10,7 @@ float64's. `bf16`, where OpenVINO computes it, is measured beside, to show how f
 
 import argparse
 import json
+from collections.abc import Mapping
 from contextlib import closing
 from importlib import metadata
 from pathlib import Path
@@ -37,17 +38,26 @@ def logits_on(content: bytes, images: Uint8Array, classes: int, options: LoadOpt
         return engine.run(images)[0]
 
 
+Sides = Mapping[str, tuple[bytes, LoadOptions]]
+"""Ways of computing by name: the file that is run, and how it is loaded."""
+
+
 def measure(folder: Path, provider: str) -> dict[str, Any]:
     """Return what a provider makes of one export, and the CPU beside it."""
-    record: dict[str, Any] = json.loads((folder / "case.json").read_text())
     content = (folder / "model.onnx").read_bytes()
+    options = {"cpu": LoadOptions(provider="cpu"), provider: LoadOptions(provider=provider)}
+    if provider == "openvino":
+        options["openvino, bf16"] = LoadOptions(provider=provider, precision="bf16")
+    return measure_sides(folder, {name: (content, chosen) for name, chosen in options.items()})
+
+
+def measure_sides(folder: Path, sides: Sides) -> dict[str, Any]:
+    """Return the case of one export, and of each side the errors in multiples of PyTorch's, or why it was refused."""
+    record: dict[str, Any] = json.loads((folder / "case.json").read_text())
     with np.load(folder / "expected.npz") as arrays:
         images, exact = np.ascontiguousarray(arrays["images"]), arrays["exact"]
     record["samples"] = len(images)
-    sides = {"cpu": LoadOptions(provider="cpu"), provider: LoadOptions(provider=provider)}
-    if provider == "openvino":
-        sides["openvino, bf16"] = LoadOptions(provider=provider, precision="bf16")
-    for name, options in sides.items():
+    for name, (content, options) in sides.items():
         try:
             logits = logits_on(content, images, exact.shape[1], options)
         except TorchstoneError as error:

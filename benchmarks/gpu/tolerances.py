@@ -12,13 +12,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.engine.provider_errors import logits_on, summarize
+from benchmarks.engine.provider_errors import measure_sides, summarize
 from benchmarks.gpu.networks import CNN3, build
 from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import DONE, Steps, read_steps
 from torchstone_export.certificate.reference import run_module
 from torchstone_export.lossy.fp16_file import to_fp16
-from torchstone_runtime.errors import TorchstoneError, first_line
 from torchstone_runtime.inference.load_options import LoadOptions
 
 _AT_ONCE: Final = 10
@@ -52,24 +51,9 @@ def _measured(setting: Setting, folders: list[Path]) -> list[dict[str, Any]]:
 
 
 def _measure(setting: Setting, folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((folder / "case.json").read_text())
     content = (folder / "model.onnx").read_bytes()
-    with np.load(folder / "expected.npz") as arrays:
-        images, exact = np.ascontiguousarray(arrays["images"]), arrays["exact"]
-    record["samples"] = len(images)
-    for name, (options, half) in ways(setting).items():
-        try:
-            logits = logits_on(to_fp16(content) if half else content, images, exact.shape[1], options)
-        except TorchstoneError as error:
-            record[name] = {"refused": first_line(error)}
-            continue
-        errors = np.abs(logits - exact)
-        record[name] = {
-            "max_multiple": float(errors.max()) / record["noise_floor"],
-            "rms_multiple": float(np.sqrt(np.mean(errors**2))) / record["rms_floor"],
-            "flips": int((logits.argmax(axis=1) != exact.argmax(axis=1)).sum()),
-        }
-    return record
+    sides = {name: (to_fp16(content) if half else content, options) for name, (options, half) in ways(setting).items()}
+    return measure_sides(folder, sides)
 
 
 def _summary(setting: Setting) -> dict[str, Any]:
