@@ -129,7 +129,7 @@ def suggestion(word: str, known: Iterable[str], others: Mapping[str, str] | None
     Args:
         word: the word that was given.
         known: the words that are understood.
-        others: what people call a known word elsewhere, in lower case, and the known word.
+        others: other programs' words, in lower case, each with the known word that it stands for.
     """
     options = sorted(known)
     if others and (meant := others.get(word.lower())):

@@ -166,7 +166,7 @@ def _report(error: TorchstoneError, *, debug: bool) -> int:
     # A file that comes from elsewhere may have put anything into its names.
     message = f"Error: {showable_lines(error.lines)}"
     if sys.stderr.isatty():
-        from torchstone_runtime.cli.folded import folded_for
+        from torchstone_runtime.cli.wrapped_lines import folded_for
 
         message = folded_for(sys.stderr, message)
     click.echo(message, err=True)

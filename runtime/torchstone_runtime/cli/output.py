@@ -48,7 +48,7 @@ def warn(line: str) -> None:
     if not sys.stderr.isatty():
         click.echo(showable(line), err=True)
         return
-    from torchstone_runtime.cli.folded import folded_for
+    from torchstone_runtime.cli.wrapped_lines import folded_for
 
     click.echo(f"{START_OF_LINE}{folded_for(sys.stderr, showable(line))}", err=True)
 
@@ -86,7 +86,7 @@ def print_result(
 def print_lines(text: str) -> None:
     """Print text on stdout; a terminal gets it in colours, and lines of prose folded to its width."""
     if sys.stdout.isatty():
-        from torchstone_runtime.cli.folded import folded_for
+        from torchstone_runtime.cli.wrapped_lines import folded_for
 
         text = folded_for(sys.stdout, text)
     if shows_colour(sys.stdout):

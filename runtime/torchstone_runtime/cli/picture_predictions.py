@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from torchstone_runtime.cli.folded import folded_for
 from torchstone_runtime.cli.output import START_OF_LINE, shows_progress
+from torchstone_runtime.cli.wrapped_lines import folded_for
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.progress import Advance, stage
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from torchstone_runtime.cli.folded import folded
+from torchstone_runtime.cli.wrapped_lines import folded
 
 WIDTH = 40
 
