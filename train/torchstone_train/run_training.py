@@ -119,7 +119,7 @@ def _train_in_world(
         ),
     )
     for line in announced:
-        progress.say(line)
+        progress.announce(line)
     try:
         if begins and not stands:
             # First of all: a kill while the images are read leaves what --resume takes for a run.

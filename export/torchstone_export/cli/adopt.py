@@ -98,4 +98,4 @@ def adopt(
         certify_limit=spec.pop("certify_limit"),
     )
     exported = adopt_onnx(OnnxSource(model, spec_from_options(spec, model)), request, tell)
-    report_bundle(exported, request.out, json_file)
+    report_bundle(exported, request.out, json_file, dataset)

@@ -1,6 +1,7 @@
 """The options of every command that writes a bundle, and the packages that it needs."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -47,8 +48,15 @@ CHECK_SPEC_OPTION = option(
 )
 
 
-def report_bundle(exported: "Exported", out: Path, json_file: Path | None) -> None:
-    """Print what was exported, and warn of what its owner should know."""
+def report_bundle(exported: "Exported", out: Path, json_file: Path | None, dataset: str) -> None:
+    """Print what was exported, and warn of what its owner should know.
+
+    Args:
+        exported: the bundle, and what is said of it.
+        out: directory of the bundle, as it was given.
+        json_file: the value of `--json`.
+        dataset: data that it was measured on, as `--data` takes it.
+    """
     for line in (*exported.warnings, *exported.rejected):
         warn(f"Warning: {line}")
     document: dict[str, Any] = {
@@ -58,5 +66,5 @@ def report_bundle(exported: "Exported", out: Path, json_file: Path | None) -> No
         "rejected": exported.rejected,
         "manifest": exported.bundle.manifest.to_json(),
     }
-    ending = [f"bundle: {out}", f"next: torchstone evaluate {out} --data DATASET"]
+    ending = [f"bundle: {out}", f"next: torchstone evaluate {quote(str(out))} --data {quote(dataset)}"]
     print_result(json_file, lambda: document, lambda: showable_lines([*exported.summary, *ending]))

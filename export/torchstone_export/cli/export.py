@@ -122,7 +122,14 @@ def export(
     else:
         source = RunSource(run) if cascade["fast"] is None else CascadeSource(run=run, **cascade)
         exported = export_run(source, request)
-    report_bundle(exported, request.out, json_file)
+    report_bundle(exported, request.out, json_file, dataset or _data_of(run))
+
+
+def _data_of(run: Path | None) -> str:
+    """Return the data that a run was trained from, as `--data` takes it; a module has a `--data` of its own."""
+    from torchstone_train.run.run_dir import RunDirectory
+
+    return "DATASET" if run is None else str(RunDirectory.open(run).read_info()["dataset"]["source"])
 
 
 def _lossy_fields(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Any]:

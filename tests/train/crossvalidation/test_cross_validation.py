@@ -1,7 +1,9 @@
 """`train --folds`: a network for each fold, and what they say of the images that they have not seen."""
 
 import json
+import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,20 @@ from torchstone_train.data.folds import Fold, divide_fold
 
 
 @pytest.fixture(scope="module")
-def cross_validation(tiny_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three folds of two epochs on `tiny_npz`. Don't change it: copy it."""
+def printed(
+    tiny_npz: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
+    """Three folds of two epochs on `tiny_npz`, and what the command printed."""
     out = tmp_path_factory.mktemp("folds") / "cv"
     result = run_in_process(*arguments(tiny_npz, out))
     assert result.returncode == 0, result.stderr
-    assert "mean      accuracy" in result.stdout
-    return out
+    return out, result
+
+
+@pytest.fixture(scope="module")
+def cross_validation(printed: tuple[Path, "subprocess.CompletedProcess[str]"]) -> Path:
+    """The directory of `printed`. Don't change it: copy it."""
+    return printed[0]
 
 
 def arguments(data: Path, out: Path, *more: str) -> tuple[str | Path, ...]:
@@ -81,11 +90,23 @@ def test_the_figures_follow_from_the_predictions(cross_validation: Path) -> None
     assert info["standard_deviation"]["accuracy"] == pytest.approx(np.std(accuracies, ddof=1))
 
 
+def test_what_the_folds_have_in_common_is_said_once(printed: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
+    """Each fold has its own rows, and the end says what to do with the predictions."""
+    out, result = printed
+    assert result.stderr.count("\ndevice ") == 1
+    assert result.stderr.count("\nreport ") == 3
+    assert "mean      accuracy" in result.stdout
+    assert re.search(
+        rf"^next: torchstone data npz:\S+ --predictions {out}/predictions.csv$", result.stdout, re.MULTILINE
+    )
+
+
 def test_a_fold_is_a_run_that_can_be_exported(cross_validation: Path, tmp_path: Path) -> None:
     """It is certified on its held-out images."""
     fold = read_info(cross_validation)["folds"][0]
     result = run_in_process("export", cross_validation / "fold-1", "--out", tmp_path / "bundle")
     assert result.returncode == 0, result.stderr
+    assert re.search(rf"^next: torchstone evaluate {tmp_path}/bundle --data npz:", result.stdout, re.MULTILINE)
     certified = json.loads((tmp_path / "bundle" / "manifest.json").read_text())["provenance"]["dataset"]
     assert certified["test"]["samples"] == fold["samples"]
     assert certified["fold"] == {"number": 1, "of": 3}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def train_folds(request: "TrainingRequest", folds: int, json_file: Path | None) -> bool:
     """Cross-validate and print the results; return whether it came to its end."""
     from torchstone_train.crossvalidation.cross_validate import cross_validate
-    from torchstone_train.crossvalidation.directory import REPORT, CrossValidationDirectory
+    from torchstone_train.crossvalidation.directory import REPORT, TABLE, CrossValidationDirectory
 
     result = cross_validate(request, folds)
     if result is None:
@@ -22,6 +22,13 @@ def train_folds(request: "TrainingRequest", folds: int, json_file: Path | None) 
     print_result(
         json_file,
         lambda: {"crossvalidation": str(out), **CrossValidationDirectory(out).read_info()},
-        lambda: showable_lines([*result.lines(), f"report    {out / REPORT}", f"crossvalidation: {out}"]),
+        lambda: showable_lines(
+            [
+                *result.lines(),
+                f"report    {out / REPORT}",
+                f"crossvalidation: {out}",
+                f"next: torchstone data {request.dataset} --predictions {out / TABLE}",
+            ]
+        ),
     )
     return True

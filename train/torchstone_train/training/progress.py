@@ -36,10 +36,17 @@ class Progress:
         self._silent = silent
         self._detailed = detailed
         self.later_runs = 0
+        self._announced: set[str] = set()
         self._last = 0
         self._seconds: list[float] = []
         self._bar: Any = None
         self._due = 0.0
+
+    def announce(self, line: str) -> None:
+        """Print what a training is about to be; of a cross-validation's later folds only what differs."""
+        if line not in self._announced:
+            self._announced.add(line)
+            self.say(line)
 
     def start_epoch(self, epoch: int, samples: int) -> None:
         """Begin an epoch (from 1) over `samples` images."""
