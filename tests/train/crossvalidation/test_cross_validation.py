@@ -3,9 +3,8 @@
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,6 +17,9 @@ from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.evaluation.predictions_file import read_predictions
 from torchstone_train.data.folds import Fold, divide_fold
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 @pytest.fixture(scope="module")
