@@ -30,6 +30,8 @@ _FOR_RUN: Final[Mapping[Kind, str]] = {
     Kind.RUNS: "Give one of its runs: {inside}",
     Kind.RUN_INFO: "Give the directory that it lies in: {parent}",
     Kind.CLASS_FOLDERS: "Train on it first: torchstone train finetune --data folder:{path}",
+    Kind.PICTURES: "Sort the pictures into one sub-folder per class, then train on them: "
+    "torchstone train finetune --backbone resnet18 --data folder:{path}",
     Kind.EMPTY_FOLDER: "Give a directory that train wrote.",
 }
 _FOR_ONNX: Final[Mapping[Kind, str]] = {
