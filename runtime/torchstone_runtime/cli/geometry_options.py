@@ -59,7 +59,7 @@ def geometry_options(group: str, *, of_fit: str, of_filter: str) -> tuple[Callab
             "--decode",
             group=group,
             type=click.Choice(get_args(Decoding)),
-            help="Size at which JPEG files are decoded; reduced is half their own or less, if the input is much smaller: "
-            "faster, and pixels differ little  [default: full]",
+            help="Size at which JPEG files are decoded; reduced is half their own or less, if the input is much "
+            "smaller: faster, and pixels differ little  [default: full]",
         ),
     )

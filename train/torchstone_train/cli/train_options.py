@@ -156,7 +156,7 @@ _OPTIONS: Final = (
         group="Training",
         type=click.IntRange(min=2),
         metavar="N",
-        help="Cross-validation: train N networks, each without one part of the training images, on which it is measured.",
+        help="Cross-validation: train N networks, each without one part of the training images, and measure it there.",
     ),
     option(
         "--device",
