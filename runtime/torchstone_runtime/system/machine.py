@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,11 @@ from torchstone_runtime.version import __version__
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return processor, usable processors, load average over a minute, system and versions, as JSON data."""
+    """Return processor, usable processors, load average over a minute (None on Windows), system and versions, as JSON."""
     return {
         "processor": processor_name(),
         "processors": usable_cpus(),
-        "load_average": round(os.getloadavg()[0], 2),
+        "load_average": round(os.getloadavg()[0], 2) if sys.platform != "win32" else None,
         "system": f"{platform.system()} {platform.machine()}",
         "versions": {
             "torchstone": __version__,
