@@ -13,7 +13,7 @@ from torchstone_runtime.version import __version__
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return processor, usable processors, load average over a minute (None on Windows), system and versions, as JSON."""
+    """Return processor, usable processors, load average over a minute (None on Windows), system, versions; as JSON."""
     return {
         "processor": processor_name(),
         "processors": usable_cpus(),

@@ -205,7 +205,7 @@ def _silence_uvicorn() -> None:
 
 
 def _takes_handlers() -> bool:
-    """Return whether signals can be handled on the event loop; Windows' loops can't, so Ctrl-C ends the process there."""
+    """Return whether the event loop can handle signals; Windows' loops can't, and Ctrl-C ends the process there."""
     return os.name != "nt" and threading.current_thread() is threading.main_thread()
 
 
