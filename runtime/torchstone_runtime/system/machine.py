@@ -17,7 +17,7 @@ def describe_machine() -> dict[str, Any]:
     return {
         "processor": processor_name(),
         "processors": usable_cpus(),
-        "load_average": round(os.getloadavg()[0], 2) if sys.platform != "win32" else None,
+        "load_average": _load_average(),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": {
             "torchstone": __version__,
@@ -26,3 +26,10 @@ def describe_machine() -> dict[str, Any]:
             "numpy": np.__version__,
         },
     }
+
+
+def _load_average() -> float | None:
+    load = None
+    if sys.platform != "win32":
+        load = round(os.getloadavg()[0], 2)
+    return load

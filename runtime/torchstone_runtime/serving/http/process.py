@@ -27,8 +27,10 @@ _KEEP_ALIVE: Final = 75
 """Seconds that an idle connection is kept: longer than the 60 of usual proxies, or they would reuse a dead one."""
 _LAST_REQUESTS: Final = 0.2
 """Seconds between the end of listening and the end of idle connections: a request may be on its way on one."""
-_HANG_UP: Final[signal.Signals | None] = signal.SIGHUP if sys.platform != "win32" else None
+_HANG_UP: signal.Signals | None = None
 """Asks for a reload; Windows has no such signal."""
+if sys.platform != "win32":
+    _HANG_UP = signal.SIGHUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +141,14 @@ class GracefulServer(uvicorn.Server):
         self._start("drain", self._drain())
 
     def hang_up(self) -> None:
-        """Load all models anew; but where the terminal that the server was started on is closed, stop."""
+        """Reload all models, or stop if the terminal that the server was started on is closed."""
         if self._terminal is not None and not os.isatty(self._terminal):
             self.stop(_HANG_UP or signal.SIGTERM)
         else:
             self.reload()
 
     def reload(self) -> None:
-        """Load all models anew; asked for again meanwhile, once more afterwards."""
+        """Reload all models; if asked again meanwhile, once more afterwards."""
         self._reload_again = True
         if "reload" not in self._tasks:
             self._start("reload", self._reload())
