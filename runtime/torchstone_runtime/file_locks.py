@@ -19,9 +19,9 @@ def open_folder(path: Path) -> int | None:
     Raises:
         OSError: it is missing, no folder, a link, or may not be read.
     """
-    if sys.platform == "win32" or not opens_folders():
-        return None
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+    if sys.platform != "win32" and opens_folders():
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+    return None
 
 
 def close_folder(handle: int | None) -> None:

@@ -30,6 +30,16 @@ BETTER: Final = {
     r"\bas of an object\b": "say what is in the picture",
     r"\bsurest (?:first|mistakes?)\b": "most confident",
     r"^Of (?:the rate|sgd|the steady state|the corruptions|the bundle when)\b": "name the subject",
+    r"\bfor ever\b": "forever",
+    r"\b(?:begun|begins?|loaded|loads|computed?|decoded) anew\b": "again, or re-",
+    r"\bholds? the truth\b": "covers the truth",
+    r"\bothers used (?:as well|heavily|too)\b": "shared with other work",
+    r"\b(?:is|are) to be had\b": "is available",
+    r"\b(?:ha[sv]e? to be said|that very)\b": "say who states it; this, or the same",
+    r"\bsays? who you are\b": "identifies you",
+    r"\b[Ee]xchanged labels\b": "swapped labels",
+    r"\b(?:[Nn]ot tested|[Nn]ot limited|[Kk]nown) are\b": "put the subject first",
+    r"\b(?:one a line|where it is there|turns? round)\b": "one per line; if present; reverses",
     rf"\b(?:{_COUNTED}) an? (?:{_EACH})\b(?! (?:at|is|takes)\b)": "per",
 }
 """Phrases, as patterns, and what to write in their place."""

@@ -18,7 +18,7 @@ class FakeTimeLoop(asyncio.SelectorEventLoop):
 
         def skip(timeout: float | None) -> Any:  # noqa: ANN401 - the selector's own type
             if timeout is None:
-                raise AssertionError("The loop would wait for ever: nothing is left that could happen.")
+                raise AssertionError("The loop would wait forever: nothing is left that could happen.")
             self._now += max(timeout, 0.0)
             return select(0)
 

@@ -1,4 +1,4 @@
-"""A bundle whose model takes as long as a test wants, or for ever."""
+"""A bundle whose model takes as long as a test wants, or forever."""
 
 from collections.abc import Callable
 from itertools import pairwise

@@ -29,8 +29,8 @@ EXPECT_OPTION = option(
     group="Gates",
     metavar="A",
     type=click.FloatRange(0, 1),
-    help="Accuracy that the model is known for: where the exported file's on the test split is lower, nothing is "
-    "written, and the exit code is 1.",
+    help="Expected accuracy: if the exported file's accuracy on the test split is lower, nothing is written, and the "
+    "exit code is 1.",
 )
 CERTIFY_LIMIT_OPTION = option(
     "--certify-limit",
@@ -44,7 +44,7 @@ CHECK_SPEC_OPTION = option(
     group="Advanced",
     default=True,
     show_default=True,
-    help="Look, on some images, whether another preprocessing than the spec's gives clearly more right answers.",
+    help="Check on some images whether a preprocessing other than the spec's gives clearly more right answers.",
 )
 
 

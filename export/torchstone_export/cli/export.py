@@ -82,13 +82,13 @@ def export(
     json_file: Path | None,
     **options: Any,  # noqa: ANN401 - those of lossy variants, cascades and modules, as declared above
 ) -> None:
-    """Export RUN to ONNX and TorchScript, prove both over the whole validation and test splits, write a bundle.
+    """Export RUN to ONNX and TorchScript, prove both on the whole validation and test splits, and write a bundle.
 
-    The bundle appears whole or not at all. If a file does not reproduce the trained model, the exit code is 1, the
+    The bundle appears complete or not at all. If a file does not reproduce the trained model, the exit code is 1, the
     numbers are shown, and an earlier bundle is untouched. A lossy variant (--int8, --fp16, --bf16) that is not accurate
     or fast enough is left out, with the reason on stderr and in the certificate.
 
-    A RUN needs --data only where its data was moved. What a lossy variant is measured on is --provider: cpu or cuda.
+    A RUN needs --data only if its data was moved. --provider says where a lossy variant is measured: cpu or cuda.
 
     With --fast, two trained models become one file: a cascade. RUN answers where the fast model isn't confident.
     verify, evaluate and serve it like any other.

@@ -78,21 +78,21 @@ _LOSSY: Final = (
         default=10.0,
         show_default=True,
         type=click.FloatRange(min=0, min_open=True),
-        help="Time after which the search for an int8 file tries nothing more.",
+        help="Minutes after which the search for an int8 file tries nothing new.",
     ),
     option(
         "--calibration-data",
         group="Variants",
         type=DatasetName(),
         metavar="DATASET",
-        help="Images that int8 is calibrated on  [default: the training split]",
+        help="Images to calibrate int8 on  [default: the training split]",
     ),
     option(
         "--certify-data",
         group="Variants",
         type=DatasetName(),
         metavar="DATASET",
-        help="Labelled images, none of which the model has seen, that decide on the accuracy of a variant  [default: "
+        help="Labelled images that the model has not seen, to judge the accuracy of a variant  [default: "
         "the test split]",
     ),
 )

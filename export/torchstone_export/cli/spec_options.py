@@ -22,7 +22,7 @@ _OPTIONS: Final = (
         group="Model",
         metavar="SOURCE",
         help="Take the fields from torchvision:WEIGHTS, timm:NAME, a Hugging Face preprocessor_config.json or its "
-        "folder, or (adopt) onnx, the file's own metadata. Fields that are given beside it win.",
+        "folder, or (adopt) onnx, the file's own metadata. Fields given explicitly override it.",
     ),
     option("--input", "spec_input", group="Model", metavar="CxHxW", help="Shape of one image, such as 3x224x224."),
     option(
@@ -40,7 +40,7 @@ _OPTIONS: Final = (
         help="Range of the pixels before mean and std  [default: 0-1]",
     ),
     *geometry_options(
-        "Model", of_fit="  [default: none; needed where a folder has such]", of_filter="  [default: bilinear]"
+        "Model", of_fit="  [default: none; needed if a folder has such pictures]", of_filter="  [default: bilinear]"
     ),
     option(
         "--classes",
@@ -59,7 +59,7 @@ _OPTIONS: Final = (
         group="Model",
         type=float,
         metavar="P",
-        help="Threshold of a single output: the second class is answered above it  [default: 0.5]",
+        help="Threshold of a single output: above it, the second class is chosen  [default: 0.5]",
     ),
     option("--output-name", group="Model", metavar="NAME", help="Name of the output to use, if there are several."),
     option("--name", group="Model", metavar="NAME", help=NAME_HELP),

@@ -47,7 +47,7 @@ _STAGE: Final = partial(stage, unit="pictures")
     "--bundle",
     group="Model",
     type=BUNDLE_PATH,
-    help="Look for label errors by the predictions of this bundle, which should not have been trained on the data.",
+    help="Look for label errors with the predictions of this bundle, which should not have been trained on the data.",
 )
 @predictions_option(group="Model")
 @load_options
@@ -57,9 +57,9 @@ _STAGE: Final = partial(stage, unit="pictures")
 @option("--fix-list", group="Output", type=FILE, help="Write what to remove, and why, as CSV. Nothing is ever deleted.")
 @option("--strict", group="Gates", is_flag=True, help="Exit with 1 if there is an error or a warning.")
 def data(dataset: str, **options: Any) -> None:  # noqa: ANN401
-    """Check the labelled pictures of DATASET: unreadable, duplicated, in train and test alike, wrongly labelled.
+    """Check the labelled pictures of DATASET: unreadable, duplicated, in both train and test, mislabelled.
 
-    DATASET is digits, fashion-mnist, mnist, folder:PATH or npz:FILE. What is found is printed worst first.
+    DATASET is digits, fashion-mnist, mnist, folder:PATH or npz:FILE. Findings are printed worst first.
     """
     wanted = _Wanted(**options)
     if wanted.bundle is not None and wanted.predictions is not None:

@@ -143,7 +143,7 @@ def _describe_classes(classes: dict[str, Any]) -> list[str]:
     expected, given = classes["classes"]["expected"], classes["classes"]["for_this_tensor"]
     lines = [f"expected {_said(expected)}"]
     if given is None:
-        return [*lines, "given    can't be run: its shape or its values are not what the graph can be given"]
+        return [*lines, "given    can't be run: the graph does not accept its shape or its values"]
     clipped = given["share_clipped"]
     limit = f" ({clipped:.0%} of the values are beyond what pixels can express, and were clipped)" if clipped else ""
     return [*lines, f"given    {_said(given)}{limit}"]

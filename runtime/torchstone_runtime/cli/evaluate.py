@@ -51,7 +51,7 @@ _MOST_EXPLAINED: Final = 50
 )
 @click.argument("bundle", type=BUNDLE_PATH)
 @data_option()
-@option("--scored", group="Data", help="Folder or address that score wrote of labelled pictures, in place of --data.")
+@option("--scored", group="Data", help="Output of score on labelled pictures (folder or address), in place of --data.")
 @measured_data_options
 @load_options
 @json_option

@@ -29,13 +29,13 @@ def evaluate_scored(bundle: Path | str, out: str, bounds: Bounds, options: Mappi
 
     if strange := [name for name in _NEED_PICTURES if options.get(name) is not None]:
         name = strange[0].replace("_", "-").replace("slices", "slice")
-        raise UsageError(f"--{name} needs the pictures, which --scored leaves alone.", "Leave it out, or give --data.")
+        raise UsageError(f"--{name} needs the pictures, which --scored does not read.", "Leave it out, or give --data.")
     opened = Bundle.open(bundle)
     gates = bounds.gates(opened.manifest.class_names)
     require_writable([options[name] for name in ("csv_file", "confusion_csv", "json_file")])
     parts = read_scored(out, opened)
     if parts.scores is None and (of := [g.figure for g in gates if g.figure.lower().startswith(_NEED_PROBABILITIES)]):
-        raise DataError(f"{out} holds no probabilities of all classes, which {of[0]} needs.", "Score --probabilities.")
+        raise DataError(f"{out} lacks the probabilities of all classes, which {of[0]} needs.", "Score --probabilities.")
     document = scored_document(str(bundle), out, parts)
     document = replace(document, judgements=judge_document(document, gates, on_interval=bounds.on_interval))
     metrics = document.evaluation.metrics

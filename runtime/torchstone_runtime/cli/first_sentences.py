@@ -7,16 +7,14 @@ from typing import Final
 
 FIRST_SENTENCES: Final = {
     "quickstart": "Train on the embedded digits, export, verify, and evaluate without PyTorch: everything in a minute.",
-    "data": (
-        "Check the labelled pictures of DATASET: unreadable, duplicated, in train and test alike, wrongly labelled."
-    ),
+    "data": ("Check the labelled pictures of DATASET: unreadable, duplicated, in both train and test, mislabelled."),
     "train": "Train RECIPE (see `torchstone recipes`) and write a run directory.",
     "recipes": (
         "List the recipes and cascades with their measured results, or with --fields what can be changed in a recipe."
     ),
     "download": "Download DATASET (fashion-mnist or mnist) with torchvision, which checks its checksums.",
     "export": (
-        "Export RUN to ONNX and TorchScript, prove both over the whole validation and test splits, write a bundle."
+        "Export RUN to ONNX and TorchScript, prove both on the whole validation and test splits, and write a bundle."
     ),
     "adopt": (
         "Wrap MODEL, an ONNX file made elsewhere, into a bundle with preprocessing, golden samples and certificate."
@@ -32,10 +30,10 @@ FIRST_SENTENCES: Final = {
     ),
     "bench": "Measure start-up time, latency, throughput and memory of BUNDLE on this machine.",
     "verify": "Check BUNDLE: size and SHA-256 of every file, and the golden samples on this machine.",
-    "inspect": "Show what BUNDLE holds: classes, input, files, origin, measured results, certificate.",
+    "inspect": "Show what BUNDLE contains: classes, input, files, origin, measured results, certificate.",
     "serve": "Serve each BUNDLE over HTTP: PATH, NAME=PATH or NAME@VERSION=PATH.",
     "web": "Write a static site that runs the model of BUNDLE in the browser, with onnxruntime-web.",
-    "package": "Write BUNDLE as Triton, KServe, a container or AWS Lambda takes it.",
+    "package": "Write BUNDLE in the form that Triton, KServe, a container or AWS Lambda needs.",
     "clients": "Write short clients of `torchstone serve` for BUNDLE: curl, Python, JavaScript, Java, C#, Go and C++.",
     "push": "Push BUNDLE, in one commit, to a repository of the Hugging Face Hub.",
     "health": "Ask the server at URL whether it is ready: exit code 0 if so, 1 if not or if it can't be reached.",

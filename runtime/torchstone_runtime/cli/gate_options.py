@@ -102,7 +102,7 @@ class Bounds:
         if self.on_interval and self.max_calibration_error is not None:
             raise UsageError(
                 "The calibration error has no interval: it can't be judged by one.",
-                "Give --max-calibration-error in a call of its own, without --judge interval.",
+                "Give --max-calibration-error in a separate call, without --judge interval.",
             )
         least = {figures.ACCURACY: self.min_accuracy, figures.MACRO_F1: self.min_macro_f1}
         most = {

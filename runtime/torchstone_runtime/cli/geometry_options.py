@@ -26,7 +26,7 @@ def geometry_options(group: str, *, of_fit: str, of_filter: str) -> tuple[Callab
             "--fit",
             group=group,
             type=click.Choice(get_args(Fit)),
-            help=f"How pictures of another shape become the input's: stretched, cut to their centre, or padded{of_fit}",
+            help=f"How pictures of another shape are fitted to the input: stretched, cropped or padded{of_fit}",
         ),
         option(
             "--resize",
@@ -53,14 +53,13 @@ def geometry_options(group: str, *, of_fit: str, of_filter: str) -> tuple[Callab
             "--antialias/--no-antialias",
             group=group,
             default=None,
-            help="Whether pictures that shrink are smoothed, as Pillow does it and OpenCV does not  [default: they "
-            "are]",
+            help="Whether to smooth pictures that shrink, as Pillow does and OpenCV does not  [default: yes]",
         ),
         option(
             "--decode",
             group=group,
             type=click.Choice(get_args(Decoding)),
-            help="Size at which JPEG files are decoded; reduced is half their own or less, where the input is much "
-            "smaller: faster, and pixels differ by little  [default: full]",
+            help="Size at which JPEG files are decoded; reduced is half their own or less, if the input is much "
+            "smaller: faster, and pixels differ little  [default: full]",
         ),
     )

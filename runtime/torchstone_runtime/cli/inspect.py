@@ -28,7 +28,7 @@ _MOST_CLASSES: Final = 40
     help="Write the golden images into this folder: golden-00.png, golden-01.png, ...",
 )
 def inspect(bundle: Path, json_file: Path | None, golden_images: Path | None) -> None:
-    """Show what BUNDLE holds: classes, input, files, origin, measured results, certificate.
+    """Show what BUNDLE contains: classes, input, files, origin, measured results, certificate.
 
     BUNDLE is a directory that export wrote, or the built-in 'fashion'. Without --golden-images, the manifest is the
     only file that is read; `torchstone verify` checks the rest. The JSON document is the manifest.

@@ -148,7 +148,7 @@ def _run(arguments: list[str], *, debug: bool) -> int:  # noqa: PLR0911 - an exi
     except Exception:  # noqa: BLE001 - the last resort, which reports a fault of our own
         traceback.print_exc()
         click.echo(
-            "This is a fault in Torchstone, not in what you did. Please report it with the lines above.",
+            "This is a bug in Torchstone, not a mistake of yours. Please report it with the lines above.",
             err=True,
         )
         return EXIT_INTERNAL

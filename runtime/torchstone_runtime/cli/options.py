@@ -32,8 +32,7 @@ SPLIT_OPTION = option(
     type=click.Choice(get_args(SplitChoice)),
     default="auto",
     show_default=True,
-    help="Part of the data. auto: the test part; of a source without one, all images, or the fifth held out in "
-    "training.",
+    help="Part of the data. auto: the test part; if there is none, all images, or the fifth held out in training.",
 )
 CLASS_MAP_OPTION = option(
     "--class-map",
@@ -45,7 +44,7 @@ BITS_OPTION = option(
     "--bits",
     group="Data",
     type=click.IntRange(8, 16),
-    help="Bits used by the values of 16-bit pictures: 12 where white is 4095  [default: the model's, or 16]",
+    help="Bits used by the values of 16-bit pictures: 12 if white is 4095  [default: the model's, or 16]",
 )
 PROVIDER_HELP: Final = "auto, cpu, cuda, tensorrt or openvino"
 
@@ -58,7 +57,7 @@ def provider_option(*, group: str = "Model", default: str = "auto") -> Callable[
         type=ProviderName(),
         default=default,
         show_default=True,
-        help=f"{PROVIDER_HELP}. A provider given by name runs every node, or the command fails.",
+        help=f"{PROVIDER_HELP}. A provider requested by name runs every node, or the command fails.",
     )
 
 
@@ -73,7 +72,7 @@ CPU_FALLBACK_OPTION = option(
     "--cpu-fallback",
     group="Model",
     is_flag=True,
-    help="Let the CPU run the nodes that the provider given by name cannot run.",
+    help="Let the CPU run the nodes that the requested provider cannot run.",
 )
 VARIANT_HELP: Final = "Model of the bundle, such as fp32 or int8"
 VARIANT_OPTION = option("--variant", group="Model", type=VariantName(), help=f"{VARIANT_HELP}  [default: the bundle's]")
@@ -114,14 +113,14 @@ INVERT_OPTION = option(
     is_flag=True,
     help="Invert each picture before it is classified, such as a photo on white for a model trained on black.",
 )
-TOP_HELP: Final = "Most probable classes given for each picture, with their probabilities."
+TOP_HELP: Final = "Number of most probable classes to give for each picture, with their probabilities."
 REPORT_OPTION = option("--report", group="Output", type=FILE, help="Write a self-contained HTML page.")
 CSV_OPTION = option("--csv", "csv_file", group="Output", type=FILE, help="Write the rows of the result as CSV.")
-OVERWRITE_OPTION = option("--overwrite", group="Output", is_flag=True, help="Replace what lies at --out.")
+OVERWRITE_OPTION = option("--overwrite", group="Output", is_flag=True, help="Replace whatever is at --out.")
 WEIGHTS_HELP: Final = "Weights of the network: a file of tensors (.safetensors, .pt or .pth)"
 NAME_HELP: Final = "Name of the model"
-FAST_HELP: Final = "Run of a cascade's fast model, which answers alone where it is confident."
-MAX_BATCH_HELP: Final = "Most images that the server computes together"
+FAST_HELP: Final = "Run of a cascade's fast model, which answers alone when it is confident."
+MAX_BATCH_HELP: Final = "Largest number of images that the server computes together"
 
 
 def _json_option(metavar: str) -> Callable[[_Command], _Command]:

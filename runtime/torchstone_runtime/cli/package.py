@@ -97,9 +97,9 @@ def package(
     overwrite: bool,
     **options: Any,  # noqa: ANN401 - those of one kind or another, as declared above
 ) -> None:
-    """Write BUNDLE as Triton, KServe, a container or AWS Lambda takes it.
+    """Write BUNDLE in the form that Triton, KServe, a container or AWS Lambda needs.
 
-    The directory (with --for triton the model's own within it) appears whole or not at all, and says in
+    The directory (with --for triton the model's own within it) appears complete or not at all, and says in
     torchstone-package.json which bundle it was made from. What was deployed is then checked from outside: torchstone
     verify BUNDLE --url URL.
     """

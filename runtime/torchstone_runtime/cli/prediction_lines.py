@@ -138,7 +138,7 @@ def _count(
     if not answer.top:
         counts.unanswered += 1
         name = showable(click.format_filename(answer.name))
-        complain(f"no answer: {name}: the model's outputs are not finite numbers, or no probabilities.")
+        complain(f"no answer: {name}: the model's outputs are not finite numbers, or not probabilities.")
     if known and known.differs(answer.border_level):
         counts.foreign += 1
         counts.first_foreign = counts.first_foreign or answer.name

@@ -19,7 +19,7 @@ from torchstone_runtime.text import showable_lines
 )
 @click.argument("bundle", type=BUNDLE_PATH)
 @click.argument("address", metavar="hf://OWNER/NAME[@BRANCH]")
-@option("--private", group="Output", is_flag=True, help="Make the repository private, where there is none yet.")
+@option("--private", group="Output", is_flag=True, help="Make the repository private if it does not exist yet.")
 @option("--message", group="Output", help="First line of the commit  [default: the model's name and manifest]")
 @PUBLIC_KEY_OPTION
 @json_option
@@ -28,9 +28,9 @@ def push(
 ) -> None:
     """Push BUNDLE, in one commit, to a repository of the Hugging Face Hub.
 
-    Every file is checked against the manifest before. The bundle's model card is the repository's README.md. Commands
+    Every file is checked against the manifest first. The bundle's model card is the repository's README.md. Commands
     and torchstone.load take the same address for a bundle, hf://owner/name or hf://owner/name@revision; what they
-    fetch is checked as any bundle is. HF_TOKEN, or hf auth login, says who you are.
+    fetch is checked like any bundle. HF_TOKEN, or hf auth login, identifies you.
     """
     from torchstone_runtime.deployment.packaged_model import bundle_files
     from torchstone_runtime.hub.hub_address import HubAddress

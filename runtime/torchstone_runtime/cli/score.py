@@ -93,9 +93,9 @@ _WRITING: Final = ("form", "top", "probabilities", "coverage", "by_class", "inve
     type=click.Choice(get_args(EngineName)),
     default="local",
     show_default=True,
-    help="What runs it: this process, or the workers of a Ray cluster (torchstone[ray]).",
+    help="Where to run: in this process, or on the workers of a Ray cluster (torchstone[ray]).",
 )
-@option("--address", group="Advanced", help="Ray: cluster that runs, auto or HOST:PORT  [default: one started here]")
+@option("--address", group="Advanced", help="Ray: running cluster, auto or HOST:PORT  [default: one started here]")
 @option(
     *("--ray-workers", "--workers", "ray_workers"),
     group="Advanced",
@@ -113,10 +113,10 @@ def score(bundle: Path, inputs: tuple[str, ...], *, loading: LoadOptions, **opti
     """Score every picture of INPUTS with BUNDLE exactly once, a part of the output for each part of the input.
 
     INPUTS are folders, patterns, Parquet files, tar archives (WebDataset) and npz files, or @FILE with a list of
-    them; on this machine, or at s3://, gs:// and what fsspec speaks.
+    them; on this machine, or at s3://, gs:// and wherever fsspec reads.
 
-    The parts go to --out, here or at an address. Whatever ends the command, run it again: it continues with the parts
-    that are missing. A picture that can't be read is a row with an error.
+    The parts are written to --out, a folder or an address. After an interruption, run the command again: it continues
+    with the missing parts. A picture that can't be read becomes a row with an error.
     """
     require_component("cpu", "onnxruntime")
     share, cluster = _share(options.pop("share")), _cluster(options)
@@ -168,7 +168,7 @@ def _score(
         for path in write_summary(classifier, record, shards, job):
             tell(f"wrote {path}")
     elif summary:
-        tell("No summary yet: parts are missing, which other processes have to write.")
+        tell("No summary yet: other processes still have to write some of the parts.")
     # Of a job that goes on, the parts that were left may hold the broken pictures alone.
     if result.tally.rows and result.tally.failed == result.tally.rows and not result.there_before:
         raise CheckFailedError(

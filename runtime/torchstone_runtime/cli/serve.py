@@ -50,7 +50,7 @@ _MIB: Final = 1 << 20
     default=0.0,
     show_default=True,
     type=click.FloatRange(0, 60_000),
-    help="Time that the first of a batch waits for others while a worker is idle.",
+    help="Time that the first request of a batch waits for others while a worker is idle.",
 )
 @option(
     "--max-queue",
@@ -58,7 +58,7 @@ _MIB: Final = 1 << 20
     default=1024,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Most images that wait; what comes beyond is refused at once (503).",
+    help="Largest number of waiting images; more are refused at once (503).",
 )
 @option(
     "--timeout-ms",
@@ -66,7 +66,7 @@ _MIB: Final = 1 << 20
     default=30_000.0,
     show_default=True,
     type=click.FloatRange(1, 86_400_000),
-    help="Time in which a request is answered, or refused (504).",
+    help="Time after which an unanswered request is refused (504).",
 )
 @option(
     "--max-body-mib",
@@ -82,13 +82,13 @@ _MIB: Final = 1 << 20
     default=256.0,
     show_default=True,
     type=click.FloatRange(0, 1 << 20, min_open=True),
-    help="Memory for the bodies of all requests that are read or unanswered; what comes beyond is refused (503).",
+    help="Memory for the bodies of all requests being read or waiting for an answer; more are refused (503).",
 )
 @option(
     "--drain-delay",
     group="Server",
     type=click.FloatRange(0, 3600),
-    help="Seconds between SIGTERM or Ctrl-C, from which it is not ready, and the end of listening  [default: 5; on a "
+    help="Seconds from SIGTERM or Ctrl-C, when it stops being ready, until it stops listening  [default: 5; on a "
     "terminal 0]",
 )
 @option(
@@ -96,8 +96,8 @@ _MIB: Final = 1 << 20
     group="Server",
     metavar="BUNDLE",
     type=ServedModelName(),
-    help="Second bundle that sees the same pictures when the server is idle; what differs is in the metrics. "
-    "NAME=PATH says whose shadow it is.",
+    help="Second bundle that gets the same pictures while the server is idle; differences show in the metrics. "
+    "NAME=PATH says which model it shadows.",
 )
 @option(
     "--shadow-share",
@@ -123,7 +123,7 @@ _MIB: Final = 1 << 20
     default="own",
     show_default=True,
     type=click.Choice(get_args(MetricNames)),
-    help="Names of the metrics: torchstone_* in seconds, or nv_inference_* as Triton has them.",
+    help="Names of the metrics: torchstone_* in seconds, or nv_inference_* as in Triton.",
 )
 @load_options
 def serve(
@@ -134,11 +134,11 @@ def serve(
 ) -> None:
     """Serve each BUNDLE over HTTP: PATH, NAME=PATH or NAME@VERSION=PATH.
 
-    It speaks the Open Inference Protocol with Triton's extensions, and answers pictures at /predict. A bundle's files
-    are hashed and its golden samples replayed before anybody can connect; SIGHUP loads the bundles anew the same way,
-    beside those that serve.
+    It speaks the Open Inference Protocol with Triton's extensions, and classifies pictures at /predict. A bundle's
+    files are hashed and its golden samples replayed before anybody can connect; SIGHUP reloads the bundles in the same
+    way, while the old ones keep serving.
 
-    SIGTERM or Ctrl-C ends it: first it is not ready, then it finishes what it has. A second one ends it at once.
+    SIGTERM or Ctrl-C ends it: it stops being ready, then finishes what it has. A second one ends it at once.
     """
     require_component("cpu", "onnxruntime")
     require_component("serve", "starlette", "uvicorn", "httptools")

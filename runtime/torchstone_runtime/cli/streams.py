@@ -87,7 +87,7 @@ def end(code: int, report: Callable[[OutputError], int]) -> int:
         code = report(
             OutputError(
                 f"The result could not be written to stdout: {why}.",
-                "Give stdout a place that takes it: a file on a disk with room, a pipe, or /dev/null.",
+                "Redirect stdout to something that accepts it: a file on a disk with room, a pipe, or /dev/null.",
             )
         )
     sys.stderr.flush()

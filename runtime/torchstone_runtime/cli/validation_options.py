@@ -18,7 +18,7 @@ COVERAGE: Final = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 def coverage_option(default: str | None = None) -> Callable[[Any], Any]:
     """Return the decorator that gives a command `--coverage`; `default` says what holds without it."""
-    text = "Give sets of classes that hold the right one with this probability or more, such as 0.95"
+    text = "Give sets of classes that contain the right one with at least this probability, such as 0.95"
     ending = "." if default is None else f"  [default: {default}]"
     return option("--coverage", group="Output", type=COVERAGE, help=f"{text}{ending}")
 
@@ -28,7 +28,7 @@ BY_CLASS_OPTION: Final = option(
     "--by-class",
     group="Output",
     is_flag=True,
-    help="With --coverage: hold it for the images of each class alone, by larger sets.",
+    help="With --coverage: guarantee it for the images of each class separately, with larger sets.",
 )
 DRIFT_OPTION: Final = option(
     "--drift",

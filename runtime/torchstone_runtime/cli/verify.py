@@ -42,7 +42,7 @@ HOOK_GROUP: Final = "torchstone.hooks"
     "--run",
     group="Data",
     type=click.Path(path_type=Path),
-    help="Training run of the bundle: compute the certificate anew against its PyTorch model.",
+    help="Training run of the bundle: compute the certificate again, against its PyTorch model.",
 )
 @option("--fast", group="Data", type=click.Path(path_type=Path), help=FAST_HELP)
 @data_option()
@@ -65,12 +65,12 @@ def verify(
 ) -> None:
     """Check BUNDLE: size and SHA-256 of every file, and the golden samples on this machine.
 
-    With --public-key, the bundle must be signed by that key. With --data, decisions and logits over the test split are
+    With --public-key, the bundle must be signed by that key. With --data, decisions and logits on the test split are
     compared with those certified at the export; near-ties, which may legitimately flip on another processor, are
-    listed. With --run, the certificate is computed anew against the PyTorch model (needs torchstone[export]). The exit
+    listed. With --run, the certificate is computed again with the PyTorch model (needs torchstone[export]). The exit
     code is 1 if a check fails.
 
-    With --url, a server of the Open Inference Protocol is sent the golden samples: torchstone serve, Triton, KServe,
+    With --url, the golden samples go to a server of the Open Inference Protocol: torchstone serve, Triton, KServe,
     OpenVINO Model Server.
     """
     require_writable([json_file])

@@ -32,7 +32,7 @@ from torchstone_runtime.text import showable
     "--any-version",
     group="Advanced",
     is_flag=True,
-    help="Take an onnxruntime-web whose version, and so the SHA-256 of its files, is not known here.",
+    help="Accept a version of onnxruntime-web whose SHA-256 hashes are not known here.",
 )
 @json_option
 def web(
@@ -40,8 +40,8 @@ def web(
 ) -> None:
     """Write a static site that runs the model of BUNDLE in the browser, with onnxruntime-web.
 
-    Any web server can hold it, and pictures don't leave the browser. It reads them as `torchstone predict` does, with
-    Pillow's resizing bit for bit, and answers nothing before it has replayed the golden samples in that very browser.
+    Any web server can host it, and pictures don't leave the browser. It reads them as `torchstone predict` does, with
+    Pillow's resizing bit for bit, and gives no answer before it has replayed the golden samples in that browser.
     An earlier site at --out is replaced. In browsers int8 is slower than fp32.
     """
     from torchstone_runtime.bundle.bundle import Bundle

@@ -88,7 +88,7 @@ class Robustness:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote; the means are computed anew."""
+        """Read what `to_json` wrote; the means are computed again."""
         settings = {
             (name, int(severity)): SummaryMetrics.from_json(figures)
             for name, entry in data["corruptions"].items()

@@ -68,7 +68,7 @@ def _open(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    # Opening a named pipe would wait for a writer, perhaps for ever; the flag means nothing to regular files.
+    # Opening a named pipe would wait for a writer, perhaps forever; the flag means nothing to regular files.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 

@@ -1,7 +1,7 @@
 """Native calls and `os.fork` keep out of each other's way.
 
 A process that is forked while another thread is inside ONNX Runtime gets that thread's locks, but not the thread that
-would release them: its first call may wait for ever. So a fork waits for the calls in progress, each of a
+would release them: its first call may wait forever. So a fork waits for the calls in progress, each of a
 micro-batch, and calls that would begin meanwhile wait for the fork.
 """
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 class WorkerPool:
     """A thread pool that outlives a fork.
 
-    A process made by `os.fork` has only the thread that forked: a pool copied from its parent waits for ever for
+    A process made by `os.fork` has only the thread that forked: a pool copied from its parent waits forever for
     threads that are not there. This one starts new threads in the child when they are first needed.
 
     Args:

@@ -181,7 +181,7 @@ def _measure(call: _Call, rounds: int, *sessions: ModelRunner) -> list[float]:
 
 
 def _keep_for_ever(session: ModelRunner | None) -> None:
-    # Taking it down would wait for ever for threads that a forked process does not have.
+    # Taking it down would wait forever for threads that a forked process does not have.
     if session is not None:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 

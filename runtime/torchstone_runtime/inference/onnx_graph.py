@@ -212,7 +212,7 @@ def _check_tensor(tensor: memoryview) -> None:
 
 def _unfolded(body: _Body, functions: dict[_Name, _Body], known: dict[_Name, int], depth: int) -> int:
     if depth > _MAX_DEPTH:
-        raise BundleError(f"The model has functions that call each other more than {_MAX_DEPTH} deep, or for ever.")
+        raise BundleError(f"The model has functions that call each other more than {_MAX_DEPTH} deep, or forever.")
     total = 0
     for name, times in body.calls.items():
         if name in functions and name not in known:

@@ -35,7 +35,7 @@ _LONGEST_PAUSE: Final = 0.25
 class DriftWatch:
     """An observer (`served_model.Observer`) that compares the latest images of each model with its validation images.
 
-    A model that is loaded anew begins with an empty window; one whose bundle keeps nothing of its validation images is
+    A reloaded model begins with an empty window; one whose bundle keeps nothing of its validation images is
     not watched. The images are measured on a thread of its own; nothing that fails there reaches a client.
 
     Args:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,11 @@ from torchstone_runtime.version import __version__
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return processor, usable processors, load average over a minute, system and versions, as JSON data."""
+    """Return processor, usable processors, load average over a minute (None on Windows), system, versions; as JSON."""
     return {
         "processor": processor_name(),
         "processors": usable_cpus(),
-        "load_average": round(os.getloadavg()[0], 2),
+        "load_average": _load_average(),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": {
             "torchstone": __version__,
@@ -25,3 +26,10 @@ def describe_machine() -> dict[str, Any]:
             "numpy": np.__version__,
         },
     }
+
+
+def _load_average() -> float | None:
+    load = None
+    if sys.platform != "win32":
+        load = round(os.getloadavg()[0], 2)
+    return load

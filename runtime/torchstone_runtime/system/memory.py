@@ -56,7 +56,7 @@ def give_back_freed_memory() -> None:
 
 
 def peak_memory() -> int:
-    """Return the largest resident memory of this process so far, in bytes."""
+    """Return the largest resident memory of this process so far, in bytes; 0 on Windows, where it is not measured."""
     try:
         # Unlike getrusage's figure, this one does not count the process that started this one.
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
@@ -68,7 +68,9 @@ def peak_memory() -> int:
 
 
 def _peak_memory_elsewhere() -> int:
-    import resource  # noqa: PLC0415 - POSIX only
+    peak = 0
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - POSIX only
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -100,9 +100,9 @@ class OrtWeb:
             )
         if version is None and not any_version:
             raise UsageError(
-                f"{dist} holds onnxruntime-web {stated or 'of a version that is not stated'}, which is not known here.",
-                f"Known are {', '.join(KNOWN)}: npm install onnxruntime-web@{RECOMMENDED}\n"
-                "Or take it as it is: --any-version",
+                f"{dist} holds onnxruntime-web {stated or 'of an unstated version'}, which is not a known version.",
+                f"Known versions: {', '.join(KNOWN)}. Run npm install onnxruntime-web@{RECOMMENDED}\n"
+                "or accept it as it is with --any-version.",
             )
         return cls(version or stated or "unknown", version is not None, *contents)
 

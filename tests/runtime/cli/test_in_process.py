@@ -39,7 +39,7 @@ def test_the_process_is_left_as_it_was(digits_bundle: Path, tmp_path: Path, monk
     after = (sys.stdin, sys.stdout, sys.stderr, Path.cwd(), dict(os.environ), list(warnings.filters))
 
     assert (result.returncode, result.stdout) == (70, "heard\n")
-    assert "fault in Torchstone" in result.stderr
+    assert "bug in Torchstone" in result.stderr
     assert after == before
 
 

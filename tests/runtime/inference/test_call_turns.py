@@ -55,7 +55,7 @@ def test_as_many_calls_at_once_as_there_are_places() -> None:
 
 
 def test_a_place_is_free_again_after_an_error() -> None:
-    """Else the next caller would wait for ever."""
+    """Else the next caller would wait forever."""
     turns = CallTurns(1)
     with pytest.raises(ValueError, match="no"), turns:
         raise ValueError("no")

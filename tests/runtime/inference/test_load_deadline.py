@@ -1,4 +1,4 @@
-"""A model that takes for ever to answer its golden samples is ended, with a message."""
+"""A model that takes forever to answer its golden samples is ended, with a message."""
 
 from pathlib import Path
 

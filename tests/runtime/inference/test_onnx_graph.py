@@ -101,7 +101,7 @@ def test_a_plain_graph_passes(digits_bundle: Path) -> None:
 
 
 def test_a_loop_is_refused() -> None:
-    """ONNX Runtime would run it for ever, also where it stands inside a branch or a function."""
+    """ONNX Runtime would run it forever, also where it stands inside a branch or a function."""
     inside = branch([loop(), helper.make_node("Identity", ["logits"], ["y"])])
     choice = helper.make_node("If", ["yes"], ["logits"], then_branch=inside, else_branch=inside)
     hidden = helper.make_function("local", "F", ["x", "yes"], ["logits"], [loop()], OPSETS)

@@ -165,7 +165,7 @@ def test_batches_and_threads_do_not_change_an_answer(digits_bundle: Path) -> Non
 
 
 def test_a_forked_process_is_told_to_load_it_again(digits_bundle: Path) -> None:
-    """Its threads stayed in the parent: a call would wait for ever."""
+    """Its threads stayed in the parent: a call would wait forever."""
     program = f"""
 import os, numpy as np
 from torchstone_runtime import Classifier

@@ -43,7 +43,7 @@ def test_a_gate_on_probabilities_that_were_not_written_is_refused(tmp_path: Path
     assert run_in_process("evaluate", "fashion", "--scored", out, "--min-accuracy", "0").returncode == 0
     assert run_in_process("evaluate", "fashion", "--scored", out, "--min-accuracy", "1").returncode == 1
     refused = run_in_process("evaluate", "fashion", "--scored", out, "--max-log-loss", "9")
-    assert (refused.returncode, "no probabilities" in refused.stderr) == (2, True)
+    assert (refused.returncode, "lacks the probabilities" in refused.stderr) == (2, True)
 
 
 def test_parts_without_labels_or_with_a_part_missing_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Clients that send too much, too little or too late: each is told, and none is waited for for ever."""
+"""Clients that send too much, too little or too late: each is told, and none is waited for forever."""
 
 import asyncio
 import socket

@@ -146,7 +146,7 @@ def test_sighup_exchanges_what_is_sound_and_keeps_what_serves_otherwise(bundle_c
         assert ask(server, "/v2/models/m/infer", ZEROS)[0] == 200
         (bundle_copy / "golden.npz").write_bytes(golden)
         server.process.send_signal(signal.SIGHUP)
-        until(lambda: "loaded anew" in log.read_text())
+        until(lambda: "was reloaded" in log.read_text())
         assert ask(server, "/v2/repository/index", b"")[1][0]["reason"] == ""
         assert ask(server, "/v2/models/m/infer", ZEROS)[0] == 200
         until(lambda: log.read_text().count('"/v2/models/m/infer","status":200') == 2)

@@ -26,4 +26,4 @@ def test_the_commands_print_what_the_page_shows(ort_web: Path, tmp_path: Path) -
 def test_the_known_versions_are_listed() -> None:
     """All of them, in their order."""
     *first, last = KNOWN
-    assert f"known are {', '.join(first)} and {last}" in PAGE
+    assert f"known versions are {', '.join(first)} and {last}" in PAGE

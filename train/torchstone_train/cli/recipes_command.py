@@ -30,7 +30,7 @@ _CASCADE: Final = "a cascade: the first answers where it is sure; torchstone exp
     flag_value="",
     default=None,
     metavar="[PATTERN]",
-    help="List the networks that finetune takes: all, or those whose names hold PATTERN.",
+    help="List the networks that finetune takes: all, or those whose names contain PATTERN.",
 )
 @json_option
 def recipes(fields: bool, backbones: str | None, json_file: Path | None) -> None:
@@ -57,7 +57,7 @@ def _backbones(pattern: str) -> list[str]:
 
     names = backbone_names(pattern)
     if find_spec(TIMM) is None:
-        tell(f"timm's are listed where it is installed: {install_line('timm')}")
+        tell(f"timm's are listed if it is installed: {install_line('timm')}")
     if not names:
         raise UsageError(
             f"No backbone has '{showable(pattern)}' in its name.", "torchstone recipes --backbones lists all of them."

@@ -125,12 +125,12 @@ def _train(recipe: Recipe, options: dict[str, Any], folds: int | None, json_file
         raise UsageError("Missing option '--data'.", 'Such as --data digits, or data = "digits" in --config.')
     if taught and not options.get("teachers"):
         raise UsageError(
-            f"That run had a teacher ({', '.join(taught)}), and run.json does not say where its bundle lies.",
+            f"That run had a teacher ({', '.join(taught)}), and run.json does not say where its bundle is.",
             "Name it with --teacher.",
         )
     if (lost := options.pop("lost_weights", None)) and not options.get("weights"):
         raise UsageError(
-            f"That run began with the weights {showable(lost)}, and run.json does not say where they lie.",
+            f"That run started from the weights {showable(lost)}, and run.json does not say where they are.",
             "Name the file with --weights.",
         )
     require_component("train", "torch", "torchvision", "safetensors", "tqdm")
@@ -181,7 +181,7 @@ def _only_warnings(line: str) -> None:
 
 def _default_out(recipe: str, *, resume: bool) -> Path:
     if resume:
-        raise UsageError("--resume goes on with a run; none was named.", "Name it with --out.")
+        raise UsageError("--resume continues a run; none was named.", "Name it with --out.")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("Several processes must agree on the run directory.", "Name it with --out.")
     return numbered_directory(Path("runs"), recipe)

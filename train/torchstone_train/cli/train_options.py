@@ -76,11 +76,11 @@ _OPTIONS: Final = (
         type=Numbers(),
         help=f"{MEAN_HELP}  [default: the weights', or the recipe's]",
     ),
-    option("--std", group="Data", type=Numbers(), help=f"{STD_HELP}  [default: likewise]"),
+    option("--std", group="Data", type=Numbers(), help=f"{STD_HELP}  [default: the weights', or the recipe's]"),
     *geometry_options(
         "Data",
-        of_fit="  [default: as a backbone's weights have it, else stretch]",
-        of_filter="  [default: the weights', else bilinear]",
+        of_fit="  [default: from a backbone's weights, otherwise stretch]",
+        of_filter="  [default: the weights', otherwise bilinear]",
     ),
     option(
         "--stream",
@@ -113,21 +113,21 @@ _OPTIONS: Final = (
         "--head",
         group="Backbone",
         metavar="NAME",
-        help="Dotted name of the backbone's last layer, needed where it can't be found.",
+        help="Dotted name of the backbone's last layer, needed if it can't be found.",
     ),
     *(_field_option(name, group="Backbone") for name in _OF_BACKBONES),
     option(
         "--cache",
         group="Data",
         type=click.Choice(get_args(CacheName)),
-        help="Where decoded pictures are kept: in memory as far as they fit, on disk for all runs, or not at all  "
+        help="Where to keep decoded pictures: in memory as far as they fit, on disk for all runs, or nowhere  "
         "[default: memory]",
     ),
     option(
         "--cache-size",
         group="Data",
         type=ByteSize(),
-        help="Most that the cache may take, such as 4GB  [default: half of the free memory; on disk 20GiB]",
+        help="Largest size of the cache, such as 4GB  [default: half of the free memory; on disk 20GiB]",
     ),
     option(
         "--cache-dir",
@@ -140,7 +140,7 @@ _OPTIONS: Final = (
         "--workers",
         group="Data",
         type=int,
-        help="Threads that decode and augment pictures, of each process  [default: one per processor]",
+        help="Threads per process that decode and augment pictures  [default: one per processor]",
     ),
     *(_field_option(name) for name in (*_EVERYDAY, *_CLASSES)),
     option("--seed", group="Training", type=SEED_TYPE, help=f"{SEED_HELP}  [default: 0]"),
@@ -149,19 +149,19 @@ _OPTIONS: Final = (
         group="Training",
         type=BUNDLE_PATH,
         multiple=True,
-        help="Bundle whose answers are learnt beside the labels; may be repeated.",
+        help="Bundle whose answers are learnt in addition to the labels; may be repeated.",
     ),
     option(
         "--folds",
         group="Training",
         type=click.IntRange(min=2),
         metavar="N",
-        help="Cross-validation: train N networks, each without a part of the training images, and measure it on those.",
+        help="Cross-validation: train N networks, each without one part of the training images, and measure it there.",
     ),
     option(
         "--device",
         group="Training",
-        help="auto, cpu, cuda or mps; a GPU that is asked for never falls back to the CPU  [default: auto]",
+        help="auto, cpu, cuda or mps; a requested GPU never falls back to the CPU  [default: auto]",
     ),
     option(
         *("--set", "assignments"),

@@ -98,7 +98,7 @@ def _settings(content: dict[str, Any], context: click.Context) -> Settings:
             raise UsageError(f"recipe is {name!r}; expected a name.", 'Such as recipe = "cnn3".')
         found.recipe = get_recipe(name)
     if not isinstance(table, Mapping):
-        raise UsageError("set is no table.", "Write [set], and below it such lines as ema = 0.99.")
+        raise UsageError("set is not a table.", "Write [set], and below it such lines as ema = 0.99.")
     fields_of_input = {"mean", "std"} & set(content)
     pretrained = found.recipe is not None and found.recipe.method != "scratch"
     by_channel = {key for key in fields_of_input if pretrained or isinstance(content[key], list | str)}

@@ -96,7 +96,7 @@ def _fetch(layout: MnistLayout, stem: str, folder: Path, data_dir: Path, source:
 
 @contextlib.contextmanager
 def _timeout() -> Iterator[None]:
-    """Let connections fail that stay silent; torchvision would wait for ever."""
+    """Let connections fail that stay silent; torchvision would wait forever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_TIMEOUT_SECONDS)
     try:

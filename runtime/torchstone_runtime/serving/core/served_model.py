@@ -173,7 +173,7 @@ class ServedModel:
 
         Args:
             images: uint8 [N, C, H, W] as the model takes them.
-            deadline: time of the event loop's clock (`loop.time()`) after which no answer is wanted; None for ever.
+            deadline: time of the event loop's clock (`loop.time()`) after which no answer is wanted; None forever.
 
         Raises:
             UsageError: another dtype or shape, or no images.
@@ -193,7 +193,7 @@ class ServedModel:
 
         Args:
             files: contents of N picture files.
-            deadline: time of the event loop's clock after which no answer is wanted; None for ever.
+            deadline: time of the event loop's clock after which no answer is wanted; None forever.
 
         Raises:
             BadPictureError: one can't be decoded; the others aren't answered either.
@@ -261,5 +261,5 @@ def _let_go(trial: MergeTrial, threads: ThreadPoolExecutor, decoding: DecodingPo
     threads.shutdown(wait=False)
     decoding.close()
     classifier.close()
-    # Else a server that is loaded anew again and again grows: by 130 MB in 250 times with a model of 1.5 MB.
+    # Else a server that reloads again and again grows: by 130 MB in 250 times with a model of 1.5 MB.
     give_back_freed_memory()

@@ -52,7 +52,7 @@ class Shadowed:
             self.shadow(model, seen)
 
     async def reload(self, loader: Loader, models: Sequence[ServedModel]) -> ReloadResult:
-        """Load the shadow anew; what it counted begins anew as well. Where it fails, the one before goes on.
+        """Reload the shadow and reset its counts. If that fails, the one before continues.
 
         Args:
             loader: loader of the repository.

@@ -98,7 +98,7 @@ class GuardedConnection(HttpToolsProtocol):
             super().on_body(body)
         if self._turned_away or self.cycle.response_complete:
             self._discard(len(body))
-            self._wait_for_more()  # or a client that stops here would be waited for, for ever
+            self._wait_for_more()  # or a client that stops here would be waited for, forever
 
     def on_message_complete(self) -> None:
         """Note the end of a request."""

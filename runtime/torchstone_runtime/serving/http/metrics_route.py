@@ -55,7 +55,7 @@ def _of_the_server(site: Site, models: list[ServedModel], answered: Answered) ->
     requests = Family("torchstone_requests_total", "counter", "Answered requests by model and HTTP status.")
     for (name, variant, status), count in sorted(answered.items()):
         requests.add(count, model=name, variant=variant, code=str(status))
-    reloads = Family("torchstone_reloads_total", "counter", "Models loaded anew while the server runs.")
+    reloads = Family("torchstone_reloads_total", "counter", "Models reloaded while the server runs.")
     for succeeded, result in ((True, "success"), (False, "failure")):
         reloads.add(site.reloads[succeeded], result=result)
     info = Family("torchstone_model_info", "gauge", "The models that serve; always 1.")

@@ -27,6 +27,10 @@ _KEEP_ALIVE: Final = 75
 """Seconds that an idle connection is kept: longer than the 60 of usual proxies, or they would reuse a dead one."""
 _LAST_REQUESTS: Final = 0.2
 """Seconds between the end of listening and the end of idle connections: a request may be on its way on one."""
+_HANG_UP: signal.Signals | None = None
+"""Asks for a reload; Windows has no such signal."""
+if sys.platform != "win32":
+    _HANG_UP = signal.SIGHUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +113,16 @@ class GracefulServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take the signals of the process while it serves; SIGINT and SIGTERM end it with exit code 0."""
-        if threading.current_thread() is not threading.main_thread():
+        if not _takes_handlers():
             yield
             return
         loop = asyncio.get_running_loop()
         handlers: dict[int, Callable[[], None]] = {
             signal.SIGINT: lambda: self.stop(signal.SIGINT),
             signal.SIGTERM: lambda: self.stop(signal.SIGTERM),
-            signal.SIGHUP: self.hang_up,
         }
+        if _HANG_UP is not None:
+            handlers[_HANG_UP] = self.hang_up
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
         try:
@@ -136,14 +141,14 @@ class GracefulServer(uvicorn.Server):
         self._start("drain", self._drain())
 
     def hang_up(self) -> None:
-        """Load all models anew; but where the terminal that the server was started on is closed, stop."""
+        """Reload all models, or stop if the terminal that the server was started on is closed."""
         if self._terminal is not None and not os.isatty(self._terminal):
-            self.stop(signal.SIGHUP)
+            self.stop(_HANG_UP or signal.SIGTERM)
         else:
             self.reload()
 
     def reload(self) -> None:
-        """Load all models anew; asked for again meanwhile, once more afterwards."""
+        """Reload all models; if asked again meanwhile, once more afterwards."""
         self._reload_again = True
         if "reload" not in self._tasks:
             self._start("reload", self._reload())
@@ -201,6 +206,11 @@ def _silence_uvicorn() -> None:
         logger.addHandler(logging.NullHandler())
 
 
+def _takes_handlers() -> bool:
+    """Return whether the event loop can handle signals; Windows' loops can't, and Ctrl-C ends the process there."""
+    return os.name != "nt" and threading.current_thread() is threading.main_thread()
+
+
 def _terminal() -> int | None:
     """Return the descriptor of a terminal that the process has, None if it has none."""
     return next((descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)), None)
@@ -216,8 +226,8 @@ def _ended_by_sigterm() -> Iterator[None]:
         yield
         return
     former = {signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: os._exit(0))}
-    if _terminal() is None:
-        former[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if _terminal() is None and _HANG_UP is not None:
+        former[_HANG_UP] = signal.signal(_HANG_UP, signal.SIG_IGN)
     try:
         yield
     finally:

@@ -95,7 +95,7 @@ class Site:
                 lines = " ".join(result.error.lines)
                 self.tell(showable(f"{result.name}, version {result.version}, was not reloaded: {lines}"))
             else:
-                what = "is gone" if result.removed else f"was loaded anew in {result.seconds:.1f} s"
+                what = "is gone" if result.removed else f"was reloaded in {result.seconds:.1f} s"
                 self.tell(showable(f"{result.name}, version {result.version}, {what}."))
 
 
