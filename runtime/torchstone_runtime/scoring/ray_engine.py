@@ -2,7 +2,6 @@
 
 import atexit
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -118,14 +117,6 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
             ray.shutdown()
         elif started:
             atexit.unregister(ray.shutdown)  # it would wait for a node that answers no more
-            atexit.register(_end_at_once)
-
-
-def _end_at_once() -> None:
-    """End the process with the exit code of the error: Ray's threads may crash it where Python takes them apart."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(RemoteError.exit_code)
 
 
 def _node_lives() -> bool:
