@@ -1,6 +1,5 @@
 """The engine `ray`: shards scored by actors of a Ray cluster; only their names, the bundle and counts are sent."""
 
-import atexit
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -27,8 +26,6 @@ _MOST_ATTEMPTS: Final = 4
 """A shard during which so many workers died is taken to be the cause."""
 _STORE_BYTES: Final = 128 << 20
 """Object store of a local cluster: the bundle, and nothing else of any size."""
-_LOOK_SECONDS: Final = 5.0
-"""Time between two looks whether the node that this process started still lives: `ray.wait` may not tell."""
 _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
@@ -113,18 +110,8 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
     try:
         yield ray
     finally:
-        if started and _node_lives():
+        if started:
             ray.shutdown()
-        elif started:
-            atexit.unregister(ray.shutdown)  # it would wait for a node that answers no more
-
-
-def _node_lives() -> bool:
-    """Return whether no process of the node that this process started has died; of another's node, True."""
-    from ray._private.worker import global_worker  # noqa: PLC0415 - Ray has no public name for it
-
-    node = global_worker.node
-    return node is None or not {name for name, _ in node.dead_processes()} & {"raylet", "gcs_server"}
 
 
 class _Pool:
@@ -149,7 +136,7 @@ class _Pool:
             self._start()
         try:
             while self._again or any(shard is not None for _, shard in self._busy.values()):
-                for done in self._finished():
+                for done in self._ray.wait(list(self._busy), num_returns=1)[0]:
                     worker, shard = self._busy.pop(done)
                     try:
                         answer = self._ray.get(done)
@@ -163,15 +150,9 @@ class _Pool:
                         yield Tally.from_json(answer)
                     self._next(shards, worker)
         finally:
-            for worker, _ in self._busy.values() if _node_lives() else ():
+            for worker, _ in self._busy.values():
                 with suppress(Exception):
                     self._ray.kill(worker)
-
-    def _finished(self) -> list[Any]:
-        while _node_lives():
-            if done := self._ray.wait(list(self._busy), num_returns=1, timeout=_LOOK_SECONDS)[0]:
-                return list(done)
-        raise RemoteError("Ray's node on this machine died.", "Run the same command again: it goes on from there.")
 
     def _next(self, shards: Iterator[Shard], worker: Any) -> None:  # noqa: ANN401 - an actor
         shard = self._again.pop() if self._again else next(shards, None)

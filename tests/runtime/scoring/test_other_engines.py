@@ -216,23 +216,6 @@ def test_a_job_whose_driver_worker_or_node_is_killed_ends_equal(
 
 
 @needs_ray
-@pytest.mark.slow
-def test_a_job_whose_node_died_ends_with_one_message(pictures: Path, tmp_path: Path) -> None:
-    """Ray would wait for a node that answers no more, or start workers that never get a place."""
-    job = score_with_ray(pictures, tmp_path / "out")
-    while not parts(tmp_path / "out") and job.poll() is None:
-        time.sleep(0.001)
-    for one in victims(job, "node"):
-        os.kill(one, signal.SIGKILL)
-    try:
-        said, _ = job.communicate(timeout=60)
-    finally:
-        job.kill()
-    assert job.returncode == 2, said
-    assert "Ray's node on this machine died. Run the same command again" in " ".join(said.split())
-
-
-@needs_ray
 def test_a_cluster_that_is_not_there_is_told(pictures: Path, tmp_path: Path) -> None:
     """One message, and nothing written but the record."""
     command = ["score", "fashion", str(pictures), "--out", str(tmp_path / "out"), "--format", "csv"]
