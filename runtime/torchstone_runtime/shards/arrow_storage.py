@@ -23,7 +23,7 @@ class ArrowStorage:
         file_system: a `pyarrow.fs.FileSystem`.
         scheme: scheme of its addresses, without the colon.
         host: first part of an address, up to its slash, where the paths have another one or none; else empty.
-        root: what stands for it at the beginning of a path: empty, or the bucket of `gs://anonymous@bucket`.
+        root: beginning of its paths: empty, or the bucket of `gs://anonymous@bucket`.
     """
 
     remote = True
