@@ -152,17 +152,27 @@ def test_an_interruption_leaves_no_traceback_and_no_half_page(digits_bundle: Pat
     assert not [path for path in folder.iterdir() if "page.html" in path.name]
 
 
-def test_a_bar_is_shown_on_a_terminal_only(digits_bundle: Path, folder: Path) -> None:
+_AT_ONCE = """
+import torchstone_runtime.cli.progress_line as line
+line._FIRST_AFTER = line._EVERY = 0.0
+from torchstone_runtime.cli.main import main
+main()
+"""
+
+
+def test_progress_is_shown_on_a_terminal_only(digits_bundle: Path, folder: Path) -> None:
     """With stderr on a terminal and the results elsewhere; results themselves are never mixed with it."""
     screen, end = pty.openpty()
     try:
-        result = subprocess.run(
-            [*PREDICT, str(digits_bundle), "sub"], stdout=subprocess.PIPE, stderr=end, cwd=folder, check=True
-        )
-        shown = os.read(screen, 4096).decode()
+        command = [sys.executable, "-c", _AT_ONCE, "predict", str(digits_bundle), "sub"]
+        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=end, cwd=folder, check=True)
+        os.write(end, b"END")
+        shown = b""
+        while not shown.endswith(b"END"):
+            shown += os.read(screen, 4096)
     finally:
         os.close(end)
         os.close(screen)
-    assert "2/2" in shown
+    assert b"classifying: 1 of 2 pictures" in shown
     assert result.stdout.count(b"\n") == 2
     assert run_torchstone("predict", digits_bundle, "sub", cwd=folder).stderr == ""
