@@ -46,7 +46,7 @@ def test_run_is_repeated_from_its_json(colours: str, tmp_path: Path) -> None:
     trained = run_in_process("train", "finetune", *arguments, *options(colours, first))
     assert trained.returncode == 0, trained.stderr
     unnamed = run_in_process("train", "--from", first / "run.json", "-o", again)
-    assert_refused(unnamed, "began with the weights own.pth", "Name the file with --weights")
+    assert_refused(unnamed, "started from the weights own.pth", "Name the file with --weights")
     wrong = run_in_process("train", "--from", first / "run.json", "-o", again, "--weights", other)
     assert_refused(wrong, "not the weights that the run began with")
     repeated = run_in_process("train", "--from", first / "run.json", "-o", again, "--weights", file, "--device", "cpu")
