@@ -104,7 +104,8 @@ def _load(name: str, load: Found, capacity: float, idle: float) -> Iterable[str]
     count, ms = load["statuses"], load["ms"]
     lost = load["planned"] - sum(count.values()) + count.get("0", 0)
     numbers = (load["planned"], count.get("200", 0), count.get("503", 0), count.get("504", 0), lost)
-    times = (f"{ms['p50']:.1f} ms", f"{ms['p99']:.1f} ms", f"{ms['p99'] / idle:.1f}")
+    each = ", ".join(f"{p99:.0f}" for p99 in load["p99_of_rounds"])
+    times = (f"{ms['p50']:.1f} ms", f"{ms['p99']:.1f} ms ({each})", f"{ms['p99'] / idle:.1f}")
     return (name, *(f"{number:,}" for number in numbers), f"{load['rate'] / capacity:.2f}", *times)
 
 
