@@ -7,7 +7,7 @@ from typing import Final
 
 FIRST_SENTENCES: Final = {
     "quickstart": "Train on the embedded digits, export, verify, and evaluate without PyTorch: everything in a minute.",
-    "data": ("Check the labelled pictures of DATASET: unreadable, duplicated, in both train and test, mislabelled."),
+    "data": "Check the labelled pictures of DATASET: unreadable, duplicated, in both train and test, mislabelled.",
     "train": "Train RECIPE (see `torchstone recipes`) and write a run directory.",
     "recipes": (
         "List the recipes and cascades with their measured results, or with --fields what can be changed in a recipe."

@@ -45,12 +45,16 @@ def tell_detail(line: str) -> None:
 
 def warn(line: str) -> None:
     """Print a line on stderr, whatever was asked for; on a terminal in place of a line of progress."""
-    if not sys.stderr.isatty():
-        click.echo(showable(line), err=True)
-        return
-    from torchstone_runtime.cli.wrapped_lines import folded_for
+    complain(showable(line))
 
-    click.echo(f"{START_OF_LINE}{folded_for(sys.stderr, showable(line))}", err=True)
+
+def complain(text: str) -> None:
+    """Print text that can be shown as it is, as `warn` does a line."""
+    if sys.stderr.isatty():
+        from torchstone_runtime.cli.wrapped_lines import folded_for
+
+        text = f"{START_OF_LINE}{folded_for(sys.stderr, text)}"
+    click.echo(text, err=True)
 
 
 def shows_progress() -> bool:

@@ -7,10 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import click
-
-from torchstone_runtime.cli.output import START_OF_LINE, shows_progress
-from torchstone_runtime.cli.wrapped_lines import folded_for
+from torchstone_runtime.cli.output import complain, shows_progress
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.progress import Advance, stage
 
@@ -114,8 +111,3 @@ def _named(error: DataError, paths: tuple[str, ...]) -> DataError:
 def _complain_of_others(others: "OtherFiles") -> None:
     for line in others.lines("the folders"):
         complain(line)
-
-
-def complain(line: str) -> None:
-    """Print a line on stderr, in place of a line of progress where there is one."""
-    click.echo(f"{START_OF_LINE}{folded_for(sys.stderr, line)}" if sys.stderr.isatty() else line, err=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from torchstone_runtime.cli.output import is_stdout, tell
-from torchstone_runtime.cli.picture_predictions import PredictOptions, complain, predict_with_progress
+from torchstone_runtime.cli.output import complain, is_stdout, tell
+from torchstone_runtime.cli.picture_predictions import PredictOptions, predict_with_progress
 from torchstone_runtime.cli.prediction_formats import ROWS, csv_header, csv_row, json_row
 from torchstone_runtime.cli.streams import stdout_is_lost
 from torchstone_runtime.errors import ImageError
