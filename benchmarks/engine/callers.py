@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime as ort
 
 from benchmarks.engine.one_picture import write_model
+from benchmarks.engine.plain_session import plain_session
 from benchmarks.places import RESULTS
 from torchstone_runtime.arrays import Float64Array
 from torchstone_runtime.benchmark.timing import TimeEstimate, quantile
@@ -86,7 +86,7 @@ def measure(path: Path, rounds: int, callers: int, calls: int) -> dict[str, Any]
         picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         for _ in range(_TRIAL_CALLS):
             classifier.predict(picture)  # its trial of a second session is over before
-        plain = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        plain = plain_session(path)
         sides: dict[str, Callable[[], object]] = {
             "torchstone": partial(classifier.predict, picture),
             "onnxruntime": partial(plain.run, None, {"images": picture}),

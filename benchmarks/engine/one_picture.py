@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime as ort
 import torchvision
 
+from benchmarks.engine.plain_session import plain_session
 from benchmarks.places import RESULTS
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier
@@ -67,7 +67,7 @@ def measure(path: Path, rounds: int) -> dict[str, Any]:
             for _ in range(_TRIAL_CALLS):
                 classifier.predict(picture)
             sides[mode] = classifier
-        plain = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        plain = plain_session(path)
         times = interleave(_calls(sides, plain, picture), rounds=rounds)
         plan = str(sides["auto"].plan)
     names = [*sides, "onnxruntime"]

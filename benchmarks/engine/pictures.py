@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime as ort
 
 from benchmarks.engine.one_picture import NETWORKS, SIDE, write_model
+from benchmarks.engine.plain_session import plain_session
 from benchmarks.places import RESULTS
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.benchmark.timing import interleave, paired_ratio, quantile
@@ -86,7 +86,7 @@ def measure(name: str, folder: Path, count: int, rounds: int, *, compiled: bool)
     with Classifier.load(path, provider="cpu") as classifier:
         for _ in range(_TRIAL_CALLS if count == 1 else 1):
             classifier.predict(pictures)
-        plain = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        plain = plain_session(path)
         sides: dict[str, Call] = {
             OURS: partial(classifier.predict, pictures),
             "ONNX Runtime": partial(plain.run, None, {"images": pictures}),

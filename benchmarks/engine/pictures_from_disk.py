@@ -31,7 +31,6 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 import torch
 import torchvision
 from PIL import Image
@@ -39,6 +38,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.v2 import functional
 
 from benchmarks.engine.certificate_cost import SIDE, SPEC
+from benchmarks.engine.plain_session import plain_session
 from benchmarks.places import RESULTS
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier
@@ -131,7 +131,7 @@ def by_hand(decode: Decode, session: Any, files: list[Path]) -> list[int]:  # no
 def measure(network: str, folder: Path, place: Path, rounds: int) -> dict[str, Any]:
     """Time all sides on a folder, in turns."""
     files = sorted(folder.iterdir())
-    session = ort.InferenceSession(str(write_network(network, place, "full")), providers=["CPUExecutionProvider"])
+    session = plain_session(write_network(network, place, "full"))
     with ExitStack() as opened:
         ours = {
             f"torchstone, {decode}": opened.enter_context(
