@@ -25,6 +25,7 @@ torch.cuda.set_per_process_memory_fraction({share})
 """
 _IMITATED: Final = """
 import sys, torch
+sys.modules["matplotlib"] = None
 real = torch.nn.functional.cross_entropy
 def limited(logits, *arguments, **options):
     if logits.requires_grad and len(logits) > 64:
@@ -32,6 +33,7 @@ def limited(logits, *arguments, **options):
     return real(logits, *arguments, **options)
 torch.nn.functional.cross_entropy = limited
 """
+"""Without pictures, which take longer than such a training."""
 _SHARE: Final = 0.02
 """Of the card's memory: a fiftieth of 80 GB is soon full, and fills in seconds."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import torchstone
+from helpers.in_process import without_matplotlib
 from helpers.support import run_torchstone
 
 CODE = """
@@ -46,7 +47,8 @@ def test_a_run_of_ones_own_network_is_exported_in_another_process(here: Path, re
 
 def test_where_the_code_is_missing_one_message_says_so(here: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """As from another directory."""
-    torchstone.train("own_nets:MINE", data="digits", out=here / "run", device="cpu")
+    with without_matplotlib():
+        torchstone.train("own_nets:MINE", data="digits", out=here / "run", device="cpu")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     result = run_torchstone("export", here / "run", "--out", elsewhere / "bundle", cwd=elsewhere)
     assert result.returncode == 2

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import torchstone
+from helpers.in_process import without_matplotlib
 from torchstone_runtime.data.digits import load_digits
 
 EPOCHS = 2
@@ -22,7 +23,8 @@ EPOCHS = 2
 def run(tmp_path_factory: pytest.TempPathFactory) -> torchstone.TrainingRun:
     """One training of the digits, for all tests here."""
     out = tmp_path_factory.mktemp("api") / "run"
-    return torchstone.train("cnn3", data="digits", out=out, epochs=EPOCHS, device="cpu")
+    with without_matplotlib():
+        return torchstone.train("cnn3", data="digits", out=out, epochs=EPOCHS, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +99,12 @@ def test_a_training_tells_its_history_and_the_figures_of_the_kept_epoch(run: tor
 
 
 def test_a_training_is_quiet_unless_asked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Nothing on stdout or stderr; a function gets the lines that a terminal would show."""
+    """Nothing on stdout or stderr, with pictures; a function gets the lines that a terminal would show."""
     torchstone.train("mlp", data="digits", out=tmp_path / "quiet", epochs=1, device="cpu")
     assert capfd.readouterr() == ("", "")
     lines: list[str] = []
-    torchstone.train("mlp", data="digits", out=tmp_path / "told", epochs=1, device="cpu", progress=lines.append)
+    with without_matplotlib():
+        torchstone.train("mlp", data="digits", out=tmp_path / "told", epochs=1, device="cpu", progress=lines.append)
     assert capfd.readouterr() == ("", "")
     assert any(line.startswith("epoch 1/1") for line in lines)
 
@@ -118,7 +121,8 @@ def test_without_out_the_next_free_directory_is_taken(tmp_path: Path, monkeypatc
     """Numbered by recipe."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "mlp-1").mkdir(parents=True)
-    found = torchstone.train("mlp", data="digits", epochs=1, device="cpu")
+    with without_matplotlib():
+        found = torchstone.train("mlp", data="digits", epochs=1, device="cpu")
     assert found.path == Path("runs/mlp-2")
 
 

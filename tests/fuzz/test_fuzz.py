@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).with_name("fuzz_readers.py")
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not installed")
-@pytest.mark.parametrize("seconds", [4, pytest.param(60, marks=pytest.mark.study)])
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.study)])
 @pytest.mark.parametrize("target", ["manifest", "golden", "onnx", "idx", "npz", "npy", "image", "infer"])
 def test_nothing_but_our_own_errors_escapes(target: str, seconds: int) -> None:
     """Mutated inputs, each read within ten seconds and the whole process within 2 GiB."""

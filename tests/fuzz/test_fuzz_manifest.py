@@ -9,7 +9,7 @@ import pytest
 SCRIPT = Path(__file__).with_name("fuzz_manifest.py")
 
 
-@pytest.mark.parametrize("count", [400, pytest.param(4000, marks=pytest.mark.study)])
+@pytest.mark.parametrize("count", [200, pytest.param(4000, marks=pytest.mark.study)])
 def test_any_change_of_a_manifest_is_described_or_refused(bundle_copy: Path, count: int) -> None:
     """Types and values of every field, from a fixed seed."""
     command = [sys.executable, "-W", "ignore", str(SCRIPT), str(bundle_copy), str(count), "1"]
