@@ -39,20 +39,23 @@ def run_in_process(
 
 
 def export_with_a_short_stopwatch(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Export in this process, where a variant's speed is a moment's guess: for all but the tests of that speed.
+    """Export in this process, where a variant's speed is a moment's guess, and 64 pictures calibrate int8.
 
-    On a machine that others use, the stopwatch goes on for up to half a minute to measure through their noise.
+    For all but the tests of that speed and of that sample. On a machine that others use, the stopwatch goes on for up
+    to half a minute to measure through their noise.
     """
-    with short_stopwatch():
+    with short_stopwatch(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torchstone_export.lossy.int8_search.CALIBRATION_IMAGES", 64)
         return run_in_process("export", *arguments)
 
 
 @contextlib.contextmanager
 def short_stopwatch() -> Iterator[None]:
-    """Let an export in this process measure the speed of its variants in a moment."""
+    """Let an export in this process measure the speed of its variants in a moment, in as many rounds as ever."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("torchstone_export.lossy.speed._SECONDS_A_CALL", 0.001)
         patch.setattr("torchstone_export.lossy.speed._EXTENSIONS", 0)
+        patch.setattr("torchstone_export.lossy.speed._FEWEST_MICRO_BATCHES", 1)
         yield
 
 

@@ -5,7 +5,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -24,9 +24,9 @@ Mount = Callable[[int], Path]
 _OF_PYTORCH: Final = frozenset({"train", "export", "adopt", "download", "quickstart", "recipes"})
 _IMPORTED: Final = (
     *("torchstone_train.run_training", "torch._dynamo", "torch._inductor.config", "torch.utils.tensorboard"),
-    *("matplotlib.backends.backend_agg", "onnxscript", "parsed_once"),
+    *("matplotlib.backends.backend_agg", "onnxscript", "parsed_once", "exported_once"),
 )
-"""What the commands of PyTorch import, some of it late: its optimisers want its compiler, for one.
+"""What the commands of PyTorch import, some of it late: its optimisers want its compiler, for one. The last export.
 
 ONNX Runtime is not among them: it starts a thread as it is imported, which a fork would leave behind.
 """
@@ -40,17 +40,19 @@ def run_torchstone(
     timeout: float = 300,
     fresh: bool = False,
     pictures: bool = False,
+    hidden: Sequence[str] = (),
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process of its own: in a fork that has PyTorch already, or in a fresh interpreter.
 
     `fresh` asks for the latter, for what depends on an interpreter's start: its hash seed, say. Commands without
     PyTorch get one in any case, and so do variables that are read there. Without `pictures` a fork's training draws
-    none, as if matplotlib weren't installed: they take four seconds, longer than most of the tests' trainings.
+    none, as if matplotlib weren't installed: they take four seconds, longer than most of the tests' trainings. To a
+    fork, `hidden` packages seem not installed either.
     """
     given, environment = [str(argument) for argument in arguments], {**os.environ, **(env or {})}
     needs_pytorch = bool(given) and (given[0] in _OF_PYTORCH or "--run" in given)
     if needs_pytorch and not fresh and fork_server().suits(environment):
-        hidden = () if pictures else ("matplotlib",)
+        hidden = (*hidden, *(() if pictures else ("matplotlib",)))
         return fork_server().run(given, cwd or Path.cwd(), environment, timeout, hidden)
     return subprocess.run(
         [sys.executable, "-m", "torchstone_runtime", *given],

@@ -10,6 +10,7 @@ contributes to the average (its influence: P. J. Huber, Robust Statistics, 1981,
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -164,6 +165,7 @@ def unbiased_f1(hits: Float64Array, sizes: Float64Array, pooled: float) -> Float
     return result
 
 
+@cache
 def _polynomial(degree: int) -> Float64Array:
     # Through 2 x / (1 + x) at the extrema of Chebyshev's polynomial, which include 0 and 1.
     x = (1 - np.cos(np.linspace(0, np.pi, degree + 1))) / 2

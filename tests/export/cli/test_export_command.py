@@ -2,10 +2,8 @@
 
 import hashlib
 import json
+import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from copy import deepcopy
 from pathlib import Path
@@ -16,7 +14,7 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from helpers.support import Mount, assert_refused, run_torchstone
+from helpers.support import Mount, assert_refused, run_torchstone, started_torchstone
 from torchstone_export.certificate.reference import run_module
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.model import ExportableClassifier, TrainedModel, load_trained
@@ -96,7 +94,8 @@ def test_the_onnx_file_is_one_file_of_a_version_that_the_runtime_reads(digits_bu
 
 def test_without_torchscript_the_bundle_has_none(digits_run: Path, tmp_path: Path) -> None:
     """--no-torchscript leaves the file and its entry out."""
-    result = run_torchstone("export", digits_run, "--out", tmp_path / "bundle", "--no-torchscript")
+    options = ("--no-torchscript", "--certify-limit", "50")
+    result = run_torchstone("export", digits_run, "--out", tmp_path / "bundle", *options)
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
 
     assert result.returncode == 0, result.stderr
@@ -130,7 +129,7 @@ def test_a_mismatch_ends_with_1_and_the_numbers_and_keeps_the_earlier_bundle(
 
     monkeypatch.setattr("torchstone_export.trained_files.export_onnx", lossy)
     with pytest.raises(SystemExit) as ended:
-        main(["export", str(digits_run), "--out", str(bundle_copy)])
+        main(["export", str(digits_run), "--out", str(bundle_copy), "--certify-limit", "50"])
     message = capfd.readouterr().err
 
     assert ended.value.code == 1
@@ -143,16 +142,16 @@ def test_a_mismatch_ends_with_1_and_the_numbers_and_keeps_the_earlier_bundle(
 
 def test_kill_9_in_the_middle_keeps_the_earlier_bundle(digits_run: Path, bundle_copy: Path) -> None:
     """The earlier bundle still verifies, and the next export succeeds and leaves nothing beside it."""
-    command = [sys.executable, "-m", "torchstone_runtime", "export", str(digits_run), "--out", str(bundle_copy)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as exporter:
+    command = ("export", digits_run, "--out", bundle_copy)
+    with started_torchstone(*command, stderr=Path(os.devnull)) as (exporter, _):
         while not list(bundle_copy.parent.glob(".bundle.partial-*/model.onnx")):
             assert exporter.poll() is None, "the export ended before it could be killed"
             time.sleep(0.005)
-        exporter.send_signal(signal.SIGKILL)
+        exporter.kill()
 
     assert len(list(bundle_copy.parent.iterdir())) == 2
     assert run_torchstone("verify", bundle_copy, "--data", "digits").returncode == 0
-    assert run_torchstone("export", digits_run, "--out", bundle_copy).returncode == 0
+    assert run_torchstone(*command, "--certify-limit", "50").returncode == 0
     assert [path.name for path in bundle_copy.parent.iterdir()] == ["bundle"]
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.in_process import short_stopwatch
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.lossy.int8_file import layer_names
 from torchstone_export.lossy.int8_search import _steps_to_float, choose_int8
@@ -41,7 +42,8 @@ def test_the_layer_that_int8_ruins_goes_back_to_float() -> None:
     # The float file's decisions as the truth: any other decision is a mistake.
     validation = Split("validation", ArrayStore(images), decisions, NAMES, ids)
 
-    choice = choose_int8(content, images[:64], validation, 0.03, frozenset({"avx512_vnni"}))
+    with short_stopwatch():
+        choice = choose_int8(content, images[:64], validation, 0.03, frozenset({"avx512_vnni"}))
 
     assert choice.config.float_layers == (list(layer_names(content))[1],)
     agreements = [item["validation_agreement"] for item in choice.tried]

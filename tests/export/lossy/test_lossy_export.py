@@ -150,7 +150,7 @@ def test_a_variant_that_does_not_pay_is_left_out_and_the_rest_published(digits_r
 def test_a_required_variant_that_does_not_pay_fails_the_export(digits_run: Path, tmp_path: Path) -> None:
     """Exit code 1 with the reason, and nothing is written."""
     out = tmp_path / "b"
-    options = ("--fp16", "--require-variants", "--no-torchscript")
+    options = ("--fp16", "--require-variants", "--no-torchscript", "--certify-limit", "60")
     result = export_with_a_short_stopwatch(digits_run, "--out", out, *options)
 
     assert result.returncode == 1

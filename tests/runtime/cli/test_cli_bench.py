@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,12 +12,21 @@ from torchstone_runtime.benchmark.timing import TimeEstimate
 from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.inference.classifier import Classifier
 
+if TYPE_CHECKING:
+    import subprocess
+
 QUIET, NOISY = TimeEstimate(1.0, 0.99, 1.01), TimeEstimate(1.2, 1.1, 1.3)
 
 
-def test_one_json_document_with_every_phase(digits_bundle: Path) -> None:
+@pytest.fixture(scope="module")
+def result(digits_bundle: Path) -> "subprocess.CompletedProcess[str]":
+    """A short measurement in a process of its own, as JSON."""
+    options = ("--batch", "1,32", "--threads", "1", "--rounds", "8", "--json")
+    return run_torchstone("bench", digits_bundle, *options)
+
+
+def test_one_json_document_with_every_phase(result: "subprocess.CompletedProcess[str]") -> None:
     """On stdout alone; the exit code and the verdict agree, however busy the machine is."""
-    result = run_torchstone("bench", digits_bundle, "--batch", "1,32", "--threads", "1", "--rounds", "8", "--json")
     document = json.loads(result.stdout)
 
     assert result.returncode == (1 if document["verdict"] == "too noisy" else 0), result.stderr
@@ -29,9 +39,8 @@ def test_one_json_document_with_every_phase(digits_bundle: Path) -> None:
     assert document["machine"]["versions"].keys() >= {"torchstone", "onnxruntime", "python"}
 
 
-def test_the_phases_add_up_to_less_than_the_process(digits_bundle: Path) -> None:
+def test_the_phases_add_up_to_less_than_the_process(result: "subprocess.CompletedProcess[str]") -> None:
     """Import, session and first run are parts of the whole process; the text names them."""
-    result = run_torchstone("bench", digits_bundle, "--batch", "1", "--threads", "1", "--rounds", "8", "--json")
     seconds = {name: item["low"] for name, item in json.loads(result.stdout)["startup"]["seconds"].items()}
 
     assert seconds["import"] + seconds["session"] + seconds["first_run"] < seconds["process"]

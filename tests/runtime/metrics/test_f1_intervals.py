@@ -104,10 +104,17 @@ def test_few_images_a_class_keep_the_level(classes: int, samples: int, recall: f
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("classes", "samples", "recall"),
-    [(100, 1000, 0.6), (100, 300, 0.9), (100, 10_000, 0.99), (10, 1000, 0.9), (10, 60, 0.5), (2, 30, 0.9)],
+    [
+        pytest.param(100, 1000, 0.6, marks=pytest.mark.study),
+        pytest.param(100, 300, 0.9, marks=pytest.mark.study),
+        pytest.param(100, 10_000, 0.99, marks=pytest.mark.study),
+        pytest.param(10, 1000, 0.9, marks=pytest.mark.study),
+        (10, 60, 0.5),
+        (2, 30, 0.9),
+    ],
 )
 def test_the_level_is_kept_by_many_draws(classes: int, samples: int, recall: float) -> None:
-    """The same in 1,000 draws, of sparse and of dense matrices."""
+    """The same in 1,000 draws, of sparse and, in the study, of dense matrices and of a hundred classes."""
     assert _keeps_the_level(classes, samples, recall, 1000)
 
 

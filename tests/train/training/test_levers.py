@@ -145,18 +145,19 @@ def die(self):
     if len(steps) == 20:  # of 8 an epoch: amid the third
         os._exit(9)
     update(self)
-if sys.argv.pop(1) == "die":
-    ema.EMA.update = die
+ema.EMA.update = die
 main(sys.argv[1:])
 """
     valued = {name: value for name, value in ALL_LEVERS.items() if not isinstance(value, bool)}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in valued.items()]
     options += ["--nesterov", "--no-decay-biases", "--fused", "--epochs", "3", "--dataset", f"npz:{tiny_npz}"]
-    for out, when in (("whole", "live"), ("parts", "die"), ("parts", "go-on")):
-        command = [sys.executable, "-c", script, when if when == "die" else "live", "train", "bn-cnn"]
-        command += [*options, "--out", str(tmp_path / out), *(["--resume"] if when == "go-on" else [])]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == (9 if when == "die" else 0), done.stderr
+    options = ["train", "bn-cnn", *options, "--out"]
+    command = [sys.executable, "-c", script, *options, str(tmp_path / "parts")]
+    died = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert died.returncode == 9, died.stderr
+    for out, more in (("whole", []), ("parts", ["--resume"])):
+        done = run_torchstone(*options, tmp_path / out, *more, pictures=False)
+        assert done.returncode == 0, done.stderr
     whole, parts = ((tmp_path / name / "best.safetensors").read_bytes() for name in ("whole", "parts"))
 
     assert whole == parts
