@@ -1,4 +1,4 @@
-"""Lines of prose as a terminal shows them: folded between words, below where the text began. Pipes get them whole."""
+"""Lines of prose folded between words, below where the text began: results on a terminal, and all of a training."""
 
 import re
 import shutil
@@ -7,6 +7,8 @@ from typing import Final, TextIO
 
 _GAP: Final = re.compile(r"(?:^| ) +(?=\S)")
 """What stands between the columns of a table, or between a label and its text."""
+_LABEL: Final = 9
+"""Characters of the labels of a training, of which the longest have one space behind them: `not used `."""
 _COMMAND: Final = re.compile(r"(?:(?<=: )|(?<=^))(?:torchstone|torchrun|pip|python|git|npm) .*$")
 """What is to be copied, up to the end of its line."""
 _FEWEST_WORDS: Final = 5
@@ -26,7 +28,7 @@ def folded(text: str, columns: int) -> str:
 
 
 def _folded_line(line: str, columns: int) -> str:
-    start = max((gap.end() for gap in _GAP.finditer(line)), default=0)
+    start = max((gap.end() for gap in _GAP.finditer(line)), default=_LABEL if _has_label(line) else 0)
     if len(line) <= columns or start > columns // 2 or len(line[start:].split()) < _FEWEST_WORDS:
         return line
     prose = _COMMAND.sub(lambda found: found[0].replace(" ", _KEPT), line[start:])
@@ -38,3 +40,8 @@ def _folded_line(line: str, columns: int) -> str:
         break_on_hyphens=False,
     )
     return f"\n{' ' * start}".join([line[:start] + lines[0], *lines[1:]]).replace(_KEPT, " ")
+
+
+def _has_label(line: str) -> bool:
+    label = line[:_LABEL]
+    return label.endswith(" ") and label.strip().islower()
