@@ -21,6 +21,7 @@ from torchstone_export.foreign.model_spec import Dtype, Layout
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import DATA_DIR_OPTION, data_option, json_option
 from torchstone_runtime.cli.output import require_writable, tell
+from torchstone_runtime.cli.progress_line import loading_shown
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import DataError
@@ -79,8 +80,9 @@ def adopt(
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
-    from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
-    from torchstone_export.pipeline import ExportRequest
+    with loading_shown("PyTorch"):
+        from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
+        from torchstone_export.pipeline import ExportRequest
     from torchstone_runtime.bundle.builtin import builtin_names
     from torchstone_runtime.data.catalog import DatasetRef
     from torchstone_runtime.path_kinds.wanted import not_an_onnx_file
