@@ -77,18 +77,15 @@ def adopt(
     the model it was made from. With --temperature, the probabilities are no longer MODEL's.
     """
     require_writable([json_file])
+    _require_onnx_file(model)
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
     with loading_shown("PyTorch"):
         from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
         from torchstone_export.pipeline import ExportRequest
-    from torchstone_runtime.bundle.builtin import builtin_names
     from torchstone_runtime.data.catalog import DatasetRef
-    from torchstone_runtime.path_kinds.wanted import not_an_onnx_file
 
-    if (other := not_an_onnx_file(model, builtin_names())) is not None:
-        raise DataError(*other)
     request = ExportRequest(
         out=out or default_bundle(model.stem),
         data_dir=data_dir or default_data_dir(),
@@ -101,3 +98,11 @@ def adopt(
     )
     exported = adopt_onnx(OnnxSource(model, spec_from_options(spec, model)), request, tell)
     report_bundle(exported, request.out, json_file, dataset)
+
+
+def _require_onnx_file(model: Path) -> None:
+    from torchstone_runtime.bundle.builtin import builtin_names
+    from torchstone_runtime.path_kinds.wanted import not_an_onnx_file
+
+    if (other := not_an_onnx_file(model, builtin_names())) is not None:
+        raise DataError(*other)

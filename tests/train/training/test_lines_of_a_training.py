@@ -8,7 +8,7 @@ import pytest
 from helpers.in_process import run_in_process
 from torchstone_runtime.cli.wrapped_lines import folded
 from torchstone_train.data.describe import shortened
-from torchstone_train.training.progress import COLUMNS, Progress
+from torchstone_train.training.progress import COLUMNS, LABEL, Progress
 
 
 @pytest.mark.parametrize("label", ["weights  ", "not used "])
@@ -16,7 +16,7 @@ def test_a_long_line_goes_on_below_its_text(label: str) -> None:
     """Not below its label."""
     line = f"{label}{'the last layer was replaced by a fresh one of 40 outputs ' * 2}".rstrip()
 
-    first, second = folded(line, COLUMNS).splitlines()
+    first, second = folded(line, COLUMNS, LABEL).splitlines()
 
     assert max(len(first), len(second)) <= COLUMNS
     assert second.startswith(" " * 9 + "was replaced ")
@@ -27,7 +27,7 @@ def test_a_path_stays_whole() -> None:
     """So that it can be copied."""
     path = f"/data/{'long-name/' * 9}report.html"
 
-    assert path in folded(f"report   {path}", COLUMNS).split()
+    assert path in folded(f"report   {path}", COLUMNS, LABEL).split()
 
 
 def test_lines_fit_a_terminal_that_is_narrower(monkeypatch: pytest.MonkeyPatch) -> None:

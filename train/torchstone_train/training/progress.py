@@ -15,6 +15,8 @@ from torchstone_train.training.epoch_table import HEADER, epoch_row
 _REFRESH_SECONDS: Final = 0.2
 COLUMNS: Final = 80
 """No line of a training is wider, in a log or on a wide terminal; only paths and commands to be copied are."""
+LABEL: Final = 9
+"""Characters of a label and what stands behind it: `device   `, `not used `."""
 
 
 class Progress:
@@ -98,7 +100,7 @@ class Progress:
             # A warning in a log stays one line, which a search finds.
             as_is = self._detailed or (message.startswith("Warning") and not self._stream.isatty())
             # The signs of a style have no width, so they come on last.
-            text = message if as_is else folded(message, self._columns())
+            text = message if as_is else folded(message, self._columns(), LABEL)
             styled = coloured(text, style) if style and shows_colour(self._stream) else text
             print(styled, file=self._stream, flush=True)
 
