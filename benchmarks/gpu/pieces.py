@@ -31,20 +31,31 @@ class Piece:
 
 
 PIECES: Final[dict[str, Piece]] = {
-    "machine": Piece("machine", 40, "card, versions, ceilings of arithmetic and memory"),
-    "sprint": Piece("sprint", 200, "time to accuracy of sprint and sprint-mnist beside the documents' loop"),
+    "machine": Piece("machine", 40, "the card, the versions, and the peaks of its arithmetic and memory"),
+    "sprint": Piece("sprint", 200, "time to accuracy of sprint and sprint-mnist, compared with the documents' loop"),
     "precision": Piece("precision", 110, "bf16, fp16 with loss scaling and torch.compile in training"),
-    "resume": Piece("resume", 70, "resume bit for bit, and the price of --deterministic"),
-    "memory": Piece("memory", 40, "out of memory: a message that names the batch size that fits"),
+    "resume": Piece(
+        "resume", 70, "a resumed training compared with an uninterrupted one, and the cost of --deterministic"
+    ),
+    "memory": Piece("memory", 40, "what happens when memory runs out: the message names a batch size that fits"),
     "finetune": Piece("finetune", 80, "resnet18 and efficientnet_b0 on photographs"),
-    "stone_l": Piece("stone_l", 200, "stone-l long enough for its aim"),
+    "stone_l": Piece("stone_l", 200, "training of stone-l for long enough to reach its aim"),
     "doctor": Piece("doctor", 30, "what doctor says there", runtime=True),
-    "providers": Piece("providers", 70, "cuda and tensorrt on every variant, and where each node runs", runtime=True),
-    "fail_closed": Piece("fail_closed", 80, "what is said where a library is missing, each in turn", runtime=True),
-    "tolerances": Piece("tolerances", 110, "errors of each provider over honest exports", runtime=True),
-    "session_options": Piece("session_options", 90, "what binding, graphs, sizes and caches gain", runtime=True),
-    "speed": Piece("speed", 300, "five networks beside PyTorch and TensorRT, with the share of the peak", runtime=True),
-    "lossy": Piece("lossy", 60, "int8 and fp16 by the gate of the export", runtime=True),
-    "serving": Piece("serving", 45, "serve and score beside Classifier.predict", runtime=True),
+    "providers": Piece("providers", 70, "cuda and tensorrt with every variant, and where each node runs", runtime=True),
+    "fail_closed": Piece(
+        "fail_closed", 80, "what is said if a library is missing, one library after the other", runtime=True
+    ),
+    "tolerances": Piece("tolerances", 110, "errors of each provider over correct exports", runtime=True),
+    "session_options": Piece(
+        "session_options", 90, "what bound memory, CUDA graphs, batch sizes and caches gain", runtime=True
+    ),
+    "speed": Piece(
+        "speed",
+        300,
+        "five networks, compared with PyTorch and TensorRT, with the share of the peak that they reach",
+        runtime=True,
+    ),
+    "lossy": Piece("lossy", 60, "int8 and fp16, judged by the same limits as in an export", runtime=True),
+    "serving": Piece("serving", 45, "serve and score, compared with Classifier.predict", runtime=True),
 }
 """In the order in which they are worth most where time runs out within a call."""

@@ -45,8 +45,8 @@ def slots(results: dict[str, Any]) -> dict[str, str | None]:
         "memory": table_rows(_table(plain, _SIDES, _megabytes)),
         "growth": _growth(plain),
         "ray": table_rows(_ray_costs(cells)),
-        "measured": f"{per_image * 1e6:.0f} µs of a processor for a small picture, with everything; "
-        f"{jobs[0][1].list_seconds * 1e6:.0f} µs to list a file of this machine",
+        "measured": f"{per_image * 1e6:.0f} µs of processor time for a small picture, all included; "
+        f"{jobs[0][1].list_seconds * 1e6:.0f} µs to list a file on this machine",
         "dispatch": f"{jobs[0][1].dispatch_seconds * 1e3:.0f} ms",
         "price": f"${jobs[0][1].price_per_hour:.2f}",
         "jobs": table_rows(_job_row(name, shard, job) for (name, shard), job in jobs),

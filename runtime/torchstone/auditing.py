@@ -10,11 +10,12 @@ from torchstone.loading import BundleLike, bundle_path, load
 from torchstone_runtime.audit.audited_pictures import AuditSource, open_source
 from torchstone_runtime.audit.conclusions import DataFinding, find_all
 from torchstone_runtime.audit.data_audit import DataAudit, audit_source
-from torchstone_runtime.audit.fix_list import fix_list_csv
+from torchstone_runtime.audit.fix_list import COLUMNS, fix_list_csv, fix_list_rows
 from torchstone_runtime.audit.predicted import Predicted, predict_with, read_predicted
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.files import write_atomic
+from torchstone_runtime.frames import make_frame
 from torchstone_runtime.html_table import html_sentence, html_table
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.report.audit import audit_json, audit_text
@@ -71,6 +72,15 @@ class AuditResult:
         """Return the document that `torchstone data --json` prints."""
         return audit_json(self.audit)
 
+    def to_pandas(self) -> Any:  # noqa: ANN401 - a pandas.DataFrame, where pandas is installed
+        """Return the rows of `save_fix_list` as a pandas DataFrame: `path`, `kind` and `reason` of each picture.
+
+        Raises:
+            MissingComponentError: pandas is not installed.
+        """
+        rows = fix_list_rows(self.audit)
+        return make_frame({name: [row[place] for row in rows] for place, name in enumerate(COLUMNS)})
+
     def to_html(self) -> str:
         """Return the report of `torchstone data --report`: a page that needs nothing around it."""
         return audit_page(self.audit)
@@ -84,7 +94,7 @@ class AuditResult:
         write_atomic(Path(path), self.to_html())
 
     def save_fix_list(self, path: str | os.PathLike[str]) -> None:
-        """Write a CSV file of what to remove, and why: a row a picture. Nothing is deleted.
+        """Write a CSV file of what to remove, and why: one row per picture. Nothing is deleted.
 
         Raises:
             OutputError: it can't be written.

@@ -10,6 +10,7 @@ from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.certificate.verify import verify_bundle
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.frames import make_frame
 from torchstone_runtime.html_table import html_table
 from torchstone_runtime.hub.hub_address import is_hub_address
 from torchstone_runtime.inference.load_options import LoadOptions
@@ -32,6 +33,14 @@ class Verification:
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON data."""
         return {"path": str(self.path), "checks": list(self.checks)}
+
+    def to_pandas(self) -> Any:  # noqa: ANN401 - a pandas.DataFrame, where pandas is installed
+        """Return the checks as a pandas DataFrame: a row per check, in the column `check`.
+
+        Raises:
+            MissingComponentError: pandas is not installed.
+        """
+        return make_frame({"check": list(self.checks)})
 
     def __str__(self) -> str:
         return "\n".join((*self.checks, "verified"))

@@ -1,5 +1,6 @@
 """`import torchstone`: from data to served predictions in one process, quiet, with typed results."""
 
+import csv
 import hashlib
 import json
 import shutil
@@ -238,6 +239,33 @@ def test_the_files_of_a_bundle_are_a_table_for_pandas(
     row = bundle.to_pandas()["fp32"]
     content = (bundle.path / row["file"]).read_bytes()
     assert (row["bytes"], row["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_the_checks_of_a_bundle_are_a_table_for_pandas(
+    bundle: torchstone.ExportedBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row per check, in their order."""
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=lambda columns, **_: columns))
+    found = torchstone.verify(bundle)
+    assert found.to_pandas() == {"check": list(found.checks)}
+    assert len(found.checks) > 1
+
+
+def test_the_pictures_of_an_audit_are_a_table_for_pandas(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the fix list, with the same columns."""
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=lambda columns, **_: columns))
+    photos = inbox / "photos"
+    for name in ("a", "b"):
+        (photos / name).mkdir(parents=True)
+        shutil.copy(inbox / "0.png", photos / name)
+    (photos / "a" / "torn.png").write_bytes(b"no picture")
+    found = torchstone.audit_data(f"folder:{photos}")
+    found.save_fix_list(inbox / "fix.csv")
+    columns = found.to_pandas()
+    with (inbox / "fix.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)] == rows
+    assert set(columns["kind"]) == {"unreadable", "label_conflict"}
 
 
 def test_without_out_a_bundle_goes_where_the_command_puts_it(

@@ -21,6 +21,7 @@ from torchstone_export.foreign.model_spec import Dtype, Layout
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import DATA_DIR_OPTION, data_option, json_option
 from torchstone_runtime.cli.output import require_writable, tell
+from torchstone_runtime.cli.progress_line import loading_shown
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import DataError
@@ -76,17 +77,15 @@ def adopt(
     the model it was made from. With --temperature, the probabilities are no longer MODEL's.
     """
     require_writable([json_file])
+    _require_onnx_file(model)
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
-    from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
-    from torchstone_export.pipeline import ExportRequest
-    from torchstone_runtime.bundle.builtin import builtin_names
+    with loading_shown("PyTorch"):
+        from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
+        from torchstone_export.pipeline import ExportRequest
     from torchstone_runtime.data.catalog import DatasetRef
-    from torchstone_runtime.path_kinds.wanted import not_an_onnx_file
 
-    if (other := not_an_onnx_file(model, builtin_names())) is not None:
-        raise DataError(*other)
     request = ExportRequest(
         out=out or default_bundle(model.stem),
         data_dir=data_dir or default_data_dir(),
@@ -99,3 +98,11 @@ def adopt(
     )
     exported = adopt_onnx(OnnxSource(model, spec_from_options(spec, model)), request, tell)
     report_bundle(exported, request.out, json_file, dataset)
+
+
+def _require_onnx_file(model: Path) -> None:
+    from torchstone_runtime.bundle.builtin import builtin_names
+    from torchstone_runtime.path_kinds.wanted import not_an_onnx_file
+
+    if (other := not_an_onnx_file(model, builtin_names())) is not None:
+        raise DataError(*other)

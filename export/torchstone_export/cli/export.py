@@ -31,6 +31,7 @@ from torchstone_export.lossy.names import LOSSY_VARIANTS
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import DATA_DIR_OPTION, data_option, json_option, out_option
 from torchstone_runtime.cli.output import require_writable, tell
+from torchstone_runtime.cli.progress_line import loading_shown
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
@@ -105,7 +106,8 @@ def export(
     require_component("export", *PACKAGES)
     require_component("cpu", "onnxruntime")
     wait_passively()
-    from torchstone_export.pipeline import CascadeSource, ExportRequest, RunSource, export_run
+    with loading_shown("PyTorch"):
+        from torchstone_export.pipeline import CascadeSource, ExportRequest, RunSource, export_run
 
     request = ExportRequest(
         out=out or default_bundle(run.resolve().name if run is not None else options["name"] or options["module"]),

@@ -12,16 +12,21 @@ _KEEP_FIRST: Final = ("test", "validation", "train", "whole")
 """Of a picture in several parts the copy in the test part stays, so that later figures are of the same pictures."""
 
 
-def fix_list_csv(audit: DataAudit) -> str:
-    """Return a row for each picture that should be removed or looked at, with a header; a picture stands in one row.
+def fix_list_rows(audit: DataAudit) -> list[tuple[str, str, str]]:
+    """Return path, kind and reason of each picture that should be removed or looked at; each has one row.
 
     The worst reason of a picture counts: unreadable, the same picture under another label, in another part, twice in
     one part and class, label likely wrong.
     """
-    rows: dict[int, tuple[str, str]] = {}
+    worst: dict[int, tuple[str, str]] = {}
     for index, kind, reason in _reasons(audit):
-        rows.setdefault(index, (kind, reason))
-    return csv_text([COLUMNS, *([_path(audit, index), *why] for index, why in rows.items())])
+        worst.setdefault(index, (kind, reason))
+    return [(_path(audit, index), *why) for index, why in worst.items()]
+
+
+def fix_list_csv(audit: DataAudit) -> str:
+    """Return `fix_list_rows` as CSV, with a header."""
+    return csv_text([COLUMNS, *fix_list_rows(audit)])
 
 
 def _reasons(audit: DataAudit) -> Iterator[tuple[int, str, str]]:

@@ -16,6 +16,8 @@ from torchstone_runtime.hub.hub_address import is_hub_address
 _ENDINGS: Final = {"npz": (".npz",), "shards": (".tar", ".tgz", ".parquet", ".pq")}
 _DATASETS: Final = ("digits", "fashion-mnist", "mnist", "folder:", "shards:", "npz:")
 _PROVIDERS: Final = ("auto", "cpu", "cuda", "tensorrt", "openvino")
+_VARIANTS: Final = ("fp32", "int8", "fp16", "bf16")
+"""Those that an export can make, for a line on which the bundle is still to come."""
 _BUNDLE_PLACES: Final = (".", "bundles", "quickstart")
 _ARGUMENTS: Final = {"variant": ("bundle", 0), "variant_a": ("a", 0), "variant_b": ("b", 1)}
 """For an option that names a variant, the argument that names its bundle, and the place of it."""
@@ -83,7 +85,7 @@ class VariantName(_Text):
     """The name of a variant of the bundle that the command was given."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Offer the variants that the bundle's manifest names; none where there is no bundle yet."""
+        """Offer the variants that the bundle's manifest names; before a bundle is typed, all that there can be."""
         argument, place = _ARGUMENTS[param.name or ""]
         bundle = ctx.params.get(argument)
         if (
@@ -91,7 +93,7 @@ class VariantName(_Text):
         ):  # click has not read the arguments of a line that is not finished
             bundle = locate_bundle(ctx.args[place])
         try:
-            return _starting(Bundle.open(bundle).manifest.variants, incomplete) if bundle is not None else []
+            return _starting(Bundle.open(bundle).manifest.variants if bundle is not None else _VARIANTS, incomplete)
         except TorchstoneError:
             return []
 

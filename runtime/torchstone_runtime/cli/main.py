@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 COMMAND_GROUP: Final = "torchstone.commands"
+_COMPLETES: Final = "_TORCHSTONE_COMPLETE"
+"""The variable in which a shell says that it wants completions."""
 EXIT_INTERRUPTED: Final = 130
 EXIT_INTERNAL: Final = 70
 """A fault of Torchstone's own (EX_SOFTWARE of BSD's sysexits.h), so that it can't be taken for a failed check."""
@@ -129,6 +131,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: list[str], *, debug: bool) -> int:  # noqa: PLR0911 - an exit code for each kind of end
+    if _COMPLETES in os.environ:
+        from torchstone_runtime.cli.bash_completion import complete_whole_words
+
+        complete_whole_words()
     try:
         result = torchstone.main(arguments, prog_name="torchstone", standalone_mode=False)
     except click.exceptions.Exit as exit_request:

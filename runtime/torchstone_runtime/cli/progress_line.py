@@ -82,6 +82,21 @@ def progress_shown() -> Iterator[None]:
         line.clear()
 
 
+@contextmanager
+def loading_shown(package: str) -> Iterator[None]:
+    """Say on the terminal, while the block imports a package that takes seconds, that it is being loaded."""
+    if not shows_progress():
+        yield
+        return
+    sys.stderr.write(f"{START_OF_LINE}loading {package} …")
+    sys.stderr.flush()
+    try:
+        yield
+    finally:
+        sys.stderr.write(START_OF_LINE)
+        sys.stderr.flush()
+
+
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -1,4 +1,4 @@
-"""Lines of prose as a terminal shows them: folded between words, below where the text began. Pipes get them whole."""
+"""Lines of prose folded between words, below where the text began: results on a terminal, and all of a training."""
 
 import re
 import shutil
@@ -20,13 +20,19 @@ def folded_for(stream: TextIO, text: str) -> str:
     return folded(text, shutil.get_terminal_size().columns) if stream.isatty() else text
 
 
-def folded(text: str, columns: int) -> str:
-    """Return text with its lines of prose folded to a width; tables and commands stay whole, and so do long words."""
-    return "\n".join(_folded_line(line, columns) for line in text.split("\n"))
+def folded(text: str, columns: int, label: int = 0) -> str:
+    """Return text with its lines of prose folded to a width; tables and commands stay whole, and so do long words.
+
+    Args:
+        text: lines.
+        columns: the width.
+        label: characters of the labels that lines may begin with, where the longest have only one space behind them.
+    """
+    return "\n".join(_folded_line(line, columns, label) for line in text.split("\n"))
 
 
-def _folded_line(line: str, columns: int) -> str:
-    start = max((gap.end() for gap in _GAP.finditer(line)), default=0)
+def _folded_line(line: str, columns: int, label: int) -> str:
+    start = max((gap.end() for gap in _GAP.finditer(line)), default=label if _is_label(line[:label]) else 0)
     if len(line) <= columns or start > columns // 2 or len(line[start:].split()) < _FEWEST_WORDS:
         return line
     prose = _COMMAND.sub(lambda found: found[0].replace(" ", _KEPT), line[start:])
@@ -38,3 +44,7 @@ def _folded_line(line: str, columns: int) -> str:
         break_on_hyphens=False,
     )
     return f"\n{' ' * start}".join([line[:start] + lines[0], *lines[1:]]).replace(_KEPT, " ")
+
+
+def _is_label(text: str) -> bool:
+    return text.endswith(" ") and text.strip().islower()

@@ -13,8 +13,8 @@ from helpers.support import write_image_tree
 from torchstone_runtime.benchmark.bench import measure_steady_state
 from torchstone_runtime.benchmark.timing import compare
 from torchstone_runtime.bundle.builtin import builtin_names
-from torchstone_runtime.cli.output import tell
-from torchstone_runtime.cli.progress_line import ProgressLine, progress_shown
+from torchstone_runtime.cli.output import START_OF_LINE, tell
+from torchstone_runtime.cli.progress_line import ProgressLine, loading_shown, progress_shown
 from torchstone_runtime.data.folder import load_folder
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.evaluation.evaluate import evaluate
@@ -241,3 +241,17 @@ def test_a_comparison_of_speeds_tells_of_its_rounds() -> None:
         compare(lambda: None, lambda: None, rounds=6, seconds=0.001)
 
     assert told[-1].done == told[-1].total == 6
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_sees_what_is_being_loaded(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    """And nothing of it afterwards; a log never has it."""
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", stream)
+
+    with loading_shown("PyTorch"):
+        shown = stream.getvalue()
+
+    assert shown.endswith("loading PyTorch …") is terminal
+    assert stream.getvalue() == (f"{shown}{START_OF_LINE}" if terminal else "")

@@ -22,6 +22,10 @@ WIDTH = 40
             "Note: the quick brown fox jumps over the\n  lazy dog again",
         ),
         (
+            "accuracy of fp32: validation 0.9333 (12,000 images)",
+            "accuracy of fp32: validation 0.9333\n  (12,000 images)",
+        ),
+        (
             "model     stone-m: int8 on cpu, two threads, and tiles of four",
             "model     stone-m: int8 on cpu, two\n          threads, and tiles of four",
         ),

@@ -1,4 +1,4 @@
-"""Types of options' values: a recipe, a size of pictures, a number for each channel, an amount of memory."""
+"""Types of options' values: a recipe and its fields, a size of pictures, numbers by channel, an amount of memory."""
 
 import re
 from typing import Any, Final
@@ -7,6 +7,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from torchstone_train.recipes.catalog import RECIPES
+from torchstone_train.recipes.fields import RECIPE_FIELDS
 
 
 class RecipeName(click.ParamType[str]):
@@ -25,6 +26,34 @@ class RecipeName(click.ParamType[str]):
         return [
             CompletionItem(name, help=recipe.summary) for name, recipe in RECIPES.items() if name.startswith(incomplete)
         ]
+
+
+class FieldAssignment(click.ParamType[str]):
+    """A field of a recipe and its value, as typed: `optimizer=adamw`; `RecipeField.parse` reads the value."""
+
+    name = "field"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        """Return the text."""
+        del param, ctx
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Offer the fields, each with its summary; behind the `=` the values that it can have, if these are words."""
+        del ctx, param
+        name, equals, _ = incomplete.partition("=")
+        if not equals:
+            items = [CompletionItem(f"{field.name}=", help=field.summary) for field in RECIPE_FIELDS.values()]
+        else:
+            items = [CompletionItem(f"{name}={word}") for word in _words_of(name)]
+        return [item for item in items if item.value.startswith(incomplete)]
+
+
+def _words_of(name: str) -> tuple[str, ...]:
+    field = RECIPE_FIELDS.get(name)
+    if field is None:
+        return ()
+    return ("true", "false") if field.kind is bool else field.choices
 
 
 class ImageSize(click.ParamType[tuple[int, int]]):

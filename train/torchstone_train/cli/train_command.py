@@ -10,6 +10,7 @@ import click
 from torchstone_runtime.cli.command import command
 from torchstone_runtime.cli.options import DATA_DIR_OPTION, data_option, json_option, out_option
 from torchstone_runtime.cli.output import is_quiet, is_verbose, print_result, require_writable, tell, warn
+from torchstone_runtime.cli.progress_line import loading_shown
 from torchstone_runtime.components import require_component
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import UsageError
@@ -139,13 +140,14 @@ def _train(recipe: Recipe, options: dict[str, Any], folds: int | None, json_file
     elif recipe.teacher:
         tell(f"Note: {recipe.name}'s results were reached with a bundle of {recipe.teacher} as --teacher.")
     wait_passively()
-    from torchstone_runtime.data.catalog import DatasetRef
-    from torchstone_train.data.picture_geometry import PictureGeometry
-    from torchstone_train.data.picture_loading import Loading
-    from torchstone_train.run_training import TrainingRequest
-    from torchstone_train.run_training import train as run_training
-    from torchstone_train.training.progress import Progress, make_progress
-    from torchstone_train.training.stopping import StopReason
+    with loading_shown("PyTorch"):
+        from torchstone_runtime.data.catalog import DatasetRef
+        from torchstone_train.data.picture_geometry import PictureGeometry
+        from torchstone_train.data.picture_loading import Loading
+        from torchstone_train.run_training import TrainingRequest
+        from torchstone_train.run_training import train as run_training
+        from torchstone_train.training.progress import Progress, make_progress
+        from torchstone_train.training.stopping import StopReason
 
     ref = DatasetRef.parse(dataset)
     name = recipe.name if folds is None else f"{recipe.name}-folds"

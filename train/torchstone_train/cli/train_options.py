@@ -18,7 +18,7 @@ from torchstone_runtime.cli.options import (
 )
 from torchstone_runtime.cli.output import warn
 from torchstone_runtime.images.input_spec import ColorMode
-from torchstone_train.cli.option_types import ByteSize, ImageSize, Numbers
+from torchstone_train.cli.option_types import ByteSize, FieldAssignment, ImageSize, Numbers
 from torchstone_train.recipes.fields import RECIPE_FIELDS
 from torchstone_train.recipes.transforms import CacheName
 from torchstone_train.report.experiment_logs import EXPERIMENT_LOGS
@@ -166,6 +166,7 @@ _OPTIONS: Final = (
     option(
         *("--set", "assignments"),
         group="Training",
+        type=FieldAssignment(),
         metavar="FIELD=VALUE",
         multiple=True,
         help="Change any field of the recipe, such as ema=0.99; may be repeated. `torchstone recipes --fields` lists "

@@ -1,5 +1,6 @@
 """What a person sees of a training: a bar on a terminal, plain lines in a log."""
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -8,10 +9,14 @@ from typing import Any, Final, TextIO
 from tqdm import tqdm
 
 from torchstone_runtime.cli.colour import coloured, shows_colour
+from torchstone_runtime.cli.wrapped_lines import folded
 from torchstone_train.training.epoch_table import HEADER, epoch_row
-from torchstone_train.training.narrow_lines import narrow
 
 _REFRESH_SECONDS: Final = 0.2
+COLUMNS: Final = 80
+"""No line of a training is wider, in a log or on a wide terminal; only paths and commands to be copied are."""
+LABEL: Final = 9
+"""Characters of a label and what stands behind it: `device   `, `not used `."""
 
 
 class Progress:
@@ -95,9 +100,12 @@ class Progress:
             # A warning in a log stays one line, which a search finds.
             as_is = self._detailed or (message.startswith("Warning") and not self._stream.isatty())
             # The signs of a style have no width, so they come on last.
-            text = message if as_is else narrow(message)
+            text = message if as_is else folded(message, self._columns(), LABEL)
             styled = coloured(text, style) if style and shows_colour(self._stream) else text
             print(styled, file=self._stream, flush=True)
+
+    def _columns(self) -> int:
+        return min(COLUMNS, shutil.get_terminal_size().columns) if self._stream.isatty() else COLUMNS
 
 
 class _Calls(Progress):

@@ -6,28 +6,39 @@ from pathlib import Path
 import pytest
 
 from helpers.in_process import run_in_process
+from torchstone_runtime.cli.wrapped_lines import folded
 from torchstone_train.data.describe import shortened
-from torchstone_train.training.narrow_lines import narrow
-from torchstone_train.training.progress import Progress
+from torchstone_train.training.progress import COLUMNS, LABEL, Progress
 
 
-def test_a_long_line_goes_on_below_its_text() -> None:
-    """Not below its label; a short one is left alone."""
-    line = f"weights  {'the last layer was replaced by a fresh one of 40 outputs ' * 2}".rstrip()
+@pytest.mark.parametrize("label", ["weights  ", "not used "])
+def test_a_long_line_goes_on_below_its_text(label: str) -> None:
+    """Not below its label."""
+    line = f"{label}{'the last layer was replaced by a fresh one of 40 outputs ' * 2}".rstrip()
 
-    first, second = narrow(line).splitlines()
+    first, second = folded(line, COLUMNS, LABEL).splitlines()
 
-    assert max(len(first), len(second)) <= 80
+    assert max(len(first), len(second)) <= COLUMNS
     assert second.startswith(" " * 9 + "was replaced ")
     assert f"{first} {second.strip()}" == line
-    assert narrow("device   cpu") == "device   cpu"
 
 
 def test_a_path_stays_whole() -> None:
     """So that it can be copied."""
     path = f"/data/{'long-name/' * 9}report.html"
 
-    assert path in narrow(f"report   {path}").split()
+    assert path in folded(f"report   {path}", COLUMNS, LABEL).split()
+
+
+def test_lines_fit_a_terminal_that_is_narrower(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the table, which would not be one in two lines."""
+    monkeypatch.setenv("COLUMNS", "50")
+    stream = io.StringIO()
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+
+    Progress(1, stream).say("weights  the last layer was replaced by a fresh one of 40 outputs")
+
+    assert [len(line) <= 50 for line in stream.getvalue().splitlines()] == [True, True]
 
 
 @pytest.mark.parametrize("tty", [True, False])
