@@ -23,6 +23,9 @@ QUICK := tests/architecture tests/runtime $(addprefix --ignore tests/,runtime/me
 	runtime/cli/test_cli_bench.py runtime/doctor runtime/test_types.py runtime/test_hostile.py runtime/report/test_many_classes.py \
 	architecture/test_wheel.py architecture/test_runtime_tests_need_no_torch.py)
 
+# Hundreds of processes import the same modules: they are compiled once, also where the environment says not to.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test test-fast test-quick test-runtime test-openvino test-scale check format docs bench example clean
 

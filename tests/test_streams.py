@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +37,7 @@ LONG: Final = {
     "robustness": ("BUNDLE", "--data", "digits", "--json", "r.json"),
     "bench": ("BUNDLE", "--batch", "1", "--threads", "1", "--rounds", "8"),
     "train": ("mlp", "--dataset", "digits", "--epochs", "1", "--out", "run"),
-    "export": ("RUN", "--out", "bundle"),
+    "export": ("RUN", "--out", "bundle", "--no-torchscript"),
     "adopt": (
         *("BUNDLE/model.onnx", "--data", "digits", "--out", "bundle", "--input", "1x28x28", "--color", "L"),
         *("--dtype", "uint8", "--classes", "0,1,2,3,4,5,6,7,8,9", "--output-name", "logits"),
@@ -57,7 +57,22 @@ SOUND: Final = {
     "stdin-closed": "<&-",
 }
 """Ways to start a command whose stdout is sound."""
+NOTHING: Final = (">&- 2>&-", ">/dev/full 2>/dev/full", "<&- >&- 2>&-")
+"""Ways to start a command that can say nothing at all."""
+OF_EACH: Final = {"closed", "full", "<&- >&- 2>&-", "stderr-closed", "stderr-full"}
+"""Ways that each command is tried with: its first file could take a closed stream's place, a full one stop its work."""
+WITH_ALL: Final = {"--help", "inspect", "evaluate", "predict"}
+"""Commands that are tried with the other ways too: a text, a short result, one with files, and a stream of results."""
 Prepare = Callable[[str], list[str]]
+
+
+def in_turn(commands: Iterable[str], ways: Iterable[str]) -> list[object]:
+    """Return each command with each way to start it; the study alone has those that are the same code again."""
+    return [
+        pytest.param(command, way, marks=() if way in OF_EACH or command in WITH_ALL else pytest.mark.study)
+        for command in commands
+        for way in ways
+    ]
 
 
 @pytest.fixture
@@ -151,8 +166,7 @@ def test_every_command_is_here() -> None:
         assert set(torchstone.list_commands(context)) | {"--help", "--version"} == set(QUICK | LONG) | BESIDE
 
 
-@pytest.mark.parametrize("way", LOST)
-@pytest.mark.parametrize("command", QUICK)
+@pytest.mark.parametrize(("command", "way"), in_turn(QUICK, LOST))
 def test_a_stdout_that_takes_nothing_is_told(command: str, way: str, prepare: Prepare, tmp_path: Path) -> None:
     """Exit code 2 and one message; the files that were asked for are written whole."""
     arguments = prepare(command)
@@ -183,8 +197,7 @@ def test_a_stdout_that_was_closed_before_pytorch_was_imported_is_told(
     assert_whole(arguments, tmp_path)
 
 
-@pytest.mark.parametrize("redirection", [">&- 2>&-", ">/dev/full 2>/dev/full", "<&- >&- 2>&-"])
-@pytest.mark.parametrize("command", QUICK)
+@pytest.mark.parametrize(("command", "redirection"), in_turn(QUICK, NOTHING))
 def test_without_any_stream_the_exit_code_tells(
     command: str, redirection: str, prepare: Prepare, tmp_path: Path
 ) -> None:
@@ -195,8 +208,7 @@ def test_without_any_stream_the_exit_code_tells(
     assert_whole(arguments, tmp_path)
 
 
-@pytest.mark.parametrize("way", SOUND)
-@pytest.mark.parametrize("command", QUICK)
+@pytest.mark.parametrize(("command", "way"), in_turn(QUICK, SOUND))
 def test_stderr_and_stdin_change_no_result(command: str, way: str, prepare: Prepare, tmp_path: Path) -> None:
     """Exit code 0, and the result on stdout."""
     arguments = prepare(command)

@@ -1,5 +1,7 @@
 """A program of a user of `import torchstone`, seen by a type checker."""
 
+import pytest
+
 from conftest import CheckTypes
 
 RIGHT = """
@@ -45,9 +47,10 @@ torchstone.load("a").predict("a.png", layout="NWHC")
 """
 
 
-def test_a_users_program_is_clean(check_types: CheckTypes) -> None:
-    """Strictly, with the types that the reference states."""
-    result = check_types(RIGHT)
+@pytest.mark.parametrize("extras", [False, pytest.param(True, marks=pytest.mark.study)])
+def test_a_users_program_is_clean(check_types: CheckTypes, extras: bool) -> None:
+    """Strictly, with the types that the reference states; with the packages of training and without."""
+    result = check_types(RIGHT, extras=extras)
     assert result.returncode == 0, result.stdout
 
 

@@ -1,5 +1,7 @@
 """`--preprocess timm:NAME`: the input is that of timm's own transform, or it is said why it can't be."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,7 +12,7 @@ from torchstone_export.preprocessing.timm_config import from_timm, from_timm_con
 from torchstone_runtime.errors import MissingComponentError, UsageError
 from torchstone_runtime.images.decode import decode_image
 
-timm = pytest.importorskip("timm")
+pytestmark = pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")
 
 NAMES = (
     "resnet50.a1_in1k",
@@ -32,6 +34,8 @@ NAMES = (
 
 def timms_own(name: str, picture: Image.Image) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
     """The picture as timm prepares it for evaluation."""
+    import timm  # here, for it takes a second, and each process that shares the tests collects this file
+
     config = timm.data.resolve_data_config(pretrained_cfg=timm.models.get_pretrained_cfg(name).to_dict())
     return np.asarray(timm.data.create_transform(**config, is_training=False)(picture))
 

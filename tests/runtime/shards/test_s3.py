@@ -9,14 +9,14 @@ import pytest
 from helpers.in_process import run_in_process
 from torchstone_runtime.images.encode import encode_png
 
-pytest.importorskip("pyarrow")
-pytest.importorskip("flask_cors")
-moto_server = pytest.importorskip("moto.server")
-
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Start a server with one empty bucket; yield the parameters of its address."""
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("flask_cors")
+    # Here, for it takes a second, and each process that shares the tests collects this file.
+    moto_server = pytest.importorskip("moto.server")
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
