@@ -18,7 +18,7 @@ def make_environment(folder: Path, *packages: str, dependencies: bool = True) ->
         packages: their names; constraints.txt has their versions.
         dependencies: whether what they require is installed too, where this environment has it not.
     """
-    venv.create(folder, with_pip=True)
+    venv.create(folder)  # pip is among what it sees
     site = next((folder / "lib").glob("python*/site-packages"))
     (site / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
     options = ["--quiet", "--constraint", str(_ROOT / "constraints.txt"), *([] if dependencies else ["--no-deps"])]

@@ -29,16 +29,22 @@ SPEC = InputSpec(color="RGB", height=8, width=8, mean=(0.5,) * 3, std=(0.5,) * 3
 ABSURD: tuple[Any, ...] = (None, True, -1, 10**400, 1e308, float("nan"), "\ud800", "\x1b[2J", [], {}, [[]], {"a": {}})
 
 
-def places(data: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """List the keys that lead to every value of a JSON document."""
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
-    return [found for key, value in items for found in [(*path, key), *places(value, (*path, key))]]
+def places(data: object, path: tuple[Any, ...] = (), *, items: int | None = None) -> list[tuple[Any, ...]]:
+    """List the keys that lead to every value of a JSON document, or to the first items of its lists alone."""
+    inside = data.items() if isinstance(data, dict) else enumerate(data[:items]) if isinstance(data, list) else ()
+    return [found for key, value in inside for found in [(*path, key), *places(value, (*path, key), items=items)]]
 
 
-def test_inspect_survives_any_field(digits_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every field of a real manifest replaced by absurd values: described without control characters, or refused."""
+@pytest.mark.parametrize("items", [2, pytest.param(None, marks=pytest.mark.study)])
+def test_inspect_survives_any_field(
+    digits_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], items: int | None
+) -> None:
+    """Every field of a real manifest replaced by absurd values: described without control characters, or refused.
+
+    Of a list, the first two items; in the study all of them.
+    """
     original = json.loads((digits_bundle / "manifest.json").read_bytes())
-    for place in places(original):
+    for place in places(original, items=items):
         for value in ABSURD:
             data: Any = copy.deepcopy(original)
             target = data

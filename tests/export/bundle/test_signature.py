@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from helpers.in_process import run_in_process
 from helpers.support import assert_refused, run_torchstone
 from torchstone_export.bundle.signing import BundleSigner
 from torchstone_runtime.bundle.bundle import Bundle
@@ -276,9 +277,9 @@ def test_the_command_line_signs_verifies_and_refuses(digits_run: Path, digits_bu
     verified = run_torchstone("verify", bundle, "--public-key", public)
     assert verified.returncode == 0, verified.stderr
     assert "valid signature by" in verified.stdout
-    assert "not checked without --public-key" in run_torchstone("verify", bundle).stdout
+    assert "not checked without --public-key" in run_in_process("verify", bundle).stdout
     for name, *rest in (("verify",), ("evaluate", "--data", "digits"), ("predict", "x.png")):
-        unsigned = run_torchstone(name, digits_bundle, *rest, "--public-key", public)
+        unsigned = run_in_process(name, digits_bundle, *rest, "--public-key", public)
         assert unsigned.returncode == 1
         assert "A signature is required" in unsigned.stderr
         assert "Traceback" not in unsigned.stderr

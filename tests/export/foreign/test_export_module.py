@@ -329,7 +329,7 @@ def test_averaged_weights_beside_raw_ones_are_asked_about(models: ModuleType, pl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
+@pytest.mark.parametrize("name", [pytest.param("resnet18", marks=pytest.mark.study), "mobilenet_v3_small"])
 def test_torchvisions_networks_are_exported(name: str, tmp_path: Path) -> None:
     """With random weights, both variants; benchmarks/probes/other_models.py has more of them."""
     import torchvision

@@ -174,7 +174,7 @@ def test_honest_clients_get_their_bits_among_others_that_dont_behave(
     under_fire: ServerProcess, classifier: Classifier, images: Uint8Array
 ) -> None:
     """While the bundle is loaded anew; wrong requests are refused, and neither memory nor descriptors grow."""
-    check_mixed_load(under_fire, classifier, images, seconds=4.0, pause=0.3)
+    check_mixed_load(under_fire, classifier, images, seconds=2.0, pause=0.3)
 
 
 @pytest.mark.study
