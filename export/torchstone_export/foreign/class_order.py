@@ -147,8 +147,8 @@ def _describe_order(order: Int64Array, test: LabelledDecisions, names: tuple[str
     plain = len(names) <= _LISTED and not any("," in name or name != name.strip() for name in names)
     given = f'--classes "{",".join(map(showable, listed))}"' if plain else "--classes @FILE, one name per line"
     return (
-        f"The answers fit better if the classes are {what}. Then {right:,} of {len(test.labels):,} test images are "
-        f"answered right, against {kept:,} in the order {'stated' if stated else 'of the data'}, which was taken. "
+        f"The predictions fit better if the classes are {what}. Then {right:,} of {len(test.labels):,} test images "
+        f"are correct, against {kept:,} in the order {'stated' if stated else 'of the data'}, which was used. "
         f"If the model was trained with that order, pass {given}."
     )
 

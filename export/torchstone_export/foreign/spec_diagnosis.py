@@ -63,9 +63,9 @@ class BetterSpec:
     def describe(self) -> str:
         """Return the warning."""
         return (
-            f"Prepared otherwise than stated, the images are answered right clearly more often: {self.accuracy:.3f} of "
-            f"{self.images:,} with {self.options}, {self.stated_accuracy:.3f} as stated (McNemar's exact test: p = "
-            f"{self.probability:.1g}, level {LEVEL:g}). If the model was trained so, export it again with "
+            f"The accuracy is clearly higher if the images are prepared differently: {self.accuracy:.3f} on "
+            f"{self.images:,} images with {self.options}, {self.stated_accuracy:.3f} as stated (McNemar's exact test: "
+            f"p = {self.probability:.1g}, level {LEVEL:g}). If the model was trained that way, export it again with "
             f"{self.options}."
         )
 

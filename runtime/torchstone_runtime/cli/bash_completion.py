@@ -3,8 +3,7 @@
 import os
 from typing import Final
 
-from click.parser import split_arg_string
-from click.shell_completion import BashComplete, add_completion_class
+from click.shell_completion import BashComplete, add_completion_class, split_arg_string
 
 _SOURCE: Final = r"""
 %(complete_func)s() {

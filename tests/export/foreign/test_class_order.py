@@ -84,7 +84,7 @@ def test_an_order_that_explains_the_answers_is_named(
     """Two exchanged classes among others too, and of a model that is often wrong."""
     [warning] = warnings_for(order, tmp_path, spread=spread)
 
-    assert f"The answers fit better if the classes are in this order: {given.replace(',', ', ')}." in warning
+    assert f"The predictions fit better if the classes are in this order: {given.replace(',', ', ')}." in warning
     assert f'--classes "{given}"' in warning
 
 
@@ -112,7 +112,7 @@ def test_an_order_that_the_owner_stated_is_doubted_as_such(tmp_path: Path) -> No
     """Where the data says otherwise."""
     [warning] = warnings_for([0, 1, 2], tmp_path, classes="cat,bee,ant")
 
-    assert "in the order stated, which was taken" in warning
+    assert "in the order stated, which was used" in warning
     assert '--classes "ant,bee,cat"' in warning
 
 
@@ -164,7 +164,7 @@ def test_one_output_whose_classes_are_exchanged_is_told(tmp_path: Path) -> None:
     evaluated = run_torchstone("evaluate", "two", "--data", "npz:data.npz", "--min-accuracy", "0.99", cwd=tmp_path)
 
     assert first.returncode == 0, first.stderr
-    assert "Warning: The answers fit better if the classes are in this order: dog, cat." in first.stderr
+    assert "Warning: The predictions fit better if the classes are in this order: dog, cat." in first.stderr
     assert second.returncode == 0, second.stderr
     assert "Warning" not in second.stderr
     for result in (verified, evaluated):

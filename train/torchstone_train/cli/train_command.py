@@ -141,6 +141,8 @@ def _train(recipe: Recipe, options: dict[str, Any], folds: int | None, json_file
         tell(f"Note: {recipe.name}'s results were reached with a bundle of {recipe.teacher} as --teacher.")
     wait_passively()
     with loading_shown("PyTorch"):
+        import torch._dynamo  # noqa: F401 - PyTorch imports it when it first computes, which takes seconds
+
         from torchstone_runtime.data.catalog import DatasetRef
         from torchstone_train.data.picture_geometry import PictureGeometry
         from torchstone_train.data.picture_loading import Loading

@@ -11,6 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
+from torchstone_runtime.cli.progress_line import loading_shown
 from torchstone_runtime.data.catalog import MNIST_FAMILY
 from torchstone_runtime.data.idx import find_idx
 from torchstone_runtime.data.mnist_family import MnistLayout, missing_files
@@ -116,6 +117,7 @@ def _move_into_place(fetched: Path, stem: str, raw: Path) -> Path:
 
 
 def _torchvision_class(layout: MnistLayout) -> Any:  # noqa: ANN401 - torchvision ships no types
-    from torchvision import datasets  # noqa: PLC0415 - takes seconds, and is seldom needed
+    with loading_shown("torchvision"):
+        from torchvision import datasets  # noqa: PLC0415 - takes seconds, and is seldom needed
 
     return getattr(datasets, layout.folder)
