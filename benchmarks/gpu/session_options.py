@@ -20,8 +20,7 @@ from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import Steps
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.benchmark.timing import interleave, paired_ratio
-from torchstone_runtime.inference.gpu_engine import buckets_for
-from torchstone_runtime.inference.gpu_options import TF32_VARIABLE
+from torchstone_runtime.inference.gpu_options import TF32_VARIABLE, buckets_for
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.providers import PROVIDERS, open_session
 

@@ -15,19 +15,12 @@ import numpy as np
 import onnxruntime as ort
 
 from torchstone_runtime.arrays import Float32Array, Uint8Array
+from torchstone_runtime.inference.gpu_options import buckets_for
 from torchstone_runtime.inference.providers import OpenedSession
 from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, OrtSession, row_shape
 
-BUCKETS: Final = (1, 4, 16, 64, 256, 1024)
-_MAX_BUCKET_BYTES: Final = 32 << 20
-"""Of uint8 pixels in one bucket; what the layers need grows with it, to many times that."""
 _MAX_PADDING: Final = 2
 _DEVICE_ID: Final = 0
-
-
-def buckets_for(image_bytes: int) -> tuple[int, ...]:
-    """Return the batch sizes for images of so many bytes, ascending; 1 is always one of them."""
-    return tuple(bucket for bucket in BUCKETS if bucket == 1 or bucket * image_bytes <= _MAX_BUCKET_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
-"""Options of ONNX Runtime's GPU providers: TF32, CUDA graphs, and where TensorRT keeps the engines that it builds."""
+"""Options of ONNX Runtime's GPU providers: batch sizes, TF32, CUDA graphs, and where TensorRT keeps its engines."""
 
+import math
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +13,35 @@ ON_NVIDIA: Final = ("cuda", "tensorrt")
 TF32_VARIABLE: Final = "NVIDIA_TF32_OVERRIDE"
 """At 0, NVIDIA's libraries never use TF32, whatever a program asks for."""
 
+BUCKETS: Final = (1, 4, 16, 64, 256, 1024)
+_MAX_BUCKET_BYTES: Final = 32 << 20
+"""Of uint8 pixels in one bucket; what the layers need grows with it, to many times that."""
+_TUNED_FOR: Final = 64
+"""Batch size that TensorRT tunes an engine for, which then runs every bucket; a cautious guess, not yet measured."""
 _OWNER_ONLY: Final = 0o700
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+def buckets_for(image_bytes: int) -> tuple[int, ...]:
+    """Return the batch sizes for images of so many bytes, ascending; 1 is always one of them."""
+    return tuple(bucket for bucket in BUCKETS if bucket == 1 or bucket * image_bytes <= _MAX_BUCKET_BYTES)
+
+
+def tensorrt_profile(name: str, shape: Sequence[int]) -> dict[str, str]:
+    """Return the options with which TensorRT builds one engine for every bucket, when a session is opened.
+
+    Left alone, it builds an engine for the first batch that it sees, and another one whenever a larger or smaller one
+    comes. There is one profile for all: of several, ONNX Runtime builds all and runs the first (its pull request
+    31624).
+
+    Args:
+        name: name of the model's only input.
+        shape: shape of one image (C, H, W).
+    """
+    largest = buckets_for(math.prod(shape))[-1]
+    sizes = {"min": 1, "opt": min(_TUNED_FOR, largest), "max": largest}
+    row = "x".join(str(length) for length in shape)
+    return {f"trt_profile_{kind}_shapes": f"{name}:{size}x{row}" for kind, size in sizes.items()}
 
 
 def provider_options(provider: str, sha256: str, *, tf32: bool = False, cuda_graphs: bool = False) -> dict[str, str]:

@@ -12,10 +12,10 @@ from typing import Any, Final
 import onnxruntime as ort
 
 from torchstone_runtime.errors import BundleError, UsageError, first_line, suggestion
-from torchstone_runtime.inference.gpu_options import ON_NVIDIA, provider_options
+from torchstone_runtime.inference.gpu_options import ON_NVIDIA, provider_options, tensorrt_profile
 from torchstone_runtime.inference.load_options import ON_CPU, LoadOptions
 from torchstone_runtime.inference.onnx_graph import check_graph
-from torchstone_runtime.inference.session_io import OrtSession
+from torchstone_runtime.inference.session_io import OrtSession, row_shape
 from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.system.load_deadline import load_deadline
 from torchstone_runtime.system.nvidia_driver import ask_driver
@@ -179,6 +179,7 @@ def _try(model: bytes, provider: str, wanted: LoadOptions) -> OrtSession:
         options = openvino_options(wanted.precision, threads=threads, streams=threads)
     else:
         options = provider_options(provider, sha256, tf32=wanted.tf32, cuda_graphs=wanted.cuda_graphs)
+        options |= _profile(model) if provider == "tensorrt" else {}
     if hasattr(ort, "preload_dlls"):
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it doesn't find, between the results
             ort.preload_dlls()
@@ -191,6 +192,12 @@ def _try(model: bytes, provider: str, wanted: LoadOptions) -> OrtSession:
     if left := _left_to_cpu(session):
         raise _NotOpenedError(f"it leaves {len(left)} nodes to the CPU", left, session)
     return session
+
+
+def _profile(model: bytes) -> dict[str, str]:
+    # The shape by a session on the CPU, which costs little beside the engine that TensorRT is about to build.
+    images = _open_on_cpu(model).get_inputs()[0]
+    return tensorrt_profile(images.name, row_shape(images))
 
 
 def _on(model: bytes, provider: str, options: dict[str, str], *, strict: bool) -> OrtSession:

@@ -6,9 +6,11 @@ from typing import Final
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.manifest import FileEntry
 from torchstone_runtime.errors import ProviderError
+from torchstone_runtime.inference.gpu_options import ON_NVIDIA
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.providers import OpenedSession, is_built_in, open_session
 from torchstone_runtime.system.cpu import cpu_features, missing_features
+from torchstone_runtime.system.nvidia_driver import ask_driver
 from torchstone_runtime.system.openvino import ON_PROCESSOR
 
 FALLBACK: Final = "fp32"
@@ -17,9 +19,10 @@ LOSSY: Final = ("int8", "fp16", "bf16")
 
 
 def open_variant(bundle: Bundle, options: LoadOptions) -> tuple[str, OpenedSession]:
-    """Open a session for a variant, or for `fp32` where the default one can't run here.
+    """Open a session for a variant, or for `fp32` where the default one can't run here, or not well.
 
-    A variant that was certified on one provider, in one precision, runs there alone.
+    A variant that was certified on one provider, in one precision, runs there alone. A default one that was made and
+    measured for processors gives way to `fp32` on a GPU: its speed was shown on a processor only.
 
     Args:
         bundle: the bundle that holds the variant.
@@ -36,6 +39,9 @@ def open_variant(bundle: Bundle, options: LoadOptions) -> tuple[str, OpenedSessi
     chosen = bundle.runnable_variant(options.variant)
     entry = bundle.manifest.variants[chosen]
     final = options.variant is not None or chosen == FALLBACK or FALLBACK not in bundle.manifest.variants
+    if not final and entry.requires_any and (opened := _open_on_gpu(bundle, options)):
+        reason = f"{opened.reason}; {FALLBACK} in place of {chosen}, which was measured on a processor"
+        return FALLBACK, replace(opened, reason=reason)
     here = cpu_features() if options.features is None else options.features
     missing = missing_features(entry.requires_any, here)
     try:
@@ -54,6 +60,19 @@ def open_variant(bundle: Bundle, options: LoadOptions) -> tuple[str, OpenedSessi
     other = bundle.manifest.variants[FALLBACK]
     fallback = open_session(bundle.read(other, check_hash=options.check_hashes), options)
     return FALLBACK, replace(fallback, reason=f"{fallback.reason}; {FALLBACK} in place of {chosen}: {missing}")
+
+
+def _open_on_gpu(bundle: Bundle, options: LoadOptions) -> OpenedSession | None:
+    """Return a session of `fp32` on a GPU that is wanted, or that `auto` may take; None where there is none."""
+    if options.provider not in ON_NVIDIA and not (options.provider == "auto" and _gpu_answers()):
+        return None
+    content = bundle.read(bundle.manifest.variants[FALLBACK], check_hash=options.check_hashes)
+    opened = open_session(content, options)
+    return opened if opened.provider in ON_NVIDIA else None
+
+
+def _gpu_answers() -> bool:
+    return is_built_in("cuda") and bool(ask_driver()["devices"])
 
 
 def serving_options(entry: FileEntry, options: LoadOptions) -> LoadOptions:

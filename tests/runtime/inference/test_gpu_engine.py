@@ -16,7 +16,8 @@ from torchstone_runtime.errors import BundleError
 from torchstone_runtime.inference import providers
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.engine import Engine
-from torchstone_runtime.inference.gpu_engine import BUCKETS, BoundSession, buckets_for, pieces
+from torchstone_runtime.inference.gpu_engine import BoundSession, pieces
+from torchstone_runtime.inference.gpu_options import BUCKETS, buckets_for
 from torchstone_runtime.inference.load_options import ON_CPU, LoadOptions
 from torchstone_runtime.inference.providers import OpenedSession, open_session
 from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, OrtSession

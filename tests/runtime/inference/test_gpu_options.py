@@ -10,7 +10,7 @@ import pytest
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import variant_golden
 from torchstone_runtime.errors import BundleError, OutputError, ProviderError
-from torchstone_runtime.inference.gpu_options import TF32_VARIABLE, engine_cache, provider_options
+from torchstone_runtime.inference.gpu_options import TF32_VARIABLE, engine_cache, provider_options, tensorrt_profile
 
 SHA256 = "ab" * 32
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], object]], None]
@@ -60,6 +60,17 @@ def test_tensorrt_wants_tf32_ruled_out_or_allowed(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(TF32_VARIABLE, value)
     with pytest.raises(ProviderError, match=r"(?s)TF32, which was not allowed.*NVIDIA_TF32_OVERRIDE=0"):
         provider_options("tensorrt", SHA256)
+
+
+@pytest.mark.parametrize(("shape", "tuned", "largest"), [((1, 28, 28), 64, 1024), ((3, 1200, 1600), 4, 4)])
+def test_tensorrt_builds_one_engine_for_every_batch_size(shape: tuple[int, ...], tuned: int, largest: int) -> None:
+    """Else it builds another one for each size that comes, which takes from seconds to minutes."""
+    row = "x".join(map(str, shape))
+    assert tensorrt_profile("images", shape) == {
+        "trt_profile_min_shapes": f"images:1x{row}",
+        "trt_profile_opt_shapes": f"images:{tuned}x{row}",
+        "trt_profile_max_shapes": f"images:{largest}x{row}",
+    }
 
 
 def test_only_the_owner_can_write_engines(cache: Path) -> None:

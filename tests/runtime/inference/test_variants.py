@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.certificate.verify import verify_bundle
 from torchstone_runtime.errors import BundleError, CheckFailedError, ProviderError
+from torchstone_runtime.inference import providers, variants
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.inference.load_options import ON_CPU, LoadOptions
 
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 without_openvino = pytest.mark.skipif(
@@ -99,6 +102,42 @@ def test_asked_for_by_name_without_the_feature_is_an_error(lossy_bundle: Path) -
     with pytest.raises(ProviderError, match="none of asimddp, avx512_vnni") as caught:
         Classifier.load(lossy_bundle, variant="int8", provider="cpu", features=WITHOUT)
     assert "fp32" in caught.value.remedy
+
+
+@pytest.fixture
+def imitated_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that answers, whose provider makes its sessions on the processor."""
+    real = providers.open_session
+
+    def opened(model: bytes, options: LoadOptions) -> providers.OpenedSession:
+        wanted = "cuda" if options.provider == "auto" else options.provider
+        return replace(real(model, ON_CPU), provider=wanted, reason="imitated")
+
+    monkeypatch.setattr(variants, "is_built_in", lambda _: True)
+    monkeypatch.setattr(variants, "ask_driver", lambda: {"devices": 1, "cuda": "13.0"})
+    monkeypatch.setattr(variants, "open_session", opened)
+
+
+@pytest.mark.usefixtures("imitated_gpu")
+@pytest.mark.parametrize("provider", ["auto", "cuda", "tensorrt"])
+def test_on_a_gpu_fp32_runs_in_place_of_a_default_int8(lossy_bundle: Path, provider: str) -> None:
+    """That int8 pays was measured on a processor; a GPU leaves its operators to the processor."""
+    options = LoadOptions(provider=provider, features=WITH)
+    chosen, opened = variants.open_variant(Bundle.open(lossy_bundle), options)
+
+    assert (chosen, opened.provider) == ("fp32", "cuda" if provider == "auto" else provider)
+    assert opened.reason == "imitated; fp32 in place of int8, which was measured on a processor"
+
+
+@pytest.mark.usefixtures("imitated_gpu")
+@pytest.mark.parametrize(("provider", "variant"), [("cpu", None), ("auto", "int8"), ("cuda", "int8")])
+def test_int8_runs_on_a_processor_and_where_it_is_named(lossy_bundle: Path, provider: str, variant: str | None) -> None:
+    """A GPU in the machine changes nothing for who asks for the processor, or for the variant."""
+    options = LoadOptions(provider=provider, variant=variant, features=WITH)
+    chosen, opened = variants.open_variant(Bundle.open(lossy_bundle), options)
+
+    assert chosen == "int8"
+    assert "in place of" not in opened.reason
 
 
 def test_a_lossy_variant_is_replayed_against_its_own_outputs(lossy_bundle: Path, edit_manifest: EditManifest) -> None:

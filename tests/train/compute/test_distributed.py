@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from helpers.gang import run_together
 from torchstone_runtime.errors import UsageError
-from torchstone_train.compute.distributed import World
+from torchstone_train.compute.distributed import World, joined_world
 
 if TYPE_CHECKING:
     import subprocess
@@ -26,6 +26,19 @@ def train(
     """Train two epochs with as many processes."""
     arguments = ["train", recipe, "--data", dataset, "--epochs", "2", "--device", "cpu", "--out", str(out)]
     return run_together(processes, *arguments, *options)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before they share one, where NCCL would fail or wait; the message says how many there are."""
+    names = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+
+    world = joined_world(torch.device("cuda"))
+    with pytest.raises(UsageError, match="2 processes on this machine, and PyTorch can use 1 GPU") as caught, world:
+        pass
+    assert "--nproc-per-node 1" in caught.value.remedy
 
 
 @pytest.fixture(scope="module")

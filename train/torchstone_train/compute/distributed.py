@@ -135,7 +135,7 @@ def joined_world(device: torch.device) -> Iterator[World]:
         device: decides how they talk: NCCL between GPUs, Gloo between CPUs.
 
     Raises:
-        UsageError: several processes on one Apple GPU.
+        UsageError: several processes on one GPU, Apple's or NVIDIA's.
         RemoteError: another process ended while this one waited for it.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
@@ -146,6 +146,7 @@ def joined_world(device: torch.device) -> Iterator[World]:
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     world = World(*(int(os.environ[name]) for name in names))
     if device.type == "cuda":
+        _require_gpus(world.local_size)
         torch.cuda.set_device(world.local_rank)
     try:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
@@ -157,6 +158,17 @@ def joined_world(device: torch.device) -> Iterator[World]:
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def _require_gpus(processes: int) -> None:
+    found = torch.cuda.device_count()
+    if processes > found:
+        gpus = "1 GPU" if found == 1 else f"{found} GPUs"
+        raise UsageError(
+            f"torchrun started {processes} processes on this machine, and PyTorch can use {gpus} on it.",
+            f"Each process needs a GPU of its own: --nproc-per-node {found}. "
+            "--device cpu trains in several processes without one.",
+        )
 
 
 def _is_loss(error: RuntimeError) -> bool:

@@ -22,7 +22,7 @@ from torchstone_train.training.ema import EMA
 from torchstone_train.training.epochs import class_weights, copy_weights, epoch_order, plan_epoch, seed_epoch
 from torchstone_train.training.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.training.interrupt import GracefulInterrupt
-from torchstone_train.training.memory_shortage import batch_error, largest_fitting
+from torchstone_train.training.memory_shortage import batch_error, is_shortage, largest_fitting
 from torchstone_train.training.mixing import Mixing
 from torchstone_train.training.observer import Record, TrainingObserver
 from torchstone_train.training.optimization import Optimization
@@ -125,7 +125,7 @@ class TrainingLoop:
         """Train until the epochs are done, patience runs out, Ctrl-C, or the loss is not a number; restore the best.
 
         Raises:
-            UsageError: the GPU's memory does not hold a batch; the message names the largest that it does.
+            UsageError: the device's memory does not hold a batch; the message names the largest that it does.
         """
         with GracefulInterrupt() as interrupt:
             epoch = self.resume()
@@ -142,7 +142,9 @@ class TrainingLoop:
                 return self._finish(StopReason.INTERRUPTED, f"in epoch {epoch}")
             except NonFiniteLossError as error:
                 return self._finish(StopReason.NON_FINITE_LOSS, str(error))
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not is_shortage(error):
+                    raise
                 said = first_line(error)
         # Only here, where the error is gone: it held on to all that filled the memory.
         raise self._shortage(said)

@@ -1,4 +1,4 @@
-"""What is said where a GPU's memory does not hold a training: the largest batch that does fit, found by trying."""
+"""What is said where the memory of a device does not hold a training: the largest batch that fits, found by trying."""
 
 from collections.abc import Callable
 from typing import Final
@@ -7,15 +7,22 @@ import torch
 
 from torchstone_runtime.errors import UsageError
 
-_OTHERS: Final = "Others may use the same GPU: nvidia-smi shows them."
+_OTHERS: Final = " Others may use the same GPU: nvidia-smi shows them."
+_SAID_ON_CPU: Final = ("DefaultCPUAllocator: can't allocate memory", "posix_memalign failed")
+"""What PyTorch says where a processor's memory is full, or limited; no class of errors stands for it."""
+
+
+def is_shortage(error: RuntimeError) -> bool:
+    """Return whether an error of PyTorch says that memory could not be had, on a GPU or a processor."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _SAID_ON_CPU)
 
 
 def largest_fitting(trial: Callable[[int], None], size: int) -> int:
     """Return the largest batch, of a half, a quarter and so on of one that didn't fit, whose step does; 0 for none.
 
     Args:
-        trial: computes loss and gradients of a batch of so many images, and raises PyTorch's OutOfMemoryError where
-            they don't fit.
+        trial: computes loss and gradients of a batch of so many images, and raises an error that `is_shortage`
+            where they don't fit.
         size: images of the batch that didn't fit.
     """
     while (size := size // 2) > 0:
@@ -34,12 +41,13 @@ def batch_error(said: str, device: torch.device, batch: int, fitting: int | None
         fitting: images that fit, of all processes together; 0 where not one does, None where it was not tried.
     """
     problem = f"A batch of {batch:,} images does not fit into the memory of {_name(device)}: {said}"
+    others = _OTHERS if device.type == "cuda" else ""
     if fitting is None:
-        return UsageError(problem, f"Try half of it: --batch-size {max(1, batch // 2)}. {_OTHERS}")
+        return UsageError(problem, f"Try half of it: --batch-size {max(1, batch // 2)}.{others}")
     if fitting == 0:
-        return UsageError(problem, f"Not even one image fits. Choose a smaller network or --image-size. {_OTHERS}")
+        return UsageError(problem, f"Not even one image fits. Choose a smaller network or --image-size.{others}")
     same = f"--set accumulate={batch // fitting} beside it makes updates of as many images as before."
-    return UsageError(problem, f"{fitting:,} images fit: --batch-size {fitting}. {same} {_OTHERS}")
+    return UsageError(problem, f"{fitting:,} images fit: --batch-size {fitting}. {same}{others}")
 
 
 def _fits(trial: Callable[[int], None], size: int) -> bool:
@@ -47,8 +55,10 @@ def _fits(trial: Callable[[int], None], size: int) -> bool:
         torch.cuda.empty_cache()
     try:
         trial(size)
-    except torch.OutOfMemoryError:
-        return False
+    except RuntimeError as error:
+        if is_shortage(error):
+            return False
+        raise
     return True
 
 
