@@ -13,9 +13,9 @@ from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.scoring.job import ScoringJob
 from torchstone_runtime.scoring.parts import PartsFolder
 from torchstone_runtime.scoring.rows import ScoredRows, score_items
+from torchstone_runtime.scoring.shard_rows import shard_rows
 from torchstone_runtime.scoring.tally import Tally
 from torchstone_runtime.shards.item import ShardItem
-from torchstone_runtime.shards.read_shard import read_shard
 from torchstone_runtime.shards.shard import Shard
 from torchstone_runtime.shards.shard_pictures import StoredPicture
 
@@ -62,7 +62,7 @@ def score_shards(
         on_rows: function that is called with the number of further rows that were scored, in this thread.
 
     Raises:
-        DataError: a shard cannot be read.
+        StorageError: the storage that a shard lies in fails.
         OutputError: a part cannot be written.
     """
     folder = PartsFolder(job)
@@ -103,7 +103,7 @@ def _in_order(
     begun: deque[_Begun] = deque()
     size = batch_size(classifier.input_spec)
     for shard in shards:
-        for items, last in _batches(read_shard(shard, job.reading), size):
+        for items, last in _batches(shard_rows(shard, job.reading), size):
             ready = [_fetched(item, fetch) for item in items]
             begun.append(_Begun(shard, last, compute.submit(score_items, classifier, ready, job.output)))
             if len(begun) > 2 * threads:

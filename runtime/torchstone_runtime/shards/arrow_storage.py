@@ -15,6 +15,9 @@ _NATIVE: Final = frozenset({"s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss"
 _WHOLE_OBJECTS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "memory"})
 """Stores of objects, where what is written appears as a whole; elsewhere it is renamed."""
 
+_IN_BUCKETS: Final = frozenset({"s3", "gs", "gcs"})
+"""Schemes whose paths begin with a bucket, and which tell of a missing one only that the object is missing."""
+
 
 class ArrowStorage:
     """A `Storage` on a file system of pyarrow.
@@ -33,6 +36,7 @@ class ArrowStorage:
         self._scheme = scheme
         self._host = host
         self._root = root
+        self._buckets: set[str] = set()
 
     def address(self, path: str) -> str:
         """See `Storage`."""
@@ -53,6 +57,16 @@ class ArrowStorage:
     def look_up(self, path: str) -> Entry:
         """See `Storage`."""
         return _entry(self._files.get_file_info(path))
+
+    def has_bucket_of(self, path: str) -> bool:
+        """See `Storage`; asked once for each bucket that there is."""
+        bucket = path.partition("/")[0]
+        if self._scheme not in _IN_BUCKETS or bucket in self._buckets:
+            return True
+        if self.look_up(bucket).kind == "missing":
+            return False
+        self._buckets.add(bucket)
+        return True
 
     def entries(self, folder: str) -> Iterator[Entry]:
         """See `Storage`."""

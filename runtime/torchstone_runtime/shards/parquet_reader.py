@@ -13,6 +13,7 @@ from torchstone_runtime.shards.item import MAX_PICTURE_BYTES, ShardItem
 from torchstone_runtime.shards.read_options import ReadOptions
 from torchstone_runtime.shards.shard import Shard
 from torchstone_runtime.shards.shard_pictures import shown_id
+from torchstone_runtime.shards.watched_file import WatchedFile
 from torchstone_runtime.text import shortlist, showable
 
 _AT_ONCE: Final = 64
@@ -59,17 +60,24 @@ def read_parquet(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
         DataError: as for `row_groups`.
         OSError: the file cannot be read.
     """
-    try:
-        with open_shard(shard) as file, pq.ParquetFile(file, buffer_size=_BUFFER) as table:
-            schema = table.schema_arrow
-            image, wanted = _columns(shard.path, schema, options)
-            names = _class_names(schema, options.label_column)
-            place = shard.first
-            for batch in table.iter_batches(_AT_ONCE, row_groups=[shard.group], columns=wanted, use_threads=False):
-                yield from _items(shard, batch.to_pydict(), (image, place), options, names)
-                place += batch.num_rows
-    except pa.ArrowException as error:
-        raise _damaged(shard.path, error) from error
+    with open_shard(shard) as opened, WatchedFile(opened) as file:
+        try:
+            yield from _rows(shard, file, options)
+        except (pa.ArrowException, OSError) as error:  # pyarrow's OSErrors tell of cut and corrupt pages, too
+            if isinstance(error, OSError) and file.failed:
+                raise
+            raise _damaged(shard.path, error) from error
+
+
+def _rows(shard: Shard, file: WatchedFile, options: ReadOptions) -> Iterator[ShardItem]:
+    with pq.ParquetFile(file, buffer_size=_BUFFER) as table:
+        schema = table.schema_arrow
+        image, wanted = _columns(shard.path, schema, options)
+        names = _class_names(schema, options.label_column)
+        place = shard.first
+        for batch in table.iter_batches(_AT_ONCE, row_groups=[shard.group], columns=wanted, use_threads=False):
+            yield from _items(shard, batch.to_pydict(), (image, place), options, names)
+            place += batch.num_rows
 
 
 def _items(

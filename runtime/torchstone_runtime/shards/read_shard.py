@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 from torchstone_runtime.errors import DataError
+from torchstone_runtime.shards.file_error import file_error
 from torchstone_runtime.shards.item import ShardItem
 from torchstone_runtime.shards.read_options import ReadOptions
 from torchstone_runtime.shards.shard import Shard
 from torchstone_runtime.shards.shard_pictures import read_files
-from torchstone_runtime.shards.storage import unreadable
+from torchstone_runtime.shards.storage import StorageError, locate
+from torchstone_runtime.text import showable
 
 
 def read_shard(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
@@ -17,7 +19,8 @@ def read_shard(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
     of an archive that is damaged: one item with an error.
 
     Raises:
-        DataError: the file that holds the shard cannot be read, or has no column of pictures.
+        DataError: the file that holds the shard is not there, is damaged, or has no column of pictures.
+        StorageError: the disk, the network or the service that it lies on fails.
         MissingComponentError: pyarrow or fsspec is needed and not installed.
     """
     try:
@@ -25,7 +28,9 @@ def read_shard(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
     except DataError:
         raise
     except OSError as error:
-        raise unreadable(shard.path or shard.names[0], error) from error
+        name = shard.path or shard.names[0]
+        found = file_error(*locate(name, shard.query), error)
+        raise found if isinstance(found, StorageError) else DataError(f"{showable(name)}: {found.problem}") from error
 
 
 def _reader(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:

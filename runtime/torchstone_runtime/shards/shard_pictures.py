@@ -1,18 +1,14 @@
 """The pictures of a shard of files, and what a folder's name says of them."""
 
-import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from torchstone_runtime.errors import ImageError
+from torchstone_runtime.shards.file_error import file_error
 from torchstone_runtime.shards.item import MAX_PICTURE_BYTES, ShardItem
 from torchstone_runtime.shards.shard import Shard
-from torchstone_runtime.shards.storage import Storage, locate, unreadable
-
-_ONE_FILE: Final = frozenset({0, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP})
-"""Errors of one file of this machine (0: no regular file); any other is one of the disk or the network."""
+from torchstone_runtime.shards.storage import Storage, locate
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +22,8 @@ class StoredPicture:
         """See `PictureFile`."""
         try:
             content = self.storage.read(self.path, MAX_PICTURE_BYTES)
-        except FileNotFoundError as error:
-            raise ImageError("the file does not exist.") from error
         except OSError as error:
-            if self.storage.remote or error.errno not in _ONE_FILE:
-                raise unreadable(self.storage.address(self.path), error) from error
-            raise ImageError(f"the file cannot be read: {error.strerror or error}.") from error
+            raise file_error(self.storage, self.path, error) from error
         except ValueError as error:  # a zero byte in the name
             raise ImageError("the file does not exist.") from error
         if len(content) > MAX_PICTURE_BYTES:

@@ -17,6 +17,10 @@ SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 UNREADABLE_REMEDY: Final = "Check the address, the credentials and the network; nothing that was written is lost."
 
 
+class StorageError(DataError):
+    """A disk, a network or a service fails or refuses, which is no fault of the file that was asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A file or a folder.
@@ -54,6 +58,9 @@ class Storage(Protocol):
 
     def look_up(self, path: str) -> Entry:
         """Return what is at a path."""
+
+    def has_bucket_of(self, path: str) -> bool:
+        """Return whether the bucket that a path lies in exists; True where there are no buckets."""
 
     def entries(self, folder: str) -> Iterator[Entry]:
         """Yield what is directly in a folder, in any order; nothing where there is no such folder."""
@@ -130,7 +137,7 @@ def _open_storage(scheme: str, host: str, query: str) -> "ArrowStorage":
         raise unreadable(f"{scheme}://{host}", error) from error
 
 
-def unreadable(address: str, error: Exception) -> DataError:
-    """Return the error that a storage, not one picture, cannot be read."""
-    reason = getattr(error, "strerror", None) or first_line(error)
-    return DataError(f"{address} cannot be read: {reason.rstrip('.')}.", UNREADABLE_REMEDY)
+def unreadable(address: str, error: Exception | str) -> StorageError:
+    """Return the error that a storage, not one file, cannot be read."""
+    reason = error if isinstance(error, str) else getattr(error, "strerror", None) or first_line(error)
+    return StorageError(f"{address} cannot be read: {reason.rstrip('.')}.", UNREADABLE_REMEDY)

@@ -63,6 +63,15 @@ def test_a_bucket_that_is_not_there_is_one_message(bucket: str, tmp_path: Path) 
     assert result.stderr.count("Error:") == 1
 
 
+def test_a_list_of_pictures_in_a_bucket_that_is_not_there_is_one_message(bucket: str, tmp_path: Path) -> None:
+    """A missing object alone is a row with an error; a missing bucket is a slip of whoever wrote the list."""
+    (tmp_path / "list.txt").write_text("".join(f"s3://none/{number}.png?{bucket}\n" for number in range(3)))
+    given = ("score", "fashion", f"@{tmp_path / 'list.txt'}", "--out", tmp_path / "out", "--format", "csv")
+    result = run_in_process(*given)
+    assert (result.returncode, result.stderr.count("Error:")) == (2, 1)
+    assert "its bucket does not exist" in result.stderr
+
+
 def test_a_bucket_that_answers_no_more_is_one_message_and_later_the_job_goes_on(bucket: str, tmp_path: Path) -> None:
     """Where nobody listens, then where the bucket is again: the place of its server is no part of a name."""
     from pyarrow import fs
