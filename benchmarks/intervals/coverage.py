@@ -134,8 +134,7 @@ def main() -> None:
             "",
             "The nominal coverage is 95%, with 2.5% at each end; ± is the standard error of the simulation.",
             "*Too high* means that the lower end was above the true value, *too low* that the upper end was below it.",
-            "The width is relative to a normal interval with the estimate's true standard deviation, "
-            "which is unknown in practice.",
+            "The width is relative to a normal interval with the true standard deviation, unknown in practice.",
             "Reproduce them with `python -m benchmarks.intervals.coverage`.",
             "",
             *summary(rows),
