@@ -130,12 +130,12 @@ def main() -> None:
         print(f"{group}: done", flush=True)
     text = "\n".join(
         [
-            "# Intervals: how often they hold the truth",
+            "# Intervals: how often they cover the true value",
             "",
-            "Nominal: 95%, 2.5% at each end; ± is the standard error of the simulation.",
-            "Too high: the lower end was above the truth. Too low: the upper end was below it.",
-            "Width: over that of a normal interval with the estimate's own standard deviation, which nobody knows.",
-            "Repeated by `python -m benchmarks.intervals.coverage`.",
+            "The nominal coverage is 95%, with 2.5% at each end; ± is the standard error of the simulation.",
+            "*Too high* means that the lower end was above the true value, *too low* that the upper end was below it.",
+            "The width is relative to a normal interval with the true standard deviation, unknown in practice.",
+            "Reproduce them with `python -m benchmarks.intervals.coverage`.",
             "",
             *summary(rows),
             "",

@@ -89,7 +89,7 @@ def verify(
         BundleError: a file is missing, altered or not readable.
         CheckFailedError: golden samples, decisions or logits are not those of the export, or the signature is wrong.
         DataError: the data is missing, or not the certified one.
-        ProviderError: the provider cannot be had.
+        ProviderError: the provider is not available.
         RemoteError: the server can't be reached, has no such model, or doesn't answer as the protocol says.
         UsageError: `data` or no server for what belongs to one, or an address that is none.
     """

@@ -5,7 +5,7 @@ TorchstoneError                 exit code 2: bad usage, bad input or a missing p
 ├── DataError (ValueError)      a dataset or one of its files is wrong
 │   └── ImageError              one image cannot be decoded
 ├── BundleError (ValueError)    a bundle is incomplete, altered or of another format
-├── ProviderError               an execution provider that was asked for cannot be had
+├── ProviderError               an execution provider that was asked for is not available
 ├── OutputError                 a file or directory cannot be written
 ├── MissingComponentError       an optional part of Torchstone is not installed
 └── CheckFailedError            exit code 1: a verification or a threshold failed

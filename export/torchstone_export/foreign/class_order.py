@@ -50,7 +50,7 @@ def find_order(validation: LabelledDecisions, test: LabelledDecisions, num_class
     """Return which output each class comes to, int64 [K], where that explains the answers; else 0 to K - 1.
 
     The order is looked for on validation. Of each set of classes that it exchanges, the test images of these classes
-    must be answered right at least twice as often as in the order taken, and more often than the same answers dealt out
+    must be correct at least twice as often as in the order used, and more often than the same answers dealt out
     by chance; each with a probability of an accident of at most 1 %, divided by the number of such sets.
     """
     found = _best_order(validation, num_classes)

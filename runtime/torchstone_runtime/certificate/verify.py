@@ -41,7 +41,7 @@ def verify_bundle(
         BundleError: a file is missing, altered or not readable.
         CheckFailedError: golden samples, decisions or logits are not those of the export, or the signature is wrong.
         DataError: the data is missing, or not the certified one.
-        ProviderError: the provider cannot be had.
+        ProviderError: the provider is not available.
     """
     bundle = Bundle.open(path)
     contents = _read_files(bundle)

@@ -108,7 +108,7 @@ class Classifier:
             CheckFailedError: the golden samples give other outputs here than at the export, or the required signature
                 is missing or wrong.
             MissingComponentError: a public key without `torchstone[sign]`.
-            ProviderError: the provider, or the variant with a feature that this processor lacks, cannot be had.
+            ProviderError: the provider, or the variant with a feature that this processor lacks, is not available.
             UsageError: no such variant or provider, `threads` below 1, or a public key where no signature can be.
         """
         options = LoadOptions(
@@ -148,7 +148,7 @@ class Classifier:
 
         Raises:
             BundleError: ONNX Runtime cannot read it.
-            ProviderError: the provider asked for cannot be had.
+            ProviderError: the provider asked for is not available.
         """
         return cls(model_of_bundle(bundle, variant, open_session(content, options), options))
 

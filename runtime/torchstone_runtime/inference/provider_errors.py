@@ -1,4 +1,4 @@
-"""Why a provider cannot be had here, in words: the wheel, the driver, the libraries, their CUDA version.
+"""Why a provider is not available here, in words: the wheel, the driver, the libraries, their CUDA version.
 
 Only imported where something has failed: it asks the doctor, which starts a process.
 """

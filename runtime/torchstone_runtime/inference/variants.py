@@ -33,7 +33,7 @@ def open_variant(bundle: Bundle, options: LoadOptions) -> tuple[str, OpenedSessi
 
     Raises:
         ProviderError: the variant asked for by name needs another provider or a processor feature that is missing, or
-            the provider can't be had.
+            the provider is not available.
         BundleError, UsageError: as for `Bundle.runnable_variant`, `Bundle.read` and `open_session`.
     """
     chosen = bundle.runnable_variant(options.variant)

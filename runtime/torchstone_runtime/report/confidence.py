@@ -108,10 +108,10 @@ def _sureness(classes: list[ClassConfidence]) -> str:
     low, floor = lowest_shown(shown), _ROW * len(shown) + 22
     rows = "".join(_row(item, 22 + _ROW * index, low) for index, item in enumerate(shown))
     some = f", the {len(shown)} least sure of {len(classes)}" if len(shown) < len(classes) else ""
-    alt = f"Confidence by true class{some}, the least sure first. {'; '.join(item.in_words() for item in shown)}."
+    alt = f"Confidence by true class{some}, the least confident first. {'; '.join(item.in_words() for item in shown)}."
     return (
         f'<div class="chart"><h3>Confidence by class</h3><p>Probability of the predicted class, over the images of '
-        f'each true class{some}; the least sure first. <span class="soft">{EXPLAINED}.</span></p>'
+        f'each true class{some}; the least confident first. <span class="soft">{EXPLAINED}.</span></p>'
         f"{_svg(floor + 24, alt, _sureness_grid(low, floor) + rows)}</div>"
     )
 

@@ -126,7 +126,7 @@ def _heat(metrics: Metrics) -> str:
     alt = f"Confusion matrix of {count} classes, {metrics.accuracy:.2%} of the images on the diagonal"
     return (
         f'<p class="soft">{count:,} classes are too many for a table: here {pixel}. '
-        f'The counts can be had as CSV and JSON.</p><div class="heat">{picture(heat_map(shares), alt)}</div>'
+        f'The counts are available as CSV and JSON.</p><div class="heat">{picture(heat_map(shares), alt)}</div>'
     )
 
 

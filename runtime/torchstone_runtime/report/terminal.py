@@ -40,7 +40,7 @@ def _whole(metrics: Metrics) -> list[str]:
 
 
 def _worst(metrics: Metrics) -> list[str]:
-    """Return the classes of the lowest F1 and the pairs most often confused, and where all of them can be had."""
+    """Return the classes of the lowest F1 and the pairs most often confused, and where all of them are available."""
     classes = metrics.lowest_f1(SHOWN)
     left = len(metrics.per_class) - len(classes)
     lines = [f"The {len(classes)} of {len(metrics.per_class):,} classes with the lowest F1", ""]

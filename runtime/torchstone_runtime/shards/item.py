@@ -17,7 +17,7 @@ class PictureFile(Protocol):
         """Return its content.
 
         Raises:
-            ImageError: this one file cannot be had: it does not exist, or is too large.
+            ImageError: this one file is not available: it does not exist, or is too large.
             DataError: the storage itself cannot be read.
         """
 

@@ -1,4 +1,4 @@
-"""A provider that cannot be had is an error that names what is missing; `auto` says what it chose and why.
+"""A provider that is not available is an error that names what is missing; `auto` says what it chose and why.
 
 Wheels, libraries and drivers are taken away or imitated for a process of its own (`support_gpu`).
 """

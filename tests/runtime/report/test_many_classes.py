@@ -58,7 +58,7 @@ def document(classes: int, *, images: int = 10, perfect: bool = False) -> Evalua
 
 @pytest.mark.parametrize("classes", [MOST_CLASSES + 1, 700, 5000])
 def test_the_terminal_shows_the_worst_and_says_what_is_left_out(classes: int) -> None:
-    """Eighty lines at most, however many classes, and where all of them can be had."""
+    """Eighty lines at most, however many classes, and where all of them are available."""
     found = document(classes)
     lines = render_text(found).splitlines()
     assert len(lines) < 80

@@ -149,7 +149,7 @@ def test_report_has_both_diagrams_of_the_confidence(page: Page) -> None:
     """Reliability and confidence by class, each with words for who can't see it."""
     drawings = [svg["aria-label"] for svg in page.all("svg") if svg.get("role") == "img"]
     begins = [words.replace(".", ":").split(":")[0] for words in drawings[5:]]
-    assert begins == ["Reliability diagram", "Confidence by true class, the least sure first"]
+    assert begins == ["Reliability diagram", "Confidence by true class, the least confident first"]
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -15,7 +15,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
         port: TCP port; 0 for any that is free.
 
     Raises:
-        UsageError: the name is not known, or the port can't be had.
+        UsageError: the name is not known, or the port is not available.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

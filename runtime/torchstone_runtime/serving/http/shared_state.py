@@ -49,7 +49,7 @@ class Site:
         """Return the model that a request's path names, noting it in the request's record.
 
         Raises:
-            UnknownModelError, NotReadyError: it can't be had.
+            UnknownModelError, NotReadyError: it is not available.
         """
         model = self.repository.get(*asked_name(request))
         record_of(request).note_model(model)
