@@ -40,6 +40,9 @@ PIECES: Final[dict[str, Piece]] = {
     "memory": Piece("memory", 40, "what happens when memory runs out: the message names a batch size that fits"),
     "finetune": Piece("finetune", 80, "resnet18 and efficientnet_b0 on photographs"),
     "stone_l": Piece("stone_l", 200, "training of stone-l for long enough to reach its aim"),
+    "several_gpus": Piece(
+        "several_gpus", 30, "training in several processes, and what is said if there are too few GPUs"
+    ),
     "doctor": Piece("doctor", 30, "what doctor says there", runtime=True),
     "providers": Piece("providers", 70, "cuda and tensorrt with every variant, and where each node runs", runtime=True),
     "fail_closed": Piece(
