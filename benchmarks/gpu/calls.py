@@ -68,7 +68,7 @@ CALLS: Final = (
         ("$W take .gpu/wheels-5", "$W install"),
         ("doctor", "providers", "fail_closed"),
     ),
-    Call((".gpu/exports",), (), ("tolerances", "session_options"), "--exports .gpu/exports "),
+    Call((".gpu/exports",), (), ("tolerances", "tensorrt_float32", "session_options"), "--exports .gpu/exports "),
     Call((), (), ("speed", "lossy", "serving")),
     Call((), (), ("several_gpus", "stone_l")),
 )

@@ -2,8 +2,9 @@
 
     python -m benchmarks.gpu.limits FOLDER [BUNDLE ...]
 
-FOLDER has `tolerances.json`. Printed is `GOLDEN_MULTIPLES` for export/torchstone_export/certificate/error_limits.py:
-twice the worst honest export's multiple of float32's own error, rounded up. The float variants of each BUNDLE get the
+FOLDER has `tolerances.json`, and `tensorrt_float32.json` where there is TensorRT. Printed is `GOLDEN_MULTIPLES` for
+export/torchstone_export/certificate/error_limits.py: twice the worst honest export's multiple of float32's own error,
+rounded up. The float variants of each BUNDLE get the
 tolerances that follow from their noise floor; a signature no longer holds then, so sign such a bundle again. Variants
 in fp16 have a tolerance of their own, from their export.
 """
@@ -40,10 +41,14 @@ def multiples(results: Path) -> dict[str, float]:
     Raises:
         UsageError: the piece was not run to its end, or only tried.
     """
-    step = read_steps(results, "tolerances").get("summary", {})
-    if step.get("state") != DONE or json.loads(result_file(results, "tolerances").read_text())["dry_run"]:
+    found: dict[str, Any] = {}
+    for piece in ("tolerances", "tensorrt_float32"):
+        step = read_steps(results, piece).get("summary", {})
+        if step.get("state") == DONE and not json.loads(result_file(results, piece).read_text())["dry_run"]:
+            found |= step["result"]
+    if not found:
         raise UsageError(f"There is no measured tolerances.json in {results}.", "Run the piece 'tolerances' on a GPU.")
-    return limits(step["result"])
+    return limits(found)
 
 
 def limits(summary: Mapping[str, Any]) -> dict[str, float]:
