@@ -1,5 +1,9 @@
-"""Out of memory in training: does the message name a batch size that fits, and does that one train?"""
+"""Out of memory in training: does the message name a batch size that fits, and does that one train?
 
+A trial limits the memory of the process (RLIMIT_AS), so that PyTorch's own allocator fails on the processor.
+"""
+
+import os
 import re
 import subprocess
 import sys
@@ -10,30 +14,39 @@ from benchmarks.gpu.steps import Steps
 from benchmarks.places import ROOT
 
 _TRAIN: Final = """
+import sys, torch
 from torchstone_runtime.errors import TorchstoneError
 from torchstone_train.cli import train
+{limit}
 try:
     train.main(sys.argv[1:], standalone_mode=False)
 except TorchstoneError as error:
-    print(f"{error.problem} {error.remedy}", file=sys.stderr)
+    print(f"{{error.problem}} {{error.remedy}}", file=sys.stderr)
     sys.exit(error.exit_code)
 """
 """Not by the name of the command: from a plain copy of the repository, `torchstone` knows the runtime's alone."""
-_ON_GPU: Final = """
-import sys, torch
-torch.cuda.set_per_process_memory_fraction({share})
+_ON_GPU: Final = "torch.cuda.set_per_process_memory_fraction({share})"
+_ON_CPU: Final = """
+import resource
+from torchstone_train.training.optimization import Optimization
+# oneDNN doesn't say when it lacks memory; PyTorch's own kernels do.
+torch.backends.mkldnn.enabled = False
+torch.set_num_threads(1)
+sys.modules["matplotlib"] = None  # pictures take longer than such a training
+begun = []
+def limited(real):
+    # For the time of a step alone: what is loaded before and afterwards would count.
+    def step(*arguments, **options):
+        begun.append(int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize())
+        resource.setrlimit(resource.RLIMIT_AS, (begun[0] + {bytes}, -1))
+        try:
+            return real(*arguments, **options)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+    return step
+Optimization.step, Optimization.trial = limited(Optimization.step), limited(Optimization.trial)
 """
-_IMITATED: Final = """
-import sys, torch
-sys.modules["matplotlib"] = None
-real = torch.nn.functional.cross_entropy
-def limited(logits, *arguments, **options):
-    if logits.requires_grad and len(logits) > 64:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB (imitated)")
-    return real(logits, *arguments, **options)
-torch.nn.functional.cross_entropy = limited
-"""
-"""Without pictures, which take longer than such a training."""
+_BYTES: Final = 16 << 20
 _SHARE: Final = 0.02
 """Of the card's memory: a fiftieth of 80 GB is soon full, and fills in seconds."""
 
@@ -46,7 +59,8 @@ def steps(setting: Setting) -> Steps:
 
 def message_and_fit(setting: Setting, recipe: str, batch: int) -> dict[str, Any]:
     """Train with a batch that is too large, then with the one that the message names."""
-    program = _IMITATED if setting.device == "cpu" else _ON_GPU.format(share=_SHARE)
+    limit = _ON_CPU.format(bytes=_BYTES) if setting.device == "cpu" else _ON_GPU.format(share=_SHARE)
+    program = _TRAIN.format(limit=limit)
     failed = _train(setting, program, recipe, batch)
     named = re.search(r"--batch-size (\d+)", failed.stderr)
     found = {"batch": batch, "exit_code": failed.returncode, "said": failed.stderr[-1500:]}
@@ -59,5 +73,7 @@ def message_and_fit(setting: Setting, recipe: str, batch: int) -> dict[str, Any]
 def _train(setting: Setting, program: str, recipe: str, batch: int) -> "subprocess.CompletedProcess[str]":
     given = [recipe, "--data", "fashion-mnist", "--data-dir", setting.data_dir(), "--epochs", 1]
     given += ["--out", setting.work / "memory", "--overwrite", "--device", setting.device, "--batch-size", batch]
-    command = [sys.executable, "-c", program + _TRAIN, *map(str, given)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    command = [sys.executable, "-c", program, *map(str, given)]
+    # One arena: each of more takes 64 MiB of what a trial is limited to.
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)

@@ -21,6 +21,7 @@ AIMS: Final = {
     "precision": "bf16 and fp16 reach float32's accuracy",
     "resume": "the same weights, bit for bit",
     "memory": "a training with the batch size that the message names succeeds",
+    "several_gpus": "as accurate as one process; more processes than GPUs are refused",
     "stone_l": "an accuracy of 95.8% on Fashion-MNIST",
     "doctor": "every line is correct",
     "providers": "every node runs on the provider, or the command is refused and names the nodes that don't",

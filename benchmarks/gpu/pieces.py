@@ -39,13 +39,17 @@ PIECES: Final[dict[str, Piece]] = {
     ),
     "memory": Piece("memory", 40, "what happens when memory runs out: the message names a batch size that fits"),
     "finetune": Piece("finetune", 80, "resnet18 and efficientnet_b0 on photographs"),
-    "stone_l": Piece("stone_l", 200, "training of stone-l for long enough to reach its aim"),
+    "stone_l": Piece("stone_l", 170, "training of stone-l for long enough to reach its aim"),
+    "several_gpus": Piece(
+        "several_gpus", 30, "training in several processes, and what is said if there are too few GPUs"
+    ),
     "doctor": Piece("doctor", 30, "what doctor says there", runtime=True),
     "providers": Piece("providers", 70, "cuda and tensorrt with every variant, and where each node runs", runtime=True),
     "fail_closed": Piece(
         "fail_closed", 80, "what is said if a library is missing, one library after the other", runtime=True
     ),
     "tolerances": Piece("tolerances", 110, "errors of each provider over correct exports", runtime=True),
+    "tensorrt_float32": Piece("tensorrt_float32", 30, "errors of TensorRT without TF32", runtime=True),
     "session_options": Piece(
         "session_options", 90, "what bound memory, CUDA graphs, batch sizes and caches gain", runtime=True
     ),

@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if asked.here:
         run_piece(asked.pieces[0], _setting(asked, PIECES[asked.pieces[0]].seconds))
         return
+    print(budget(asked.pieces or list(PIECES), asked.seconds), flush=True)
     ends = time.monotonic() + asked.seconds
     for name in asked.pieces or PIECES:
         seconds = min(math.inf if asked.dry_run else PIECES[name].seconds, ends - time.monotonic())
@@ -51,11 +52,20 @@ def run_piece(name: str, setting: Setting) -> None:
     run_steps(name, PIECES[name].steps(setting), setting, lambda line: print(line, flush=True))
 
 
+def budget(names: Sequence[str], seconds: float) -> str:
+    """Return what the pieces may take, each and together, of the time that there is."""
+    each = ", ".join(f"{name} {PIECES[name].seconds} s" for name in names)
+    together = sum(PIECES[name].seconds for name in names)
+    short = "" if together <= seconds else ": the last ones will be cut short, or not begun"
+    return f"at most {each}; together {together} s of {seconds:.0f} s{short}"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pieces", nargs="*", metavar="PIECE", help=", ".join(PIECES))
     parser.add_argument("--results", type=Path, default=Path(os.environ.get("OUT", ROOT / ".benchmarks" / "gpu")))
-    parser.add_argument("--before", type=Path, help="folder of earlier results, whose finished steps are taken over")
+    earlier = "folder of earlier results, whose finished steps are taken over"
+    parser.add_argument("--resume", "--before", dest="before", type=Path, metavar="FOLDER", help=earlier)
     parser.add_argument("--work", type=Path, default=ROOT / ".benchmarks" / "gpu-work")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("TORCHSTONE_DATA", "data")))
     parser.add_argument("--exports", type=Path, default=ROOT / ".gpu" / "exports")

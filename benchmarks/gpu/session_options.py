@@ -10,6 +10,7 @@ import time
 from contextlib import closing
 from functools import partial
 from typing import Any, Final
+from unittest.mock import patch
 
 import numpy as np
 import onnxruntime as ort
@@ -20,6 +21,7 @@ from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import Steps
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.benchmark.timing import interleave, paired_ratio
+from torchstone_runtime.inference import providers
 from torchstone_runtime.inference.gpu_options import TF32_VARIABLE, buckets_for
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.providers import PROVIDERS, open_session
@@ -42,6 +44,8 @@ def steps(setting: Setting) -> Steps:
                 options = setting.options(provider, cuda_graphs=graphs)
                 how = f"{name}, {provider}{', graphs' if graphs else ''}"
                 found[f"{how}, warming up"] = partial(_warming_up, content, network, options)
+                if provider == "tensorrt":
+                    found[f"{how}, warming up without a profile"] = partial(_unprofiled, content, network, options)
                 for batch in batches:
                     found[f"{how}, batch {batch}"] = partial(_beside_plain, setting, content, network, options, batch)
     return found
@@ -66,6 +70,12 @@ def _warming_up(content: bytes, network: Network, options: LoadOptions) -> dict[
                 seconds[f"first {size}"], seconds[f"second {size}"] = (_timed(serving, network, size) for _ in range(2))
         found.append(seconds)
     return {"first_load": found[0], "second_load": found[1]}
+
+
+def _unprofiled(content: bytes, network: Network, options: LoadOptions) -> dict[str, Any]:
+    """Return the same of TensorRT left alone, which builds an engine again for each batch size outside earlier ones."""
+    with patch.object(providers, "_profile", lambda _: {}):
+        return _warming_up(content, network, options)
 
 
 def _timed(serving: Any, network: Network, size: int) -> float:  # noqa: ANN401 - an engine or a session

@@ -26,11 +26,17 @@ from torchstone_runtime.inference.load_options import LoadOptions
 
 FORMS: Final = ("fp32", "tf32", "fp16", "int8")
 LATENCY, THROUGHPUT = 1, 256
-_COMPILED: Final = "max-autotune"
+COMPILED: Final = (("fp16", LATENCY), ("fp16", THROUGHPUT), ("fp32", LATENCY), ("fp32", THROUGHPUT))
+"""What is compared with `torch.compile`, in the order of its worth."""
+_MODE: Final = "max-autotune"
 
 
 def steps(setting: Setting) -> Steps:
-    """Return the steps of this piece: single pictures of all networks before throughput."""
+    """Return the steps of this piece.
+
+    What has to be compiled comes last, for a compilation takes up to minutes: first everything is compared with PyTorch
+    as it is, and each compiled network with ours in a step of its own.
+    """
     found: dict[str, Any] = {}
     made: Callable[[str], Network] = cache(build)
     exported = cache(lambda name: made(name).onnx())
@@ -39,6 +45,10 @@ def steps(setting: Setting) -> Steps:
             for batch in (LATENCY, setting.size(THROUGHPUT, 4)):
                 label = f"{name}, {form}, batch {batch}"
                 found[label] = partial(_compared, setting, made, exported, name, form, batch)
+    for form, batch in setting.size(COMPILED, ()):
+        for name in names(setting):
+            label = f"{name}, {form}, batch {batch}, compiled"
+            found[label] = partial(_compared, setting, made, exported, name, form, batch, compiled=True)
     return found
 
 
@@ -49,13 +59,15 @@ def _compared(
     name: str,
     form: str,
     batch: int,
+    *,
+    compiled: bool = False,
 ) -> dict[str, Any]:
     network, content = made(name), exported(name)
     images = np.random.default_rng(batch).integers(0, 256, (batch, *network.spec.shape), dtype=np.uint8)
     refused: dict[str, str] = {}
     with ExitStack() as opened:
         sides: dict[str, arms.Arm] = {}
-        for label, make in _ways(setting, network, content, images, form, opened).items():
+        for label, make in _ways(setting, network, content, images, form, opened, compiled=compiled).items():
             try:
                 side = make()
                 side()
@@ -75,7 +87,14 @@ def _compared(
 
 
 def _ways(
-    setting: Setting, network: Network, content: bytes, images: Uint8Array, form: str, opened: ExitStack
+    setting: Setting,
+    network: Network,
+    content: bytes,
+    images: Uint8Array,
+    form: str,
+    opened: ExitStack,
+    *,
+    compiled: bool,
 ) -> dict[str, Callable[[], arms.Arm]]:
     """Return what makes each side, by its name."""
 
@@ -91,11 +110,13 @@ def _ways(
         found[f"torchstone {provider}"] = partial(ours, setting.options(provider, tf32=tf32))
     if setting.device == "cuda":
         found["torchstone cuda, graphs"] = partial(ours, setting.options("cuda", tf32=tf32, cuda_graphs=True))
+    if compiled:
+        found[f"PyTorch, {_MODE}"] = partial(arms.pytorch, setting, network, images, form, _MODE)
+        return found
+    if setting.device == "cuda":
         found["TensorRT"] = partial(tensorrt_runtime.arm, content, images, form)
     if form != "int8":  # PyTorch itself computes no network in int8 on a GPU
         found["PyTorch"] = partial(arms.pytorch, setting, network, images, form, None)
-        if not setting.dry_run:
-            found[f"PyTorch, {_COMPILED}"] = partial(arms.pytorch, setting, network, images, form, _COMPILED)
     return found
 
 

@@ -24,47 +24,57 @@ _AT_ONCE: Final = 10
 """Exports in one step: each step is kept when it is done."""
 
 
+Ways = dict[str, tuple[LoadOptions, bool]]
+"""How a file is loaded, and whether it is the one in fp16, by the name of the way of computing."""
+
+
 def steps(setting: Setting) -> Steps:
     """Return the steps of this piece."""
+    return steps_of(setting, "tolerances", ways(setting))
+
+
+def steps_of(setting: Setting, piece: str, chosen: Ways) -> Steps:
+    """Return the steps of a piece that measures ways of computing over all exports."""
     if setting.dry_run:
         _make_export(setting.exports / CNN3)
     folders = sorted(file.parent for file in setting.exports.glob("*/case.json"))
     found: dict[str, Any] = {}
     for start in range(0, len(folders), _AT_ONCE):
         part = folders[start : start + _AT_ONCE]
-        found[f"exports {start + 1} to {start + len(part)}"] = partial(_measured, setting, part)
-    return {**found, "summary": partial(_summary, setting)}
+        found[f"exports {start + 1} to {start + len(part)}"] = partial(_measured, chosen, part)
+    return {**found, "summary": partial(_summary, setting, piece, chosen)}
 
 
-def ways(setting: Setting) -> dict[str, tuple[LoadOptions, bool]]:
-    """Return the ways of computing by name: how the file is loaded, and whether it is the one in fp16."""
+def ways(setting: Setting) -> Ways:
+    """Return the ways that one process can measure: TensorRT without TF32 is a piece of its own."""
     found = {"cpu": (LoadOptions(provider="cpu"), False)}
     for provider in setting.providers:
-        found[provider] = (setting.options(provider), False)
+        if provider != "tensorrt":
+            found[provider] = (setting.options(provider), False)
         found[f"{provider}, TF32"] = (setting.options(provider, tf32=True), False)
         found[f"{provider}, fp16"] = (setting.options(provider, tf32=True), True)
     return found
 
 
-def _measured(setting: Setting, folders: list[Path]) -> list[dict[str, Any]]:
-    return [_measure(setting, folder) for folder in folders]
+def _measured(chosen: Ways, folders: list[Path]) -> list[dict[str, Any]]:
+    return [_measure(chosen, folder) for folder in folders]
 
 
-def _measure(setting: Setting, folder: Path) -> dict[str, Any]:
+def _measure(chosen: Ways, folder: Path) -> dict[str, Any]:
     content = (folder / "model.onnx").read_bytes()
-    sides = {name: (to_fp16(content) if half else content, options) for name, (options, half) in ways(setting).items()}
+    sides = {name: (to_fp16(content) if half else content, options) for name, (options, half) in chosen.items()}
     return measure_sides(folder, sides)
 
 
-def _summary(setting: Setting) -> dict[str, Any]:
-    kept = read_steps(setting.results, "tolerances")
+def _summary(setting: Setting, piece: str, chosen: Ways) -> dict[str, Any]:
+    kept = read_steps(setting.results, piece)
     records = [
         record
         for name, step in kept.items()
         if name.startswith("exports") and step["state"] == DONE
         for record in step["result"]
     ]
-    return {"exports": len(records)} | {name: summarize(records, name) for name in ways(setting)}
+    return {"exports": len(records)} | {name: summarize(records, name) for name in chosen}
 
 
 def _make_export(folder: Path) -> None:

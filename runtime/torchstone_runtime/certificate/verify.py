@@ -14,6 +14,7 @@ from torchstone_runtime.data.left_out import recorded_left_out
 from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.evaluation.choose_split import certified_test_split
 from torchstone_runtime.inference.classifier import Classifier
+from torchstone_runtime.inference.gpu_options import ON_NVIDIA
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.variants import missing_provider, serving_options
 from torchstone_runtime.system.cpu import cpu_features, missing_features
@@ -95,6 +96,9 @@ def _check_variant(
     missing = missing_features(entry.requires_any, cpu_features())
     if missing and options.provider in ("auto", *ON_PROCESSOR):
         yield f"{variant:<12} its hash is right; it is not run here: {missing}"
+        return
+    if entry.requires_any and options.provider in ON_NVIDIA:
+        yield f"{variant:<12} its hash is right; it is not run here: it was made and measured for processors"
         return
     if missing := missing_provider(entry, options):
         yield f"{variant:<12} its hash is right; it is not run here: {missing}"

@@ -140,6 +140,17 @@ def test_int8_runs_on_a_processor_and_where_it_is_named(lossy_bundle: Path, prov
     assert "in place of" not in opened.reason
 
 
+def test_verify_on_a_gpu_leaves_int8_out_and_says_so(lossy_bundle: Path, edit_manifest: EditManifest) -> None:
+    """A GPU leaves its operators to the processor: that is no fault of the bundle."""
+
+    def int8_alone(data: dict[str, Any]) -> None:  # the others would need the GPU
+        data["variants"] = {"int8": data["variants"]["int8"]}
+
+    edit_manifest(lossy_bundle, int8_alone)
+    lines = list(verify_bundle(lossy_bundle, LoadOptions(provider="cuda")))
+    assert any("it is not run here: it was made and measured for processors" in line for line in lines)
+
+
 def test_a_lossy_variant_is_replayed_against_its_own_outputs(lossy_bundle: Path, edit_manifest: EditManifest) -> None:
     """Where its own expected logits are others than it gives, it is refused, and fp32 beside it is not."""
     golden = GoldenSamples.from_bytes((lossy_bundle / "golden.npz").read_bytes())

@@ -1,9 +1,13 @@
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks.gpu.memory import message_and_fit
+from benchmarks.gpu.setting import Setting
 from torchstone_runtime.errors import UsageError
 from torchstone_train.training.memory_shortage import largest_fitting
 
@@ -43,6 +47,19 @@ def test_where_not_one_image_fits_no_batch_size_is_named(fit: Fit) -> None:
 
     assert "Not even one image fits" in caught.value.remedy
     assert "--batch-size" not in caught.value.remedy
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of a process's memory is Linux's")
+@pytest.mark.slow
+def test_a_real_shortage_of_memory_names_a_batch_that_trains(tmp_path: Path) -> None:
+    """PyTorch's allocator fails in a process whose memory is limited, and no longer does with the batch it names."""
+    found = message_and_fit(Setting("cpu", True, tmp_path, tmp_path, tmp_path, tmp_path), "sprint-mnist", 256)  # noqa: FBT003
+
+    assert found["exit_code"] == 2, found["said"]
+    assert "Cannot allocate memory" in found["said"]
+    assert "nvidia-smi" not in found["said"]
+    assert 0 < found["named"] < 256
+    assert found["then_exit_code"] == 0, found["then_said"]
 
 
 def test_a_trial_that_fails_for_another_reason_is_no_answer() -> None:
