@@ -1,9 +1,10 @@
 """Ways to train beside each other, each with the same processor time.
 
 A budget is processor time of the training and all its processes (on a shared machine a clock measures the others too):
-two processor minutes for each minute of two cores. The number of epochs is the largest that fits: a training of one and
-one of two epochs, which are not counted, tell what an epoch and what the rest takes. What was measured is kept in the
-results' file and not repeated, so that a study that takes hours can be made in pieces.
+two processor minutes for each minute of two cores. All compute on one thread: with more, those that wait for the
+others count as work, the more of them the busier the machine. The number of epochs is the largest that fits: a training
+of one and one of two epochs, which are not counted, tell what an epoch and what the rest takes. What was measured is
+kept in the results' file and not repeated, so that a study that takes hours can be made in pieces.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from torchstone_runtime.system.cpu import processor_name, usable_cpus
 
 CORES: Final = 2
 MOST_EPOCHS: Final = 200
+_ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _PACKAGES: Final = ("torch", "torchvision", "scikit-learn", "onnxruntime", "timm", "ultralytics")
 
 
@@ -68,7 +70,11 @@ def run_command(command: Sequence[str]) -> tuple[str, float]:
     Raises:
         SystemExit: the command failed; the end of its messages is shown.
     """
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        **_ONE_THREAD,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
     before = os.times()
     found = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     after = os.times()
