@@ -107,5 +107,6 @@ def test_the_steps_of_the_certificates_study_that_ran_have_a_section() -> None:
     figures["file_faults"] = {"a stale weight": {"files": 3, "caught": 2, "missed": ["a network"]}}
     page = certificate.page(figures)
 
-    assert "ran on 5 of the exports: 1 refused.\nIn 4 of them" in page
+    assert "ran on 5 of the exports and refused 1" in page
+    assert "In 4 of them, neither" in page
     assert "| a stale weight | 3 | 2 | a network |" in page

@@ -19,7 +19,7 @@ def file_error(storage: Storage, path: str, error: OSError) -> ImageError | Stor
     Args:
         storage: storage that was asked.
         path: path within it.
-        error: what it raised.
+        error: error that it raised.
 
     Returns:
         An `ImageError` without the file's name, or a `StorageError` with its address.

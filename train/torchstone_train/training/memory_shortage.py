@@ -13,7 +13,7 @@ _SAID_ON_CPU: Final = ("DefaultCPUAllocator: can't allocate memory", "posix_mema
 
 
 def is_shortage(error: RuntimeError) -> bool:
-    """Return whether an error of PyTorch says that memory could not be had, on a GPU or a processor."""
+    """Return whether an error of PyTorch says that there was not enough memory, on a GPU or a processor."""
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _SAID_ON_CPU)
 
 
