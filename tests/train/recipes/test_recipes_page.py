@@ -18,7 +18,7 @@ CODE = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
 def page_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the page's code; what it adds is gone after the test."""
     for table in (ARCHITECTURES, RECIPES):
-        monkeypatch.setitem(table, "tiny", None)  # type: ignore[misc, call-overload]  # so that it is removed
+        monkeypatch.setitem(table, "tiny", None)  # so that it is removed
     exec(CODE, {"__name__": "page"})  # noqa: S102 - our own page
 
 
