@@ -184,5 +184,9 @@ def fashion_part(data_dir: Path, make_once: MakeOnce) -> Path:
 
 @pytest.fixture(scope="session")
 def fashion_session(fashion_part: Path, make_once: MakeOnce) -> Path:
-    """The folder in which the first tutorial's session was run on `fashion_part`: `runs/fm` and `bundles/fm`. Slow."""
-    return make_once("fashion", lambda folder: run_session("fashion", folder, {"TORCHSTONE_DATA": str(fashion_part)}))
+    """The folder in which the first tutorial's session was run on `fashion_part`: `runs/fm` and `bundles/fm`. Slow.
+
+    Without pictures, which the quickstart's session draws.
+    """
+    data = {"TORCHSTONE_DATA": str(fashion_part)}
+    return make_once("fashion", lambda folder: run_session("fashion", folder, data, pictures=False))
