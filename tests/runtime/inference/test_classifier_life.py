@@ -44,7 +44,7 @@ def test_many_threads_under_load_get_right_answers(
     digits_bundle: Path, images: Uint8Array, expected: Predictions
 ) -> None:
     """Twelve threads, calls of all sizes on one classifier: every row is that of its image."""
-    sizes = np.random.default_rng(0).integers(1, COUNT, 240)
+    sizes = np.random.default_rng(0).integers(1, COUNT, 120)
 
     with Classifier.load(digits_bundle, provider="cpu", threads=3) as shared:
 
