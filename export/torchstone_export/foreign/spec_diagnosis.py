@@ -98,7 +98,7 @@ def find_better_spec(
         return None
     tell(
         f"checking the spec: {count} other preprocessings on {len(searched.indices):,} validation images "
-        "(--no-check-spec leaves it out)"
+        "(--no-check-spec skips it)"
     )
     found = _search(spec, searched, answer, pictures=pictures, own=own)
     if found == spec:
