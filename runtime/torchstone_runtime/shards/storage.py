@@ -16,6 +16,9 @@ SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 """How an address begins; a letter alone would be a drive of Windows."""
 UNREADABLE_REMEDY: Final = "Check the address, the credentials and the network; nothing that was written is lost."
 
+_REFUSED: Final = re.compile(r"in bucket '([^']*)': AWS Error ACCESS_DENIED during (\w+) operation")
+"""How pyarrow tells that S3 refuses an action."""
+
 
 class StorageError(DataError):
     """A disk, a network or a service fails or refuses, which is no fault of the file that was asked for."""
@@ -140,4 +143,9 @@ def _open_storage(scheme: str, host: str, query: str) -> "ArrowStorage":
 def unreadable(address: str, error: Exception | str) -> StorageError:
     """Return the error that a storage, not one file, cannot be read."""
     reason = error if isinstance(error, str) else getattr(error, "strerror", None) or first_line(error)
+    if refused := _REFUSED.search(reason):
+        return StorageError(
+            f"{address} cannot be read: the bucket '{refused[1]}' refuses {refused[2]} to these credentials.",
+            "Allow s3:ListBucket and s3:GetObject, or give other credentials; nothing that was written is lost.",
+        )
     return StorageError(f"{address} cannot be read: {reason.rstrip('.')}.", UNREADABLE_REMEDY)

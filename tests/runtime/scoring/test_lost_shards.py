@@ -131,3 +131,17 @@ def test_a_watched_file_remembers_that_reading_failed(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="read"):
             file.read()
         assert file.failed
+
+
+@pytest.mark.parametrize("pictures", [12, 30])
+def test_a_file_replaced_after_the_plan_gives_each_planned_row_once(tmp_path: Path, pictures: int) -> None:
+    """Of one with fewer pictures the rest are errors, not missing rows; of one with more, none comes twice."""
+    path = tmp_path / "a.npz"
+    np.savez(path, images=np.zeros((20, 28, 28), np.uint8))
+    options = ReadOptions(per_shard=8)
+    with plan_inputs([str(path)], options) as shards:
+        listed = list(shards)
+    np.savez(path, images=np.zeros((pictures, 28, 28), np.uint8))
+    rows = [item for shard in listed for item in shard_rows(shard, options)]
+    assert [row.id for row in rows] == [f"{path}#{number}" for number in range(20)]
+    assert [bool(row.error) for row in rows] == [number >= pictures for number in range(20)]

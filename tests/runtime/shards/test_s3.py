@@ -96,3 +96,26 @@ def test_a_bucket_that_answers_no_more_is_one_message_and_later_the_job_goes_on(
     assert run_in_process(*listed(bucket), "--out", tmp_path / "out").returncode == 0
     whole = {path.name: path.read_bytes() for path in (tmp_path / "whole").glob("part-*")}
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("part-*")} == whole
+
+
+def test_a_bucket_that_refuses_is_one_message_with_its_name_and_the_action(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under credentials that allow nothing, of a folder and of a list; no picture becomes an error for it."""
+    boto3, requests = pytest.importorskip("boto3"), pytest.importorskip("requests")
+    server = f"http://{bucket.split('&', maxsplit=1)[0].partition('=')[2]}"
+    boto3.client("s3", endpoint_url=server).create_bucket(Bucket="data")
+    users = boto3.client("iam", endpoint_url=server)
+    users.create_user(UserName="nobody")
+    key = users.create_access_key(UserName="nobody")["AccessKey"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    (tmp_path / "list.txt").write_text(f"s3://data/in/a.png?{bucket}\n")
+    requests.post(f"{server}/moto-api/reset-auth", data="0", timeout=10)  # credentials count from now on
+    try:
+        for given in (f"s3://data/in?{bucket}", f"@{tmp_path / 'list.txt'}"):
+            result = run_in_process("score", "fashion", given, "--out", tmp_path / "out", "--format", "csv")
+            assert (result.returncode, result.stderr.count("Error:")) == (2, 1)
+            assert "the bucket 'data' refuses HeadObject" in result.stderr
+    finally:
+        requests.post(f"{server}/moto-api/reset-auth", data="inf", timeout=10).raise_for_status()
