@@ -1,6 +1,7 @@
 """Training in several processes by torchrun: as one process learns, and what is said where there are too few GPUs."""
 
 import json
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -17,8 +18,13 @@ from benchmarks.places import ROOT
 _PROGRAM: Final = """
 import sys
 sys.modules["matplotlib"] = None
+from torchstone_runtime.errors import TorchstoneError
 from torchstone_train.cli import train
-train.main(sys.argv[1:])
+try:
+    train.main(sys.argv[1:], standalone_mode=False)
+except TorchstoneError as error:
+    print(f"{error.problem} {error.remedy}", *error.details, file=sys.stderr)
+    sys.exit(error.exit_code)
 """
 """As in `memory`: in a plain copy `torchstone` knows the runtime alone. Pictures take longer than this training."""
 _SECONDS: Final = 120
@@ -45,10 +51,10 @@ def _two(setting: Setting) -> dict[str, Any]:
     if setting.device == "cuda" and torch.cuda.device_count() < 2:
         return {"refused": "this machine has one GPU"}
     found = {}
-    for processes in (1, 2):
+    for processes in setting.size((1, 2), (2,)):
         result = _train(setting, processes, f"processes-{processes}")
         if result.returncode:
-            raise RuntimeError(result.stderr[-2000:])
+            raise RuntimeError(result.stderr[:2000])
         lines = (setting.work / f"processes-{processes}" / "history.jsonl").read_text().splitlines()
         last = json.loads(lines[-1])
         found[f"{processes} processes"] = {
@@ -59,11 +65,12 @@ def _two(setting: Setting) -> dict[str, Any]:
 
 
 def _train(setting: Setting, processes: int, name: str) -> "subprocess.CompletedProcess[str]":
+    shutil.rmtree(setting.work / name, ignore_errors=True)
     program = Path(setting.work) / "train_command.py"
     program.write_text(_PROGRAM)
     # A batch that every number of processes up to 9 shares evenly.
     given = ["sprint-mnist", "--data", "fashion-mnist", "--data-dir", setting.data_dir(), "--epochs", 1]
-    given += ["--batch-size", setting.size(2520, 40), "--device", setting.device, "--overwrite"]
+    given += ["--batch-size", setting.size(2520, 40), "--device", setting.device]
     given += ["--out", setting.work / name]
     starter = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", processes]
     command = [*map(str, starter), str(program), *map(str, given)]
