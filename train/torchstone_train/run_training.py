@@ -130,10 +130,11 @@ def _train_in_world(
         observers = results.observers() if results else ()
         begin_head(task, data.spec, run, progress, resumed=request.resume)
         loop = _loop(task, run, info, progress, observers, data.spec)
-        if begins and stands:
-            # Last of all: until nothing but the training itself can fail, the earlier run stays.
-            _begin(request, info)
-            stands = False
+        with world.first_goes_ahead():  # the others would take the earlier run's checkpoint for their own
+            if begins and stands:
+                # Last of all: until nothing but the training itself can fail, the earlier run stays.
+                _begin(request, info)
+                stands = False
         outcome = loop.fit()
     except BaseException:
         if begins and not stands:

@@ -1,6 +1,7 @@
 """Several processes train one model: the same figures within noise, and one writer of files."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,17 @@ def test_two_processes_leave_one_run(runs: dict[int, Path]) -> None:
     assert names[0] == names[1]
     assert info["device"]["processes"] == 2
     assert info["epochs_run"] == 2
+
+
+@pytest.mark.slow
+def test_two_processes_replace_a_run_without_taking_it_for_their_own(runs: dict[int, Path], tmp_path: Path) -> None:
+    """The second process does not read the checkpoint of the run that the first is about to remove."""
+    shutil.copytree(runs[2], tmp_path / "run")
+    result = train(2, tmp_path / "run", "--overwrite", "--seed", "1")
+
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["seed"] == 1
+    assert len((tmp_path / "run" / "history.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.slow
