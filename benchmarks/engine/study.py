@@ -66,7 +66,7 @@ def cells(photographs: Path | None, *, quick: bool) -> list[Cell]:
     growing = "mobilenet_v3_small" if quick else "resnet50"
     found.append(Cell("growth", "growth", ("--networks", growing, *(("--batches", "1", "8") if quick else ()))))
     if photographs is not None:
-        certified = ("--pictures", "20" if quick else "250", "--network", "resnet50")
+        certified = ("--pictures", "20" if quick else "500", "--network", "resnet50")
         for name in ("mobilenet_v3_small",) if quick else ("mobilenet_v3_small", "resnet50"):
             pictures = "100" if quick else "250" if name in _LONG else "1000"
             options = (str(photographs / "train"), "--networks", name, "--pictures", pictures, "--rounds", "7")
