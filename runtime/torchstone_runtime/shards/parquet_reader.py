@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from contextlib import contextmanager
+from typing import IO, Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,12 +31,9 @@ def row_groups(path: str, query: str, options: ReadOptions) -> list[tuple[int, i
     Raises:
         DataError: no Parquet file, or a column is missing.
     """
-    try:
-        with open_container(path, query) as file, pq.ParquetFile(file) as table:
-            _columns(path, table.schema_arrow, options)
-            lengths = [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
-    except pa.ArrowException as error:
-        raise _damaged(path, error) from error
+    with _opened(path, open_container(path, query)) as table:
+        _columns(path, table.schema_arrow, options)
+        lengths = [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
     return [(sum(lengths[:group]), length) for group, length in enumerate(lengths)]
 
 
@@ -60,17 +58,7 @@ def read_parquet(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
         DataError: as for `row_groups`.
         OSError: the file cannot be read.
     """
-    with open_shard(shard) as opened, WatchedFile(opened) as file:
-        try:
-            yield from _rows(shard, file, options)
-        except (pa.ArrowException, OSError) as error:  # pyarrow's OSErrors tell of cut and corrupt pages, too
-            if isinstance(error, OSError) and file.failed:
-                raise
-            raise _damaged(shard.path, error) from error
-
-
-def _rows(shard: Shard, file: WatchedFile, options: ReadOptions) -> Iterator[ShardItem]:
-    with pq.ParquetFile(file, buffer_size=_BUFFER) as table:
+    with _opened(shard.path, open_shard(shard)) as table:
         schema = table.schema_arrow
         image, wanted = _columns(shard.path, schema, options)
         names = _class_names(schema, options.label_column)
@@ -78,6 +66,19 @@ def _rows(shard: Shard, file: WatchedFile, options: ReadOptions) -> Iterator[Sha
         for batch in table.iter_batches(_AT_ONCE, row_groups=[shard.group], columns=wanted, use_threads=False):
             yield from _items(shard, batch.to_pydict(), (image, place), options, names)
             place += batch.num_rows
+
+
+@contextmanager
+def _opened(path: str, file: IO[bytes]) -> Iterator[Any]:
+    """Open a Parquet file for the block, in which what pyarrow says of damaged content becomes a DataError."""
+    with file, WatchedFile(file) as watched:
+        try:
+            with pq.ParquetFile(watched, buffer_size=_BUFFER) as table:
+                yield table
+        except (pa.ArrowException, OSError) as error:  # pyarrow's OSErrors tell of cut and corrupt pages, too
+            if isinstance(error, OSError) and watched.failed:
+                raise
+            raise _damaged(path, error) from error
 
 
 def _items(

@@ -61,6 +61,19 @@ def test_a_damaged_row_group_is_rows_with_an_error(tmp_path: Path) -> None:
     assert "cannot be read as Parquet" in rows[10]["error"]
 
 
+def test_a_table_whose_footer_is_damaged_is_named_as_such_before_anything_is_scored(tmp_path: Path) -> None:
+    """Pyarrow raises what a network would; the message does not send anybody to look at one."""
+    write_table(tmp_path / "a.parquet")
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    length = int.from_bytes(content[-8:-4], "little")
+    content[-8 - length : -8] = b"\xff" * length
+    (tmp_path / "a.parquet").write_bytes(content)
+    result = run_in_process("score", "fashion", tmp_path / "a.parquet", "--format", "csv", "--out", tmp_path / "out")
+    assert result.returncode == 2
+    assert "a.parquet cannot be read as Parquet" in result.stderr
+    assert "network" not in result.stderr
+
+
 def test_rows_of_a_damaged_file_count_as_errors(tmp_path: Path) -> None:
     """More of them than are allowed end the job with exit code 1."""
     write_table(tmp_path / "a.parquet")
