@@ -107,8 +107,6 @@ def export(
     require_component("cpu", "onnxruntime")
     wait_passively()
     with loading_shown("PyTorch"):
-        import torch._dynamo  # noqa: F401 - PyTorch imports it when it first computes, which takes seconds
-
         from torchstone_export.pipeline import CascadeSource, ExportRequest, RunSource, export_run
 
     request = ExportRequest(

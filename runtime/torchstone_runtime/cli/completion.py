@@ -45,15 +45,18 @@ class BundlePath(click.Path):
         )
 
 
-class _Text(click.ParamType[str]):
+class Text(click.ParamType[str]):
+    """A text as it was typed, for types that only complete it."""
+
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        """Return the text."""
         del param, ctx
         return str(value)
 
 
-class DatasetName(_Text):
+class DatasetName(Text):
     """The name of a dataset, as typed; `DatasetRef.parse` reads it."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -71,7 +74,7 @@ class DatasetName(_Text):
         return _starting([f"{kind}:{entry}" for entry in suitable], incomplete)
 
 
-class ServedModelName(_Text):
+class ServedModelName(Text):
     """A bundle to serve as it was typed, perhaps with a name before its path; `Source.parse` reads it."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -81,7 +84,7 @@ class ServedModelName(_Text):
         return [CompletionItem(f"{name}{equals}{item.value}", item.type) for item in found]
 
 
-class VariantName(_Text):
+class VariantName(Text):
     """The name of a variant of the bundle that the command was given."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -98,7 +101,7 @@ class VariantName(_Text):
             return []
 
 
-class ProviderName(_Text):
+class ProviderName(Text):
     """The name of a provider; which there are is checked when a model is loaded."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

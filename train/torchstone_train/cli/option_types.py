@@ -6,19 +6,15 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
+from torchstone_runtime.cli.completion import Text
 from torchstone_train.recipes.catalog import RECIPES
 from torchstone_train.recipes.fields import RECIPE_FIELDS
 
 
-class RecipeName(click.ParamType[str]):
+class RecipeName(Text):
     """The name of a recipe, as typed; `get_recipe` reads it."""
 
     name = "recipe"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
-        """Return the text."""
-        del param, ctx
-        return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer the recipes, each with its summary."""
@@ -28,15 +24,10 @@ class RecipeName(click.ParamType[str]):
         ]
 
 
-class FieldAssignment(click.ParamType[str]):
+class FieldAssignment(Text):
     """A field of a recipe and its value, as typed: `optimizer=adamw`; `RecipeField.parse` reads the value."""
 
     name = "field"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
-        """Return the text."""
-        del param, ctx
-        return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Offer the fields, each with its summary; behind the `=` the values that it can have, if these are words."""
