@@ -4,9 +4,8 @@
 
 FOLDER has `tolerances.json`, and `tensorrt_float32.json` where there is TensorRT. Printed is `GOLDEN_MULTIPLES` for
 export/torchstone_export/certificate/error_limits.py: twice the worst honest export's multiple of float32's own error,
-rounded up. The float variants of each BUNDLE get the
-tolerances that follow from their noise floor; a signature no longer holds then, so sign such a bundle again. Variants
-in fp16 have a tolerance of their own, from their export.
+rounded up. The float variants of each BUNDLE get the tolerances that follow from their noise floor; a signature no
+longer holds then, so sign such a bundle again. Variants in fp16 have a tolerance of their own, from their export.
 """
 
 import argparse

@@ -11,23 +11,12 @@ from typing import Any, Final
 
 from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import Steps
+from benchmarks.gpu.train_program import train_program
 from benchmarks.places import ROOT
 
-_TRAIN: Final = """
-import sys, torch
-from torchstone_runtime.errors import TorchstoneError
-from torchstone_train.cli import train
-{limit}
-try:
-    train.main(sys.argv[1:], standalone_mode=False)
-except TorchstoneError as error:
-    print(f"{{error.problem}} {{error.remedy}}", file=sys.stderr)
-    sys.exit(error.exit_code)
-"""
-"""Not by the name of the command: from a plain copy of the repository, `torchstone` knows the runtime's alone."""
-_ON_GPU: Final = "torch.cuda.set_per_process_memory_fraction({share})"
+_ON_GPU: Final = "import torch; torch.cuda.set_per_process_memory_fraction({share})"
 _ON_CPU: Final = """
-import resource
+import resource, torch
 from torchstone_train.training.optimization import Optimization
 # oneDNN doesn't say when it lacks memory; PyTorch's own kernels do.
 torch.backends.mkldnn.enabled = False
@@ -60,7 +49,7 @@ def steps(setting: Setting) -> Steps:
 def message_and_fit(setting: Setting, recipe: str, batch: int) -> dict[str, Any]:
     """Train with a batch that is too large, then with the one that the message names."""
     limit = _ON_CPU.format(bytes=_BYTES) if setting.device == "cpu" else _ON_GPU.format(share=_SHARE)
-    program = _TRAIN.format(limit=limit)
+    program = train_program(limit)
     failed = _train(setting, program, recipe, batch)
     named = re.search(r"--batch-size (\d+)", failed.stderr)
     found = {"batch": batch, "exit_code": failed.returncode, "said": failed.stderr[-1500:]}

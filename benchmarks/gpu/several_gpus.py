@@ -12,21 +12,10 @@ import torch
 
 from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import Steps
+from benchmarks.gpu.train_program import NO_PICTURES, train_program
 from benchmarks.gpu.trainings import require_device
 from benchmarks.places import ROOT
 
-_PROGRAM: Final = """
-import sys
-sys.modules["matplotlib"] = None
-from torchstone_runtime.errors import TorchstoneError
-from torchstone_train.cli import train
-try:
-    train.main(sys.argv[1:], standalone_mode=False)
-except TorchstoneError as error:
-    print(f"{error.problem} {error.remedy}", *error.details, file=sys.stderr)
-    sys.exit(error.exit_code)
-"""
-"""As in `memory`: in a plain copy `torchstone` knows the runtime alone. Pictures take longer than this training."""
 _SECONDS: Final = 120
 
 
@@ -67,7 +56,7 @@ def _two(setting: Setting) -> dict[str, Any]:
 def _train(setting: Setting, processes: int, name: str) -> "subprocess.CompletedProcess[str]":
     shutil.rmtree(setting.work / name, ignore_errors=True)
     program = Path(setting.work) / "train_command.py"
-    program.write_text(_PROGRAM)
+    program.write_text(train_program(NO_PICTURES))
     # A batch that every number of processes up to 9 shares evenly.
     given = ["sprint-mnist", "--data", "fashion-mnist", "--data-dir", setting.data_dir(), "--epochs", 1]
     given += ["--batch-size", setting.size(2520, 40), "--device", setting.device]
