@@ -346,9 +346,14 @@ class Classifier:
             f"{spec.color} {spec.height} x {spec.width}, {self.plan.variant} on {self.plan.provider}{closed})"
         )
 
-    def close(self) -> None:
-        """End the worker threads and free the session."""
-        self._engine.close()
+    def close(self, *, wait: bool = True) -> None:
+        """End the worker threads and free the session.
+
+        Args:
+            wait: whether the threads are waited for; a finalizer, which a garbage collection may run in a thread that
+                is just being started, must not.
+        """
+        self._engine.close(wait=wait)
 
     def __enter__(self) -> Self:
         return self

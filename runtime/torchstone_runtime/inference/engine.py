@@ -145,10 +145,10 @@ class Engine:
         self._share(work, min(self.workers, len(pending)), pending)
         return logits, probabilities
 
-    def close(self) -> None:
-        """End the worker threads and let go of the session."""
+    def close(self, *, wait: bool = True) -> None:
+        """End the worker threads, see `WorkerPool.close`, and let go of the session."""
         self._session = None
-        self._pool.close()
+        self._pool.close(wait=wait)
         self._latency = None
 
     @property

@@ -22,7 +22,8 @@ class WorkerPool:
         self._threads = threads
         self._name = name
         self._closed = False
-        self._lock = threading.Lock()
+        # A lock that one thread may take twice: a garbage collection while it holds it may close the pool.
+        self._lock = threading.RLock()
         self._executor: ThreadPoolExecutor | None = None
         _pools.add(self)
 
@@ -35,17 +36,22 @@ class WorkerPool:
                 self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix=self._name)
             return [self._executor.submit(work) for _ in range(count)]
 
-    def close(self) -> None:
-        """Wait for work that was started, and end the threads."""
+    def close(self, *, wait: bool = True) -> None:
+        """End the threads.
+
+        Args:
+            wait: whether work that was started is waited for. A finalizer must not wait: a garbage collection runs it
+                in any thread, one that is being started included, and ending a thread needs what starting one holds.
+        """
         with self._lock:
             self._closed = True
             executor, self._executor = self._executor, None
         if executor is not None:
-            executor.shutdown()
+            executor.shutdown(wait=wait)
 
     def forget_threads(self) -> None:
         """Drop the parent's threads, and its lock, which another of its threads may have held at the fork."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._executor = None
 
 

@@ -260,6 +260,6 @@ def _let_go(trial: MergeTrial, threads: ThreadPoolExecutor, decoding: DecodingPo
     trial.stop()
     threads.shutdown(wait=False)
     decoding.close()
-    classifier.close()
+    classifier.close(wait=False)
     # Else a server that reloads again and again grows: by 130 MB in 250 times with a model of 1.5 MB.
     give_back_freed_memory()

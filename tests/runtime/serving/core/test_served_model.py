@@ -298,3 +298,23 @@ def test_a_model_that_nobody_holds_ends_by_itself(make_model: MakeModel, images:
         run(clients())
     finally:
         gc.enable()
+
+
+def test_a_model_that_nobody_holds_is_let_go_without_waiting_for_a_thread(make_model: MakeModel) -> None:
+    """A garbage collection may do it in a thread that is being started, and would wait for itself."""
+    began, end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        end.wait(20)
+
+    model = make_model()
+    (helper,) = model.classifier._engine._pool.submit(work, 1)
+    assert began.wait(10)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    ended = helper.done()
+    end.set()
+    assert gone() is None
+    assert not ended
