@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What is compiled: an installation made before a change of it would go on with the old one.
+COMPILED := hatch_build.py $(wildcard runtime/torchstone_runtime/images/resampling/*.[ch])
 STAMP := $(VENV)/.installed
 # A second environment, without PyTorch: what tests/runtime needs, and no more.
 RUNTIME_VENV := .venv-runtime
@@ -34,7 +36,7 @@ help: ## list the targets
 
 install: $(STAMP) ## create .venv with everything (the gpu runtime where nvidia-smi lists a GPU)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt $(COMPILED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Torchstone needs Python 3.11 or later; this is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'

@@ -10,6 +10,7 @@ from torchstone_runtime.doctor.distributions import installed_packages, runtime_
 from torchstone_runtime.doctor.finding import Finding
 from torchstone_runtime.doctor.installed_parts import check_parts
 from torchstone_runtime.doctor.machine import check_cpu, check_memory, check_python, check_threads
+from torchstone_runtime.doctor.picture_resizing import check_resizing
 from torchstone_runtime.doctor.probe_findings import (
     check_ceilings,
     check_import,
@@ -34,6 +35,7 @@ def check_installation() -> list[Finding]:
         findings += [check_import(probed), check_libraries(probed), *check_providers(probed)]
         findings += [speed] if (speed := check_speed(probed)) else []
         findings += [ceilings] if (ceilings := check_ceilings(probed)) else []
+    findings += [resizing] if (resizing := check_resizing(probed)) else []
     findings += [check_cuda(packages, probed, works=computes(probed, "cuda"))]
     return [*findings, _check_gpu(probed), check_cpu(), check_threads(), check_memory()]
 

@@ -26,7 +26,7 @@ _ERRORS_ONLY: Final = 3
 
 
 def main() -> None:
-    """Run every step and print a line of JSON for each: import, driver, libraries, sessions, ceilings."""
+    """Run every step and print a line of JSON for each: import, driver, libraries, sessions, ceilings, resizing."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as report:
         os.dup2(2, 1)  # whatever native code prints must not come between the lines
 
@@ -44,6 +44,7 @@ def main() -> None:
             say("speed", _speed(ort))
             ir, opset = (_ceiling(ort, name) for name in ("ir_version", "opset"))
             say("ceilings", {"ir_version": ir, "opset": opset})
+        say("resizing", _resizing())
 
 
 def _import(say: Callable[[str, Any], None]) -> Any:  # noqa: ANN401 - onnxruntime ships no types
@@ -98,6 +99,14 @@ def _speed(ort: Any) -> dict[str, float] | None:  # noqa: ANN401 - onnxruntime s
         return measure(ort)
     except Exception:  # noqa: BLE001 - what does not run is told by the sessions
         return None
+
+
+def _resizing() -> dict[str, bool] | None:
+    try:
+        from torchstone_runtime.images.resampling.compiled import has_vectors, is_compiled  # noqa: PLC0415 - may fail
+    except Exception:  # noqa: BLE001 - a broken NumPy or Pillow raises anything, and is told by its own check
+        return None
+    return {"compiled": is_compiled(), "vectors": has_vectors()}
 
 
 def _ceiling(ort: Any, name: str) -> int | None:  # noqa: ANN401 - onnxruntime ships no types

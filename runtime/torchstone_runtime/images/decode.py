@@ -20,6 +20,7 @@ from torchstone_runtime.images.image_formats import FORMATS_HELP
 from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, InputSpec
 from torchstone_runtime.images.picture_file import PixelStorage, open_picture
 from torchstone_runtime.images.reduced_decoding import reduce_decoding
+from torchstone_runtime.images.resampling.resized_part import channels_first
 
 ImageInput = str | os.PathLike[str] | bytes | Image.Image
 
@@ -82,7 +83,7 @@ def decode_original(
         if background is not None and turned.has_transparency_data:
             ground = Image.new("RGBA", turned.size, (background, background, background, 255))
             turned = Image.alpha_composite(ground, turned.convert("RGBA"))
-        return _channels_first(_in_color(to_eight_bits(turned, name, container, bits), color))
+        return channels_first(_in_color(to_eight_bits(turned, name, container, bits), color))
 
     return read_picture(source, convert)
 
@@ -164,7 +165,7 @@ def to_pixels(image: Image.Image, spec: InputSpec, name: str, *, reduced: bool) 
     container = PixelStorage.of(image)
     whole = reduce_decoding(image, spec) if reduced else None
     converted = _in_color(to_eight_bits(_turned(image), name, container, spec.bits), spec.color)
-    return _channels_first(fit_picture(converted, spec, name, whole))
+    return fit_picture(converted, spec, name, whole)
 
 
 def check_size(image: Image.Image, name: str) -> None:
@@ -190,11 +191,6 @@ def _turned(image: Image.Image) -> Image.Image:
 
 def _in_color(image: Image.Image, color: ColorMode) -> Image.Image:
     return image if image.mode == color else image.convert(color)
-
-
-def _channels_first(image: Image.Image) -> Uint8Array:
-    pixels = np.asarray(image, dtype=np.uint8)
-    return pixels[np.newaxis] if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))  # noqa: PLR2004
 
 
 def to_eight_bits(image: Image.Image, name: str, container: PixelStorage, bits: int) -> Image.Image:

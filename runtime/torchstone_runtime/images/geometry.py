@@ -10,19 +10,15 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.images.resampling.resized_part import channels_first, resized_part
+from torchstone_runtime.images.resampling.resizing import Resizing
 from torchstone_runtime.images.sampling import sample
 
 MAX_PIXELS: Final = 89_478_485
 """Largest picture decoded or made on the way to a model's input: Pillow's own limit for decompression bombs."""
-
-_FILTERS: Final = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +78,8 @@ class WholePicture:
     box: tuple[float, float, float, float]
 
 
-def fit_picture(image: Image.Image, spec: InputSpec, name: str, whole: WholePicture | None = None) -> Image.Image:
-    """Return a picture at the model's height and width.
+def fit_picture(image: Image.Image, spec: InputSpec, name: str, whole: WholePicture | None = None) -> Uint8Array:
+    """Return a picture's pixels at the model's height and width.
 
     Args:
         image: upright picture of the mode `spec.color`; it is not altered.
@@ -91,20 +87,25 @@ def fit_picture(image: Image.Image, spec: InputSpec, name: str, whole: WholePict
         name: name of the picture for a message.
         whole: the whole picture that it is a smaller version of; None where it is that itself. Only with antialiasing.
 
+    Returns:
+        uint8 array of shape (C, spec.height, spec.width).
+
     Raises:
         ImageError: the picture is so long and narrow that resizing it would take more than `MAX_PIXELS` pixels.
     """
     place = Placement.of(whole.height, whole.width, spec) if whole else Placement.of(image.height, image.width, spec)
-    # A part of a resized picture is computed as such where pixels are sampled: those of others don't matter then.
+    rows = range(max(-place.top, 0), min(place.height, spec.height - place.top))
+    columns = range(max(-place.left, 0), min(place.width, spec.width - place.left))
     if (place.height, place.width) == (image.height, image.width):
-        resized = image
+        part = channels_first(image.crop((columns.start, rows.start, columns.stop, rows.stop)))
     elif spec.antialias or spec.resample == "nearest":
         _check_effort(image, place, name)
-        box = whole.box if whole else None
-        resized = image.resize((place.width, place.height), _FILTERS[spec.resample], box)
+        box = whole.box if whole else (0, 0, image.width, image.height)
+        part = resized_part(image, Resizing(place.height, place.width, spec.resample, box, rows, columns))
     else:
-        return _on_ground(_sampled_part(image, place, spec), max(place.top, 0), max(place.left, 0), spec)
-    return _on_ground(resized, place.top, place.left, spec)
+        cubic = spec.resample == "bicubic"
+        part = channels_first(sample(np.asarray(image), (place.height, place.width), rows, columns, cubic=cubic))
+    return _on_ground(part, max(place.top, 0), max(place.left, 0), spec)
 
 
 def _check_effort(image: Image.Image, place: Placement, name: str) -> None:
@@ -119,17 +120,10 @@ def _check_effort(image: Image.Image, place: Placement, name: str) -> None:
         )
 
 
-def _sampled_part(image: Image.Image, place: Placement, spec: InputSpec) -> Image.Image:
-    rows = range(max(-place.top, 0), min(place.height, spec.height - place.top))
-    columns = range(max(-place.left, 0), min(place.width, spec.width - place.left))
-    pixels = sample(np.asarray(image), (place.height, place.width), rows, columns, cubic=spec.resample == "bicubic")
-    return Image.fromarray(pixels)
-
-
-def _on_ground(image: Image.Image, top: int, left: int, spec: InputSpec) -> Image.Image:
-    if (image.height, image.width, top, left) == (spec.height, spec.width, 0, 0):
-        return image
-    level = spec.fill if spec.color == "L" else (spec.fill,) * spec.channels
-    ground = Image.new(spec.color, (spec.width, spec.height), level)
-    ground.paste(image, (left, top))
+def _on_ground(part: Uint8Array, top: int, left: int, spec: InputSpec) -> Uint8Array:
+    channels, height, width = part.shape
+    if (height, width) == (spec.height, spec.width):
+        return part
+    ground = np.full((channels, spec.height, spec.width), spec.fill, np.uint8)
+    ground[:, top : top + height, left : left + width] = part
     return ground

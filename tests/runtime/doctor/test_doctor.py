@@ -16,6 +16,7 @@ import pytest
 
 import torchstone_runtime
 from helpers.support import RUNTIME_HEAVY, run_torchstone
+from torchstone_runtime.images.resampling.compiled import SWITCH, is_compiled
 
 Report = dict[str, dict[str, Any]]
 REAL = Path(ort.__file__).parent
@@ -65,6 +66,16 @@ def test_a_sound_installation() -> None:
     assert found["parts"]["details"]["installed"] == parts
     assert found["threads"]["details"]["affinity"] == len(os.sched_getaffinity(0))
     assert found["python"]["details"]["version"] == ".".join(map(str, sys.version_info[:3]))
+
+
+@pytest.mark.parametrize("setting", ["", "0"])
+def test_what_resizes_pictures_is_named(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow is no fault, but slower: what to install is said."""
+    monkeypatch.setenv(SWITCH, setting)
+    found = diagnose(code=0)["resizing"]
+    compiled = is_compiled() and not setting
+    assert found["details"]["compiled"] is compiled
+    assert (found["status"], "compiler" in found["remedy"]) == (("ok", False) if compiled else ("note", True))
 
 
 def test_the_table_names_each_check_and_what_to_do(tmp_path: Path) -> None:

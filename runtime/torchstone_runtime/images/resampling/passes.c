@@ -1,0 +1,137 @@
+/* The two passes, once in vectors of AVX2 and once in loops that a compiler makes vectors of elsewhere. */
+
+#include <string.h>
+
+#include "resampling.h"
+
+#define HALF (1 << (PRECISION_BITS - 1))
+
+static uint8_t rounded(int32_t sum) {
+    int32_t level = (sum + HALF) >> PRECISION_BITS;
+    return (uint8_t)(level < 0 ? 0 : level > 255 ? 255 : level);
+}
+
+static void rows_by_loops(const row_pass *pass) {
+    for (int row = 0; row < pass->rows; row++) {
+        const uint8_t *line = pass->pixels + row * pass->row_bytes;
+        uint8_t *to = pass->planes + row * pass->stride;
+        const int32_t *weight = pass->weights;
+        for (int column = 0; column < pass->columns; column++) {
+            const uint8_t *from = line + (ptrdiff_t)pass->pixel_bytes * pass->first[column];
+            int32_t sums[4] = {0};
+            for (int group = 0; group < pass->groups; group++, weight += LANES, from += LANES) {
+                for (int lane = 0; lane < LANES; lane++) sums[lane % 4] += from[lane] * weight[lane];
+            }
+            if (pass->pixel_bytes == 1) {
+                to[column] = rounded(sums[0] + sums[1] + sums[2] + sums[3]);
+            } else {
+                for (int c = 0; c < 3; c++) to[c * pass->stride * pass->rows + column] = rounded(sums[c]);
+            }
+        }
+    }
+}
+
+static void columns_by_loops(const column_pass *pass) {
+    for (int row = 0; row < pass->rows; row++) {
+        const int32_t *weight = pass->weights + (ptrdiff_t)row * pass->taps;
+        uint8_t *to = pass->out + (ptrdiff_t)row * pass->columns;
+        for (int column = 0; column < pass->columns; column += BLOCK) {
+            const uint8_t *from = pass->plane + pass->first[row] * pass->stride + column;
+            int length = pass->columns - column < BLOCK ? pass->columns - column : BLOCK;
+            int32_t sums[BLOCK] = {0};
+            for (int tap = 0; tap < pass->count[row]; tap++, from += pass->stride) {
+                for (int i = 0; i < BLOCK; i++) sums[i] += from[i] * weight[tap];
+            }
+            for (int i = 0; i < length; i++) to[column + i] = rounded(sums[i]);
+        }
+    }
+}
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define AVX2 __attribute__((target("avx2")))
+
+/* Eight bytes times eight weights. */
+AVX2 static inline __m256i weighted(const uint8_t *from, __m256i weights) {
+    return _mm256_mullo_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)from)), weights);
+}
+
+AVX2 static void rows_by_vectors(const row_pass *pass) {
+    ptrdiff_t plane = pass->stride * pass->rows;
+    for (int row = 0; row < pass->rows; row++) {
+        const uint8_t *line = pass->pixels + row * pass->row_bytes;
+        uint8_t *to = pass->planes + row * pass->stride;
+        const __m256i *weight = (const __m256i *)pass->weights;
+        for (int column = 0; column < pass->columns; column++) {
+            const uint8_t *from = line + (ptrdiff_t)pass->pixel_bytes * pass->first[column];
+            __m256i left = _mm256_setzero_si256(), right = left;
+            for (int group = 0; group < pass->groups; group++, weight += 2, from += LANES) {
+                left = _mm256_add_epi32(left, weighted(from, _mm256_loadu_si256(weight)));
+                right = _mm256_add_epi32(right, weighted(from + 8, _mm256_loadu_si256(weight + 1)));
+            }
+            left = _mm256_add_epi32(left, right);
+            __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(left), _mm256_extracti128_si256(left, 1));
+            if (pass->pixel_bytes == 1) {
+                sums = _mm_hadd_epi32(sums, sums);
+                sums = _mm_hadd_epi32(sums, sums);
+            }
+            /* Packing clips at 0 and 255. */
+            sums = _mm_srai_epi32(_mm_add_epi32(sums, _mm_set1_epi32(HALF)), PRECISION_BITS);
+            sums = _mm_packus_epi32(sums, sums);
+            uint32_t levels = (uint32_t)_mm_cvtsi128_si32(_mm_packus_epi16(sums, sums));
+            to[column] = (uint8_t)levels;
+            if (pass->pixel_bytes != 1) {
+                to[plane + column] = (uint8_t)(levels >> 8);
+                to[2 * plane + column] = (uint8_t)(levels >> 16);
+            }
+        }
+    }
+}
+
+AVX2 static void columns_by_vectors(const column_pass *pass) {
+    const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    for (int row = 0; row < pass->rows; row++) {
+        const int32_t *weight = pass->weights + (ptrdiff_t)row * pass->taps;
+        uint8_t *to = pass->out + (ptrdiff_t)row * pass->columns;
+        for (int column = 0; column < pass->columns; column += BLOCK) {
+            const uint8_t *from = pass->plane + pass->first[row] * pass->stride + column;
+            int length = pass->columns - column < BLOCK ? pass->columns - column : BLOCK;
+            __m256i sums[4];
+            for (int part = 0; part < 4; part++) sums[part] = _mm256_set1_epi32(HALF);
+            for (int tap = 0; tap < pass->count[row]; tap++, from += pass->stride) {
+                __m256i factor = _mm256_set1_epi32(weight[tap]);
+                for (int part = 0; part < 4; part++) {
+                    sums[part] = _mm256_add_epi32(sums[part], weighted(from + 8 * part, factor));
+                }
+            }
+            for (int part = 0; part < 4; part++) sums[part] = _mm256_srai_epi32(sums[part], PRECISION_BITS);
+            /* Packing clips, and takes the halves of its operands in turns. */
+            __m256i levels = _mm256_packus_epi16(_mm256_packs_epi32(sums[0], sums[1]),
+                                                 _mm256_packs_epi32(sums[2], sums[3]));
+            levels = _mm256_permutevar8x32_epi32(levels, in_order);
+            uint8_t block[BLOCK];
+            _mm256_storeu_si256((__m256i *)block, levels);
+            memcpy(to + column, block, (size_t)length);
+        }
+    }
+}
+#else
+#define rows_by_vectors rows_by_loops
+#define columns_by_vectors columns_by_loops
+#endif
+
+int torchstone_has_vectors(void) {
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx2") != 0;
+#else
+    return 0;
+#endif
+}
+
+void torchstone_rows(const row_pass *pass, int loops) {
+    (torchstone_has_vectors() && !loops ? rows_by_vectors : rows_by_loops)(pass);
+}
+
+void torchstone_columns(const column_pass *pass, int loops) {
+    (torchstone_has_vectors() && !loops ? columns_by_vectors : columns_by_loops)(pass);
+}

@@ -1,0 +1,41 @@
+"""A part of a resized picture as Pillow gives it, by compiled code where the installation has it."""
+
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.images.resampling.compiled import resampled
+from torchstone_runtime.images.resampling.resizing import Resizing
+
+_FILTERS: Final = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def resized_part(image: Image.Image, resizing: Resizing) -> Uint8Array:
+    """Return a part of a picture at another size: what Pillow's `resize` and `crop` give.
+
+    Args:
+        image: picture of the mode `L` or `RGB`; not altered.
+        resizing: size, filter, box and part.
+
+    Returns:
+        uint8 array of shape (C, len(resizing.rows), len(resizing.columns)).
+    """
+    part = resampled(image, resizing)
+    if part is not None:
+        return part
+    whole = image.resize((resizing.width, resizing.height), _FILTERS[resizing.filter], resizing.box)
+    rows, columns = resizing.rows, resizing.columns
+    return channels_first(whole.crop((columns.start, rows.start, columns.stop, rows.stop)))
+
+
+def channels_first(picture: Image.Image | Uint8Array) -> Uint8Array:
+    """Return the pixels of a gray or RGB picture, or of an array [h, w] or [h, w, C], as [C, h, w]."""
+    pixels = np.asarray(picture, dtype=np.uint8)
+    return pixels[np.newaxis] if pixels.ndim == 2 else np.ascontiguousarray(np.moveaxis(pixels, -1, 0))  # noqa: PLR2004

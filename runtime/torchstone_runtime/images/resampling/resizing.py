@@ -1,0 +1,26 @@
+"""What of a picture is resized, to what size, and which part of the result is wanted."""
+
+from dataclasses import dataclass
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Resizing:
+    """A part of a picture at another size.
+
+    Attributes:
+        height: rows that the picture, or the box of it, is resized to.
+        width: columns that it is resized to.
+        filter: `nearest`, `bilinear`, `bicubic` or `lanczos`, as Pillow has them.
+        box: left, upper, right and lower edge of what is resized, in pixels of the picture.
+        rows: rows of the resized picture that are wanted.
+        columns: columns of it that are wanted.
+    """
+
+    height: int
+    width: int
+    filter: str
+    box: Box
+    rows: range
+    columns: range
