@@ -15,6 +15,7 @@ from torch import nn
 from torchvision.transforms import InterpolationMode, v2
 
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.images.resampling.resized_part import resized_picture
 from torchstone_train.data.seeded_draws import SeededDraws
 from torchstone_train.recipes.transforms import CROP, NamedTransform
 
@@ -74,6 +75,26 @@ class Erase(nn.Module):
         return picture
 
 
+class ResizedCrop(v2.RandomResizedCrop):  # type: ignore[misc]  # torchvision ships no types
+    """torchvision's random crop at the model's size, resized as the runtime resizes: the same pixels in half the time.
+
+    Args:
+        smallest: smallest share of the area.
+        spec: input specification.
+    """
+
+    def __init__(self, smallest: float, spec: InputSpec) -> None:
+        how = InterpolationMode(spec.resample)
+        super().__init__((spec.height, spec.width), scale=(smallest, 1.0), interpolation=how)
+        self._resample = spec.resample
+
+    def transform(self, inpt: Image.Image, params: dict[str, Any]) -> Image.Image:
+        """Return the drawn part of a picture at the model's height and width."""
+        top, left = params["top"], params["left"]
+        part = inpt.crop((left, top, left + params["width"], top + params["height"]))
+        return resized_picture(part, self.size[1], self.size[0], self._resample)
+
+
 def _draw_rectangle(area: int) -> tuple[int, int]:
     erased = area * float(torch.empty(()).uniform_(*ERASED_AREA))
     aspect = math.exp(float(torch.empty(()).uniform_(*map(math.log, ERASED_ASPECT))))
@@ -91,9 +112,7 @@ def _with_noise(picture: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def _crop(smallest: float, spec: InputSpec) -> nn.Module:
-    size, how = (spec.height, spec.width), InterpolationMode(spec.resample)
-    crop: nn.Module = v2.RandomResizedCrop(size, scale=(smallest, 1.0), interpolation=how)
-    return crop
+    return ResizedCrop(smallest, spec)
 
 
 def _shift(pixels: float, spec: InputSpec) -> nn.Module:

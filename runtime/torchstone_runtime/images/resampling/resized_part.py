@@ -35,6 +35,24 @@ def resized_part(image: Image.Image, resizing: Resizing) -> Uint8Array:
     return channels_first(whole.crop((columns.start, rows.start, columns.stop, rows.stop)))
 
 
+def resized_picture(image: Image.Image, width: int, height: int, resample: str) -> Image.Image:
+    """Return a picture at another size, equal to what Pillow's `resize` gives.
+
+    Args:
+        image: picture of the mode `L` or `RGB`; not altered.
+        width: columns of the result.
+        height: rows of the result.
+        resample: `nearest`, `bilinear`, `bicubic` or `lanczos`.
+    """
+    box = (0, 0, image.width, image.height)
+    planes = resampled(image, Resizing(height, width, resample, box, range(height), range(width)))
+    if planes is None:
+        return image.resize((width, height), _FILTERS[resample])
+    bands = [Image.fromarray(plane) for plane in planes]
+    # Half as long as turning the array around, which Pillow then turns back.
+    return Image.merge(image.mode, bands) if len(bands) > 1 else bands[0]
+
+
 def channels_first(picture: Image.Image | Uint8Array) -> Uint8Array:
     """Return the pixels of a gray or RGB picture, or of an array [h, w] or [h, w, C], as [C, h, w]."""
     pixels = np.asarray(picture, dtype=np.uint8)
