@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import PIL
 from PIL import Image
 from PIL.Image import core  # type: ignore[attr-defined]  # where Pillow keeps its allocator
 
@@ -24,8 +25,9 @@ SWITCH: Final = "TORCHSTONE_COMPILED"
 _FILTERS: Final = {"bilinear": 0, "bicubic": 1, "lanczos": 2}
 _PIXEL_BYTES: Final = {"RGB": 4, "L": 1}
 """As Pillow holds the pixels of a mode; the fourth byte of a pixel in colour isn't used."""
-_VERSION: Final = 1
+_VERSION: Final = 2
 """RESAMPLING_VERSION of resampling.h: a library built from older files is not used."""
+_CHOOSES_AN_ORDER: Final = int(PIL.__version__.partition(".")[0]) >= 13  # noqa: PLR2004 - a version
 _PIECE: Final = 512 * 2**20
 """Bytes of the largest piece of memory of a picture, more than `MAX_PIXELS` take; Pillow's own limit is 16 MiB."""
 
@@ -41,7 +43,7 @@ class _Job(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("width", "height", "pixel_bytes", "filter")),
         ("box", ctypes.c_float * 4),
         *((name, ctypes.c_int32) for name in ("target_width", "target_height", "left", "top", "columns", "rows")),
-        ("loops", ctypes.c_int32),
+        *((name, ctypes.c_int32) for name in ("columns_first", "loops")),
         ("out", ctypes.c_void_p),
     )
 
@@ -76,12 +78,11 @@ def resampled(image: Image.Image, resizing: Resizing) -> Uint8Array | None:
         resizing: size, filter, box and part.
 
     Returns:
-        uint8 [C, rows, columns], equal to Pillow's; None where that is left to Pillow: there is no compiled code,
-        Pillow would resize the columns first, the picture is not in one piece of memory, or it is narrower than a
-        vector.
+        uint8 [C, rows, columns], equal to Pillow's; None where that is left to Pillow: there is no compiled code, the
+        picture is not in one piece of memory, or it is narrower than a vector.
     """
     library = _library()
-    if library is None or resizing.filter not in _FILTERS or not _rows_first(image, resizing):
+    if library is None or resizing.filter not in _FILTERS:
         return None
     try:
         _, capsule = image.__arrow_c_array__()
@@ -101,16 +102,18 @@ def resampled(image: Image.Image, resizing: Resizing) -> Uint8Array | None:
         top=resizing.rows.start,
         columns=len(resizing.columns),
         rows=len(resizing.rows),
+        columns_first=_columns_first(image, resizing),
         loops=os.environ.get(SWITCH) == "loops",
         out=out.ctypes.data,
     )
     return None if library.torchstone_resample(ctypes.byref(job)) else out
 
 
-def _rows_first(image: Image.Image, resizing: Resizing) -> bool:
+def _columns_first(image: Image.Image, resizing: Resizing) -> bool:
     # Since Pillow 13 the height goes first where it shrinks by more than twice as many pixels as the width. The order
-    # matters by a level, for each pass rounds. Versions before always begin with the rows.
-    return image.height - resizing.height <= max(0, 2 * (image.width - resizing.width))
+    # matters by a level, for each pass rounds.
+    fewer_rows, fewer_columns = image.height - resizing.height, image.width - resizing.width
+    return _CHOOSES_AN_ORDER and fewer_rows > max(0, 2 * fewer_columns)
 
 
 @functools.cache

@@ -11,6 +11,11 @@ static uint8_t rounded(int32_t sum) {
     return (uint8_t)(level < 0 ? 0 : level > 255 ? 255 : level);
 }
 
+/* The last block of a row begins early enough to end with it: nothing beyond the row is read. */
+static int begin_of_block(const column_pass *pass, int column) {
+    return column + BLOCK > pass->columns && pass->columns >= BLOCK ? pass->columns - BLOCK : column;
+}
+
 static void rows_by_loops(const row_pass *pass) {
     for (int row = 0; row < pass->rows; row++) {
         const uint8_t *line = pass->pixels + row * pass->row_bytes;
@@ -36,7 +41,8 @@ static void columns_by_loops(const column_pass *pass) {
         const int32_t *weight = pass->weights + (ptrdiff_t)row * pass->taps;
         uint8_t *to = pass->out + (ptrdiff_t)row * pass->columns;
         for (int column = 0; column < pass->columns; column += BLOCK) {
-            const uint8_t *from = pass->plane + pass->first[row] * pass->stride + column;
+            column = begin_of_block(pass, column);
+            const uint8_t *from = pass->plane + (pass->first[row] - pass->begin) * pass->stride + column;
             int length = pass->columns - column < BLOCK ? pass->columns - column : BLOCK;
             int32_t sums[BLOCK] = {0};
             for (int tap = 0; tap < pass->count[row]; tap++, from += pass->stride) {
@@ -94,7 +100,8 @@ AVX2 static void columns_by_vectors(const column_pass *pass) {
         const int32_t *weight = pass->weights + (ptrdiff_t)row * pass->taps;
         uint8_t *to = pass->out + (ptrdiff_t)row * pass->columns;
         for (int column = 0; column < pass->columns; column += BLOCK) {
-            const uint8_t *from = pass->plane + pass->first[row] * pass->stride + column;
+            column = begin_of_block(pass, column);
+            const uint8_t *from = pass->plane + (pass->first[row] - pass->begin) * pass->stride + column;
             int length = pass->columns - column < BLOCK ? pass->columns - column : BLOCK;
             __m256i sums[4];
             for (int part = 0; part < 4; part++) sums[part] = _mm256_set1_epi32(HALF);

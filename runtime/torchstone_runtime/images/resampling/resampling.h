@@ -7,10 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RESAMPLING_VERSION 1 /* counts the changes of what compiled.py calls */
+#define RESAMPLING_VERSION 2 /* counts the changes of what compiled.py calls */
 #define PRECISION_BITS 22 /* of Pillow: 32, less 8 of a pixel and 2 for filters that overshoot */
 #define LANES 16 /* bytes that are weighted together: 4 pixels in colour, of 4 bytes each, or 16 gray ones */
-#define BLOCK 32 /* columns that are computed together, which the rows of a plane are padded to */
+#define BLOCK 32 /* columns that are computed together */
 
 /* One axis: the pixels that those of the result are made of, and their weights. */
 typedef struct {
@@ -40,17 +40,18 @@ typedef struct {
     const int32_t *weights; /* [columns][groups][LANES], in colour each four times over */
     const int32_t *first;   /* [columns], the pixel where the groups begin */
     uint8_t *planes;        /* [3 or 1][rows][stride] */
-    ptrdiff_t stride;       /* a multiple of BLOCK */
+    ptrdiff_t stride;
 } row_pass;
 
 typedef struct {
     const uint8_t *plane;
-    ptrdiff_t stride;       /* a multiple of BLOCK */
+    ptrdiff_t stride;       /* from one of its rows to the next: at least `columns`, and at least BLOCK */
     int rows;               /* that are written */
     int columns;
     int taps;
     const int32_t *weights; /* [rows][taps], of which count[row] are used */
-    const int32_t *first;   /* [rows], the row of the plane where they begin */
+    const int32_t *first;   /* [rows], where they begin */
+    int begin;              /* what `first` counts for the first row of the plane */
     const int32_t *count;
     uint8_t *out;           /* [rows][columns] */
 } column_pass;
