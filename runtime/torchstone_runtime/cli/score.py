@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.scoring.job import ScoringJob
     from torchstone_runtime.scoring.local_engine import ScoringResult, Share
-    from torchstone_runtime.scoring.ray_engine import RayCluster
+    from torchstone_runtime.scoring.ray_cluster import RayCluster
     from torchstone_runtime.shards.shard_list import ShardList
 
 _SHARE: Final = re.compile(r"(\d+)/(\d+)")
@@ -225,7 +225,7 @@ def _cluster(options: dict[str, Any]) -> "RayCluster | None":
             raise UsageError(f"--{strange[0].replace('_', '-')} is for a Ray cluster.", "Add --engine ray.")
         return None
     require_component("ray", "ray")
-    from torchstone_runtime.scoring.ray_engine import RayCluster
+    from torchstone_runtime.scoring.ray_cluster import RayCluster
 
     return RayCluster(address=given["address"], workers=given["ray_workers"], gpus=given["num_gpus"] or 0.0)
 
