@@ -48,10 +48,12 @@ class RayCluster:
         try:
             ray.init(address=self.address or "local", log_to_driver=False, logging_level="ERROR", **local)
         except Exception as error:  # Ray raises whatever its connection makes it raise
-            where = f"at {self.address}" if self.address else "on this machine"
-            raise RemoteError(
-                f"Ray {where} cannot be used: {first_line(error)}.", "Check --address, or start it."
-            ) from error
+            reason = first_line(error).rstrip(".")
+            if self.address:
+                raise RemoteError(
+                    f"Ray at {self.address} cannot be used: {reason}.", "Check --address, or start it."
+                ) from error
+            raise RemoteError(f"Ray did not start on this machine: {reason}.", AGAIN) from error
         return ray
 
     def places(self, ray: Any) -> int:  # noqa: ANN401 - Ray
