@@ -181,9 +181,14 @@ def _score(
 def _in_words(result: "ScoringResult", job: "ScoringJob") -> str:
     tally = result.tally
     speed = tally.rows / max(result.seconds, 1e-9)
-    before = f"; {result.there_before:,} parts were there before" if result.there_before else ""
-    parts = f"{result.shards:,} part{'' if result.shards == 1 else 's'}"
-    return f"{job.out}: {parts}, {tally.rows:,} rows ({result.seconds:.1f} s, {speed:,.0f} images/s){before}"
+    there = result.there_before
+    before = f"; {_parts(there)} {'was' if there == 1 else 'were'} there before" if there else ""
+    done = f"{_parts(result.shards)}, {tally.rows:,} rows"
+    return f"{job.out}: {done} ({result.seconds:.1f} s, {speed:,.0f} images/s){before}"
+
+
+def _parts(count: int) -> str:
+    return f"{count:,} part{'' if count == 1 else 's'}"
 
 
 def _job(options: dict[str, Any]) -> "ScoringJob":
