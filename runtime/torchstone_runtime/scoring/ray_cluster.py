@@ -8,6 +8,7 @@ from typing import Any, Final
 from torchstone_runtime.errors import RemoteError, first_line
 
 AGAIN: Final = "Run the same command again: it continues with the missing parts."
+_REACH: Final = "Check --address, or start it; if it asks for a token, set RAY_AUTH_MODE=token."
 _STORE_BYTES: Final = 128 << 20
 """Object store of a local cluster: the bundle, and nothing else of any size."""
 _QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -50,9 +51,7 @@ class RayCluster:
         except Exception as error:  # Ray raises whatever its connection makes it raise
             reason = first_line(error).rstrip(".")
             if self.address:
-                raise RemoteError(
-                    f"Ray at {self.address} cannot be used: {reason}.", "Check --address, or start it."
-                ) from error
+                raise RemoteError(f"Ray at {self.address} cannot be used: {reason}.", _REACH) from error
             raise RemoteError(f"Ray did not start on this machine: {reason}.", AGAIN) from error
         return ray
 
