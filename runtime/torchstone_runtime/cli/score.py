@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torchstone_runtime.inference.classifier import Classifier
     from torchstone_runtime.scoring.job import ScoringJob
     from torchstone_runtime.scoring.local_engine import ScoringResult, Share
-    from torchstone_runtime.scoring.ray_engine import RayCluster
+    from torchstone_runtime.scoring.ray_cluster import RayCluster
     from torchstone_runtime.shards.shard_list import ShardList
 
 _SHARE: Final = re.compile(r"(\d+)/(\d+)")
@@ -181,9 +181,14 @@ def _score(
 def _in_words(result: "ScoringResult", job: "ScoringJob") -> str:
     tally = result.tally
     speed = tally.rows / max(result.seconds, 1e-9)
-    before = f"; {result.there_before:,} parts were there before" if result.there_before else ""
-    parts = f"{result.shards:,} part{'' if result.shards == 1 else 's'}"
-    return f"{job.out}: {parts}, {tally.rows:,} rows ({result.seconds:.1f} s, {speed:,.0f} images/s){before}"
+    there = result.there_before
+    before = f"; {_parts(there)} {'was' if there == 1 else 'were'} there before" if there else ""
+    done = f"{_parts(result.shards)}, {tally.rows:,} rows"
+    return f"{job.out}: {done} ({result.seconds:.1f} s, {speed:,.0f} images/s){before}"
+
+
+def _parts(count: int) -> str:
+    return f"{count:,} part{'' if count == 1 else 's'}"
 
 
 def _job(options: dict[str, Any]) -> "ScoringJob":
@@ -225,7 +230,7 @@ def _cluster(options: dict[str, Any]) -> "RayCluster | None":
             raise UsageError(f"--{strange[0].replace('_', '-')} is for a Ray cluster.", "Add --engine ray.")
         return None
     require_component("ray", "ray")
-    from torchstone_runtime.scoring.ray_engine import RayCluster
+    from torchstone_runtime.scoring.ray_cluster import RayCluster
 
     return RayCluster(address=given["address"], workers=given["ray_workers"], gpus=given["num_gpus"] or 0.0)
 

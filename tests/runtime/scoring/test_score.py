@@ -83,6 +83,12 @@ def test_a_second_run_leaves_the_parts_as_they_are(pictures: Path, tmp_path: Pat
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
 
 
+def test_a_single_part_is_counted_in_the_singular(pictures: Path, tmp_path: Path) -> None:
+    """Written, and there before."""
+    assert ": 1 part, 40 rows" in score(pictures, "--out", tmp_path / "out").stdout
+    assert "; 1 part was there before" in score(pictures, "--out", tmp_path / "out").stdout
+
+
 @pytest.mark.parametrize("change", [("--top-k", "2"), ("--variant", "fp32"), ("--per-shard", "5")])
 def test_another_job_in_the_same_folder_is_refused(pictures: Path, tmp_path: Path, change: tuple[str, str]) -> None:
     """Another job in the same folder is refused."""

@@ -98,6 +98,26 @@ def test_a_bucket_that_answers_no_more_is_one_message_and_later_the_job_goes_on(
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("part-*")} == whole
 
 
+def test_a_job_over_a_list_goes_on_where_an_object_vanished(bucket: str, tmp_path: Path) -> None:
+    """The list is the plan: a lost object is a row with an error, and the parts that are there stay."""
+    from pyarrow import fs
+
+    files, _ = fs.FileSystem.from_uri(f"s3://data/?{bucket}")
+    files.create_dir("data")
+    for number in range(4):
+        with files.open_output_stream(f"data/in/{number}.png") as file:
+            file.write(encode_png(np.full((1, 28, 28), number, np.uint8)))
+    (tmp_path / "list.txt").write_text("".join(f"s3://data/in/{number}.png?{bucket}\n" for number in range(4)))
+    given = ["score", "fashion", f"@{tmp_path / 'list.txt'}", "--out", tmp_path / "out", "--format", "csv"]
+    assert run_in_process(*given, "--per-shard", "2", "--share", "1/2").returncode == 0
+    for number in (1, 3):
+        files.delete_file(f"data/in/{number}.png")
+    result = run_in_process(*given, "--per-shard", "2")
+    assert result.returncode == 0, result.stderr
+    rows = [line for part in sorted((tmp_path / "out").glob("part-*")) for line in part.read_text().splitlines()[1:]]
+    assert ["the file does not exist" in row for row in rows] == [False, False, False, True]
+
+
 def test_a_bucket_that_refuses_is_one_message_with_its_name_and_the_action(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
