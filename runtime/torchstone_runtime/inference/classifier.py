@@ -155,7 +155,8 @@ class Classifier:
     @property
     def plan(self) -> ExecutionPlan:
         """Variant, provider, threads and micro-batch, with the reasons."""
-        return replace(self._plan, small_calls=self._engine.latency_note)
+        engine = self._engine
+        return replace(self._plan, small_calls=engine.latency_note, waiting_calls=engine.merging_note)
 
     @property
     def sha256(self) -> str:

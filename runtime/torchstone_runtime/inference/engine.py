@@ -8,9 +8,9 @@ processors (docs/explanation/design.md has the figures).
 import math
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import wait
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from torchstone_runtime.inference.gpu_options import ON_NVIDIA
 from torchstone_runtime.inference.helper_threads import WorkerPool
 from torchstone_runtime.inference.latency_session import LatencySession, SessionOpener
 from torchstone_runtime.inference.load_options import Mode
+from torchstone_runtime.inference.merged_calls import MergedCalls
 from torchstone_runtime.inference.providers import OpenedSession
 from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, ModelRunner, RunOptions, row_shape
 from torchstone_runtime.system.cpu import usable_cpus
@@ -77,6 +78,7 @@ class Engine:
             threads stay behind, doesn't.
         latency: runner of the calls that are too small to be shared out; the session itself if None.
         smallest_share: number of images from which a worker is given some.
+        merges: whether callers that wait may be answered together, see `MergedCalls`.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Engine:
         survives_fork: bool = True,
         latency: LatencySession | None = None,
         smallest_share: int = _SMALLEST_SHARE,
+        merges: bool = False,
     ) -> None:
         self._session: ModelRunner | None = session
         self._latency = latency
@@ -101,6 +104,8 @@ class Engine:
         self._bound_to = None if survives_fork else os.getpid()
         self._pool = WorkerPool(workers - 1, "torchstone")
         self._turns = CallTurns(workers)
+        when_merged = latency.keep_to_one if latency is not None else _nothing
+        self._merged = MergedCalls(session, self._turns, when_merged) if merges else None
 
     def run(
         self, images: Uint8Array, *, micro_batch: int | None = None, run_options: RunOptions | None = None
@@ -149,13 +154,19 @@ class Engine:
         """End the worker threads, see `WorkerPool.close`, and let go of the session."""
         self._session = None
         self._pool.close(wait=wait)
-        self._latency = None
+        self._latency = self._merged = None
 
     @property
     def latency_note(self) -> str:
         """What runs small calls and why, for people; empty where that is not decided or nothing is to be."""
         latency = self._latency
         return "" if latency is None else latency.note
+
+    @property
+    def merging_note(self) -> str:
+        """Whether callers that wait are answered together and why, for people; empty as above."""
+        merged = self._merged
+        return "" if merged is None else merged.note
 
     @property
     def closed(self) -> bool:
@@ -186,9 +197,12 @@ class Engine:
             helper.result()
 
     def _call(self, session: ModelRunner, images: Uint8Array, run_options: RunOptions | None) -> Outputs:
+        merged = self._merged if run_options is None else None
         try:
-            with FORK_GATE, self._turns:
-                logits, probabilities = session.run(OUTPUTS, {INPUT: images}, run_options)
+            with FORK_GATE:
+                logits, probabilities = (
+                    self._take_turn(session, images, run_options) if merged is None else merged.run(session, images)
+                )
         except Exception as error:  # onnxruntime's exceptions share no base class of their own.
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise BundleError(
@@ -199,6 +213,10 @@ class Engine:
         if logits.shape != expected or probabilities.shape != expected:
             raise BundleError(f"The model gives {logits.shape} for {len(images)} images, expected {expected}.")
         return logits, probabilities
+
+    def _take_turn(self, session: ModelRunner, images: Uint8Array, run_options: RunOptions | None) -> Sequence[Any]:
+        with self._turns:
+            return session.run(OUTPUTS, {INPUT: images}, run_options)
 
 
 def make_engine(
@@ -233,6 +251,7 @@ def make_engine(
             survives_fork=opened.provider == "cpu",
             latency=latency,
             smallest_share=cpu_smallest_share(image_bytes),
+            merges=opened.provider == "cpu",
         )
     if opened.provider in ON_NVIDIA:
         bound = bind(opened)
@@ -241,6 +260,10 @@ def make_engine(
             bound, num_classes=num_classes, workers=1, micro_batch=largest, buckets=sizes, survives_fork=False
         )
     return Engine(opened.session, num_classes=num_classes, workers=1, micro_batch=GPU_MICRO_BATCH, survives_fork=False)
+
+
+def _nothing() -> None:
+    """Nobody has to know."""
 
 
 def _take(pending: deque[slice]) -> slice | None:

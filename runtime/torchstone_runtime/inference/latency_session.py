@@ -119,6 +119,10 @@ class LatencySession:
             with self._lock:
                 self._callers -= 1
 
+    def keep_to_one(self) -> None:
+        """Stay with one thread for a while: other callers are at work, if not here."""
+        self._crowded = _CROWDED_CALLS
+
     def forget_session(self) -> None:
         """Start anew in a forked process, where the session's threads are not."""
         _keep_for_ever(self._state.session)

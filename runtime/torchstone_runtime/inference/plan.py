@@ -20,6 +20,7 @@ class ExecutionPlan:
         precision: number format of the products; `bf16` where the variant was certified in it.
         small_calls: runner of the calls that are too small to be shared out, and why; empty before that is decided, and
             where nothing is to be.
+        waiting_calls: whether callers that wait are answered together, and why; empty as above.
     """
 
     variant: str
@@ -32,6 +33,7 @@ class ExecutionPlan:
     cuda_graphs: bool = False
     precision: Precision = "fp32"
     small_calls: str = ""
+    waiting_calls: str = ""
 
     @property
     def tile(self) -> int:
@@ -46,7 +48,7 @@ class ExecutionPlan:
             words.append("TF32 allowed" if self.tf32 else "no TF32")
         words += [f"products in {self.precision}"] if self.provider == OPENVINO else []
         words += ["CUDA graphs"] if self.cuda_graphs else []
-        return ", ".join(words + ([self.small_calls] if self.small_calls else []))
+        return ", ".join(words + [said for said in (self.small_calls, self.waiting_calls) if said])
 
 
 Plan = ExecutionPlan
