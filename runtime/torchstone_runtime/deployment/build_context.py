@@ -13,7 +13,10 @@ CONTAINERFILE: Final = "Containerfile"
 PORT: Final = 8080
 USER: Final = 65532
 """A number, so that Kubernetes' runAsNonRoot can check it; by custom that of "nonroot"."""
-_WHEEL: Final = re.compile(r"torchstone-[0-9][A-Za-z0-9.+!_]*-py3-none-any\.whl")
+_WHEEL: Final = re.compile(
+    r"torchstone-[0-9][A-Za-z0-9.+!_]*-py3-none-(?:any|linux_[a-z0-9_]+|manylinux[a-z0-9_]+)\.whl"
+)
+"""Pure, or with the compiled resampling for Linux: the image is one of Debian."""
 _NARROW: Final = "--read-only --cap-drop ALL --security-opt no-new-privileges"
 _PYTHON: Final = "/opt/torchstone/bin/python"
 
@@ -32,7 +35,9 @@ def container_files(model: PackagedModel, wheel: Path | None = None) -> dict[str
     files = bundle_files(model.bundle, "bundle")
     if wheel is not None:
         if not (_WHEEL.fullmatch(wheel.name) and wheel.is_file()):
-            raise UsageError(f"{wheel} is no wheel of Torchstone.", "Build one: python -m build --wheel")
+            raise UsageError(
+                f"{wheel} is no wheel of Torchstone for Linux.", "Build one there: python -m build --wheel"
+            )
         files[f"wheels/{wheel.name}"] = wheel.read_bytes()
     files[CONTAINERFILE] = containerfile(model, None if wheel is None else wheel.name).encode()
     return files

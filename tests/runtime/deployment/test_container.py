@@ -78,9 +78,10 @@ def test_everything_copied_is_in_the_context(context: Path) -> None:
     assert f"torchstone[cpu,serve]=={__version__}" in (context / "Containerfile").read_text()
 
 
-def test_a_wheel_is_installed_from_the_context(tmp_path: Path) -> None:
-    """No index has an unreleased version."""
-    wheel = tmp_path / f"torchstone-{__version__}-py3-none-any.whl"
+@pytest.mark.parametrize("platform", ["any", "linux_x86_64", "linux_aarch64", "manylinux_2_28_x86_64"])
+def test_a_wheel_is_installed_from_the_context(platform: str, tmp_path: Path) -> None:
+    """No index has an unreleased version; one built with a C compiler is of its platform."""
+    wheel = tmp_path / f"torchstone-{__version__}-py3-none-{platform}.whl"
     wheel.write_bytes(b"wheel")
     out = tmp_path / "context"
     result = run_in_process("package", FASHION, "--for", "container", "--out", out, "--wheel", wheel)
@@ -90,6 +91,16 @@ def test_a_wheel_is_installed_from_the_context(tmp_path: Path) -> None:
     assert (out / "wheels" / wheel.name).read_bytes() == b"wheel"
     assert f"torchstone[cpu,serve] @ file:///wheels/{wheel.name}" in text
     assert text.index("COPY wheels/") < text.index("file:///wheels/")
+
+
+def test_a_wheel_of_another_system_is_refused(tmp_path: Path) -> None:
+    """The image is one of Debian."""
+    wheel = tmp_path / f"torchstone-{__version__}-py3-none-macosx_14_0_arm64.whl"
+    wheel.write_bytes(b"wheel")
+    out = tmp_path / "context"
+    result = run_in_process("package", FASHION, "--for", "container", "--out", out, "--wheel", wheel)
+    assert (result.returncode, out.exists()) == (2, False)
+    assert "no wheel of Torchstone for Linux" in result.stderr
 
 
 def test_the_bundle_in_the_context_is_whole(context: Path) -> None:
