@@ -17,6 +17,6 @@ def check_resizing(probed: dict[str, Any]) -> Finding | None:
         "resizing",
         "note",
         "pictures are resized by Pillow: the same pixels, but several times as slowly as by compiled code",
-        "Install a C compiler (Debian: apt install gcc), then Torchstone again from its source.",
+        "With Pillow 13 or later and a C compiler (Debian: apt install gcc), install Torchstone again from its source.",
         found,
     )

@@ -1,9 +1,11 @@
 """The compiled resampling gives Pillow's bytes, whatever the size, the filter, the box and the part."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.images.resampling.compiled import SWITCH, is_compiled, resampled
+from torchstone_runtime.images.resampling import compiled
+from torchstone_runtime.images.resampling.compiled import LIBRARY, SWITCH, is_compiled, resampled
 from torchstone_runtime.images.resampling.resizing import Resizing
 
 pytestmark = pytest.mark.skipif(not is_compiled(), reason="this installation was built without a C compiler")
@@ -109,6 +112,39 @@ def test_a_part_is_what_the_whole_has_there() -> None:
     assert whole is not None
     assert part is not None
     assert (part == whole[:, 40:90, 30:77]).all()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a = -0.5;", "a = -0.75;"),  # of weights.c: another cubic
+        ("#define HALF (1 << (PRECISION_BITS - 1))", "#define HALF 0"),  # of passes.c: rounded down
+        ("RESAMPLING_VERSION 2", "RESAMPLING_VERSION 1"),  # of resampling.h: built from older files
+    ],
+)
+def test_what_disagrees_with_pillow_is_not_used(
+    old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor what was built for another version of the caller; a Pillow of tomorrow may resize otherwise."""
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    files = [file for file in LIBRARY.parent.iterdir() if file.suffix in (".c", ".h")]
+    altered = {file.name: file.read_text().replace(old, new) for file in files}
+    assert altered != {file.name: file.read_text() for file in files}
+    for name, text in altered.items():
+        (tmp_path / name).write_text(text)
+    sources = [tmp_path / name for name in altered if name.endswith(".c")]
+    library = tmp_path / "other.compiled"
+    flags = ["-O2", "-ffp-contract=off", "-std=gnu11", "-fPIC", "-shared"]
+    command = ["cc", *flags, "-o", str(library), *map(str, sources), "-lm"]
+    subprocess.run(command, check=True)
+
+    monkeypatch.setattr(compiled, "LIBRARY", library)
+    compiled._library.cache_clear()
+    try:
+        assert not is_compiled()
+    finally:
+        compiled._library.cache_clear()
 
 
 @pytest.mark.parametrize("setting", ["0", "loops"])
