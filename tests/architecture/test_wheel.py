@@ -3,8 +3,10 @@
 import http.client
 import json
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import venv
 import zipfile
@@ -25,12 +27,17 @@ pytestmark = pytest.mark.slow
 Bare = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def built(out: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Build a wheel of this checkout into a folder."""
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, **environment})
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel built from this checkout."""
     out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
+    assert built(out).returncode == 0
     return next(out.glob("*.whl"))
 
 
@@ -50,6 +57,35 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Bare:
         return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
 
     return run
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_what_a_compiler_made_is_in_the_wheel_of_this_platform(wheel: Path) -> None:
+    """And its sources are not."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name.rpartition("/")[2] for name in archive.namelist() if "/resampling/" in name]
+    assert "resampling.compiled" in names
+    assert not [name for name in names if name.endswith((".c", ".h"))]
+    assert wheel.name.endswith(f"-py3-none-{sysconfig.get_platform().replace('-', '_')}.whl")
+
+
+@pytest.mark.parametrize("environment", [{"TORCHSTONE_BUILD": "pure"}, {"CC": "false"}])
+def test_a_wheel_without_a_compiler_is_for_all_platforms(environment: dict[str, str], tmp_path: Path) -> None:
+    """Also beside a library that an installation in this folder has left."""
+    assert built(tmp_path, **environment).returncode == 0
+    (made,) = tmp_path.iterdir()
+    with zipfile.ZipFile(made) as archive:
+        names = archive.namelist()
+    assert not [name for name in names if "resampling.compiled" in name]
+    assert made.name.endswith("-py3-none-any.whl")
+
+
+def test_a_compiler_that_is_required_and_fails_ends_the_build(tmp_path: Path) -> None:
+    """A release must not lose it without a word."""
+    result = built(tmp_path, CC="false", TORCHSTONE_BUILD="compiled")
+    assert result.returncode != 0
+    assert "can't be compiled by `false`" in result.stdout + result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
