@@ -53,9 +53,10 @@ def drive(talk: Connection, signs: Connection) -> None:
     """Run an order on Ray.
 
     Args:
-        talk: gives the `RayOrder`, then the shards that are asked for; is told `NextShard`, the tally of each part
-            that was written, and in the end None, or the error that ended the work.
-        signs: is told an empty text now and then while Ray lives, or the error that tells of its death.
+        talk: connection that the `RayOrder` comes from, then the shards that are asked for by `NextShard`; the tally of
+            each part that was written goes there, and in the end None, or the error that ended the work.
+        signs: connection that an empty text goes to now and then while Ray lives, or the error that tells of its
+            death.
     """
     _leave_the_terminal()
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -68,7 +69,7 @@ def drive(talk: Connection, signs: Connection) -> None:
             talk.send(tally)
     except Exception as error:  # noqa: BLE001 - Ray raises whatever its connection makes it raise
         talk.send(_told(error))
-        os._exit(1)  # the node ends with this process; to shut down what failed may take for ever
+        os._exit(1)  # the node ends with this process; to shut down what failed may never end
     over.set()
     talk.send(None)
     ray.shutdown()
