@@ -59,6 +59,7 @@ def drive(talk: Connection, signs: Connection) -> None:
             death.
     """
     _leave_the_terminal()
+    _keep_from_children(talk, signs)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     over = threading.Event()
     try:
@@ -82,6 +83,13 @@ def _leave_the_terminal() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(nowhere, descriptor)
+
+
+def _keep_from_children(*connections: Connection) -> None:
+    """See to it that the connections end with this process: one of Ray's that lived on would keep them open."""
+    if os.name == "posix":  # elsewhere they are no file descriptors, and not handed on
+        for connection in connections:
+            os.set_inheritable(connection.fileno(), False)  # noqa: FBT003 - it takes no names
 
 
 def _end_with_parent() -> None:
