@@ -24,8 +24,8 @@ _DEFINITE: Final = (FileNotFoundError, PermissionError, IsADirectoryError, NotAD
 class FsspecFiles(pa.fs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no types
     """A file system of fsspec, for `pyarrow.fs.PyFileSystem`.
 
-    pyarrow's own handler first asks `isfile`, which is False for whatever fails, and fsspec's HTTP calls each failure
-    a missing file.
+    pyarrow's own handler first asks `isfile` or `isdir`, which are False for whatever fails, and fsspec's HTTP calls
+    each failure a missing file.
     """
 
     def get_file_info(self, paths: Iterable[str]) -> list[Any]:
@@ -43,6 +43,24 @@ class FsspecFiles(pa.fs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no 
             if _failure(error) is not error:
                 raise
             return pa.fs.FileInfo(path, pa.fs.FileType.NotFound)
+
+    def get_file_info_selector(self, selector: Any) -> list[Any]:  # noqa: ANN401 - a `pa.fs.FileSelector`
+        """Return what is directly in a folder.
+
+        Raises:
+            As for `get_file_info`.
+        """
+        if selector.recursive:
+            return list(super().get_file_info_selector(selector))
+        folder = selector.base_dir
+        try:
+            found = patiently(partial(self.fs.ls, folder, detail=True))
+        except FileNotFoundError:
+            if selector.allow_not_found:
+                return []
+            raise
+        others = (one for one in found if one["name"].strip("/") != folder.strip("/"))
+        return [self._create_file_info(one["name"], one) for one in others]
 
     def open_input_file(self, path: str) -> Any:  # noqa: ANN401 - a `pa.PythonFile`
         """Open a file for reading at any place.

@@ -94,3 +94,29 @@ def test_a_server_that_is_gone_ends_the_job(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(files, "_PAUSES", (0.01, 0.01))
     code, said, errors = score("http://127.0.0.1:9", tmp_path)
     assert (code, said.count("Error:"), errors) == (2, 1, [])
+
+
+def test_a_folder_that_cannot_be_listed_for_a_moment_is_not_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pictures would be missing from the plan, without a word."""
+    from fsspec.implementations.memory import MemoryFileSystem
+    from pyarrow.fs import FileSelector
+
+    class Failing(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
+        cachable = False
+        failures = 1
+
+        def ls(self, *arguments: object, **options: object) -> object:
+            self.failures -= 1
+            if self.failures >= 0:
+                raise ConnectionResetError("the connection broke")
+            return super().ls(*arguments, **options)
+
+    monkeypatch.setattr(files, "_PAUSES", (0.01,))
+    system = Failing()
+    system.pipe({"/failing/a.png": PICTURE, "/failing/below/b.png": PICTURE})
+    found = files.FsspecFiles(system).get_file_info_selector(FileSelector("/failing"))
+    assert [one.base_name for one in found] == ["a.png", "below"]
+    system.failures = 2
+    with pytest.raises(ConnectionResetError):
+        files.FsspecFiles(system).get_file_info_selector(FileSelector("/failing", allow_not_found=True))
+    assert not files.FsspecFiles(system).get_file_info_selector(FileSelector("/none", allow_not_found=True))
