@@ -33,14 +33,14 @@ def victims(job: subprocess.Popen[str], kind: str) -> list[int]:
 def interrupt(job: subprocess.Popen[str], out: Path, kind: str, moment: tuple[int, float]) -> tuple[int, str, int]:
     """Kill some time after a number of parts is there; return the exit code, what was said, and how many were killed.
 
-    None is, and the job may have gone wrong by itself, where a busy machine keeps Ray from starting in its 30 seconds.
+    None is where that number is not reached: a busy machine may keep Ray from starting in its 30 seconds.
     """
     deadline = time.monotonic() + 60
     while len(parts(out)) < moment[0] and time.monotonic() < deadline and job.poll() is None:
         time.sleep(0.001)
     time.sleep(moment[1])
     killed = 0
-    for one in victims(job, kind):
+    for one in victims(job, kind) if len(parts(out)) >= moment[0] else ():
         with suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
             killed += 1
