@@ -13,7 +13,7 @@ _STORE_BYTES: Final = 128 << 20
 """Object store of a local cluster: the bundle, and nothing else of any size."""
 _QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 _VITAL: Final = ("raylet", "gcs_server")
-"""Processes of a node without which nothing goes on; Ray itself may wait for them for ever."""
+"""Processes of a node without which nothing goes on; Ray itself may wait for them without end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,11 +53,13 @@ def drive(talk: Connection, signs: Connection) -> None:
     """Run an order on Ray.
 
     Args:
-        talk: gives the `RayOrder`, then the shards that are asked for; is told `NextShard`, the tally of each part
-            that was written, and in the end None, or the error that ended the work.
-        signs: is told an empty text now and then while Ray lives, or the error that tells of its death.
+        talk: connection that the `RayOrder` comes from, then the shards that are asked for by `NextShard`; the tally of
+            each part that was written goes there, and in the end None, or the error that ended the work.
+        signs: connection that an empty text goes to now and then while Ray lives, or the error that tells of its
+            death.
     """
     _leave_the_terminal()
+    _keep_from_children(talk, signs)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     over = threading.Event()
     try:
@@ -68,7 +70,7 @@ def drive(talk: Connection, signs: Connection) -> None:
             talk.send(tally)
     except Exception as error:  # noqa: BLE001 - Ray raises whatever its connection makes it raise
         talk.send(_told(error))
-        os._exit(1)  # the node ends with this process; to shut down what failed may take for ever
+        os._exit(1)  # the node ends with this process; to shut down what failed may never end
     over.set()
     talk.send(None)
     ray.shutdown()
@@ -81,6 +83,13 @@ def _leave_the_terminal() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(nowhere, descriptor)
+
+
+def _keep_from_children(*connections: Connection) -> None:
+    """See to it that the connections end with this process: one of Ray's that lived on would keep them open."""
+    if os.name == "posix":  # elsewhere they are no file descriptors, and not handed on
+        for connection in connections:
+            os.set_inheritable(connection.fileno(), False)  # noqa: FBT003 - it takes no names
 
 
 def _end_with_parent() -> None:

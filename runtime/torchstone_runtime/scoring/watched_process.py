@@ -27,11 +27,11 @@ class WatchedProcess:
     is silent is killed. Use it as a context manager: when the block ends, so has the process.
 
     Args:
-        work: what it does; a function of a module.
-        name: what it is, for messages.
+        work: function that it runs; it must be one of a module.
+        name: name of the process, for messages.
         silence: number of looks, a second each, without a sign of life after which it is killed. Looks are counted,
             not the time of a clock: where both processes were stopped, none passes.
-        remedy: what a person should do when it is lost.
+        remedy: sentence that says what to do when it is lost.
     """
 
     def __init__(self, work: ProcessWork, name: str, *, silence: int, remedy: str) -> None:

@@ -8,6 +8,7 @@ import pyarrow.fs
 
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import MissingComponentError, UsageError, first_line
+from torchstone_runtime.shards.fsspec_files import FsspecFiles
 from torchstone_runtime.shards.storage import Entry
 
 _NATIVE: Final = frozenset({"s3", "gs", "gcs", "hdfs", "viewfs", "abfs", "abfss"})
@@ -138,7 +139,7 @@ def open_arrow_storage(scheme: str, host: str, query: str) -> ArrowStorage:
         raise UsageError(f"Nothing reads addresses of {scheme}://: {first_line(error)}.") from error
     # Paths of some file systems have the host as their first part, of others it is known to the connection.
     inside = host and host in root.split("/")
-    return ArrowStorage(pa.fs.PyFileSystem(pa.fs.FSSpecHandler(found)), scheme, "" if inside or not host else host)
+    return ArrowStorage(pa.fs.PyFileSystem(FsspecFiles(found)), scheme, "" if inside or not host else host)
 
 
 def _entry(info: Any) -> Entry:  # noqa: ANN401 - pyarrow has no types

@@ -108,15 +108,7 @@ def test_a_job_over_a_list_goes_on_where_an_object_vanished(bucket: str, tmp_pat
         with files.open_output_stream(f"data/in/{number}.png") as file:
             file.write(encode_png(np.full((1, 28, 28), number, np.uint8)))
     (tmp_path / "list.txt").write_text("".join(f"s3://data/in/{number}.png?{bucket}\n" for number in range(4)))
-    given: list[str | Path] = [
-        "score",
-        "fashion",
-        f"@{tmp_path / 'list.txt'}",
-        "--out",
-        tmp_path / "out",
-        "--format",
-        "csv",
-    ]
+    given = ("score", "fashion", f"@{tmp_path / 'list.txt'}", "--out", tmp_path / "out", "--format", "csv")
     assert run_in_process(*given, "--per-shard", "2", "--share", "1/2").returncode == 0
     for number in (1, 3):
         files.delete_file(f"data/in/{number}.png")
