@@ -23,9 +23,9 @@ from torchstone_runtime.drift.features import image_features
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.inference.classifier import Classifier
+from torchstone_runtime.inference.statistics_source import PURPOSE
 from torchstone_runtime.inference.validation_statistics import (
     FILE_NAME,
-    PURPOSE,
     ValidationStatistics,
     statistics_file,
 )

@@ -31,6 +31,8 @@ def windows(monkeypatch: pytest.MonkeyPatch) -> None:
         raise TypeError(name)
 
     monkeypatch.setattr(shutil, "_use_fd_functions", False)  # rmtree opens no folders there
+    without_folders = vars(shutil)["_rmtree_unsafe"]
+    monkeypatch.setattr(shutil, "_rmtree_impl", without_folders, raising=False)  # the same, from Python 3.14 on
     for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK"):
         monkeypatch.delattr(os, name)
     monkeypatch.setattr("sys.platform", "win32")

@@ -16,7 +16,8 @@ from torchstone_export.lossy.lossy_variant import LossyVariant
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE, FileEntry, Manifest
 from torchstone_runtime.data.certified_sample import KEY
 from torchstone_runtime.images.background import BackgroundRange
-from torchstone_runtime.inference.validation_statistics import FILE_NAME, PURPOSE
+from torchstone_runtime.inference.statistics_source import PURPOSE
+from torchstone_runtime.inference.validation_statistics import FILE_NAME
 from torchstone_runtime.strict_json import strict_json
 from torchstone_runtime.system.openvino import OPENVINO
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click.shell_completion import CompletionItem
 
 from torchstone_runtime.bundle.builtin import builtin_names, locate_bundle
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE
 from torchstone_runtime.errors import TorchstoneError
 from torchstone_runtime.hub.hub_address import is_hub_address
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _ENDINGS: Final = {"npz": (".npz",), "shards": (".tar", ".tgz", ".parquet", ".pq")}
 _DATASETS: Final = ("digits", "fashion-mnist", "mnist", "folder:", "shards:", "npz:")
@@ -35,7 +37,7 @@ class BundlePath(click.Path):
             return Path(value)  # a shell that completes a line must not wait for a network
         return super().convert(locate_bundle(value) if isinstance(value, str) else value, param, ctx)
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
         """Offer the built-in bundles, and those of the usual places and of the folder being typed; else paths."""
         typed = incomplete.rpartition("/")[0]
         places = dict.fromkeys((*_BUNDLE_PLACES, *([typed] if typed else [])))
@@ -59,7 +61,7 @@ class Text(click.ParamType[str]):
 class DatasetName(Text):
     """The name of a dataset, as typed; `DatasetRef.parse` reads it."""
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
         """Offer the names; after `folder:` and `npz:` the paths that they can stand for."""
         del ctx, param
         kind, colon, path = incomplete.partition(":")
@@ -77,17 +79,19 @@ class DatasetName(Text):
 class ServedModelName(Text):
     """A bundle to serve as it was typed, perhaps with a name before its path; `Source.parse` reads it."""
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
         """Offer bundles, also behind the `=` of a name."""
         name, equals, path = incomplete.rpartition("=")
         found = BundlePath(path_type=Path).shell_complete(ctx, param, path)
+        from click.shell_completion import CompletionItem
+
         return [CompletionItem(f"{name}{equals}{item.value}", item.type) for item in found]
 
 
 class VariantName(Text):
     """The name of a variant of the bundle that the command was given."""
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
         """Offer the variants that the bundle's manifest names; before a bundle is typed, all that there can be."""
         argument, place = _ARGUMENTS[param.name or ""]
         bundle = ctx.params.get(argument)
@@ -104,11 +108,13 @@ class VariantName(Text):
 class ProviderName(Text):
     """The name of a provider; which there are is checked when a model is loaded."""
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
         """Offer the providers."""
         del ctx, param
         return _starting(_PROVIDERS, incomplete)
 
 
-def _starting(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
+def _starting(words: Iterable[str], incomplete: str) -> "list[CompletionItem]":
+    from click.shell_completion import CompletionItem
+
     return [CompletionItem(word) for word in words if word.startswith(incomplete)]

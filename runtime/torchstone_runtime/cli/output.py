@@ -116,9 +116,11 @@ def require_writable(outputs: Iterable[Path | None]) -> None:
         UsageError: two have the same name.
         OutputError: one can't be written.
     """
+    targets = [path for path in outputs if path is not None and not is_stdout(path)]
+    if not targets:
+        return
     from torchstone_runtime.files import require_writable_parent
 
-    targets = [path for path in outputs if path is not None and not is_stdout(path)]
     if len(set(targets)) != len(targets):
         raise UsageError("Two outputs have the same file name.", "Give each its own.")
     for path in targets:

@@ -49,7 +49,6 @@ def predict_with_progress(
     from torchstone_runtime.images.input_spec import MAX_BITS
     from torchstone_runtime.images.picture_header import sampled_depths
     from torchstone_runtime.inference.predict_pictures import SetWish, predict_pictures
-    from torchstone_runtime.report.prediction_gallery import THUMBNAIL_SIDE
 
     stdin = cast("BufferedReader", sys.stdin.buffer)
     others = OtherFiles()
@@ -60,7 +59,7 @@ def predict_with_progress(
         if warning := narrow_warning(sampled_depths(picture.source for picture in first)):
             complain(warning)
         pictures = chain(first, pictures)
-    side = THUMBNAIL_SIDE if options.gallery else 0
+    side = _thumbnail_side() if options.gallery else 0
     # Closed whatever happens: an interrupted command doesn't wait for pictures that nobody asks for any more.
     answers = stack.enter_context(
         closing(
@@ -81,6 +80,12 @@ def predict_with_progress(
     counted = None if STDIN in options.paths else sum(1 for _ in find_pictures(options.paths, stdin))
     done = stack.enter_context(stage("classifying", counted or 0, "pictures"))
     return _counted(answers, done)
+
+
+def _thumbnail_side() -> int:
+    from torchstone_runtime.report.prediction_gallery import THUMBNAIL_SIDE
+
+    return THUMBNAIL_SIDE
 
 
 def _counted(

@@ -1,6 +1,7 @@
 """Installed packages, by their metadata alone: nothing is imported."""
 
 import base64
+import csv
 import hashlib
 import importlib.metadata
 import re
@@ -62,13 +63,14 @@ def altered_files(wheel: Installed) -> list[str]:
 
     A package without a RECORD (conda's, an editable one) has nothing to compare with.
     """
-    altered = []
-    for file in wheel.distribution.files or ():
-        if file.hash is None or not _CHECKED.fullmatch(file.as_posix()):
-            continue
-        if _sha256(Path(str(file.locate()))) != file.hash.value:
-            altered.append(file.as_posix())
-    return altered
+    # `distribution.files` says nothing of missing files from Python 3.12 on.
+    record = csv.reader((wheel.distribution.read_text("RECORD") or "").splitlines())
+    stated = {row[0]: row[1].removeprefix("sha256=") for row in record if len(row) > 1 and row[1].startswith("sha256=")}
+    return [
+        name
+        for name, digest in stated.items()
+        if _CHECKED.fullmatch(name) and _sha256(Path(str(wheel.distribution.locate_file(name)))) != digest
+    ]
 
 
 def _sha256(path: Path) -> str | None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 import numpy as np
 import onnxruntime as ort
@@ -23,10 +23,12 @@ from torchstone_runtime.inference.load_options import LoadOptions, Mode, ModelSo
 from torchstone_runtime.inference.plan import ExecutionPlan
 from torchstone_runtime.inference.predictions import Prediction, Predictions
 from torchstone_runtime.inference.providers import open_session
-from torchstone_runtime.inference.validation_statistics import StatisticsSource
-from torchstone_runtime.metrics.classification import Metrics
+from torchstone_runtime.inference.statistics_source import StatisticsSource
 from torchstone_runtime.system.load_deadline import load_deadline
 from torchstone_runtime.system.memory import give_back_freed_memory
+
+if TYPE_CHECKING:
+    from torchstone_runtime.metrics.classification import Metrics
 
 DECODE_BATCH: Final = 256
 """Pictures decoded and held at once where files are classified."""
@@ -295,7 +297,7 @@ class Classifier:
         labels: Sequence[int] | Sequence[str] | Int64Array,
         *,
         layout: Layout = "NCHW",
-    ) -> Metrics:
+    ) -> "Metrics":
         """Classify images and compare with their labels; an image without an answer counts as wrong.
 
         Args:

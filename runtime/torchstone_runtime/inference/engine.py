@@ -18,7 +18,6 @@ from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.inference.call_turns import CallTurns
 from torchstone_runtime.inference.fork_gate import FORK_GATE
-from torchstone_runtime.inference.gpu_engine import bind
 from torchstone_runtime.inference.gpu_options import ON_NVIDIA
 from torchstone_runtime.inference.helper_threads import WorkerPool
 from torchstone_runtime.inference.latency_session import LatencySession, SessionOpener
@@ -254,6 +253,8 @@ def make_engine(
             merges=opened.provider == "cpu",
         )
     if opened.provider in ON_NVIDIA:
+        from torchstone_runtime.inference.gpu_engine import bind  # noqa: PLC0415 - a CPU does without
+
         bound = bind(opened)
         largest, sizes = bound.buckets[-1], bound.buckets
         return Engine(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.drift.monitor import DriftMonitor
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.background import border_levels
 from torchstone_runtime.images.decode import decode_image
@@ -18,6 +17,8 @@ from torchstone_runtime.inference.decoding import decoded_batches
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from torchstone_runtime.drift.monitor import DriftMonitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def predict_pictures(
     invert: bool = False,
     bits: int | None = None,
     sets: SetWish | None = None,
-    monitor: DriftMonitor | None = None,
+    monitor: "DriftMonitor | None" = None,
 ) -> Generator[PicturePrediction | FailedImage, None, None]:
     """Classify pictures in their order, `DECODE_BATCH` at a time, the next batch being decoded meanwhile.
 
@@ -102,7 +103,7 @@ def predict_pictures(
 
 
 def _predict_batch(
-    classifier: Classifier, batch: Batch, top: int, sets: SetWish | None, monitor: DriftMonitor | None
+    classifier: Classifier, batch: Batch, top: int, sets: SetWish | None, monitor: "DriftMonitor | None"
 ) -> Iterator[PicturePrediction | FailedImage]:
     decoded = [(picture.name, future.result()) for picture, future in batch]
     pixels = [item[0] for _, item in decoded if not isinstance(item, ImageError)]

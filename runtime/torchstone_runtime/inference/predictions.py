@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,12 @@ import numpy.typing as npt
 from torchstone_runtime.arrays import Float32Array, Int64Array
 from torchstone_runtime.errors import NoAnswerError, UsageError, suggestion
 from torchstone_runtime.frames import make_frame
-from torchstone_runtime.html_table import html_table, more_rows
-from torchstone_runtime.inference.validation_statistics import StatisticsSource
 from torchstone_runtime.metrics.answered import NO_ANSWER, NO_ANSWER_TEXT, all_answered, answered, decide
-from torchstone_runtime.metrics.classification import Metrics, metrics_from_labels
-from torchstone_runtime.metrics.conformal import Members
+
+if TYPE_CHECKING:
+    from torchstone_runtime.inference.statistics_source import StatisticsSource
+    from torchstone_runtime.metrics.classification import Metrics
+    from torchstone_runtime.metrics.conformal import Members
 
 _ROWS_SHOWN: Final = 20
 _LABELS_SHOWN: Final = 5
@@ -87,7 +88,7 @@ class Predictions(Sequence[Prediction]):
     logits: Float32Array
     probabilities: Float32Array
     paths: tuple[str, ...] | None = None
-    statistics: StatisticsSource | None = None
+    statistics: "StatisticsSource | None" = None
 
     @property
     def answered(self) -> npt.NDArray[np.bool_]:
@@ -144,7 +145,7 @@ class Predictions(Sequence[Prediction]):
             for row, columns, given in zip(self.probabilities, order, self.answered, strict=True)
         ]
 
-    def members(self, coverage: float, *, by_class: bool = False, allow_empty: bool = False) -> Members:
+    def members(self, coverage: float, *, by_class: bool = False, allow_empty: bool = False) -> "Members":
         """Return which classes are in each image's set, see `sets`, bool [N, K].
 
         Args:
@@ -218,7 +219,7 @@ class Predictions(Sequence[Prediction]):
     def __iter__(self) -> Iterator[Prediction]:
         return (self[index] for index in range(len(self)))
 
-    def metrics(self, labels: Sequence[int] | Sequence[str] | Int64Array) -> Metrics:
+    def metrics(self, labels: Sequence[int] | Sequence[str] | Int64Array) -> "Metrics":
         """Return accuracy, precision, recall, F1 and confusion matrix against the true classes.
 
         Args:
@@ -229,6 +230,8 @@ class Predictions(Sequence[Prediction]):
         """
         if len(labels) != len(self):
             raise UsageError(f"There are {len(labels):,} labels for {len(self):,} images.", "Give one per image.")
+        from torchstone_runtime.metrics.classification import metrics_from_labels  # noqa: PLC0415 - needs labels
+
         return metrics_from_labels(class_indices(labels, self.class_names), self.indices_or_none, self.class_names)
 
     def to_dict(self, count: int = 5) -> list[dict[str, Any]]:
@@ -252,6 +255,8 @@ class Predictions(Sequence[Prediction]):
         return f"Predictions({len(self)} images, {len(self.class_names)} classes: [{shown}{more}])"
 
     def _repr_html_(self) -> str:
+        from torchstone_runtime.html_table import html_table, more_rows  # noqa: PLC0415 - for notebooks alone
+
         rows = [
             (item.path or index, item.label or NO_ANSWER_TEXT, float(item.probability))
             for index, item in enumerate(self[:_ROWS_SHOWN])

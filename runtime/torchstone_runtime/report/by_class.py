@@ -20,26 +20,35 @@ _COLUMNS: Final = ("class", "precision", "recall", "F1", "", "support", "mean co
 
 
 def by_class_html(seen: LabelledPredictions) -> str:
-    """Return one row per class, in the order of the labels, and the averages; of many classes the worst ones first."""
+    """Return one row per class, the lowest F1 first, and the averages; of many classes the others are folded up."""
     metrics = seen.metrics
     confidence = _mean_confidence(seen)
     overall = [float(np.nanmean(confidence)), float(seen.confidence.mean(dtype=float))]
     means = dict(zip(metrics.class_names, confidence, strict=True))
     many = len(metrics.per_class) > _MOST_CLASSES
-    shown = metrics.lowest_f1(_WORST) if many else metrics.per_class
+    shown = metrics.lowest_f1(_WORST) if many else _lowest_first(metrics)
+    places = {item.name: place for place, item in enumerate(metrics.per_class)}
     rows = [
-        _row(item.name, Average(item.precision, item.recall, item.f1), item.support, means[item.name]) for item in shown
+        _row(
+            item.name, Average(item.precision, item.recall, item.f1), item.support, means[item.name], places[item.name]
+        )
+        for item in shown
     ]
     averages = {"macro average": metrics.macro, "weighted average": metrics.weighted}
     foot = [
         _row(name, values, metrics.total, mean) for (name, values), mean in zip(averages.items(), overall, strict=True)
     ]
-    found = table(_COLUMNS, rows, foot=foot, text=[_COLUMNS.index("")])
+    found = table(_COLUMNS, rows, foot=foot, text=[_COLUMNS.index("")], ascending="F1")
     note = "Mean confidence: the probability of the predicted class, over the images of the class."
     if not many:
-        return tag("p", note, class_="soft") + found
+        return tag("p", f"{note} The lowest F1 comes first.", class_="soft") + found
     which = f"The {len(shown)} of {len(means):,} classes with the lowest F1."
     return tag("p", note, class_="soft") + tag("p", which, class_="soft") + found + _all_classes(metrics, means)
+
+
+def _lowest_first(metrics: Metrics) -> list[ClassMetrics]:
+    """Return all classes, those that do not occur last."""
+    return [*metrics.lowest_f1(len(metrics.per_class)), *(item for item in metrics.per_class if math.isnan(item.f1))]
 
 
 def _all_classes(metrics: Metrics, means: dict[str, float]) -> str:
@@ -66,11 +75,13 @@ def _mean_confidence(seen: LabelledPredictions) -> list[float]:
     return means
 
 
-def _row(name: str, values: Average, support: int, confidence: float) -> Sequence[str]:
+def _row(name: str, values: Average, support: int, confidence: float, place: int | None = None) -> Sequence[str]:
+    """Return a row; `place` is that of a class among the labels, by which a click on the column sorts."""
     width = 0 if math.isnan(values.f1) else values.f1 * _BAR_REM
     bar = tag("span", tag("span", class_="bar", style=f"width:{width:.2f}rem"), class_="track")
     figures = map(figure_text, (values.precision, values.recall, values.f1))
-    return tag("span", name, title=name), *figures, bar, f"{support:,}", _percent(confidence)
+    order = {} if place is None else {"data-order": str(place)}
+    return tag("span", name, title=name, **order), *figures, bar, f"{support:,}", _percent(confidence)
 
 
 def _percent(share: float) -> str:

@@ -45,6 +45,7 @@ def table(
     foot: Iterable[Sequence[str]] = (),
     text: Collection[int] = (),
     kind: str = "",
+    ascending: str = "",
 ) -> Markup:
     """Return a table, which scrolls sideways where it is wider than the page.
 
@@ -54,9 +55,13 @@ def table(
         foot: rows that sum the others up.
         text: columns that are set as text; the first one always is.
         kind: the table's class in the style sheet.
+        ascending: name of the column by which the rows ascend already.
     """
     kinds = ["text" if column in text else "" for column in range(len(head))]
-    names = "".join(tag("th", name, scope="col", class_=given) for name, given in zip(head, kinds, strict=True))
+    ways = [{"aria-sort": "ascending"} if ascending and name == ascending else {} for name in head]
+    names = "".join(
+        tag("th", name, scope="col", class_=given, **way) for name, given, way in zip(head, kinds, ways, strict=True)
+    )
     top = tag("thead", tag("tr", Markup(names)))
     bottom = tag("tfoot", _rows(foot, kinds)) if foot else ""
     return tag(

@@ -3,6 +3,9 @@
 const number = text => { const found = text.replace(/,/g, "").match(/^[+<>-]?\d+(\.\d+)?/); return found ? parseFloat(found[0].replace(/[<>]/, "")) : null; };
 const words = new Intl.Collator("en", { numeric: true });
 
+// A class sorts by its place among the labels, all else by what is shown.
+const key = cell => cell.firstElementChild?.dataset.order ?? cell.textContent;
+
 function order(first, second) {
   const a = number(first), b = number(second);
   return a !== null && b !== null ? a - b : words.compare(first, second);
@@ -22,7 +25,7 @@ for (const table of document.querySelectorAll("table:not(.matrix)")) {
       const upward = head.getAttribute("aria-sort") !== "ascending";
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", upward ? "ascending" : "descending");
-      const rows = [...body.rows].sort((a, b) => order(a.cells[column].textContent, b.cells[column].textContent));
+      const rows = [...body.rows].sort((a, b) => order(key(a.cells[column]), key(b.cells[column])));
       body.append(...(upward ? rows : rows.reverse()));
     });
   });

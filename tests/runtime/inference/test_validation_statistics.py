@@ -19,9 +19,9 @@ from torchstone_runtime.drift.features import image_features
 from torchstone_runtime.errors import BundleError, UsageError
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.predictions import Predictions
+from torchstone_runtime.inference.statistics_source import StatisticsSource
 from torchstone_runtime.inference.validation_statistics import (
     FILE_NAME,
-    StatisticsSource,
     ValidationStatistics,
     statistics_file,
 )

@@ -205,15 +205,24 @@ def test_html_has_the_sections_of_a_runs_report(page: Page) -> None:
 def test_bars_are_as_long_as_f1() -> None:
     """Eight rem are an F1 of one; a class that does not occur has none."""
     widths = re.findall(r'class="bar" style="width:([0-9.]+)rem', by_class_html(DOCUMENT.evaluation))
-    expected = [*(item.f1 for item in METRICS.per_class[:2]), 0, METRICS.macro.f1, METRICS.weighted.f1]
+    expected = [*sorted(item.f1 for item in METRICS.per_class[:2]), 0, METRICS.macro.f1, METRICS.weighted.f1]
     assert [float(width) / 8 for width in widths] == pytest.approx(expected, abs=0.001)
+
+
+def test_classes_stand_worst_first_and_keep_their_place() -> None:
+    """A class that does not occur comes last; a click on the column of names sorts by the place among the labels."""
+    table = by_class_html(DOCUMENT.evaluation)
+    places = [int(place) for place in re.findall(r'data-order="([0-9]+)"', table)]
+    first, second = (item.f1 for item in METRICS.per_class[:2])
+    assert places == ([0, 1, 2] if first <= second else [1, 0, 2])
+    assert re.findall(r'<th [^>]*aria-sort="ascending"[^>]*>([^<]*)', table) == ["F1"]
 
 
 def test_mean_confidence_is_averaged_as_the_other_figures_are() -> None:
     """Over the images of a class; macro over the classes that have images, weighted over all images."""
     sure = np.where(TRUE == 0, 0.9, 0.6).astype(np.float32)
     table = by_class_html(replace(DOCUMENT.evaluation, confidence=sure))
-    assert re.findall(r"<td>([0-9.]+%|-)</td></tr>", table) == ["90.0%", "60.0%", "-", "75.0%", "80.0%"]
+    assert re.findall(r"<td>([0-9.]+%|-)</td></tr>", table) == ["60.0%", "90.0%", "-", "75.0%", "80.0%"]
 
 
 def test_html_of_a_perfect_result_says_so() -> None:
