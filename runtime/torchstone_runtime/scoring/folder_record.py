@@ -16,6 +16,8 @@ from torchstone_runtime.version import __version__
 RECORD_FILE: Final = "_torchstone.json"
 FORMAT: Final = 1
 _ANOTHER: Final = "Give another --out, or remove this one to start anew."
+_CHANGED: Final = "input: files were added, removed or changed, or another input is given"
+_BACK: Final = "Give the files as they were, and the job continues. Otherwise give another --out, or remove this one."
 
 
 def job_record(classifier: Classifier, shards: ShardList, job: ScoringJob) -> dict[str, Any]:
@@ -70,7 +72,8 @@ def claim_output(classifier: Classifier, shards: ShardList, job: ScoringJob) -> 
     there = read_record(job)
     differences = list(_differences(there, record))
     if differences:
-        raise UsageError(f"{job.out} holds the parts of another job.", _ANOTHER, differences)
+        remedy = _BACK if _CHANGED in differences else _ANOTHER
+        raise UsageError(f"{job.out} holds the parts of another job.", remedy, differences)
     return record
 
 
@@ -98,7 +101,7 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[
             if key == "classes" or found == wanted:
                 continue
             if group == "input" and key == "sha256" and there["input"].get("options") == here["input"]["options"]:
-                yield "input: files were added, removed or changed, or another input is given"
+                yield _CHANGED
             elif key != "sha256" or group == "model":
                 yield f"{group}, {key}: {_shown(found)} there, {_shown(wanted)} now"
 
