@@ -25,6 +25,8 @@ _READ_AT_IMPORT: Final = (
     *("HOME", "XDG_", "TMPDIR"),
 )
 """How the names of variables begin that a library, or the interpreter, reads once."""
+_SET_BY_SCIKIT_LEARN: Final = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
+"""In the process that imports it, a test's as well: every command would be started anew from then on."""
 CLOSED: Final = Path("closed stream")
 """In the place of a stream's file: none."""
 
@@ -48,7 +50,7 @@ class ForkServer:
         """Return whether a forked process would see in these variables what a fresh one does."""
         names = environment.keys() | self._environment.keys()
         changed = {name for name in names if environment.get(name) != self._environment.get(name)}
-        return not any(name.startswith(_READ_AT_IMPORT) for name in changed)
+        return not any(name.startswith(_READ_AT_IMPORT) for name in changed - _SET_BY_SCIKIT_LEARN)
 
     def start(
         self,
