@@ -23,6 +23,7 @@ from torchstone_runtime.inference.helper_threads import WorkerPool
 from torchstone_runtime.inference.latency_session import LatencySession, SessionOpener
 from torchstone_runtime.inference.load_options import Mode
 from torchstone_runtime.inference.merged_calls import MergedCalls
+from torchstone_runtime.inference.merging_trial import MergingTrial
 from torchstone_runtime.inference.providers import OpenedSession
 from torchstone_runtime.inference.session_io import INPUT, OUTPUTS, ModelRunner, RunOptions, row_shape
 from torchstone_runtime.system.cpu import usable_cpus
@@ -103,8 +104,10 @@ class Engine:
         self._bound_to = None if survives_fork else os.getpid()
         self._pool = WorkerPool(workers - 1, "torchstone")
         self._turns = CallTurns(workers)
-        when_merged = latency.keep_to_one if latency is not None else _nothing
-        self._merged = MergedCalls(session, self._turns, when_merged) if merges else None
+        self._merged: MergedCalls | None = None
+        if merges:
+            when_merged = latency.keep_to_one if latency is not None else _nothing
+            self._merged = MergedCalls(session, self._turns, MergingTrial(session), when_merged)
 
     def run(
         self, images: Uint8Array, *, micro_batch: int | None = None, run_options: RunOptions | None = None

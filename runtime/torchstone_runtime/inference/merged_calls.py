@@ -20,14 +20,17 @@ class MergedCalls:
     Args:
         session: session of one thread on the CPU, which computes what is put together.
         turns: turns of all calls.
+        trial: trial of that session, which goes on behind the calls that others wait for.
         when_merged: called with each batch of several callers.
     """
 
-    def __init__(self, session: ModelRunner, turns: CallTurns, when_merged: Callable[[], None]) -> None:
+    def __init__(
+        self, session: ModelRunner, turns: CallTurns, trial: MergingTrial, when_merged: Callable[[], None]
+    ) -> None:
         self._session = session
         self._turns = turns
+        self._trial = trial
         self._when_merged = when_merged
-        self._trial = MergingTrial(session)
 
     @property
     def note(self) -> str:

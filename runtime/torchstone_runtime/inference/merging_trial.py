@@ -7,7 +7,7 @@ They are where a batch takes less processor time an image.
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -28,7 +28,7 @@ _LONGEST: Final = 0.01
 _SEED: Final = 57
 
 # Processor time, which other threads don't lengthen; Windows counts it in steps of 16 ms.
-_clock = time.perf_counter if sys.platform == "win32" else time.thread_time
+_processor_time: Final = time.perf_counter if sys.platform == "win32" else time.thread_time
 
 
 class MergingTrial:
@@ -36,14 +36,16 @@ class MergingTrial:
 
     Args:
         session: session of one thread on the CPU.
+        clock: clock in seconds, of the processor time that the calling thread takes.
 
     Attributes:
         most: largest number of images in a batch of several callers; 1 where nothing is put together.
         note: what was decided and why, for people; empty before that.
     """
 
-    def __init__(self, session: ModelRunner) -> None:
+    def __init__(self, session: ModelRunner, clock: Callable[[], float] = _processor_time) -> None:
         self._session = session
+        self._clock = clock
         self._crowded = 0
         self._lock = threading.Lock()
         self._steps: Iterator[None] | None = None
@@ -95,9 +97,9 @@ class MergingTrial:
         self._decide(shortest)
 
     def _timed(self, images: Uint8Array, shortest: dict[int, float]) -> Answer:
-        started = _clock()
+        started = self._clock()
         answer = self._session.run(OUTPUTS, {INPUT: images}, None)
-        shortest[len(images)] = min(shortest[len(images)], _clock() - started)
+        shortest[len(images)] = min(shortest[len(images)], self._clock() - started)
         return answer
 
     def _decide(self, shortest: dict[int, float]) -> None:
