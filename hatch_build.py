@@ -1,10 +1,15 @@
-"""The build hook: compiles the resampling of pictures where a C compiler is at hand.
+"""The build hooks: one compiles the resampling of pictures, one fills in the addresses of a release.
 
-Without one the wheel is pure Python, and Pillow resizes: the pixels are the same, and take five times as long.
-`TORCHSTONE_BUILD=pure` leaves the compiler out; `TORCHSTONE_BUILD=compiled` makes its absence an error.
+Without a C compiler the wheel is pure Python, and Pillow resizes: the pixels are the same, and take several times as
+long. `TORCHSTONE_BUILD=pure` leaves the compiler out; `TORCHSTONE_BUILD=compiled` makes its absence an error.
+
+`TORCHSTONE_ADDRESS` is the address of the public repository that a release is built in, as its forge states it. The
+wheel then names it, and the pictures and links of its description are absolute, which a package index needs. Without
+it the description is README.md as it is, with paths that a clone resolves.
 """
 
 import os
+import re
 import shlex
 import subprocess
 import sysconfig
@@ -13,13 +18,51 @@ from pathlib import Path
 from typing import Any, Final
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 SWITCH: Final = "TORCHSTONE_BUILD"
+ADDRESS: Final = "TORCHSTONE_ADDRESS"
+README: Final = Path(__file__).with_name("README.md")
 FOLDER: Final = Path(__file__).parent / "runtime" / "torchstone_runtime" / "images" / "resampling"
 LIBRARY: Final = FOLDER / "resampling.compiled"
 """Not `.so`: Python takes that for a module of its own."""
 # No fused multiplications: the weights are Pillow's only if each operation is rounded as Pillow's is.
 FLAGS: Final = ("-O2", "-ftree-vectorize", "-ffp-contract=off", "-std=gnu11", "-fPIC", "-shared")
+
+
+class AddressesHook(MetadataHookInterface):
+    """Fills in `readme` and `urls` of the project."""
+
+    PLUGIN_NAME = "custom"
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Set them by the address of the repository; without one there are no addresses."""
+        address, text = os.environ.get(ADDRESS, "").rstrip("/"), README.read_text(encoding="utf-8")
+        if address:
+            text = with_absolute_links(text, address, f"v{metadata['version']}")
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}
+        metadata["urls"] = addresses(address, f"v{metadata['version']}") if address else {}
+
+
+def addresses(address: str, tag: str) -> dict[str, str]:
+    """Return the addresses of a release that lies at a tag of a repository."""
+    return {
+        "Homepage": address,
+        "Documentation": f"{address}/blob/{tag}/docs/index.md",
+        "Changelog": f"{address}/blob/{tag}/CHANGELOG.md",
+        "Source": address,
+        "Issues": f"{address}/issues",
+    }
+
+
+def with_absolute_links(text: str, address: str, tag: str) -> str:
+    """Return Markdown whose links and pictures lead to a tag of a repository wherever they were paths within it."""
+
+    def absolute(found: re.Match[str]) -> str:
+        picture, target = found["mark"].startswith("!"), found["target"]
+        return f"{found['mark']}({address}/{'raw' if picture else 'blob'}/{tag}/{target})"
+
+    return re.sub(r"(?P<mark>!?\[[^\]]*\])\((?P<target>(?![a-z]+:|#)[^)\s]+)\)", absolute, text)
 
 
 class ResamplingHook(BuildHookInterface[Any]):

@@ -1,8 +1,11 @@
 """The wheel with its `[cpu]` extra, in an environment that has nothing else, does all that production needs."""
 
+import email
+import email.message
 import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -86,6 +89,37 @@ def test_a_compiler_that_is_required_and_fails_ends_the_build(tmp_path: Path) ->
     assert result.returncode != 0
     assert "can't be compiled by `false`" in result.stdout + result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def described(out: Path) -> email.message.Message:
+    """Return the metadata of the one wheel in a folder."""
+    (made,) = out.iterdir()
+    with zipfile.ZipFile(made) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return email.message_from_bytes(archive.read(name))
+
+
+def test_a_release_names_its_repository_and_every_link_leads_there(tmp_path: Path) -> None:
+    """A package index shows the description without the files beside it."""
+    assert built(tmp_path, TORCHSTONE_ADDRESS="https://forge.example/team/torchstone/").returncode == 0
+    metadata = described(tmp_path)
+    addresses = dict(line.split(", ") for line in metadata.get_all("Project-URL", []))
+    assert addresses["Source"] == "https://forge.example/team/torchstone"
+    text = str(metadata.get_payload())
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(targets) > 20
+    assert [target for target in targets if not target.startswith("https://")] == []
+    tag = f"v{metadata['Version']}"
+    assert f"](https://forge.example/team/torchstone/raw/{tag}/docs/images/photographs.svg)" in text
+    ours = [target for target in targets if target.startswith("https://forge.example/")]
+    assert all((ROOT / target.partition(f"/{tag}/")[2].partition("#")[0]).is_file() for target in ours)
+
+
+def test_a_wheel_of_a_clone_names_no_address(wheel: Path) -> None:
+    """It would be made up; the description is the README as it is."""
+    metadata = described(wheel.parent)
+    assert metadata.get_all("Project-URL") is None
+    assert "](docs/images/photographs.svg)" in metadata.get_payload()
 
 
 def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
