@@ -14,7 +14,7 @@ PORT: Final = 8080
 USER: Final = 65532
 """A number, so that Kubernetes' runAsNonRoot can check it; by custom that of "nonroot"."""
 _WHEEL: Final = re.compile(
-    r"torchstone-[0-9][A-Za-z0-9.+!_]*-py3-none-(?:any|linux_[a-z0-9_]+|manylinux[a-z0-9_]+)\.whl"
+    r"torchstone-[0-9][A-Za-z0-9.+!_]*-py3-none-(?:any|linux_[a-z0-9_]+|manylinux[a-z0-9_.]+)\.whl"
 )
 """Pure, or with the compiled resampling for Linux: the image is one of Debian."""
 _NARROW: Final = "--read-only --cap-drop ALL --security-opt no-new-privileges"
