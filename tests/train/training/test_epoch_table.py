@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchstone_train.training.epoch_table import HEADER, epoch_row, time_left
-from torchstone_train.training.progress import Progress
+from torchstone_train.training.progress import Progress, make_progress
 
 SHARES = st.floats(0, 1)
 LOSSES = st.floats(0, 1e300)
@@ -70,11 +70,23 @@ def test_header_comes_once_a_training() -> None:
     assert "  0:04  " in lines[1]
 
 
-def test_details_are_two_lines_an_epoch() -> None:
+def test_details_are_all_there_within_80_columns() -> None:
     """Training and validation, macro and weighted."""
     log = io.StringIO()
-    Progress(5, log, detailed=True).end_epoch(json.loads(json.dumps(record())))
-    train, validation = log.getvalue().splitlines()
+    Progress(100, log, detailed=True).end_epoch(json.loads(json.dumps(record(rate=0.000805))))
+    lines = log.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines).count("precision 0.9000 / 0.9000") == 2
+    assert " ".join(lines).count("F1 0.9000 / 0.9000") == 2
+    assert "lr 0.000805" in log.getvalue()
+    assert lines[-1].endswith("best so far")
+
+
+def test_a_function_is_given_whole_lines() -> None:
+    """What searches a log finds an epoch's training, and its validation, in one line."""
+    given: list[str] = []
+    make_progress(5, given.append).end_epoch(record())
+    train, validation = given[0].splitlines()
     assert "precision 0.9000 / 0.9000" in train
     assert validation.endswith("best so far")
 

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TextIO
 
 from tqdm import tqdm
@@ -15,6 +15,7 @@ from torchstone_train.training.epoch_table import HEADER, epoch_row
 _REFRESH_SECONDS: Final = 0.2
 COLUMNS: Final = 80
 """No line of a training is wider, in a log or on a wide terminal; only paths and commands to be copied are."""
+_HANGING: Final = " " * 4
 LABEL: Final = 9
 """Characters of a label and what stands behind it: `device   `, `not used `."""
 
@@ -26,7 +27,7 @@ class Progress:
         epochs: largest number of epochs.
         stream: stream to write to; a bar is drawn only on a terminal.
         silent: whether nothing is written at all.
-        detailed: whether an epoch has two lines with all its figures, in place of a row of a table.
+        detailed: whether an epoch has lines with all its figures, in place of a row of a table.
 
     Attributes:
         later_runs: number of trainings that follow this one, such as a cross-validation's folds; counts for the time
@@ -81,7 +82,7 @@ class Progress:
     def end_epoch(self, record: Mapping[str, Any]) -> None:
         """Print the epoch's row, or its lines, in place of the bar; a training's first row has the header above it."""
         if self._detailed:
-            self.say(epoch_lines(record, self._epochs))
+            self.say(epoch_lines(record, self._epochs, self._detail_columns()))
             return
         if record["epoch"] <= self._last or not self._last:  # of a cross-validation each fold begins anew
             self._seconds.clear()
@@ -104,6 +105,10 @@ class Progress:
             styled = coloured(text, style) if style and shows_colour(self._stream) else text
             print(styled, file=self._stream, flush=True)
 
+    def _detail_columns(self) -> int | None:
+        """Return the width of an epoch's lines; None for as wide as they are."""
+        return self._columns()
+
     def _columns(self) -> int:
         return min(COLUMNS, shutil.get_terminal_size().columns) if self._stream.isatty() else COLUMNS
 
@@ -115,6 +120,9 @@ class _Calls(Progress):
         super().__init__(epochs, silent=True, detailed=True)
         self._tell = tell
 
+    def _detail_columns(self) -> None:
+        """A line is a message: a log's reader finds all of an epoch's training in one."""
+
     def say(self, message: str, style: str | None = None) -> None:
         super().say(message, style)
         self._tell(message)
@@ -125,20 +133,33 @@ def make_progress(epochs: int, wanted: bool | Callable[[str], None]) -> Progress
     return _Calls(epochs, wanted) if callable(wanted) else Progress(epochs, silent=not wanted)
 
 
-def epoch_lines(record: Mapping[str, Any], epochs: int) -> str:
-    """Return two lines for an epoch of `history.jsonl`: training and validation; averages are macro / weighted."""
+def epoch_lines(record: Mapping[str, Any], epochs: int, columns: int | None = None) -> str:
+    """Return the figures of an epoch of `history.jsonl`: training, then validation; averages are macro / weighted.
+
+    Each of the two is one line, or as many as `columns` make of it; no figure is cut.
+    """
     epoch = f"epoch {record['epoch']:>{len(str(epochs))}}/{epochs}"
-    speed = f"lr {record['learning_rate']:.3g}  {record['images_per_second']:,.0f} images/s"
-    best = "best so far" if record["best"] else ""
-    return (
-        f"{epoch}  train       {_figures(record['train'])}  {speed}\n"
-        f"{'':{len(epoch)}}  validation  {_figures(record['validation'])}  {best}"
-    ).rstrip()
+    speed = [f"lr {record['learning_rate']:.3g}", f"{record['images_per_second']:,.0f} images/s"]
+    best = ["best so far"] if record["best"] else []
+    train = _packed(f"{epoch}  train     ", [*_figures(record["train"]), *speed], columns)
+    validation = _packed(f"{'':{len(epoch)}}  validation", [*_figures(record["validation"]), *best], columns)
+    return f"{train}\n{validation}"
 
 
-def _figures(part: Mapping[str, float]) -> str:
+def _packed(first: str, figures: Sequence[str], columns: int | None) -> str:
+    lines = [first]
+    for figure in figures:
+        longer = f"{lines[-1]}  {figure}"
+        if columns is None or len(longer) <= columns:
+            lines[-1] = longer
+        else:
+            lines.append(f"{_HANGING}{figure}")
+    return "\n".join(lines)
+
+
+def _figures(part: Mapping[str, float]) -> list[str]:
     averages = [
         f"{shown} {part[f'{name}_macro']:.4f} / {part[f'{name}_weighted']:.4f}"
         for shown, name in (("precision", "precision"), ("recall", "recall"), ("F1", "f1"))
     ]
-    return f"loss {part['loss']:.4f}  accuracy {part['accuracy']:.4f}  {'  '.join(averages)}"
+    return [f"loss {part['loss']:.4f}", f"accuracy {part['accuracy']:.4f}", *averages]
