@@ -40,7 +40,7 @@ class MergingTrial:
 
     Attributes:
         most: largest number of images in a batch of several callers; 1 where nothing is put together.
-        note: what was decided and why, for people; empty before that.
+        note: the decision and its reason, for people; empty before there is one.
     """
 
     def __init__(self, session: ModelRunner, clock: Callable[[], float] = _processor_time) -> None:
