@@ -30,6 +30,9 @@ _TRIAL_SECONDS: Final = 0.05
 """Time that each session is measured for, within these numbers of calls."""
 _LEAST_GAIN: Final = 1.1
 """The gain from which the second session is kept: it takes the weights' memory again."""
+_CALLS_BY_TRIAL: Final = 20
+"""Time of calls, by that of a trial, after which it is made again where it chose one thread, each time twice as long:
+another program may have held the processors in its 0.1 seconds."""
 _CROWDED_CALLS: Final = 64
 """Calls that stay with one thread each after two callers have met: they would compete for the same processors."""
 
@@ -57,6 +60,9 @@ class _State:
     session: ModelRunner | None = None
     decided: bool = False
     note: str = ""
+    trials: int = 0
+    until_next: float = float("inf")
+    """Seconds of calls until the trial is made again."""
 
 
 class LatencySession:
@@ -112,9 +118,11 @@ class LatencySession:
             alone = self._note_callers()
         call = partial(_run, names, feeds)
         try:
-            if not alone or (state.decided and state.session is None):
+            if not alone:
                 return call(self._first)
-            return call(state.session) if state.session is not None else self._first_calls(state, call)
+            if state.session is not None:
+                return call(state.session)
+            return self._calls_on_one(state, call) if state.decided else self._first_calls(state, call)
         finally:
             with self._lock:
                 self._callers -= 1
@@ -149,10 +157,23 @@ class LatencySession:
                 self._try(state, call)
         return answer
 
+    def _calls_on_one(self, state: _State, call: _Call) -> Sequence[Any]:
+        started = time.perf_counter()
+        answer = call(self._first)
+        with self._lock:
+            state.until_next -= time.perf_counter() - started
+            due = state.until_next <= 0
+            if due:
+                state.until_next = float("inf")
+        if due:
+            self._try(state, call)
+        return answer
+
     def _try(self, state: _State, call: _Call) -> None:
         if self._mode == "auto" and state.fastest < _WORTH_TRYING:
             state.note = f"small calls on 1 thread ({1e3 * state.fastest:.2f} ms each: too short to share)"
             return
+        started = time.perf_counter()
         try:
             second = self._opener(self._threads)
         except TorchstoneError as error:
@@ -164,7 +185,10 @@ class LatencySession:
             state.session = second
             state.note = f"small calls on {self._threads} threads (measured {alone / shared:.1f} times as fast as 1)"
         else:
-            state.note = f"small calls on 1 thread ({self._threads} measured {alone / shared:.1f} times as fast)"
+            times = "" if state.trials == 0 else f" in trial {state.trials + 1}"
+            state.note = f"small calls on 1 thread ({self._threads} measured {alone / shared:.1f} times as fast{times})"
+            state.until_next = (time.perf_counter() - started) * _CALLS_BY_TRIAL * 2**state.trials
+            state.trials += 1
 
 
 def _run(names: Sequence[str], feeds: Mapping[str, Uint8Array], session: ModelRunner) -> Sequence[Any]:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -121,3 +122,33 @@ def test_both_sessions_answer_alike(digits_bundle: Path, images: Uint8Array) -> 
         for picture in images[:8]:
             np.testing.assert_allclose(many.predict(picture).logits, one.predict(picture).logits, atol=1e-4)
         assert "4 threads (asked for by name)" in str(many.plan)
+
+
+class _Counted:
+    """Takes so many seconds a call by a clock of its own."""
+
+    now = 0.0
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def run(self, _names: Sequence[str], _feeds: Mapping[str, Uint8Array], _options: object = None, /) -> Sequence[Any]:
+        _Counted.now += self.seconds
+        return []
+
+
+def test_a_trial_that_chose_one_thread_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may have deceived it; where nothing changes, all trials take little of the time of the calls."""
+    clock = SimpleNamespace(perf_counter=lambda: _Counted.now)
+    monkeypatch.setattr("torchstone_runtime.inference.latency_session.time", clock)
+    first, second, opened = _Counted(0.01), _Counted(0.03), list[int]()
+    made = LatencySession(first, lambda threads: opened.append(threads) or second, 4, "auto")  # type: ignore[func-returns-value]
+    started, calls = _Counted.now, 5000
+    _run_often(made, calls)
+    in_trials = _Counted.now - started - calls * first.seconds
+    assert 2 <= len(opened) <= 5
+    assert in_trials < 0.05 * calls * first.seconds
+    assert f"in trial {len(opened)}" in made.note
+    second.seconds = 0.002
+    _run_often(made, 4 * calls)
+    assert "5.0 times as fast as 1" in made.note
