@@ -1,9 +1,12 @@
 """Train recipes over several seeds and measure the *exported* files on the test split, clean and corrupted."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Final
 
 from benchmarks.recipe_results.benchmark_model import BenchmarkModel
@@ -58,17 +61,27 @@ def measure_recipes(
         DataError: the data is missing, or a run was made with other settings.
         CheckFailedError: a training or an export failed, or was interrupted; what is finished stays.
     """
-    results = []
+    results: list[RecipeResult] = []
+    seconds: list[float] = []
     for wanted in map(BenchmarkModel.parse, recipes):
         chosen = dataset or wanted.dataset
         of_seeds = []
         for seed in seeds:
             say(f"{wanted.name} on {chosen}, seed {seed}")
+            begun = time.monotonic()
             result = _reproduce_one(wanted, chosen, seed, out, data_dir, int8=int8)
-            say(f"{wanted.name} on {chosen}, seed {seed}: {_headline(result)}")
+            seconds.append(time.monotonic() - begun)
+            come = _come(seconds, len(recipes) * len(seeds))
+            say(f"{wanted.name} on {chosen}, seed {seed}: {_headline(result)}; {come}")
             of_seeds.append(result)
         results.append(RecipeResult.of(wanted.name, chosen, wanted.settings(), of_seeds))
     return results
+
+
+def _come(seconds: Sequence[float], count: int) -> str:
+    """Return how many of `count` models are done, and the time left if the others take as long as these."""
+    left = (count - len(seconds)) * fmean(seconds)
+    return f"{len(seconds)} of {count} done" + (f", {timedelta(seconds=round(left))} left" if left else "")
 
 
 def robustness_record(found: Robustness) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from benchmarks.recipe_results.benchmark_model import BenchmarkModel
 from benchmarks.recipe_results.documents import DOCUMENTS
 from benchmarks.recipe_results.results_file import merge_results, read_results, write_results
 from benchmarks.recipe_results.results_page import render_results
+from torchstone_runtime.cli.progress_line import progress_shown
 from torchstone_runtime.data.location import default_data_dir
 from torchstone_runtime.errors import TorchstoneError, UsageError
 from torchstone_runtime.files import require_writable_parent, write_atomic
@@ -57,12 +58,13 @@ def reproduce(
     wait_passively()
     from benchmarks.recipe_results.measure import measure_recipes  # noqa: PLC0415 - loads PyTorch
 
-    measured = measure_recipes(
-        *(tuple(dict.fromkeys(recipes)) or tuple(DOCUMENTS), range(seeds), out, data_dir or default_data_dir()),
-        lambda line: click.echo(line, err=True),
-        dataset=dataset,
-        int8=int8,
-    )
+    with progress_shown():
+        measured = measure_recipes(
+            *(tuple(dict.fromkeys(recipes)) or tuple(DOCUMENTS), range(seeds), out, data_dir or default_data_dir()),
+            lambda line: click.echo(line, err=True),
+            dataset=dataset,
+            int8=int8,
+        )
     merged = merge_results(read_results(file), measured)
     write_results(file, merged)
     write_atomic(results, render_results(merged))

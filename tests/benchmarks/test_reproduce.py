@@ -125,7 +125,10 @@ def test_every_seed_is_trained_exported_and_measured_once(
     """A second call finds everything and repeats nothing; the data and the page say the same."""
     out, group = measured
     before = stamps(out)
-    second = measure_recipes([quick_document], range(2), out, out, print)
+    said: list[str] = []
+    second = measure_recipes([quick_document], range(2), out, out, said.append)
+    assert re.search(r"; 1 of 2 done, \d+:\d\d:\d\d left$", said[1])
+    assert said[3].endswith("; 2 of 2 done")
     write_results(tmp_path / "results.json", [group])
     page = render_results(read_results(tmp_path / "results.json"))
 
