@@ -168,7 +168,7 @@ def as_if_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(providers, "open_session", opened)
     monkeypatch.setattr("torchstone_runtime.inference.variants.open_session", opened)
-    monkeypatch.setattr("torchstone_runtime.inference.engine.bind", bind)
+    monkeypatch.setattr("torchstone_runtime.inference.gpu_engine.bind", bind)
 
 
 @pytest.mark.usefixtures("as_if_on_cuda")

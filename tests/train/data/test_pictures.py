@@ -33,6 +33,7 @@ def gradient(height: int, width: int) -> Image.Image:
 
 @settings(max_examples=40, deadline=None)
 @example(height=25, width=25, shorter_side=14, kind="jpg", color="L")
+@example(height=3, width=51, shorter_side=1, kind="jpg", color="L")  # of three rows, half the size has two
 @given(
     height=st.integers(1, 300),
     width=st.integers(1, 300),

@@ -20,6 +20,8 @@ _HEADROOM: Final = 2
 """Shorter side of a picture that is cropped from, in sides of the model's input: a crop of a quarter of the area is
 still as large as the input. Of such crops of photographs, 97% of the differences between neighbouring pixels are left,
 beside crops of the whole picture; of smaller ones 87% (docs/reference/recipes.md)."""
+_RULE: Final = 2
+"""Counts the changes of how a picture is reduced: what a cache on disk holds by an earlier one is not used."""
 _REDUCTION: Final = "bicubic"
 """Bilinear would leave 91% and 79%."""
 
@@ -72,7 +74,7 @@ class FilePictures:
         self._store = store
         self._shorter_side = shorter_side
         self._place = os.path.realpath(store.root) if isinstance(store, FileStore) else ""
-        self._made_by = repr((store.spec, shorter_side, PIL.__version__))
+        self._made_by = repr((store.spec, shorter_side, PIL.__version__, _RULE))
 
     def __len__(self) -> int:
         return len(self._store)
@@ -109,13 +111,18 @@ class FilePictures:
     def _whole(self, image: Image.Image, name: str) -> Image.Image:
         spec, shortest = self._store.spec, self._shorter_side or 1
         check_size(image, name)
-        image.draft(None, _reduced_size(image.size, shortest))  # None leaves the mode
+        # Of the whole picture: a JPEG of few rows that is decoded at a part of its size has another shape.
+        wanted = _reduced_size(image.size, shortest)
+        image.draft(None, wanted)  # None leaves the mode
+        decoded = image.size
         upright = upright_picture(image, name, spec.color, spec.bits)
         if min(upright.size) <= shortest:
             return upright
+        if upright.size != decoded:  # it lay on its side
+            wanted = wanted[::-1]
         # Made of single colours, as drawings of pixels are, a picture is to stay so.
         how = "nearest" if spec.resample == "nearest" else _REDUCTION
-        return resized_picture(upright, *_reduced_size(upright.size, shortest), how)
+        return resized_picture(upright, *wanted, how)
 
 
 def shorter_side_of_crops(height: int, width: int) -> int:
