@@ -97,7 +97,9 @@ class ResamplingHook(BuildHookInterface[Any]):
                         f"The resampling of pictures can't be compiled by `{shlex.join(compiler)}`: {error}\n{printed}"
                     )
                     raise RuntimeError(message) from error
-                self.app.display_warning("No C compiler: pictures will be resized by Pillow, five times as slowly.")
+                self.app.display_warning(
+                    f"`{shlex.join(compiler)}` compiled nothing: Pillow will resize pictures, more slowly."
+                )
                 return False
             made.replace(LIBRARY)
             return True

@@ -97,7 +97,7 @@ def fit_picture(image: Image.Image, spec: InputSpec, name: str, whole: WholePict
     rows = range(max(-place.top, 0), min(place.height, spec.height - place.top))
     columns = range(max(-place.left, 0), min(place.width, spec.width - place.left))
     if (place.height, place.width) == (image.height, image.width):
-        part = channels_first(image.crop((columns.start, rows.start, columns.stop, rows.stop)))
+        part = channels_first(np.asarray(image)[rows.start : rows.stop, columns.start : columns.stop])
     elif spec.antialias or spec.resample == "nearest":
         _check_effort(image, place, name)
         box = whole.box if whole else (0, 0, image.width, image.height)

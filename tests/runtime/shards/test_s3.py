@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from helpers.in_process import run_in_process
 from torchstone_runtime.images.encode import encode_png
+
+if TYPE_CHECKING:
+    from pyarrow import fs
 
 
 @pytest.fixture
@@ -31,6 +35,18 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield f"endpoint_override={host}:{port}&scheme=http&allow_bucket_creation=true"
     finally:
         server.stop()
+
+
+def pictures_in(bucket: str, count: int) -> "fs.FileSystem":
+    """Write pictures `in/00.png` and so on into a new bucket `data`; return the server's file system."""
+    from pyarrow import fs
+
+    files, _ = fs.FileSystem.from_uri(f"s3://data/?{bucket}")
+    files.create_dir("data")
+    for number in range(count):
+        with files.open_output_stream(f"data/in/{number:02}.png") as file:
+            file.write(encode_png(np.full((1, 28, 28), number, np.uint8)))
+    return files
 
 
 def test_pictures_of_a_bucket_are_scored_into_a_bucket(bucket: str, tmp_path: Path) -> None:
@@ -74,13 +90,7 @@ def test_a_list_of_pictures_in_a_bucket_that_is_not_there_is_one_message(bucket:
 
 def test_a_bucket_that_answers_no_more_is_one_message_and_later_the_job_goes_on(bucket: str, tmp_path: Path) -> None:
     """Where nobody listens, then where the bucket is again: the place of its server is no part of a name."""
-    from pyarrow import fs
-
-    files, _ = fs.FileSystem.from_uri(f"s3://data/?{bucket}")
-    files.create_dir("data")
-    for number in range(30):
-        with files.open_output_stream(f"data/in/{number:02}.png") as file:
-            file.write(encode_png(np.full((1, 28, 28), number, np.uint8)))
+    pictures_in(bucket, 30)
 
     def listed(parameters: str) -> list[str]:
         text = "".join(f"s3://data/in/{number:02}.png?{parameters}\n" for number in range(30))
@@ -100,18 +110,12 @@ def test_a_bucket_that_answers_no_more_is_one_message_and_later_the_job_goes_on(
 
 def test_a_job_over_a_list_goes_on_where_an_object_vanished(bucket: str, tmp_path: Path) -> None:
     """The list is the plan: a lost object is a row with an error, and the parts that are there stay."""
-    from pyarrow import fs
-
-    files, _ = fs.FileSystem.from_uri(f"s3://data/?{bucket}")
-    files.create_dir("data")
-    for number in range(4):
-        with files.open_output_stream(f"data/in/{number}.png") as file:
-            file.write(encode_png(np.full((1, 28, 28), number, np.uint8)))
-    (tmp_path / "list.txt").write_text("".join(f"s3://data/in/{number}.png?{bucket}\n" for number in range(4)))
+    files = pictures_in(bucket, 4)
+    (tmp_path / "list.txt").write_text("".join(f"s3://data/in/{number:02}.png?{bucket}\n" for number in range(4)))
     given = ("score", "fashion", f"@{tmp_path / 'list.txt'}", "--out", tmp_path / "out", "--format", "csv")
     assert run_in_process(*given, "--per-shard", "2", "--share", "1/2").returncode == 0
     for number in (1, 3):
-        files.delete_file(f"data/in/{number}.png")
+        files.delete_file(f"data/in/{number:02}.png")
     result = run_in_process(*given, "--per-shard", "2")
     assert result.returncode == 0, result.stderr
     rows = [line for part in sorted((tmp_path / "out").glob("part-*")) for line in part.read_text().splitlines()[1:]]

@@ -1,4 +1,4 @@
-"""The compiled form of Pillow's resampling: the same bytes in a fifth of the time, and only of the part that is wanted.
+"""The compiled form of Pillow's resampling: the same bytes in part of the time, and only where wanted.
 
 `hatch_build.py` in the repository compiles it where the installation is built on a machine with a C compiler. Before it
 is used, it has to agree with the Pillow that is installed. Without it Pillow itself is used: no pixel depends on it.
@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.Image import core  # type: ignore[attr-defined]  # where Pillow keeps its allocator
 
 from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.images.resampling.resizing import Resizing
+from torchstone_runtime.images.resampling.resizing import PILLOW_FILTERS, Resizing
 
 LIBRARY: Final = Path(__file__).with_name("resampling.compiled")
 SWITCH: Final = "TORCHSTONE_COMPILED"
@@ -146,8 +146,8 @@ def _agrees(library: ctypes.CDLL) -> bool:
     mixed = np.arange(48 * 40, dtype=np.uint64) * np.uint64(2654435761) >> np.uint64(8)
     image = Image.fromarray(mixed.astype(np.uint8).reshape(48, 40))
     box = (0, 0, image.width, image.height)
-    for name, number in _FILTERS.items():
-        how = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)[number]
+    for name in _FILTERS:
+        how = PILLOW_FILTERS[name]
         for height, width in ((40, 20), (12, 36)):
             resizing = Resizing(height, width, name, box, range(height), range(width))
             found = _resampled(library, image, resizing)

@@ -11,11 +11,6 @@ static uint8_t rounded(int32_t sum) {
     return (uint8_t)(level < 0 ? 0 : level > 255 ? 255 : level);
 }
 
-/* The last block of a row begins early enough to end with it: nothing beyond the row is read. */
-static int begin_of_block(const column_pass *pass, int column) {
-    return column + BLOCK > pass->columns && pass->columns >= BLOCK ? pass->columns - BLOCK : column;
-}
-
 static void rows_by_loops(const row_pass *pass) {
     for (int row = 0; row < pass->rows; row++) {
         const uint8_t *line = pass->pixels + row * pass->row_bytes;
@@ -36,21 +31,31 @@ static void rows_by_loops(const row_pass *pass) {
     }
 }
 
-static void columns_by_loops(const column_pass *pass) {
+/* Sums `count` rows from `from` on, BLOCK columns of them, to `out`. */
+typedef void block_sum(const uint8_t *from, ptrdiff_t stride, const int32_t *weights, int count, uint8_t *out);
+
+static void columns_by(block_sum *sum, const column_pass *pass) {
     for (int row = 0; row < pass->rows; row++) {
-        const int32_t *weight = pass->weights + (ptrdiff_t)row * pass->taps;
+        const int32_t *weights = pass->weights + (ptrdiff_t)row * pass->taps;
+        const uint8_t *top = pass->plane + (pass->first[row] - pass->begin) * pass->stride;
         uint8_t *to = pass->out + (ptrdiff_t)row * pass->columns;
         for (int column = 0; column < pass->columns; column += BLOCK) {
-            column = begin_of_block(pass, column);
-            const uint8_t *from = pass->plane + (pass->first[row] - pass->begin) * pass->stride + column;
-            int length = pass->columns - column < BLOCK ? pass->columns - column : BLOCK;
-            int32_t sums[BLOCK] = {0};
-            for (int tap = 0; tap < pass->count[row]; tap++, from += pass->stride) {
-                for (int i = 0; i < BLOCK; i++) sums[i] += from[i] * weight[tap];
-            }
-            for (int i = 0; i < length; i++) to[column + i] = rounded(sums[i]);
+            int length = pass->columns < BLOCK ? pass->columns : BLOCK;
+            /* The last block begins early enough to end with the row: nothing beyond it is read. */
+            if (column > pass->columns - length) column = pass->columns - length;
+            uint8_t block[BLOCK];
+            sum(top + column, pass->stride, weights, pass->count[row], block);
+            memcpy(to + column, block, (size_t)length);
         }
     }
+}
+
+static void block_by_loops(const uint8_t *from, ptrdiff_t stride, const int32_t *weights, int count, uint8_t *out) {
+    int32_t sums[BLOCK] = {0};
+    for (int tap = 0; tap < count; tap++, from += stride) {
+        for (int i = 0; i < BLOCK; i++) sums[i] += from[i] * weights[tap];
+    }
+    for (int i = 0; i < BLOCK; i++) out[i] = rounded(sums[i]);
 }
 
 #if defined(__x86_64__)
@@ -115,37 +120,25 @@ AVX2 static void rows_by_vectors(const row_pass *pass) {
     }
 }
 
-AVX2 static void columns_by_vectors(const column_pass *pass) {
-    const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    for (int row = 0; row < pass->rows; row++) {
-        const int32_t *weight = pass->weights + (ptrdiff_t)row * pass->taps;
-        uint8_t *to = pass->out + (ptrdiff_t)row * pass->columns;
-        for (int column = 0; column < pass->columns; column += BLOCK) {
-            column = begin_of_block(pass, column);
-            const uint8_t *from = pass->plane + (pass->first[row] - pass->begin) * pass->stride + column;
-            int length = pass->columns - column < BLOCK ? pass->columns - column : BLOCK;
-            __m256i sums[4];
-            for (int part = 0; part < 4; part++) sums[part] = _mm256_set1_epi32(HALF);
-            for (int tap = 0; tap < pass->count[row]; tap++, from += pass->stride) {
-                __m256i factor = _mm256_set1_epi32(weight[tap]);
-                for (int part = 0; part < 4; part++) {
-                    sums[part] = _mm256_add_epi32(sums[part], weighted(from + 8 * part, factor));
-                }
-            }
-            for (int part = 0; part < 4; part++) sums[part] = _mm256_srai_epi32(sums[part], PRECISION_BITS);
-            /* Packing clips, and takes the halves of its operands in turns. */
-            __m256i packed = _mm256_packus_epi16(_mm256_packs_epi32(sums[0], sums[1]),
-                                                 _mm256_packs_epi32(sums[2], sums[3]));
-            packed = _mm256_permutevar8x32_epi32(packed, in_order);
-            uint8_t block[BLOCK];
-            _mm256_storeu_si256((__m256i *)block, packed);
-            memcpy(to + column, block, (size_t)length);
+AVX2 static void block_by_vectors(const uint8_t *from, ptrdiff_t stride, const int32_t *weights, int count,
+                                  uint8_t *out) {
+    __m256i sums[4];
+    for (int part = 0; part < 4; part++) sums[part] = _mm256_set1_epi32(HALF);
+    for (int tap = 0; tap < count; tap++, from += stride) {
+        __m256i factor = _mm256_set1_epi32(weights[tap]);
+        for (int part = 0; part < 4; part++) {
+            sums[part] = _mm256_add_epi32(sums[part], weighted(from + 8 * part, factor));
         }
     }
+    for (int part = 0; part < 4; part++) sums[part] = _mm256_srai_epi32(sums[part], PRECISION_BITS);
+    /* Packing clips, and takes the halves of its operands in turns. */
+    __m256i packed = _mm256_packus_epi16(_mm256_packs_epi32(sums[0], sums[1]), _mm256_packs_epi32(sums[2], sums[3]));
+    packed = _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    _mm256_storeu_si256((__m256i *)out, packed);
 }
 #else
 #define rows_by_vectors rows_by_loops
-#define columns_by_vectors columns_by_loops
+#define block_by_vectors block_by_loops
 #endif
 
 int torchstone_has_vectors(void) {
@@ -161,5 +154,5 @@ void torchstone_rows(const row_pass *pass, int loops) {
 }
 
 void torchstone_columns(const column_pass *pass, int loops) {
-    (torchstone_has_vectors() && !loops ? columns_by_vectors : columns_by_loops)(pass);
+    columns_by(torchstone_has_vectors() && !loops ? block_by_vectors : block_by_loops, pass);
 }
