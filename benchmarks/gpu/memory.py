@@ -63,6 +63,7 @@ def _train(setting: Setting, program: str, recipe: str, batch: int) -> "subproce
     given = [recipe, "--data", "fashion-mnist", "--data-dir", setting.data_dir(), "--epochs", 1]
     given += ["--out", setting.work / "memory", "--overwrite", "--device", setting.device, "--batch-size", batch]
     command = [sys.executable, "-c", program, *map(str, given)]
-    # One arena: each of more takes 64 MiB of what a trial is limited to.
-    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
+    # One arena: each of more takes 64 MiB of what a trial is limited to. And each tensor has its own pages, which go
+    # back when it does: what a larger heap has free between others would make more of a trial's room or less.
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(64 << 10)}
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)

@@ -50,7 +50,7 @@ class Int8Config:
         activations: 8-bit type of the activations; weights are always signed.
         form: `qdq`: float operators between Quantize and Dequantize, which ONNX Runtime fuses as it loads them;
             `qoperator`: integer operators.
-        folded_input: whether raw pixels enter the first layer, without the normalisation in float.
+        folded_input: whether raw pixels enter a first layer in 8 bits, without the normalisation in float.
         weight_bits: 8, or 7 for processors whose 16-bit sums of two products would saturate.
         float_layers: nodes that stay float.
     """
@@ -221,7 +221,10 @@ def _keep_logits_float(graph: onnx.GraphProto) -> None:
 
 
 def _enter_raw(graph: onnx.GraphProto, pixels: PixelScale) -> None:
-    quantizer = next(node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == pixels.tensor)
+    takers = (node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == pixels.tensor)
+    quantizer = next(takers, None)
+    if quantizer is None:  # every layer that takes pixels stays float
+        return
     for node in graph.node:
         for position, name in enumerate(node.input):
             if name == quantizer.output[0]:

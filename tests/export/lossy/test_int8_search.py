@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from helpers.in_process import short_stopwatch
+from helpers.int8_networks import network_that_int8_ruins
 from torchstone_export.formats.onnx_file import export_onnx
 from torchstone_export.lossy.int8_file import layer_names
 from torchstone_export.lossy.int8_search import _steps_to_float, choose_int8
@@ -13,27 +12,17 @@ from torchstone_export.lossy.production_run import run_split
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.system.cpu import cpu_features
 from torchstone_train.networks.image_classifier import ImageClassifier
 
 SPEC = InputSpec(color="L", height=8, width=8, mean=(0.5,), std=(0.5,))
 NAMES = ("a", "b", "c")
 
 
-def _network_with_a_layer_that_int8_ruins() -> nn.Module:
-    """Its second convolution has huge weights on a channel that is always zero: no effect in float, no levels left."""
-    torch.manual_seed(0)
-    first, second = nn.Conv2d(1, 8, 3), nn.Conv2d(8, 16, 3)
-    with torch.no_grad():
-        assert first.bias is not None
-        first.bias[0] = -10
-        second.weight[:, 0] = 200
-    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Flatten(), nn.Linear(256, 3))
-
-
 @pytest.mark.slow
 def test_the_layer_that_int8_ruins_goes_back_to_float() -> None:
     """And with it in float the file decides as the float file on nearly every image."""
-    model = ExportableClassifier(ImageClassifier(_network_with_a_layer_that_int8_ruins(), SPEC)).eval()
+    model = ExportableClassifier(ImageClassifier(network_that_int8_ruins(), SPEC)).eval()
     content = export_onnx(model, "small", NAMES, SPEC)
     images = np.random.default_rng(0).integers(0, 256, (600, 1, 8, 8), dtype=np.uint8)
     ids = [str(index) for index in range(600)]
@@ -43,7 +32,7 @@ def test_the_layer_that_int8_ruins_goes_back_to_float() -> None:
     validation = Split("validation", ArrayStore(images), decisions, NAMES, ids)
 
     with short_stopwatch():
-        choice = choose_int8(content, images[:64], validation, 0.03, frozenset({"avx512_vnni"}))
+        choice = choose_int8(content, images[:64], validation, 0.03, cpu_features())
 
     assert choice.config.float_layers == (list(layer_names(content))[1],)
     agreements = [item["validation_agreement"] for item in choice.tried]
@@ -63,7 +52,7 @@ def test_layers_go_back_to_float_faster_in_deep_networks(layers: int, steps: lis
 
 def test_a_search_without_time_gives_its_first_file() -> None:
     """And the certificate names what was left out."""
-    model = ExportableClassifier(ImageClassifier(_network_with_a_layer_that_int8_ruins(), SPEC)).eval()
+    model = ExportableClassifier(ImageClassifier(network_that_int8_ruins(), SPEC)).eval()
     content = export_onnx(model, "small", NAMES, SPEC)
     images = np.random.default_rng(0).integers(0, 256, (64, 1, 8, 8), dtype=np.uint8)
     validation = Split("validation", ArrayStore(images), np.zeros(64, np.int64), NAMES, [str(n) for n in range(64)])

@@ -101,9 +101,8 @@ def _damage(bundle: Path, factor: float) -> None:
     model = onnx.load(path)
     weights = next(item for item in model.graph.initializer if item.data_type == 3 and len(item.dims) == 4)
     values = numpy_helper.to_array(weights)
-    weights.CopyFrom(
-        numpy_helper.from_array(np.clip(values, -127 * factor, 127 * factor).astype(np.int8), weights.name)
-    )
+    most = factor * np.abs(values.astype(np.int64)).max()  # 127, or 64 where this processor takes weights of 7 bits
+    weights.CopyFrom(numpy_helper.from_array(np.clip(values, -most, most).astype(np.int8), weights.name))
     onnx.save(model, path)
     data = json.loads((bundle / "manifest.json").read_text())
     content = path.read_bytes()

@@ -17,6 +17,7 @@ from onnx import helper
 from PIL import Image
 
 from helpers.in_process import run_in_process
+from helpers.processors import lacks_exact_int8, needs_exact_int8
 from helpers.support import assert_refused
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.benchmark.bench import golden_batch
@@ -265,7 +266,15 @@ def test_bench_states_how_fast_the_other_provider_is(digits_bundle: Path) -> Non
     assert all("times as fast as cpu" in choice.describe("cpu") for choice in found)
 
 
-def test_the_built_in_int8_variant_runs_there_or_is_refused() -> None:
+@needs_exact_int8
+def test_the_built_in_int8_variant_runs_there() -> None:
     """Its golden samples decide: other kernels may round otherwise, but not beyond what was accepted."""
     with Classifier.load(locate_bundle("fashion"), provider="openvino", variant="int8") as classifier:
         assert classifier.plan.variant == "int8"
+
+
+@lacks_exact_int8
+def test_the_built_in_int8_variant_is_refused_where_its_sums_would_saturate() -> None:
+    """As with the CPU provider: it was certified on another kind of processor."""
+    with pytest.raises(ProviderError, match="certified on another kind of processor"):
+        Classifier.load(locate_bundle("fashion"), provider="openvino", variant="int8")

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from helpers.in_process import run_in_process
+from helpers.processors import needs_exact_int8
 
 Rows = list[dict[str, str]]
 
@@ -89,7 +90,10 @@ def test_a_single_part_is_counted_in_the_singular(pictures: Path, tmp_path: Path
     assert "; 1 part was there before" in score(pictures, "--out", tmp_path / "out").stdout
 
 
-@pytest.mark.parametrize("change", [("--top-k", "2"), ("--variant", "fp32"), ("--per-shard", "5")])
+@pytest.mark.parametrize(
+    "change",
+    [("--top-k", "2"), pytest.param(("--variant", "fp32"), marks=needs_exact_int8), ("--per-shard", "5")],
+)
 def test_another_job_in_the_same_folder_is_refused(pictures: Path, tmp_path: Path, change: tuple[str, str]) -> None:
     """Another job in the same folder is refused."""
     score(pictures, "--out", tmp_path / "out")

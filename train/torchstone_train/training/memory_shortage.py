@@ -8,6 +8,8 @@ import torch
 from torchstone_runtime.errors import UsageError
 
 _OTHERS: Final = " Others may use the same GPU: nvidia-smi shows them."
+_SPARE: Final = 8
+"""Images of a batch for each further one that must fit as well."""
 _SAID_ON_CPU: Final = ("DefaultCPUAllocator: can't allocate memory", "posix_memalign failed")
 """What PyTorch says where a processor's memory is full, or limited; no class of errors stands for it."""
 
@@ -20,13 +22,15 @@ def is_shortage(error: RuntimeError) -> bool:
 def largest_fitting(trial: Callable[[int], None], size: int) -> int:
     """Return the largest batch, of a half, a quarter and so on of one that didn't fit, whose step does; 0 for none.
 
+    It is tried with an eighth more images: a training that begins with it finds the memory divided otherwise.
+
     Args:
         trial: computes loss and gradients of a batch of so many images, and raises an error that `is_shortage`
             where they don't fit.
         size: images of the batch that didn't fit.
     """
     while (size := size // 2) > 0:
-        if _fits(trial, size):
+        if _fits(trial, size + size // _SPARE):
             return size
     return 0
 
