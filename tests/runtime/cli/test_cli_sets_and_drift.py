@@ -119,7 +119,9 @@ def test_pictures_like_the_validation_images_are_no_drift(pictures: Path) -> Non
     """One line on stderr, which --quiet leaves out."""
     result = run_in_process("predict", STORED, pictures, "--drift")
 
-    assert re.search(rf"^drift: none found \({COUNT} images beside \d+ of validation; p ", result.stderr, re.MULTILINE)
+    assert re.search(
+        rf"^drift: none found \({COUNT} images compared with \d+ validation images; p ", result.stderr, re.MULTILINE
+    )
     assert not run_in_process("predict", STORED, pictures, "--drift", "--quiet").stderr
 
 
