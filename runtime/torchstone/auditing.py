@@ -129,14 +129,14 @@ def audit_data(
     predictions: str | os.PathLike[str] | None = None,
     near: bool = True,
 ) -> AuditResult:
-    """Look at labelled pictures for what is unreadable, twice, in train and test, or wrongly labelled.
+    """Check labelled pictures: unreadable, duplicated, in both train and test, mislabelled.
 
     Args:
-        data: `digits`, `fashion-mnist`, `mnist`, `folder:PATH` or `npz:FILE`.
+        data: `digits`, `fashion-mnist`, `mnist`, `folder:PATH`, `shards:PATTERN` or `npz:FILE`.
         data_dir: directory of the downloaded datasets; `TORCHSTONE_DATA`, or `./data`, if None.
-        bundle: bundle, or loaded classifier, whose predictions tell likely label errors; it should not have been
+        bundle: bundle, or loaded classifier, whose predictions reveal likely label errors; it should not have been
             trained on the data.
-        predictions: file of predictions that tell them: of `train --folds` or `evaluate --predictions`.
+        predictions: file of such predictions, written by `train --folds` or `evaluate --predictions`.
         near: whether near-duplicates are looked for among the files of a folder.
 
     Raises:
@@ -144,7 +144,7 @@ def audit_data(
         UsageError: no such dataset, or both a bundle and predictions.
     """
     if bundle is not None and predictions is not None:
-        raise UsageError("A bundle and predictions are two sources of the same.", "Give one of them.")
+        raise UsageError("bundle and predictions both provide predictions.", "Give one of them.")
     source = open_source(DatasetRef.parse(data), Path(data_dir) if data_dir is not None else None)
     read = [read_predicted(Path(predictions), source)] if predictions is not None else []
     audit = audit_source(source, near=near)

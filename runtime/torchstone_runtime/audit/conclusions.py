@@ -87,7 +87,7 @@ def _conflicts(audit: DataAudit) -> Iterator[DataFinding]:
     if groups := audit.label_conflicts:
         pairs = [" / ".join(sorted({audit.class_of(index) for index in group.members})) for group in groups]
         shown = shortlist(list(dict.fromkeys(pairs)), _SHOWN)
-        text = f"{_count(len(groups), 'picture')} {_are(len(groups))} there under two labels: {shown}."
+        text = f"{_count(len(groups), 'picture')} {_have(len(groups))} different labels in different copies: {shown}."
         yield DataFinding("error", "label_conflicts", len(groups), text, _listed(audit, groups))
 
 

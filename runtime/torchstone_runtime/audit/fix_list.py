@@ -38,7 +38,7 @@ def _reasons(audit: DataAudit) -> Iterator[tuple[int, str, str]]:
             yield (
                 index,
                 "label_conflict",
-                f"the same picture is labelled otherwise: {_path(audit, others[0])}" if others else "",
+                f"the same picture has another label: {_path(audit, others[0])}" if others else "",
             )
     for group in audit.groups:
         if group in audit.label_conflicts:

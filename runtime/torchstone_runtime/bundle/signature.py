@@ -8,6 +8,7 @@ only what ties its answer to the bytes that Torchstone uses. It needs no network
 import contextlib
 import hashlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ _MAX_SIGNATURE_BYTES: Final = 16 << 20
 _NOT_SIGNED: Final = frozenset({SIGNATURE_FILE, ".git", ".gitattributes", ".github", ".gitignore"})
 """What the standard leaves out by default; the runtime reads none of it."""
 _CHUNK: Final = 1 << 20
+_KEY_REMEDY: Final = "Give the PEM file of a P-256, P-384 or P-521 public key."
+_UNSIGNED_REMEDY: Final = "Ask for a signed bundle (torchstone export --sign KEY), or leave the public key out."
 
 
 def verify_signature(bundle: Bundle, public_key: Path) -> int:
@@ -53,13 +56,14 @@ def verify_signature(bundle: Bundle, public_key: Path) -> int:
     require_component("sign", *SIGNING_PACKAGES)
     from model_signing import verifying  # noqa: PLC0415 - optional, and half a second
 
+    if not public_key.exists():
+        raise UsageError(f"There is no public key at {public_key}.", _KEY_REMEDY)
     verifier = verifying.Config()
     try:
         verifier.use_elliptic_key_verifier(public_key=public_key)
     except Exception as error:  # cryptography has a dozen classes for what is no key
         raise UsageError(
-            f"{public_key} is not a public key that signatures can be checked with: {error}.",
-            "Give the PEM file of a P-256, P-384 or P-521 public key.",
+            f"{public_key} is not a usable public key: {first_line(error).rstrip('.?')}.", _KEY_REMEDY
         ) from error
     digests = _digests(bundle)
     verifier.set_hashing_config(hashing_of(bundle.manifest.name, digests))
@@ -71,7 +75,7 @@ def verify_signature(bundle: Bundle, public_key: Path) -> int:
         except Exception as error:  # whatever it is, the signature does not hold
             raise CheckFailedError(
                 f"The signature of {bundle.path} does not hold for {public_key}: {_reason(error)}.",
-                "Don't use this bundle; get it again from whom you trust, or ask which key signed it.",
+                "Don't use this bundle; get it again from a source you trust, or ask which key signed it.",
             ) from error
     return len(digests)
 
@@ -117,7 +121,7 @@ def _digests(bundle: Bundle) -> dict[str, str]:
 def _sha256(path: Path) -> str:
     if path.is_symlink() or not path.is_file():
         raise CheckFailedError(
-            f"{path} is no regular file, and a signature covers only those.", "Remove it from the bundle."
+            f"{path} is not a regular file, and a signature covers only those.", "Remove it from the bundle."
         )
     digest = hashlib.sha256()
     with path.open("rb") as file:
@@ -128,12 +132,13 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _signature_copy(folder: Path) -> Iterator[Path]:
+    if not os.path.lexists(folder / SIGNATURE_FILE):
+        raise CheckFailedError(f"A signature is required, but {folder} is not signed.", _UNSIGNED_REMEDY)
     try:
         content = read_regular(folder / SIGNATURE_FILE, _MAX_SIGNATURE_BYTES)
     except BundleError as error:
         raise CheckFailedError(
-            f"A signature is required, and {folder} has none that can be read: {error.problem}",
-            "Ask for a signed bundle (torchstone export --sign KEY), or leave the public key out.",
+            f"A signature is required, but that of {folder} can't be read: {error.problem}", _UNSIGNED_REMEDY
         ) from error
     with tempfile.TemporaryDirectory() as copies:
         copy = Path(copies, SIGNATURE_FILE)

@@ -190,7 +190,9 @@ def _split(classifiers: "list[Classifier | None]", wanted: _Wanted) -> "Split | 
             raise UsageError("--class-map renames the classes of --data; there is none.", "Leave it out.")
         return None
     if wanted.dataset is None:
-        raise UsageError("A model needs --data to be measured on.", "Give it, such as --data fashion-mnist.")
+        raise UsageError(
+            "--data is required unless A and B are both CSV files.", "Add it, such as --data fashion-mnist."
+        )
     split, _ = find_split(loaded[0], wanted.dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
     if len(loaded) == 1 or loaded[0].input_spec == loaded[1].input_spec:
         return split

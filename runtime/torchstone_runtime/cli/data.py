@@ -59,11 +59,12 @@ _STAGE: Final = partial(stage, unit="pictures")
 def data(dataset: str, **options: Any) -> None:  # noqa: ANN401
     """Check the labelled pictures of DATASET: unreadable, duplicated, in both train and test, mislabelled.
 
-    DATASET is digits, fashion-mnist, mnist, folder:PATH or npz:FILE. Findings are printed worst first.
+    DATASET is digits, fashion-mnist, mnist, folder:PATH, shards:PATTERN or npz:FILE. Findings are printed worst
+    first.
     """
     wanted = _Wanted(**options)
     if wanted.bundle is not None and wanted.predictions is not None:
-        raise UsageError("--bundle and --predictions are two sources of the same.", "Give one of them.")
+        raise UsageError("--bundle and --predictions both provide predictions.", "Give one of them.")
     if wanted.bundle is not None:
         require_component("cpu", "onnxruntime")
     audit = _audit(dataset, wanted)

@@ -64,7 +64,7 @@ def robustness(bundle: Path, dataset: str, **options: Any) -> None:  # noqa: ANN
     """Measure BUNDLE on labelled data under corruptions: noise, blur, geometry, light, at severities 1 to 5.
 
     Reports accuracy by corruption and severity, and, clean and corrupted: accuracy, calibration error, and accuracy
-    and coverage if the model may abstain. --min-accuracy is about the mean accuracy on corrupted images.
+    and coverage if the model may abstain. --min-accuracy applies to the mean accuracy on corrupted images.
     """
     require_component("cpu", "onnxruntime")
     wanted = _Wanted(**options)

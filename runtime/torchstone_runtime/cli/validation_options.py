@@ -47,7 +47,7 @@ def require_coverage(classifier: "Classifier", coverage: float | None, *, by_cla
     """
     if coverage is None:
         if by_class:
-            raise UsageError("--by-class says how --coverage is meant, and none is given.", "Add --coverage 0.95.")
+            raise UsageError("--by-class needs --coverage.", "Add a coverage, such as --coverage 0.95.")
         return
     calibration = classifier.statistics.read().conformal
     if by_class:

@@ -92,12 +92,15 @@ class DriftReport:
         """Return one line for people."""
         if not self.images:
             return "nothing to compare: no images"
-        beside = f"{self.images:,} images beside {self.reference_images:,} of validation; p {p_text(self.p_value)}"
+        compared = (
+            f"{self.images:,} images compared with {self.reference_images:,} validation images; "
+            f"p {p_text(self.p_value)}"
+        )
         if not self.alarm:
-            return f"none found ({beside})"
+            return f"none found ({compared})"
         shown = "; ".join(f"{showable(item.change)} (distance {item.distance:.2f})" for item in self.changed[:_SHOWN])
         more = f"; and {len(self.changed) - _SHOWN} more" if len(self.changed) > _SHOWN else ""
-        return f"FOUND: {shown}{more} ({beside})"
+        return f"FOUND: {shown}{more} ({compared})"
 
 
 def p_text(p_value: float) -> str:

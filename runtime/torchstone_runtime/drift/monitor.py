@@ -123,6 +123,6 @@ class DriftMonitor:
         difference = counts / counts.sum() - expected
         most = int(np.abs(difference).argmax())
         share, name = expected[most] + difference[most], self._class_names[most]
-        change = f"'{name}' {share:.1%} of the answers, not {expected[most]:.1%}"
+        change = f"'{name}' {share:.1%} of the predictions, not {expected[most]:.1%}"
         distance = float(np.abs(difference).sum() / 2)
         return FeatureDrift(CLASSES, distance, class_p_value(self.reference.class_counts, counts), change)

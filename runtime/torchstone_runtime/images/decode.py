@@ -133,7 +133,7 @@ def read_picture(source: ImageInput, convert: Callable[[Image.Image, str], _Resu
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name} has more than {MAX_PIXELS:,} pixels.", "Scale the picture down first.") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name} is not an image of a format that is read.", FORMATS_HELP) from error
+        raise ImageError(f"{name} is not an image in a supported format.", FORMATS_HELP) from error
     except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.
         raise ImageError(
             f"{name} cannot be read as an image: {first_line(error).rstrip('.')}.", FORMATS_HELP

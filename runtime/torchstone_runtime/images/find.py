@@ -100,7 +100,7 @@ def _from_stdin(stdin: BufferedReader, others: OtherFiles) -> Iterator[Picture]:
         raise DataError("stdin is empty.", _STDIN_REMEDY)
     if b"\0" in start:
         raise DataError(
-            "stdin holds neither paths nor an image of a format that is read.",
+            "stdin holds neither paths nor an image in a supported format.",
             "Give it paths, one per line, or a PNG, JPEG, BMP, GIF, TIFF, WebP, AVIF, PGM or PPM file.",
         )
     for number, line in enumerate(stdin):

@@ -100,5 +100,5 @@ class OtherFiles:
         if not self.count:
             return []
         named = ", ".join(self.names) + (", …" if self.count > len(self.names) else "")
-        are = "file is no picture" if self.count == 1 else "files are no pictures"
-        return [f"left out: {self.count:,} {are} of a format that is read, in {where}: {named}"]
+        are = "file is not a picture" if self.count == 1 else "files are not pictures"
+        return [f"left out: {self.count:,} {are} in a supported format, in {where}: {named}"]

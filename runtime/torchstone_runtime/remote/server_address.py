@@ -182,7 +182,9 @@ class ServerAddress:
         except ConnectionRefusedError as error:
             raise RemoteError(f"Nothing listens at {self.url}.", "Start the server, or correct the address.") from error
         except socket.gaierror as error:
-            raise RemoteError(f"The host of {self.url} is not known: {error.strerror}.", "Correct --url.") from error
+            raise RemoteError(
+                f"The host of {self.url} is not known: {error.strerror}.", "Correct the address."
+            ) from error
         except ssl.SSLError as error:
             raise RemoteError(f"No TLS connection to {self.url}: {first_line(error)}.", "Is it http://?") from error
         except http.client.HTTPException as error:

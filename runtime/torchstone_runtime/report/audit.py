@@ -88,7 +88,7 @@ def audit_text(audit: DataAudit) -> str:
     for finding in findings:
         lines += _finding_lines(finding)
     if not findings:
-        lines.append("Nothing was found that is wrong.")
+        lines.append("No problems found.")
     return showable_lines(lines)
 
 

@@ -77,7 +77,7 @@ def _findings(audit: DataAudit) -> str:
         for found in find_all(audit)
     ]
     if not items:
-        return "<p>Nothing was found that is wrong.</p>"
+        return "<p>No problems found.</p>"
     return f'<ul class="findings">{"".join(items)}</ul>'
 
 

@@ -80,7 +80,7 @@ def test_sound_pictures_give_no_finding(tmp_path: Path) -> None:
     photograph_tree(tmp_path / "train", {"cat": 12, "dog": 12})
     photograph_tree(tmp_path / "test", {"cat": 5, "dog": 5}, first=200)
     assert find_all(look(tmp_path)) == []
-    assert "Nothing was found" in audit_text(look(tmp_path))
+    assert "No problems found" in audit_text(look(tmp_path))
 
 
 def test_the_fix_list_has_a_row_for_each_picture_that_should_go(audit: DataAudit, faulty: Path) -> None:

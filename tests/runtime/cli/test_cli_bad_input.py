@@ -76,9 +76,7 @@ def test_a_text_file_named_png(digits_bundle: Path, tmp_path: Path, output: Path
     """The file is named; a measurement without it would be another."""
     write_image_tree(tmp_path / "data", {"1": 3, "2": 3})
     (tmp_path / "data" / "2" / "notes.png").write_text("not an image")
-    refuse_data(
-        digits_bundle, f"folder:{tmp_path}/data", output, "2/notes.png is not an image of a format that is read"
-    )
+    refuse_data(digits_bundle, f"folder:{tmp_path}/data", output, "2/notes.png is not an image in a supported format")
 
 
 def test_a_misspelt_dataset(digits_bundle: Path, output: Path) -> None:

@@ -114,7 +114,7 @@ def test_the_page_shows_the_samples_that_differ(digits_bundle: Path, tmp_path: P
     ("arguments", "told"),
     [
         (("{a}", "{b}", "--data", "digits"), "Two predictions files need no --data"),
-        (("{bundle}", "{b}"), "A model needs --data"),
+        (("{bundle}", "{b}"), "--data is required unless A and B are both CSV files"),
         (("{bundle}", "{b}", "--data", "digits"), "same classes"),
         (("{a}", "{b}", "--variant-a", "fp32"), "has no variants"),
         (("{a}", "nowhere.csv"), "cannot be read"),

@@ -83,7 +83,7 @@ def test_predictions_tell_the_same_as_the_bundle_that_made_them(digits_bundle: P
     ("arguments", "fragment"),
     [
         (("folder:nowhere",), "nowhere is not a folder"),
-        (("digits", "--bundle", "fashion", "--predictions", "p.csv"), "two sources of the same"),
+        (("digits", "--bundle", "fashion", "--predictions", "p.csv"), "both provide predictions"),
         (("digits", "--predictions", "nowhere.csv"), "nowhere.csv cannot be read"),
         (("digits", "--report", "x", "--fix-list", "x"), "Two outputs have the same file name"),
         (("digits", "--bundle", "fashion"), "classes"),

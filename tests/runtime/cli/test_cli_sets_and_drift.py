@@ -76,7 +76,7 @@ def test_without_a_coverage_nothing_is_added(pictures: Path) -> None:
     [
         (("--coverage", "0.9999"), r"cannot be promised: the model was calibrated on \d+ validation images"),
         (("--coverage", "0.99", "--by-class"), "cannot be promised for each class"),
-        (("--by-class",), "--by-class says how --coverage is meant"),
+        (("--by-class",), "--by-class needs --coverage"),
         (("--coverage", "1"), "is not in the range 0<x<1"),
         (("--coverage", "95"), "is not in the range 0<x<1"),
     ],
@@ -119,7 +119,9 @@ def test_pictures_like_the_validation_images_are_no_drift(pictures: Path) -> Non
     """One line on stderr, which --quiet leaves out."""
     result = run_in_process("predict", STORED, pictures, "--drift")
 
-    assert re.search(rf"^drift: none found \({COUNT} images beside \d+ of validation; p ", result.stderr, re.MULTILINE)
+    assert re.search(
+        rf"^drift: none found \({COUNT} images compared with \d+ validation images; p ", result.stderr, re.MULTILINE
+    )
     assert not run_in_process("predict", STORED, pictures, "--drift", "--quiet").stderr
 
 

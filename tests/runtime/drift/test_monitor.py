@@ -112,7 +112,7 @@ def test_the_reference_itself_is_no_alarm_and_a_class_that_floods_the_answers_is
     assert same.report().p_value == 1
     assert max(item.distance for item in same.report().features) == 0
     assert flooded.report().alarm
-    assert "'b' 100.0% of the answers, not " in flooded.report().in_words()
+    assert "'b' 100.0% of the predictions, not " in flooded.report().in_words()
 
 
 def real_monitor(classifier: Classifier, images: Uint8Array) -> DriftMonitor:

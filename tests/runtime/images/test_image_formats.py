@@ -91,7 +91,7 @@ def test_one_other_file_is_told_of_in_one_line() -> None:
     others = OtherFiles()
     assert others.lines("x") == []
     others.add("a\x1b[2J")
-    assert others.lines("x") == ["left out: 1 file is no picture of a format that is read, in x: a\\x1b[2J"]
+    assert others.lines("x") == ["left out: 1 file is not a picture in a supported format, in x: a\\x1b[2J"]
 
 
 def test_pipes_and_unreadable_files_are_no_pictures(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_predict_names_what_it_leaves_out_of_folders(digits_bundle: Path, tmp_pa
     result = run_in_process("predict", digits_bundle, tmp_path / "in")
     assert result.returncode == 0
     assert len(result.stdout.splitlines()) == 2
-    assert "left out: 1 file is no picture of a format that is read, in the folders: list.txt\n" in result.stderr
+    assert "left out: 1 file is not a picture in a supported format, in the folders: list.txt\n" in result.stderr
 
 
 def test_evaluate_names_what_it_leaves_out(digits_bundle: Path, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_evaluate_names_what_it_leaves_out(digits_bundle: Path, tmp_path: Path) 
     (tmp_path / "in" / "0" / "list.txt").write_text("a.png")
     result = run_in_process("evaluate", digits_bundle, "--data", f"folder:{tmp_path / 'in'}")
     assert result.returncode == 0
-    assert result.stderr.count("left out: 1 file is no picture") == 1
+    assert result.stderr.count("left out: 1 file is not a picture") == 1
 
 
 def test_a_byte_order_mark_before_a_list_of_paths_is_no_part_of_the_first(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_postscript_is_refused() -> None:
     """Pillow would start Ghostscript on it: an image that runs a program."""
     buffer = io.BytesIO()
     PICTURE.save(buffer, format="EPS")
-    with pytest.raises(ImageError, match="not an image of a format that is read"):
+    with pytest.raises(ImageError, match="not an image in a supported format"):
         decode_image(buffer.getvalue(), SPEC)
 
 

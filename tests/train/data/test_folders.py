@@ -104,7 +104,7 @@ def test_text_named_png_is_refused_by_name(tmp_path: Path) -> None:
     root = write_image_tree(tmp_path / "p", CLASSES)
     (root / "dog" / "letter.png").write_text("Dear Sir or Madam")
     result = run_torchstone("train", "cnn3", "--dataset", f"folder:{root}", "--out", tmp_path / "run")
-    assert_refused(result, "letter.png", "is not an image of a format that is read")
+    assert_refused(result, "letter.png", "is not an image in a supported format")
     assert not (tmp_path / "run").exists()
 
 
@@ -203,7 +203,7 @@ def test_files_that_are_no_pictures_are_named_once_before_a_training(tmp_path: P
     for number in range(5):
         (root / "cat" / f"note{number}.txt").write_text("fluffy")
     lines = [line for line in describe_data(load(root)) if "left out" in line]
-    expected = "left out: 5 files are no pictures of a format that is read"
+    expected = "left out: 5 files are not pictures in a supported format"
     assert lines == [f"{expected}, in {root}: note0.txt, note1.txt, note2.txt, …"]
 
 
