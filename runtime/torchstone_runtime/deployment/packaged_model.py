@@ -74,8 +74,8 @@ def portable_variant(bundle: Bundle) -> tuple[str, str]:
     if not needed or FALLBACK not in bundle.manifest.variants:
         return default, ""
     return FALLBACK, (
-        f"{FALLBACK} in place of {default}, which is right only on processors with one of {', '.join(needed)}: this "
-        f"server does not check that (--variant {default} takes it all the same)"
+        f"{FALLBACK} in place of {default}: {default} is correct only on processors with one of "
+        f"{', '.join(needed)}, and this server does not check for them (--variant {default} packages it anyway)"
     )
 
 

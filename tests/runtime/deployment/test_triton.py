@@ -116,6 +116,7 @@ def test_a_variant_that_needs_a_processor_feature_is_taken_only_by_name(tmp_path
     result = run_in_process("package", FASHION, "--for", "triton", "--out", tmp_path)
 
     assert "fp32 in place of int8" in result.stderr
+    assert "--variant int8 packages it anyway" in result.stderr
     assert (tmp_path / "stone-m" / "1" / "model.onnx").read_bytes() == (FASHION / "model.onnx").read_bytes()
 
 
