@@ -18,6 +18,8 @@ _NEEDED: Final = {
     "Python's headers (Debian, Ubuntu: apt install gcc python3-dev).",
 }
 
+_MEANT: Final = "Explanation: "
+
 
 def require_compiler(mode: CompileName, device: torch.device, *, deterministic: bool) -> None:
     """Compile a small function, so that a missing compiler is noticed before anything else is done.
@@ -98,7 +100,9 @@ def _try(device: torch.device) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    said = str(getattr(error, "inner_exception", None) or error)
-    # What a compiler says stands below its long command line.
-    found = next((line for line in said.splitlines() if "error: " in line), "") or first_line(error)
-    return found.strip().rstrip(".")
+    said = getattr(error, "inner_exception", None) or error
+    lines = [line.strip() for line in str(said).splitlines()]
+    # What a C compiler says stands below its long command line, and what TorchDynamo means below a heading.
+    compiler = next((line for line in lines if "error: " in line), None)
+    meant = [line.removeprefix(_MEANT) for line in lines if line.startswith(_MEANT)]
+    return (compiler or ": ".join([first_line(said), *meant[:1]])).rstrip(".")
