@@ -16,13 +16,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.in_process import run_in_process
+from helpers.small_backbone import SmallBackbone
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train import run_training
+from torchstone_train.networks.image_classifier import ImageClassifier
 from torchstone_train.recipes.catalog import FINETUNE
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.run.run_dir import RunDirectory
+from torchstone_train.training.compiled_steps import CompiledSteps
 from torchstone_train.training.progress import Progress
 from torchstone_train.training.task import Outcome
 
@@ -134,6 +139,19 @@ def test_nothing_is_compiled_again_in_a_training(fit: Fit) -> None:
 
 
 @pytest.mark.usefixtures("traced")
+def test_images_in_another_layout_are_no_reason_to_compile_again() -> None:
+    """Pictures may come with their channels last."""
+    spec = InputSpec(color="RGB", height=12, width=12, mean=(0.5,) * 3, std=(0.5,) * 3)
+    steps = CompiledSteps(ImageClassifier(SmallBackbone(), spec), "default", 4)
+    images = torch.zeros(4, 3, 12, 12, dtype=torch.uint8)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        steps(images)
+        logits = steps(images.contiguous(memory_format=torch.channels_last))
+
+    assert logits.shape == (4, 7)
+
+
+@pytest.mark.usefixtures("traced")
 def test_an_epoch_of_one_batch_is_compiled(fit: Fit) -> None:
     """The size of its only batch is the one."""
     network = small()
@@ -209,3 +227,18 @@ def test_a_network_that_cannot_be_compiled_leaves_no_run(colours: Path, tmp_path
         train(broken, tmp_path / "run", colours)
 
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("traced")
+def test_the_option_is_said_recorded_repeated_and_kept_to(tiny_npz: Path, tmp_path: Path) -> None:
+    """As --amp: a line in the log, the recipe in run.json, --from takes it from there, --resume wants the same."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    given = ("train", "mlp", "--data", f"npz:{tiny_npz}", "--device", "cpu", "--epochs")
+    trained = run_in_process(*given, "1", "--compile", "default", "--out", first)
+    repeated = run_in_process("train", "--from", first, "--device", "cpu", "--out", second)
+    resumed = run_in_process(*given, "2", "--out", first, "--resume")
+
+    assert "compile  default (torch.compile)" in trained.stderr, trained.stderr
+    assert repeated.returncode == 0, repeated.stderr
+    assert RunDirectory(second).read_info()["recipe"]["compile"] == "default"
+    assert (resumed.returncode, "made with other settings: compile." in resumed.stderr) == (2, True), resumed.stderr
