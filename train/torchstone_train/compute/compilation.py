@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Final
 
 import torch
@@ -91,6 +92,7 @@ def quiet() -> Iterator[None]:
         remarks.setLevel(level)
 
 
+@cache
 def _try(device: torch.device) -> None:
     def doubled(values: torch.Tensor) -> torch.Tensor:
         return (values * 2).sum()
