@@ -50,7 +50,7 @@ def steps(setting: Setting) -> Steps:
             for batch in (LATENCY, setting.size(THROUGHPUT, 4)):
                 label = f"{name}, {form}, batch {batch}"
                 found[label] = partial(_compared, setting, made, exported, name, form, batch)
-    for form, batch in setting.size(COMPILED, ()):
+    for form, batch in setting.size(COMPILED, (("fp32", LATENCY),)):
         for name in names(setting):
             label = f"{name}, {form}, batch {batch}, compiled"
             found[label] = partial(_compared, setting, made, exported, name, form, batch, compiled=True)
