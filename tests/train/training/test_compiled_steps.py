@@ -28,6 +28,7 @@ from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.recipes.resolve import get_recipe
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.training.compiled_steps import CompiledSteps
+from torchstone_train.training.optimization import Optimization
 from torchstone_train.training.progress import Progress
 from torchstone_train.training.task import Outcome
 
@@ -242,3 +243,23 @@ def test_the_option_is_said_recorded_repeated_and_kept_to(tiny_npz: Path, tmp_pa
     assert repeated.returncode == 0, repeated.stderr
     assert RunDirectory(second).read_info()["recipe"]["compile"] == "default"
     assert (resumed.returncode, "made with other settings: compile." in resumed.stderr) == (2, True), resumed.stderr
+
+
+@pytest.mark.usefixtures("traced", "without_pictures")
+def test_a_shortage_of_memory_while_compiling_leaves_no_run(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names a batch that fits, as it does in a step."""
+    rehearse = Optimization.rehearse
+
+    def limited(self: Optimization, images: Tensor, targets: Tensor) -> None:
+        if len(images) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        rehearse(self, images, targets)
+
+    monkeypatch.setattr(Optimization, "rehearse", limited)
+    with pytest.raises(UsageError, match="A batch of 16 images does not fit") as caught:
+        train(replace(BACKBONE, compile="default"), tmp_path / "run", colours)
+
+    assert "--batch-size 4." in caught.value.remedy
+    assert not (tmp_path / "run").exists()
