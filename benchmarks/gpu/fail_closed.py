@@ -1,4 +1,7 @@
-"""Fail closed: with each library taken away in turn, `--provider cuda` has to name it, and `auto` to say why."""
+"""Fail closed: with each library taken away in turn, `--provider cuda` has to name it, and `auto` to say why.
+
+Likewise `--provider tensorrt` with each of TensorRT's libraries, which `auto` does without.
+"""
 
 import sys
 from functools import partial
@@ -6,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.gpu.bundles import builtin
-from benchmarks.gpu.hiding import LIBRARIES, copies, run_without
+from benchmarks.gpu.hiding import LIBRARIES, TENSORRT_LIBRARIES, copies, run_without
 from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import Steps
 from benchmarks.places import ROOT
@@ -18,30 +21,36 @@ _SECONDS: Final = 60.0
 
 def steps(setting: Setting) -> Steps:
     """Return the steps of this piece."""
-    found: dict[str, Any] = {"everything there": partial(_works, setting)}
+    plain, *others = setting.providers
+    found: dict[str, Any] = {"everything there": partial(_works, plain)}
     for library in setting.size(LIBRARIES, LIBRARIES[:2]):
-        found[f"without {library}"] = partial(_without, setting, library)
-    found["no GPU visible"] = partial(_verified, setting, [], "CUDA_VISIBLE_DEVICES=")
+        found[f"without {library}"] = partial(_without, setting, plain, library)
+    found["no GPU visible"] = partial(_verified, plain, [], "CUDA_VISIBLE_DEVICES=")
+    # A trial has the one provider.
+    for provider in others or [plain]:
+        found[f"{provider}, everything there"] = partial(_works, provider)
+        for library in setting.size(TENSORRT_LIBRARIES, TENSORRT_LIBRARIES[:1]):
+            found[f"{provider}, without {library}"] = partial(_without, setting, provider, library)
     return found
 
 
-def _works(setting: Setting) -> dict[str, Any]:
+def _works(provider: str) -> dict[str, Any]:
     """Fail where even the whole installation is refused: no refusal of a part would say anything then."""
-    found = _verified(setting, [], "")
+    found = _verified(provider, [], "")
     if found["by_name"]["exit_code"]:
         raise RuntimeError(found["by_name"]["stderr"])
     return found
 
 
-def _without(setting: Setting, library: str) -> dict[str, Any]:
+def _without(setting: Setting, provider: str, library: str) -> dict[str, Any]:
     # A trial looks where nothing is: it hides nothing that others use.
     files = copies(library, [setting.work] if setting.dry_run else None)
-    return {"hidden": [str(file) for file in files]} | _verified(setting, files, "", library)
+    return {"hidden": [str(file) for file in files]} | _verified(provider, files, "", library)
 
 
-def _verified(setting: Setting, files: list[Path], variable: str, library: str = "") -> dict[str, Any]:
+def _verified(provider: str, files: list[Path], variable: str, library: str = "") -> dict[str, Any]:
     """Verify the built-in bundle by name and by `auto`; say whether that did what it must."""
-    by_name = _python(files, variable, _COMMAND, "verify", builtin(), "--provider", setting.providers[0])
+    by_name = _python(files, variable, _COMMAND, "verify", builtin(), "--provider", provider)
     auto = _python(files, variable, _LOADED, builtin())
     text = by_name["stdout"] + by_name["stderr"]
     return {

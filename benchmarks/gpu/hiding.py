@@ -20,6 +20,8 @@ LIBRARIES: Final = (
     *("libcudnn.so.9", "libnvrtc.so.13", "libcufft.so.12", "libonnxruntime_providers_shared.so"),
 )
 """What ONNX Runtime's CUDA provider needs, and what it opens only when it computes."""
+TENSORRT_LIBRARIES: Final = ("libonnxruntime_providers_tensorrt.so", "libnvinfer.so.10", "libnvonnxparser.so.10")
+"""What its TensorRT provider needs beside."""
 _PLACES: Final = ("/usr", "/lib", "/lib64", "/opt", "/usr/local/nvidia")
 
 

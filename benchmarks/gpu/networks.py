@@ -29,6 +29,7 @@ class Network:
         classes: number of classes.
         module: uint8 images to logits and probabilities, in evaluation mode on the CPU.
         operations: floating-point operations for an image, two for each product with its sum.
+        weights: number of weights.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Network:
     classes: int
     module: ExportableClassifier
     operations: int
+    weights: int
 
     def onnx(self) -> bytes:
         """Return it as `torchstone export` writes it."""
@@ -56,7 +58,8 @@ def build(name: str) -> Network:
     module = ExportableClassifier(classifier).eval()
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         module(torch.zeros(1, *spec.shape, dtype=torch.uint8))
-    return Network(name, spec, classes, module, int(counter.get_total_flops()))
+    weights = sum(weight.numel() for weight in module.parameters())
+    return Network(name, spec, classes, module, int(counter.get_total_flops()), weights)
 
 
 def _of_torchvision(name: str) -> tuple[ImageClassifier, InputSpec]:

@@ -46,7 +46,10 @@ def _head(results: Path) -> str:
         return (
             "**None of this has been run on a GPU yet.** The measurements were only tried in small on the CPU "
             "(`--dry-run`), which shows that they run and says nothing about speed. The rest of this page lists what "
-            "each of them measures, and its aim."
+            "each of them measures, and its aim.\n\n"
+            "`train --compile` was run on a CPU with g++: the three modes in one process, `default` also in two (Gloo) "
+            "and resumed bit for bit, and its messages without a compiler. Triton, CUDA graphs (`reduce-overhead`, "
+            "`max-autotune`) and NCCL under it were not run."
         )
     found = card["result"]
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items() if version)

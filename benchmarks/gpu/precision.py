@@ -1,4 +1,7 @@
-"""Number formats and `torch.compile` in training: what they do to accuracy, and to the images per second."""
+"""Number formats and `torch.compile` in training: what they do to accuracy, and to the images per second.
+
+`--compile` pays for a training if what its epochs save is more than its `compile_seconds`.
+"""
 
 import time
 from functools import partial
@@ -11,16 +14,21 @@ from benchmarks.gpu.machine import synchronize
 from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import Steps
 from benchmarks.gpu.trainings import require_device, test_accuracy, train_once
+from torchstone_runtime.images.input_spec import ColorMode, InputSpec
 from torchstone_train.compute.precision import choose_precision
 from torchstone_train.networks.architectures import build_network
+from torchstone_train.networks.image_classifier import ImageClassifier
 from torchstone_train.networks.shape import ModelShape
 from torchstone_train.recipes.resolve import get_recipe
+from torchstone_train.training.compiled_steps import CompiledSteps
 from torchstone_train.training.optimization import Optimization
 
 FORMATS: Final = ("off", "bf16", "fp16")
-MEASURED: Final = (("no", "bf16"), ("no", "off"), ("no", "fp16"), ("default", "bf16"), ("reduce-overhead", "bf16"))
+MEASURED: Final = (("off", "bf16"), ("off", "off"), ("off", "fp16"), ("default", "bf16"), ("reduce-overhead", "bf16"))
 """Modes of `torch.compile` with formats, in the order of their worth: a compilation takes as long as all other steps
 of a network."""
+TRAINED: Final = (("stone-l", 3, "off"), ("stone-l", 3, "default"), ("stone-l", 3, "reduce-overhead"))
+"""Recipes with epochs and modes of `--compile`, as a person trains them."""
 NETWORKS: Final = (("sprint", 64), ("sprint", 512), ("stone-l", 128), ("stone-l", 512), ("resnet18", 128))
 _SECONDS: Final = 1.5
 
@@ -31,7 +39,9 @@ def steps(setting: Setting) -> Steps:
     found: dict[str, Any] = {
         f"sprint in {name}": partial(_trained, setting, name) for name in setting.size(FORMATS, ("bf16",))
     }
-    for compiled, name in setting.size(MEASURED, MEASURED[:3]):
+    for recipe, epochs, mode in setting.size(TRAINED, (("sprint", 1, "default"),)):
+        found[f"{recipe} in bf16, --compile {mode}"] = partial(_compiled, setting, recipe, epochs, mode)
+    for compiled, name in setting.size(MEASURED, (*MEASURED[:2], MEASURED[3])):
         for network, batch in setting.size(NETWORKS, (("sprint", 8),)):
             label = f"{network}, batch {batch}, {name}, compiled {compiled}"
             found[label] = partial(_speed, setting, network, batch, name, compiled)
@@ -44,14 +54,19 @@ def _trained(setting: Setting, amp: str) -> dict[str, Any]:
     return result | {"test": test_accuracy(setting, name, "fashion-mnist")}
 
 
-def _speed(setting: Setting, network: str, batch: int, amp: Any, compiled: str) -> dict[str, Any]:  # noqa: ANN401 - a literal
+def _compiled(setting: Setting, recipe: str, epochs: int, mode: str) -> dict[str, Any]:
+    name = f"{recipe}-compile-{mode}"
+    choices: dict[str, Any] = {"amp": "bf16", "compile": mode, "epochs": epochs, "patience": 0}
+    result = train_once(setting, recipe, "fashion-mnist", name, deterministic=False, **choices)
+    return result | {"test": test_accuracy(setting, name, "fashion-mnist")}
+
+
+def _speed(setting: Setting, network: str, batch: int, amp: Any, compiled: Any) -> dict[str, Any]:  # noqa: ANN401 - literals
     model, images = _model(setting, network, batch)
     labels = torch.randint(0, 10, (batch,), device=setting.device)
     recipe = get_recipe(network if network != "resnet18" else "stone-l")
     precision = choose_precision(amp, torch.device(setting.device))
-    called: nn.Module = model
-    if compiled != "no":
-        called = torch.compile(model, mode=None if compiled == "default" else compiled, dynamic=False)  # type: ignore[assignment]  # torch's stub says a function
+    called = model if compiled == "off" else CompiledSteps(model, compiled, batch)
     optimization = Optimization(recipe, called, precision, 10**6)
     started = time.perf_counter()
     for _ in range(setting.size(8, 1)):
@@ -68,27 +83,20 @@ def _speed(setting: Setting, network: str, batch: int, amp: Any, compiled: str) 
     return {"format": precision.name, "first_steps_seconds": first, "images_per_second": rate}
 
 
-def _model(setting: Setting, network: str, batch: int) -> tuple[nn.Module, torch.Tensor]:
+def _model(setting: Setting, network: str, batch: int) -> tuple[ImageClassifier, torch.Tensor]:
     torch.manual_seed(0)
     if network == "resnet18":
         from torchvision.models import resnet18  # noqa: PLC0415 - takes a second
 
-        model, shape = _FromBytes(resnet18(num_classes=10)), (3, 224, 224)
+        model, shape = _from_bytes(resnet18(num_classes=10), "RGB", 224), (3, 224, 224)
     else:
-        model, shape = _FromBytes(build_network(network, ModelShape(1, 28, 28, 10))), (1, 28, 28)
+        model, shape = _from_bytes(build_network(network, ModelShape(1, 28, 28, 10)), "L", 28), (1, 28, 28)
     placed = model.to(setting.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     images = torch.randint(0, 256, (batch, *shape), dtype=torch.uint8, device=setting.device)
     return placed.train(), images
 
 
-class _FromBytes(nn.Module):
-    """A network behind the normalisation of pixels."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits of uint8 images."""
-        logits: torch.Tensor = self.network(images.float() / 127.5 - 1)
-        return logits
+def _from_bytes(network: nn.Module, color: ColorMode, side: int) -> ImageClassifier:
+    """Return a network behind the normalisation of pixels."""
+    halves = (0.5,) * (1 if color == "L" else 3)
+    return ImageClassifier(network, InputSpec(color=color, height=side, width=side, mean=halves, std=halves))

@@ -11,6 +11,8 @@ from torchstone_train.run.run_dir import RunDirectory
 
 RECIPES: Final = (("sprint", 4), ("cnn3", 4), ("stone-l", 3))
 """Recipes with their epochs: strides; maxima over windows and dropout; residual blocks with augmentation."""
+COMPILED: Final = (("sprint", 4, "default"), ("sprint", 4, "reduce-overhead"))
+"""Recipes with their epochs and modes of `--compile`."""
 FORMATS: Final = ("off", "bf16", "fp16")
 
 
@@ -22,11 +24,14 @@ def steps(setting: Setting) -> Steps:
         for amp in FORMATS if recipe == "sprint" else ("bf16",):
             found[f"{recipe} in {amp}, bits"] = partial(_bits, setting, recipe, epochs, amp)
         found[f"{recipe}, price"] = partial(_price, setting, recipe, epochs)
+    # Last: each of its four trainings compiles.
+    for recipe, epochs, mode in setting.size(COMPILED, (("sprint-mnist", 2, "default"),)):
+        found[f"{recipe} in bf16, --compile {mode}, bits"] = partial(_bits, setting, recipe, epochs, "bf16", mode)
     return found
 
 
-def _bits(setting: Setting, recipe: str, epochs: int, amp: str) -> dict[str, Any]:
-    choices: dict[str, Any] = {"epochs": epochs, "amp": amp, "patience": 0}
+def _bits(setting: Setting, recipe: str, epochs: int, amp: str, compiled: str = "off") -> dict[str, Any]:
+    choices: dict[str, Any] = {"epochs": epochs, "amp": amp, "compile": compiled, "patience": 0}
     whole = train_once(setting, recipe, "fashion-mnist", "whole", **choices)
     again = train_once(setting, recipe, "fashion-mnist", "again", **choices)
     first = train_once(setting, recipe, "fashion-mnist", "parts", stop=lambda epoch: epoch == 1, **choices)

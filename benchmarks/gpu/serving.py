@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.gpu.bundles import builtin
 from benchmarks.gpu.setting import Setting
-from benchmarks.gpu.steps import Steps
+from benchmarks.gpu.steps import DONE, Steps, read_steps
 from benchmarks.places import ROOT
 from benchmarks.serving import messages
 from benchmarks.serving.load import closed_loop
@@ -29,6 +29,7 @@ def steps(setting: Setting) -> Steps:
     found: dict[str, Any] = {"predict": partial(_predict, setting), "score": partial(_score, setting)}
     for batch, clients in setting.size(((1, 64), (64, 16), (1024, 8)), ((4, 2),)):
         found[f"serve, {batch} images a request, {clients} clients"] = partial(_serve, setting, batch, clients)
+    found["shares of predict"] = partial(_shares, setting)
     return found
 
 
@@ -93,3 +94,13 @@ def _serve(setting: Setting, batch: int, clients: int) -> dict[str, Any]:
     with running(server, request) as started:
         load = asyncio.run(closed_loop(_HOST, server.port, request, clients=clients, seconds=setting.size(4.0, 0.2)))
     return load.to_json() | {"images_per_second": load.rate * batch, "first_answer_seconds": started.first_answer}
+
+
+def _shares(setting: Setting) -> dict[str, float]:
+    """Return the images per second of each way as a share of the most that `predict` reached in any batch."""
+    kept = read_steps(setting.results, "serving")
+    done = {name: step["result"] for name, step in kept.items() if step["state"] == DONE}
+    batches = [value for name, value in done["predict"].items() if name.startswith("batch")]
+    most = max(value["images_per_second"] for value in batches)
+    others = {name: result for name, result in done.items() if name not in ("predict", "shares of predict")}
+    return {name: result["images_per_second"] / most for name, result in others.items()}

@@ -1,8 +1,11 @@
 """Throughput and latency of five networks: Torchstone beside PyTorch, compiled too, and TensorRT's own runtime.
 
 In turns in one process on one card, from pixels in the processor's memory to logits there. `best_of_theirs` is the
-fastest of the others' ways at that batch; the share of the peak is of operations, by what the card's vendor states and
-by what a product of matrices reached (`machine.json`).
+fastest of the others' ways at that batch. In int8, in which PyTorch computes no network on a GPU, its side is fp16.
+
+Shares of a peak are by what the card's vendor states, and by what a product of matrices and a copy reached
+(`machine.json`): of the operations alone, and of the roofline, which also counts the bytes that have to be moved at
+least: the weights once a batch, and the pixels.
 """
 
 from collections.abc import Callable
@@ -17,7 +20,7 @@ from benchmarks.gpu.int8 import int8_for_gpu
 from benchmarks.gpu.machine import peaks
 from benchmarks.gpu.networks import Network, build, names
 from benchmarks.gpu.setting import Setting
-from benchmarks.gpu.steps import Steps
+from benchmarks.gpu.steps import DONE, Steps, read_steps
 from torchstone_export.lossy.fp16_file import to_fp16
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.benchmark.timing import interleave, paired_ratio
@@ -29,6 +32,8 @@ LATENCY, THROUGHPUT = 1, 256
 COMPILED: Final = (("fp16", LATENCY), ("fp16", THROUGHPUT), ("fp32", LATENCY), ("fp32", THROUGHPUT))
 """What is compared with `torch.compile`, in the order of its worth."""
 _MODE: Final = "max-autotune"
+_BYTES: Final = {"fp32": 4, "tf32": 4, "fp16": 2, "int8": 1}
+"""Of a weight."""
 
 
 def steps(setting: Setting) -> Steps:
@@ -40,12 +45,12 @@ def steps(setting: Setting) -> Steps:
     found: dict[str, Any] = {}
     made: Callable[[str], Network] = cache(build)
     exported = cache(lambda name: made(name).onnx())
-    for form in setting.size(FORMS, ("fp32", "fp16")):
+    for form in setting.size(FORMS, ("fp32", "fp16", "int8")):
         for name in names(setting):
             for batch in (LATENCY, setting.size(THROUGHPUT, 4)):
                 label = f"{name}, {form}, batch {batch}"
                 found[label] = partial(_compared, setting, made, exported, name, form, batch)
-    for form, batch in setting.size(COMPILED, ()):
+    for form, batch in setting.size(COMPILED, (("fp32", LATENCY),)):
         for name in names(setting):
             label = f"{name}, {form}, batch {batch}, compiled"
             found[label] = partial(_compared, setting, made, exported, name, form, batch, compiled=True)
@@ -83,7 +88,7 @@ def _compared(
                 strict=True,
             )
         )
-    return _figures(network, form, batch, times) | {"refused": refused}
+    return _figures(setting, network, form, batch, times) | {"refused": refused}
 
 
 def _ways(
@@ -111,16 +116,44 @@ def _ways(
     if setting.device == "cuda":
         found["torchstone cuda, graphs"] = partial(ours, setting.options("cuda", tf32=tf32, cuda_graphs=True))
     if compiled:
-        found[f"PyTorch, {_MODE}"] = partial(arms.pytorch, setting, network, images, form, _MODE)
+        found[f"PyTorch, {form}, {_MODE}"] = partial(arms.pytorch, setting, network, images, form, _MODE)
         return found
     if setting.device == "cuda":
         found["TensorRT"] = partial(tensorrt_runtime.arm, content, images, form)
-    if form != "int8":  # PyTorch itself computes no network in int8 on a GPU
-        found["PyTorch"] = partial(arms.pytorch, setting, network, images, form, None)
+    theirs = "fp16" if form == "int8" else form
+    found[f"PyTorch, {theirs}"] = partial(arms.pytorch, setting, network, images, theirs, None)
     return found
 
 
-def _figures(network: Network, form: str, batch: int, times: dict[str, Any]) -> dict[str, Any]:
+def _reached(setting: Setting) -> dict[str, float]:
+    step = read_steps(setting.results, "machine").get("ceilings", {})
+    return dict(step["result"]) if step.get("state") == DONE else {}
+
+
+def shares(
+    kind: str, ceilings: dict[str, float], network: Network, form: str, rates: dict[str, float], batch: int
+) -> dict[str, Any]:
+    """Return the share of a peak of operations, and of the images per second that operations and bytes allow.
+
+    Args:
+        kind: word for the ceilings, such as `stated`.
+        ceilings: operations per second by number format, and `bytes` per second.
+        network: network that was timed.
+        form: number format of its weights.
+        rates: images per second of each side.
+        batch: images of a call.
+    """
+    by_operations = ceilings[form] / network.operations
+    moved = network.weights * _BYTES[form] / batch + int(np.prod(network.spec.shape))
+    allowed = min(by_operations, ceilings["bytes"] / moved)
+    return {
+        f"share_of_{kind}_peak": {label: rate / by_operations for label, rate in rates.items()},
+        f"share_of_{kind}_roofline": {label: rate / allowed for label, rate in rates.items()},
+        f"{kind}_roofline_is_of": "operations" if allowed == by_operations else "bytes",
+    }
+
+
+def _figures(setting: Setting, network: Network, form: str, batch: int, times: dict[str, Any]) -> dict[str, Any]:
     medians = {label: float(np.median(seconds)) for label, seconds in times.items()}
     own = {label: seconds for label, seconds in medians.items() if label.startswith("torchstone")}
     others = {label: seconds for label, seconds in medians.items() if label not in own}
@@ -129,9 +162,9 @@ def _figures(network: Network, form: str, batch: int, times: dict[str, Any]) -> 
         "images_per_second": {label: batch / seconds for label, seconds in medians.items()},
         "operations_per_image": network.operations,
     }
-    if stated := peaks().get(form):
-        rates = {label: network.operations * batch / seconds for label, seconds in medians.items()}
-        found["share_of_stated_peak"] = {label: rate / stated for label, rate in rates.items()}
+    for kind, ceilings in (("stated", peaks()), ("reached", _reached(setting))):
+        if form in ceilings:
+            found |= shares(kind, ceilings, network, form, found["images_per_second"], batch)
     if own and others:
         best, other = min(own, key=own.__getitem__), min(others, key=others.__getitem__)
         ratio = paired_ratio(times[other], times[best])

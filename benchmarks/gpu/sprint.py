@@ -26,6 +26,11 @@ FIRST_SEED: Final = 100
 """As in benchmarks/training/sprint.py: seeds that the recipes were not chosen on."""
 LARGER_BATCHES: Final = ((256, 0.2), (512, 0.4), (1024, 0.6))
 """Batch size and learning rate of trials: a GPU has too little to do in batches of 64."""
+COMPILED: Final = (
+    *(("fashion-mnist", "reduce-overhead"), ("mnist", "reduce-overhead")),
+    *(("fashion-mnist", "default"), ("mnist", "default")),
+)
+"""Datasets with modes of `--compile`; CUDA graphs launch many small kernels at once."""
 
 
 def steps(setting: Setting) -> Steps:
@@ -48,6 +53,10 @@ def steps(setting: Setting) -> Steps:
     for dataset, case in CASES.items():
         found[f"{dataset}, other documents"] = partial(_documents, setting, dataset, case, list(seeds)[1:])
         found[f"{dataset}, verdict"] = partial(_verdict, setting, dataset, case)
+    for dataset, mode in setting.size(COMPILED, COMPILED[-1:]):
+        for seed in list(seeds)[:3]:
+            name = f"{dataset}, --compile {mode}, seed {seed}"
+            found[name] = partial(_sprint, setting, dataset, CASES[dataset], seed, compile=mode)
     return found
 
 
@@ -55,6 +64,8 @@ def _sprint(setting: Setting, dataset: str, case: dict[str, Any], seed: int, **c
     name = f"sprint-{dataset}"
     choices |= setting.size({}, {"epochs": 1})
     result = train_once(setting, case["recipe"], dataset, name, seed=seed, deterministic=False, **choices)
+    if "compile_seconds" in result:
+        result["seconds_without_compiling"] = result["seconds"] - result["compile_seconds"]
     return result | {"test": test_accuracy(setting, name, dataset), "target": case["target"]}
 
 

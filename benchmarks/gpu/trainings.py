@@ -92,7 +92,10 @@ def train_once(
 
 
 def _figures(run: RunDirectory, outcome: Outcome, started: float) -> dict[str, Any]:
-    """Return what a training reached, and the seconds since it was started; see `train_once`."""
+    """Return what a training reached, and the seconds since it was started; see `train_once`.
+
+    `compile_seconds`, where steps were compiled, are a part of `seconds` and of no epoch's.
+    """
     history = run.read_history()
     if not history:
         raise RuntimeError(f"no epoch was completed: {outcome.stop_reason}")
@@ -105,7 +108,12 @@ def _figures(run: RunDirectory, outcome: Outcome, started: float) -> dict[str, A
         "validation": outcome.best["accuracy"] if outcome.best else None,
         "loss": [record["train"]["loss"] for record in history],
         "precision": run.read_info()["precision"],
+        **({"compile_seconds": sum(compiled)} if (compiled := _compile_seconds(history)) else {}),
     }
+
+
+def _compile_seconds(history: list[dict[str, Any]]) -> list[float]:
+    return [record["compile_seconds"] for record in history if "compile_seconds" in record]
 
 
 _INPUT: Final[dict[str, Any]] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

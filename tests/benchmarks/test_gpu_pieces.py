@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.gpu.networks import CNN3, Network, build
 from benchmarks.gpu.pieces import PIECES
 from benchmarks.gpu.run_all import run_piece
 from benchmarks.gpu.setting import Setting
+from benchmarks.gpu.speed import shares
 from benchmarks.gpu.steps import DONE, FAILED, LEFT, read_steps, run_steps
 from helpers.in_process import short_stopwatch, without_matplotlib
+from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.gpu_options import TF32_VARIABLE
 
 
@@ -75,6 +78,18 @@ def test_no_step_is_begun_when_time_is_up(tmp_path: Path) -> None:
     run_steps("any", {"late": lambda: 1}, trial(tmp_path, tmp_path, time.monotonic() - 1), lambda _: None)
 
     assert read_steps(tmp_path, "any")["late"] == {"state": LEFT}
+
+
+@pytest.mark.parametrize(("batch", "limit", "allowed"), [(1, "bytes", 100 / 30), (10, "operations", 5.0)])
+def test_a_roofline_is_the_lower_of_operations_and_bytes(batch: int, limit: str, allowed: float) -> None:
+    """A batch shares the weights: 5 of 4 bytes and 10 pixels, at 100 bytes and 100 operations a second."""
+    spec = InputSpec(color="L", height=2, width=5, mean=(0.5,), std=(0.5,))
+    network = Network("any", spec, 2, build(CNN3).module, operations=20, weights=5)
+    found = shares("stated", {"fp32": 100.0, "bytes": 100.0}, network, "fp32", {"ours": 2.0}, batch)
+
+    assert found["stated_roofline_is_of"] == limit
+    assert found["share_of_stated_roofline"]["ours"] == pytest.approx(2.0 / allowed)
+    assert found["share_of_stated_peak"]["ours"] == pytest.approx(2.0 / 5.0)
 
 
 def test_the_pieces_fit_into_the_time_of_a_card() -> None:

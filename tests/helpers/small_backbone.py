@@ -64,3 +64,25 @@ def averaged() -> nn.Module:
 def fails() -> nn.Module:
     """Raise what an owner's code may raise."""
     raise RuntimeError("no such checkpoint")
+
+
+def uncompilable(*, pretrained: bool = True) -> nn.Module:
+    """Return a network with an operation that runs and can't be traced: its results have no shapes beforehand."""
+
+    class Uncompilable(SmallBackbone):
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = super().forward(_untraceable(images))
+            return logits
+
+    del pretrained
+    return Uncompilable()
+
+
+@torch.library.custom_op("torchstone_tests::untraceable", mutates_args=())
+def _untraceable(images: Tensor) -> Tensor:
+    return images.clone()
+
+
+@_untraceable.register_fake
+def _(images: Tensor) -> Tensor:
+    raise ValueError(f"no shapes for this: {images.ndim} axes")

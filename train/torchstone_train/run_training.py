@@ -13,6 +13,7 @@ from torchstone_runtime.errors import CheckFailedError, OutputError, UsageError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.progress import stage
 from torchstone_train.compute.allocator import freed_memory_kept
+from torchstone_train.compute.compilation import require_compiler
 from torchstone_train.compute.depthwise import depthwise_share
 from torchstone_train.compute.device import choose_device, set_determinism
 from torchstone_train.compute.distributed import World, joined_world
@@ -25,6 +26,7 @@ from torchstone_train.networks.penultimate import penultimate_features
 from torchstone_train.preparation import describe, load_data, prepare
 from torchstone_train.probe.fitting import ProbeFit, require_probe
 from torchstone_train.probe.head import begin_head
+from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.report.experiment_logs import open_log, require_logs
 from torchstone_train.report.feature_map import shown_on_map
 from torchstone_train.report.run_results import RunResults, settings_of
@@ -60,7 +62,7 @@ def train(request: TrainingRequest) -> Outcome:
     Raises:
         UsageError: options that contradict each other or the run to be resumed.
         DataError: the data is missing or unusable, or is not the data of the run to be resumed.
-        ProviderError: `cuda` or `mps` was asked for and is not usable.
+        ProviderError: `cuda` or `mps` was asked for and is not usable, or nothing can be compiled.
         BundleError: a teacher can't be loaded.
         OutputError: the run can't be written.
         CheckFailedError: the loss became NaN or infinite; the best epoch before that is kept.
@@ -76,6 +78,7 @@ def train(request: TrainingRequest) -> Outcome:
             require_probe(request.recipe, teachers=request.teachers, processes=world.size)
         world.check_batch(request.recipe.batch_size)
         torch.set_num_threads(world.threads)
+        require_compiler(request.recipe.compile, world.place(device), deterministic=request.deterministic)
         with world.first_goes_ahead():  # it downloads what is missing
             data = load_data(request)
         place = world.place(device)
@@ -111,7 +114,7 @@ def _train_in_world(
     with world.first_goes_ahead():
         stands = world.is_first and _check_out(request, info)
     announced = (
-        *_describe_place(device, reason, precision, request.recipe.amp, world),
+        *_describe_place(device, reason, precision, request.recipe, world),
         *_describe_choices(chosen, data),
         *(
             f"teacher  {member['name']} ({member['variant']}, seed {member['seed']})"
@@ -130,6 +133,8 @@ def _train_in_world(
         observers = results.observers() if results else ()
         begin_head(task, data.spec, run, progress, resumed=request.resume)
         loop = _loop(task, run, info, progress, observers, data.spec)
+        if isinstance(loop, TrainingLoop) and not request.resume:
+            loop.compile()
         with world.first_goes_ahead():  # the others would take the earlier run's checkpoint for their own
             if begins and stands:
                 # Last of all: until nothing but the training itself can fail, the earlier run stays.
@@ -147,9 +152,11 @@ def _train_in_world(
     return outcome
 
 
-def _describe_place(device: torch.device, reason: str, precision: Precision, amp: str, world: World) -> list[str]:
+def _describe_place(device: torch.device, reason: str, precision: Precision, recipe: Recipe, world: World) -> list[str]:
     processes = f", {world.size} processes" if world.size > 1 else ""
-    asked = [] if amp == "off" else [f"amp      {precision.name} ({precision.reason})"]
+    asked = [] if recipe.amp == "off" else [f"amp      {precision.name} ({precision.reason})"]
+    if recipe.compile != "off":
+        asked.append(f"compile  {recipe.compile} (torch.compile)")
     return [f"device   {device} ({reason}){processes}", *asked]
 
 

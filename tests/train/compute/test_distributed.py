@@ -22,11 +22,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def train(
-    processes: int, out: Path, *options: str, recipe: str = "cnn3", dataset: str = "digits"
+    processes: int, out: Path, *options: str, recipe: str = "cnn3", dataset: str = "digits", timeout: float = 120
 ) -> "subprocess.CompletedProcess[str]":
     """Train two epochs with as many processes."""
     arguments = ["train", recipe, "--data", dataset, "--epochs", "2", "--device", "cpu", "--out", str(out)]
-    return run_together(processes, *arguments, *options)
+    return run_together(processes, *arguments, *options, timeout=timeout)
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +64,21 @@ def test_two_processes_learn_as_one_does(runs: dict[int, Path]) -> None:
     for alone, together in zip(one, two, strict=True):
         assert together["train"]["loss"] == pytest.approx(alone["train"]["loss"], rel=0.1)
         assert together["validation"]["loss"] == pytest.approx(alone["validation"]["loss"], rel=0.25)
+
+
+@pytest.mark.slow
+def test_two_processes_compile_their_steps(runs: dict[int, Path], tmp_path: Path) -> None:
+    """The gradients of the compiled module are averaged: it learns as without it, but for dropout."""
+    result = train(2, tmp_path / "compiled", "--compile", "default", timeout=300)
+    assert result.returncode == 0, result.stderr
+    plain, compiled = (
+        [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+        for run in (runs[2], tmp_path / "compiled")
+    )
+
+    assert result.stderr.count("compiled in ") == 1
+    for record, other in zip(plain, compiled, strict=True):
+        assert other["train"]["loss"] == pytest.approx(record["train"]["loss"], rel=0.1)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,16 @@ def test_the_message_names_the_largest_batch_that_fits(fit: Fit) -> None:
     assert "20.00 GiB" in caught.value.problem
     assert "--batch-size 4." in caught.value.remedy
     assert "accumulate=4" in caught.value.remedy
+
+
+def test_a_batch_that_does_not_fit_is_told_of_compiled_steps_too(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first steps are those of the compilation, which is not blamed for it."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    with pytest.raises(UsageError) as caught:
+        fit(network=Large(5), batch_size=16, compile="default")
+
+    assert caught.value.problem.startswith("A batch of 16 images does not fit into the memory of")
+    assert "--batch-size 4." in caught.value.remedy
 
 
 def test_where_not_one_image_fits_no_batch_size_is_named(fit: Fit) -> None:

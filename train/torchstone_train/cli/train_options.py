@@ -36,7 +36,10 @@ _HELP: Final = {
     "augment": "Random changes of each training image: flip-shift, flip-shift-erase, …; for photographs a list such as "
     "random-resized-crop,flip,trivial-augment (docs/reference/recipes.md has all); none = none.",
 }
-_EVERYDAY: Final = ("epochs", "batch_size", "lr", "augment", "amp", "target_accuracy", "patience", "val_fraction")
+_EVERYDAY: Final = (
+    *("epochs", "batch_size", "lr", "augment", "amp", "compile"),
+    *("target_accuracy", "patience", "val_fraction"),
+)
 _CLASSES: Final = ("class_weights", "sampler")
 
 

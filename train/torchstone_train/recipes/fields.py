@@ -38,6 +38,7 @@ _SUMMARIES: Final = {
     "transforms": "Random changes of each picture, in this order, with such numbers as random-resized-crop=0.5.",
     "flips": "How augmentation flips images: at random, or in every second epoch.",
     "amp": "Mixed precision.",
+    "compile": "Compile the steps of training: a mode of torch.compile; needs a compiler on the machine.",
     "batch_size": "Images per step.",
     "epochs": "Largest number of epochs.",
     "target_accuracy": "Validation accuracy at which training stops; 0 = none.",

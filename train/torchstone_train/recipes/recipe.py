@@ -12,6 +12,7 @@ OptimizerName = Literal["adam", "adamw", "sgd"]
 ScheduleName = Literal["constant", "cosine", "one-cycle"]
 MonitorName = Literal["accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "loss"]
 AmpName = Literal["off", "auto", "bf16", "fp16"]
+CompileName = Literal["off", "default", "reduce-overhead", "max-autotune"]
 FlipName = Literal["random", "alternating"]
 MethodName = Literal["scratch", "finetune", "probe"]
 NormName = Literal["auto", "on", "off"]
@@ -25,6 +26,7 @@ _CHOICES: Final = {
     "schedule": ScheduleName,
     "monitor": MonitorName,
     "amp": AmpName,
+    "compile": CompileName,
     "augment": AugmentName,
     "flips": FlipName,
     "method": MethodName,
@@ -107,6 +109,8 @@ class Recipe:
             crop: names of `transforms.TRANSFORMS`, separated by commas; empty: none.
         flips: choice of the images that `flip` mirrors: `random` or `alternating` (`augment.Augmentation`).
         amp: mixed precision: `off` (float32), `auto`, `bf16` or `fp16` (`precision.choose_precision`).
+        compile: mode of `torch.compile` for the steps of training, or `off` (`compiled_steps.CompiledSteps`).
+            `accumulate` goes with `default` alone: the CUDA graphs of the other modes reuse the memory of gradients.
         batch_size: images per step; the last batch of an epoch may differ (`batch_plan.plan_batches`).
         monitor: validation figure by which the best epoch is chosen and patience is counted.
         epochs: largest number of epochs.
@@ -152,6 +156,7 @@ class Recipe:
     transforms: str = ""
     flips: FlipName = "random"
     amp: AmpName = "off"
+    compile: CompileName = "off"
     batch_size: int = 64
     epochs: int = 10
     target_accuracy: float = 0.0
@@ -196,6 +201,8 @@ class Recipe:
         )
         _require(0 <= self.clip_norm < math.inf, "clip_norm", "0 (no clipping) or more")
         _require(self.accumulate >= 1, "accumulate", "1 or more")
+        keeps_gradients = self.compile in ("off", "default")
+        _require(self.accumulate == 1 or keeps_gradients, "compile", "off or default where accumulate is more than 1")
         _require(0 <= self.mixup < math.inf, "mixup", "0 (none) or more")
         _require(0 <= self.cutmix < math.inf, "cutmix", "0 (none) or more")
         backbone = self.method == "finetune"

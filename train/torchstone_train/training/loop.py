@@ -18,11 +18,12 @@ from torchstone_runtime.errors import DataError, UsageError, first_line
 from torchstone_train.data.augment import Augmentation
 from torchstone_train.data.batch_plan import update_windows
 from torchstone_train.run.run_dir import RunDirectory, Weights
+from torchstone_train.training.compiled_steps import StepCompiler
 from torchstone_train.training.ema import EMA
 from torchstone_train.training.epochs import class_weights, copy_weights, epoch_order, plan_epoch, seed_epoch
 from torchstone_train.training.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.training.interrupt import GracefulInterrupt
-from torchstone_train.training.memory_shortage import batch_error, is_shortage, largest_fitting
+from torchstone_train.training.memory_shortage import batch_error, is_shortage, largest_fitting, shortage_in
 from torchstone_train.training.mixing import Mixing
 from torchstone_train.training.observer import Record, TrainingObserver
 from torchstone_train.training.optimization import Optimization
@@ -71,9 +72,11 @@ class TrainingLoop:
         self._trained = TrainedPart(task.recipe, task.model.network, batch, pretrained=task.pretrained)
         self._batch_sizes = plan_epoch(task, self._trained)
         self._windows = update_windows(self._batch_sizes, task.recipe.accumulate)
+        self._compiler = StepCompiler.of(task, self._batch_sizes[0])
+        self._stepped = task.model if self._compiler is None else self._compiler.steps
         steps = len(self._batch_sizes) * task.recipe.epochs
         self._optimization = Optimization(
-            task.recipe, task.world.wrap(task.model), task.precision, steps, class_weights(task)
+            task.recipe, task.world.wrap(self._stepped), task.precision, steps, class_weights(task)
         )
         self._ema = EMA(task.model.network, task.recipe.ema) if task.recipe.ema else None
         self._mixing = Mixing.of(task.recipe, len(task.class_names))
@@ -121,11 +124,22 @@ class TrainingLoop:
             self._run.write_weights(state["best_weights"])
         return done
 
+    def compile(self) -> None:
+        """Compile the steps of a first epoch ahead of `fit`, where the recipe says so: what fails, fails here.
+
+        Raises:
+            UsageError: the network cannot be compiled, or the device's memory does not hold a batch.
+        """
+        said = shortage_in(lambda: self._begin_epoch(1))
+        if said is not None:
+            raise self._shortage(said)
+
     def fit(self) -> Outcome:
         """Train until the epochs are done, patience runs out, Ctrl-C, or the loss is not a number; restore the best.
 
         Raises:
-            UsageError: the device's memory does not hold a batch; the message names the largest that it does.
+            UsageError: the device's memory does not hold a batch; the message names the largest that it does. Or the
+                network cannot be compiled.
         """
         with GracefulInterrupt() as interrupt:
             epoch = self.resume()
@@ -170,7 +184,16 @@ class TrainingLoop:
             return StopReason.TARGET_REACHED
         return StopReason.EARLY_STOPPING if self._stopping.exhausted else StopReason.MAX_EPOCHS
 
+    def _begin_epoch(self, epoch: int) -> None:
+        world = self._task.world
+        changed = self._trained.begin_epoch(epoch)
+        if changed and world.size > 1:
+            self._optimization.wrap(world.wrap(self._stepped))  # it waits for the gradients of what is trained
+        if self._compiler is not None and self._compiler.compile(self._optimization, anew=changed):
+            self._progress.say(f"compiled in {self._compiler.seconds:.1f} s, not counted in images/s")
+
     def _run_epoch(self, epoch: int, interrupt: GracefulInterrupt) -> None:
+        self._begin_epoch(epoch)
         task, started = self._task, time.perf_counter()
         self._progress.start_epoch(epoch, len(task.train))
         trained = self._train(epoch, interrupt)
@@ -190,6 +213,8 @@ class TrainingLoop:
             "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "best": best,
         }
+        if self._compiler is not None:
+            record["compile_seconds"] = self._compiler.taken()
         self._history.append(record)
         self._save(epoch, is_best=best)
         self._progress.end_epoch(record)
@@ -202,8 +227,6 @@ class TrainingLoop:
         order = world.share(epoch_order(task, generator), even=True)
         running = RunningMetrics(task.class_names, task.device, world)
         check = FiniteCheck(epoch, 1 if task.device.type == "cpu" else _GPU_CHECK_EVERY)
-        if self._trained.begin_epoch(epoch) and world.size > 1:
-            self._optimization.wrap(world.wrap(task.model))  # it waits for the gradients of what is trained
         sizes = self._batch_sizes
         walk = zip(torch.split(order, sizes), task.train.walk(order, sizes, epoch), strict=True)
         for step, (indices, (images, labels)) in enumerate(walk):
@@ -292,5 +315,9 @@ class TrainingLoop:
             "epochs_run": len(self._history),
             "best_epoch": self._stopping.best_epoch,
             "seconds": sum(record["seconds"] for record in self._history),
+            **({} if self._compiler is None else {"compile_seconds": self._compile_seconds()}),
             "metrics": {"validation": best},
         }
+
+    def _compile_seconds(self) -> float:
+        return float(sum(record.get("compile_seconds", 0.0) for record in self._history))

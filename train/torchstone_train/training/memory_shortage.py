@@ -5,7 +5,7 @@ from typing import Final
 
 import torch
 
-from torchstone_runtime.errors import UsageError
+from torchstone_runtime.errors import UsageError, first_line
 
 _OTHERS: Final = " Others may use the same GPU: nvidia-smi shows them."
 _SPARE: Final = 8
@@ -17,6 +17,20 @@ _SAID_ON_CPU: Final = ("DefaultCPUAllocator: can't allocate memory", "posix_mema
 def is_shortage(error: RuntimeError) -> bool:
     """Return whether an error of PyTorch says that there was not enough memory, on a GPU or a processor."""
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _SAID_ON_CPU)
+
+
+def shortage_in(action: Callable[[], None]) -> str | None:
+    """Do something; return what PyTorch says where there was not enough memory for it, and None where there was.
+
+    On return the error, which holds on to all that filled the memory, is gone.
+    """
+    try:
+        action()
+    except RuntimeError as error:
+        if not is_shortage(error):
+            raise
+        return first_line(error)
+    return None
 
 
 def largest_fitting(trial: Callable[[int], None], size: int) -> int:

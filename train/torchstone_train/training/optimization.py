@@ -78,11 +78,12 @@ class Optimization:
         rate = self._recipe.lr * self._schedule.factor(self._steps_done)
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group.get("factor", 1.0)
+        if not self._gathers:
+            # Before the forward pass: the CUDA graphs of a compiled model reuse the memory of the last gradients.
+            self._optimizer.zero_grad(set_to_none=True)
         with self._precision.autocast():
             logits = self._model(images).float()
         loss = self._loss(logits, targets, teacher_logits)
-        if not self._gathers:
-            self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss if share == 1 else loss * share).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         if updates:
             self._update()
@@ -100,14 +101,25 @@ class Optimization:
         Raises:
             torch.OutOfMemoryError: they don't, with what the optimiser keeps of each weight.
         """
-        self._optimizer.zero_grad(set_to_none=True)
         kept = [torch.empty_like(weight) for weight in self._model.parameters() for _ in range(_KEPT_OF_A_WEIGHT)]
+        try:
+            self.rehearse(images, targets)
+        finally:
+            del kept
+
+    def rehearse(self, images: Tensor, targets: Tensor) -> None:
+        """Compute loss and gradients of a batch and forget them; batch norm takes its statistics in.
+
+        Args:
+            images: uint8 (n, C, H, W), on the model's device.
+            targets: labels, int64 (n).
+        """
+        self._optimizer.zero_grad(set_to_none=True)
         try:
             with self._precision.autocast():
                 logits = self._model(images).float()
             self._loss(logits, targets, None).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         finally:
-            del kept
             self._optimizer.zero_grad(set_to_none=True)
 
     def _update(self) -> None:
