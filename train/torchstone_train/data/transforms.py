@@ -6,17 +6,17 @@ it outside the interpreter's lock, and resizing is the one that validation and t
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import nn
 from torchvision.transforms import InterpolationMode, v2
 
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.images.resampling.resized_part import resized_picture
+from torchstone_train.data.resized_crop import ResizedCrop
 from torchstone_train.data.seeded_draws import SeededDraws
+from torchstone_train.data.trivial_augment import TrivialAugment
 from torchstone_train.recipes.transforms import CROP, NamedTransform
 
 ERASED_AREA: Final = (0.02, 0.33)
@@ -26,6 +26,10 @@ _HUE_SHARE: Final = 0.25
 """Of `colour`'s strength: hue is a turn of the colour circle, of which a half is all."""
 _BLUR_KERNEL: Final = 5
 _BLUR_SIGMA: Final = (0.1, 2.0)
+
+
+Step = Callable[[Image.Image, SeededDraws], Image.Image]
+"""A random change: a picture and the random numbers it is drawn by to the changed picture."""
 
 
 class PictureTransforms:
@@ -38,7 +42,7 @@ class PictureTransforms:
 
     def __init__(self, named: Sequence[NamedTransform], spec: InputSpec) -> None:
         self._spec = spec
-        self._steps = v2.Compose([_BUILDERS[entry.name](entry.value, spec) for entry in named] or [nn.Identity()])
+        self._steps = [_BUILDERS[entry.name](entry.value, spec) for entry in named]
         self.crops = bool(named) and named[0].name == CROP
 
     def __call__(self, picture: Image.Image, seed: int) -> Image.Image:
@@ -48,12 +52,13 @@ class PictureTransforms:
             picture: picture in the colour mode of the specification; of its height and width, unless `crops`.
             seed: seed of the changes, 0 to 2**63 - 1.
         """
-        with SeededDraws(seed):
-            changed: Image.Image = self._steps(picture)
-        return changed
+        draws = SeededDraws(seed)
+        for step in self._steps:
+            picture = step(picture, draws)
+        return picture
 
 
-class Erase(nn.Module):
+class Erase:
     """Fill a rectangle with random pixels (v2.RandomErasing has none that are bytes).
 
     Args:
@@ -61,85 +66,83 @@ class Erase(nn.Module):
     """
 
     def __init__(self, probability: float) -> None:
-        super().__init__()
         self._probability = probability
 
-    def forward(self, picture: Image.Image) -> Image.Image:
+    def __call__(self, picture: Image.Image, draws: SeededDraws) -> Image.Image:
         """Return the picture, or a copy with a rectangle of noise where it fits in one of ten tries."""
-        if torch.rand(()) >= self._probability:
+        if draws.share() >= self._probability:
             return picture
         for _ in range(10):
-            width, height = _draw_rectangle(picture.width * picture.height)
+            width, height = _draw_rectangle(picture.width * picture.height, draws)
             if 0 < width <= picture.width and 0 < height <= picture.height:
-                return _with_noise(picture, width, height)
+                return _with_noise(picture, width, height, draws)
         return picture
 
 
-class ResizedCrop(v2.RandomResizedCrop):  # type: ignore[misc]  # torchvision ships no types
-    """torchvision's random crop at the model's size, resized as the runtime resizes: the same pixels in half the time.
+class Mirror:
+    """A picture turned over in its share of cases, as `v2.RandomHorizontalFlip` and `v2.RandomVerticalFlip` do it.
 
     Args:
-        smallest: smallest share of the area.
-        spec: input specification.
+        probability: share of the pictures that are changed.
+        how: direction.
     """
 
-    def __init__(self, smallest: float, spec: InputSpec) -> None:
-        how = InterpolationMode(spec.resample)
-        super().__init__((spec.height, spec.width), scale=(smallest, 1.0), interpolation=how)
-        self._resample = spec.resample
+    def __init__(self, probability: float, how: Image.Transpose) -> None:
+        self._probability = probability
+        self._how = how
 
-    def transform(self, inpt: Image.Image, params: dict[str, Any]) -> Image.Image:
-        """Return the drawn part of a picture at the model's height and width."""
-        top, left = params["top"], params["left"]
-        part = inpt.crop((left, top, left + params["width"], top + params["height"]))
-        return resized_picture(part, self.size[1], self.size[0], self._resample)
+    def __call__(self, picture: Image.Image, draws: SeededDraws) -> Image.Image:
+        """Return the picture, or it turned over."""
+        return picture if draws.share() >= self._probability else picture.transpose(self._how)
 
 
-def _draw_rectangle(area: int) -> tuple[int, int]:
-    erased = area * float(torch.empty(()).uniform_(*ERASED_AREA))
-    aspect = math.exp(float(torch.empty(()).uniform_(*map(math.log, ERASED_ASPECT))))
+def _draw_rectangle(area: int, draws: SeededDraws) -> tuple[int, int]:
+    erased = area * draws.uniform(*ERASED_AREA).item()
+    aspect = math.exp(draws.uniform(*map(math.log, ERASED_ASPECT)).item())
     return round(math.sqrt(erased * aspect)), round(math.sqrt(erased / aspect))
 
 
-def _with_noise(picture: Image.Image, width: int, height: int) -> Image.Image:
-    left = int(torch.randint(picture.width - width + 1, ()))
-    top = int(torch.randint(picture.height - height + 1, ()))
+def _with_noise(picture: Image.Image, width: int, height: int, draws: SeededDraws) -> Image.Image:
+    left = draws.below(picture.width - width + 1)
+    top = draws.below(picture.height - height + 1)
     bands = len(picture.getbands())
-    noise = torch.randint(0, 256, (height, width, bands), dtype=torch.uint8).numpy()
+    noise = draws.bytes(height, width, bands)
     changed = picture.copy()
     changed.paste(Image.fromarray(noise[..., 0] if bands == 1 else np.ascontiguousarray(noise)), (left, top))
     return changed
 
 
-def _crop(smallest: float, spec: InputSpec) -> nn.Module:
-    return ResizedCrop(smallest, spec)
+def _torchvisions(module: nn.Module) -> Step:
+    def step(picture: Image.Image, draws: SeededDraws) -> Image.Image:
+        with draws:
+            changed: Image.Image = module(picture)
+        return changed
+
+    return step
 
 
-def _shift(pixels: float, spec: InputSpec) -> nn.Module:
-    crop: nn.Module = v2.RandomCrop((spec.height, spec.width), padding=int(pixels))
-    return crop
+def _shift(pixels: float, spec: InputSpec) -> Step:
+    return _torchvisions(v2.RandomCrop((spec.height, spec.width), padding=int(pixels)))
 
 
-def _colour(strength: float) -> nn.Module:
-    jitter: nn.Module = v2.ColorJitter(strength, strength, strength, min(0.5, strength * _HUE_SHARE))
-    return jitter
+def _colour(strength: float) -> Step:
+    return _torchvisions(v2.ColorJitter(strength, strength, strength, min(0.5, strength * _HUE_SHARE)))
 
 
-def _blur(probability: float) -> nn.Module:
-    blur: nn.Module = v2.RandomApply([v2.GaussianBlur(_BLUR_KERNEL, _BLUR_SIGMA)], p=probability)
-    return blur
+def _blur(probability: float) -> Step:
+    return _torchvisions(v2.RandomApply([v2.GaussianBlur(_BLUR_KERNEL, _BLUR_SIGMA)], p=probability))
 
 
-_BUILDERS: Final[Mapping[str, Callable[[float, InputSpec], Any]]] = {
-    CROP: _crop,
-    "flip": lambda value, _: v2.RandomHorizontalFlip(value),
-    "vertical-flip": lambda value, _: v2.RandomVerticalFlip(value),
+_BUILDERS: Final[Mapping[str, Callable[[float, InputSpec], Step]]] = {
+    CROP: ResizedCrop,
+    "flip": lambda value, _: Mirror(value, Image.Transpose.FLIP_LEFT_RIGHT),
+    "vertical-flip": lambda value, _: Mirror(value, Image.Transpose.FLIP_TOP_BOTTOM),
     "shift": _shift,
-    "rotate": lambda value, _: v2.RandomRotation(value, InterpolationMode.BILINEAR),
-    "trivial-augment": lambda _, __: v2.TrivialAugmentWide(),
-    "rand-augment": lambda value, _: v2.RandAugment(magnitude=int(value)),
+    "rotate": lambda value, _: _torchvisions(v2.RandomRotation(value, InterpolationMode.BILINEAR)),
+    "trivial-augment": lambda _, __: TrivialAugment(),
+    "rand-augment": lambda value, _: _torchvisions(v2.RandAugment(magnitude=int(value))),
     "colour": lambda value, _: _colour(value),
-    "gray": lambda value, _: v2.RandomGrayscale(value),
+    "gray": lambda value, _: _torchvisions(v2.RandomGrayscale(value)),
     "blur": lambda value, _: _blur(value),
     "erase": lambda value, _: Erase(value),
 }
