@@ -6,15 +6,16 @@ from typing import Final
 import torch
 from PIL import Image
 
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.images.resampling.resized_part import resized_picture
+from torchstone_runtime.images.resampling.resized_part import resized_crop
+from torchstone_runtime.images.resampling.resizing import Part
 from torchstone_train.data.seeded_draws import SeededDraws
 
 _ASPECTS: Final = (3 / 4, 4 / 3)
 _LOG_ASPECTS: Final[tuple[float, float]] = tuple(torch.log(torch.tensor(_ASPECTS)).tolist())
 """In single precision, as torchvision draws them."""
 _TRIES: Final = 10
-_Part = tuple[int, int, int, int]
 
 
 class ResizedCrop:
@@ -29,13 +30,13 @@ class ResizedCrop:
         self._smallest = smallest
         self._spec = spec
 
-    def __call__(self, picture: Image.Image, draws: SeededDraws) -> Image.Image:
-        """Return the drawn part of a picture at the model's height and width."""
-        part = picture.crop(drawn_part(picture.width, picture.height, self._smallest, draws))
-        return resized_picture(part, self._spec.width, self._spec.height, self._spec.resample)
+    def __call__(self, picture: Image.Image, draws: SeededDraws) -> Uint8Array:
+        """Return the drawn part of a picture at the model's height and width, uint8 (C, H, W)."""
+        part = drawn_part(picture.width, picture.height, self._smallest, draws)
+        return resized_crop(picture, part, self._spec.width, self._spec.height, self._spec.resample)
 
 
-def drawn_part(width: int, height: int, smallest: float, draws: SeededDraws) -> _Part:
+def drawn_part(width: int, height: int, smallest: float, draws: SeededDraws) -> Part:
     """Return left, upper, right and lower edge of a part of a picture of `width` x `height`.
 
     It is of `smallest` to 1 of the area and of 3:4 to 4:3; the centre where no such part fits in ten tries.
@@ -51,7 +52,7 @@ def drawn_part(width: int, height: int, smallest: float, draws: SeededDraws) -> 
     return _centre(width, height)
 
 
-def _centre(width: int, height: int) -> _Part:
+def _centre(width: int, height: int) -> Part:
     narrowest, widest = _ASPECTS
     columns = min(width, round(height * widest)) if width / height > widest else width
     rows = min(height, round(width / narrowest)) if width / height < narrowest else height

@@ -6,6 +6,7 @@ it outside the interpreter's lock, and resizing is the one that validation and t
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,10 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms import InterpolationMode, v2
 
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.images.resampling.resized_part import picture_of, write_pixels
+from torchstone_train.data.pictures import to_picture
 from torchstone_train.data.resized_crop import ResizedCrop
 from torchstone_train.data.seeded_draws import SeededDraws
 from torchstone_train.data.trivial_augment import TrivialAugment
@@ -41,21 +45,41 @@ class PictureTransforms:
     """
 
     def __init__(self, named: Sequence[NamedTransform], spec: InputSpec) -> None:
-        self._spec = spec
-        self._steps = [_BUILDERS[entry.name](entry.value, spec) for entry in named]
+        self._shape = (spec.height, spec.width, spec.channels)
         self.crops = bool(named) and named[0].name == CROP
+        self._crop = ResizedCrop(named[0].value, spec) if self.crops else None
+        steps = [_BUILDERS[entry.name](entry.value, spec) for entry in named[int(self.crops) :]]
+        # What is cropped is turned over as planes: most lists end there, and no picture has to be made of them.
+        mirrors = [step for step in takewhile(lambda step: isinstance(step, Mirror), steps) if isinstance(step, Mirror)]
+        self._mirrors = mirrors if self.crops else []
+        self._steps = steps[len(self._mirrors) :]
 
     def __call__(self, picture: Image.Image, seed: int) -> Image.Image:
-        """Return the picture with its changes.
+        """Return the picture with its changes; see `write`."""
+        out = np.empty(self._shape, np.uint8)
+        self.write(picture, seed, out)
+        return to_picture(np.moveaxis(out, -1, 0))
+
+    def write(self, picture: Image.Image, seed: int, out: Uint8Array) -> None:
+        """Write the pixels of the picture with its changes.
 
         Args:
             picture: picture in the colour mode of the specification; of its height and width, unless `crops`.
             seed: seed of the changes, 0 to 2**63 - 1.
+            out: uint8 (H, W, C) of the specification's shape.
         """
         draws = SeededDraws(seed)
+        if self._crop is not None:
+            planes = self._crop(picture, draws)
+            for mirror in self._mirrors:
+                planes = mirror.turned(planes, draws)
+            if not self._steps:
+                return write_pixels(planes, out)
+            picture = picture_of(np.ascontiguousarray(planes))
         for step in self._steps:
             picture = step(picture, draws)
-        return picture
+        write_pixels(picture, out)
+        return None
 
 
 class Erase:
@@ -84,16 +108,24 @@ class Mirror:
 
     Args:
         probability: share of the pictures that are changed.
-        how: direction.
+        vertical: whether top and bottom change places, rather than left and right.
     """
 
-    def __init__(self, probability: float, how: Image.Transpose) -> None:
+    def __init__(self, probability: float, *, vertical: bool) -> None:
         self._probability = probability
-        self._how = how
+        self._how = Image.Transpose.FLIP_TOP_BOTTOM if vertical else Image.Transpose.FLIP_LEFT_RIGHT
+        self._axis = 1 if vertical else 2
 
     def __call__(self, picture: Image.Image, draws: SeededDraws) -> Image.Image:
         """Return the picture, or it turned over."""
-        return picture if draws.share() >= self._probability else picture.transpose(self._how)
+        return picture.transpose(self._how) if self._is_drawn(draws) else picture
+
+    def turned(self, planes: Uint8Array, draws: SeededDraws) -> Uint8Array:
+        """Return planes, [C, h, w], or a view of them turned over."""
+        return np.flip(planes, self._axis) if self._is_drawn(draws) else planes
+
+    def _is_drawn(self, draws: SeededDraws) -> bool:
+        return draws.share() < self._probability
 
 
 def _draw_rectangle(area: int, draws: SeededDraws) -> tuple[int, int]:
@@ -134,9 +166,8 @@ def _blur(probability: float) -> Step:
 
 
 _BUILDERS: Final[Mapping[str, Callable[[float, InputSpec], Step]]] = {
-    CROP: ResizedCrop,
-    "flip": lambda value, _: Mirror(value, Image.Transpose.FLIP_LEFT_RIGHT),
-    "vertical-flip": lambda value, _: Mirror(value, Image.Transpose.FLIP_TOP_BOTTOM),
+    "flip": lambda value, _: Mirror(value, vertical=False),
+    "vertical-flip": lambda value, _: Mirror(value, vertical=True),
     "shift": _shift,
     "rotate": lambda value, _: _torchvisions(v2.RandomRotation(value, InterpolationMode.BILINEAR)),
     "trivial-augment": lambda _, __: TrivialAugment(),
