@@ -39,6 +39,7 @@ def slots(results: dict[str, Any]) -> dict[str, str | None]:
     jobs = list(large_jobs(per_image, _shard_cost(cells, "ray")))
     return {
         "machine": str(results["machine"]["processor"] if "processor" in results["machine"] else results["machine"]),
+        "model": results["model"],
         "packages": ", ".join(f"{name} {version}" for name, version in results["packages"].items()),
         "speed": table_rows(_speeds(plain)),
         "clock": table_rows(_table(plain, (("stream", 1), *_SIDES), lambda row: row["images"] / row["seconds"])),

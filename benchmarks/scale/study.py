@@ -17,6 +17,8 @@ from typing import Any, Final
 from benchmarks.places import RESULTS
 from benchmarks.scale.cells import Cell, measure
 from benchmarks.scale.pictures import write_pictures
+from torchstone_runtime.bundle.builtin import locate_bundle
+from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.system.machine import describe_machine
 
 RESULT: Final = RESULTS / "scale.json"
@@ -39,7 +41,7 @@ def main() -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     if not given.write:
         run(given.work, given.bundle, list(cells(given)))
-    RESULT.write_text(json.dumps(gathered(given.work), indent=2) + "\n", encoding="utf-8")
+    RESULT.write_text(json.dumps(gathered(given.work, given.bundle), indent=2) + "\n", encoding="utf-8")
 
 
 def cells(given: argparse.Namespace) -> Iterator[Cell]:
@@ -71,11 +73,16 @@ def run(work: Path, bundle: str, wanted: list[Cell]) -> None:
         print(json.dumps(row), flush=True)
 
 
-def gathered(work: Path) -> dict[str, Any]:
-    """Return all kept cells with the machine and the versions."""
+def gathered(work: Path, bundle: str) -> dict[str, Any]:
+    """Return all kept cells with the machine, the versions and the model's recipe."""
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(work.glob("*.json"))]
     packages = {name: version(name) for name in ("onnxruntime", "numpy", "pillow", "ray")}
-    return {"machine": describe_machine(), "packages": packages, "cells": rows}
+    return {"machine": describe_machine(), "packages": packages, "model": _model(bundle), "cells": rows}
+
+
+def _model(bundle: str) -> str:
+    manifest = Bundle.open(locate_bundle(bundle)).manifest
+    return f"{manifest.name} ({manifest.default_variant}, {manifest.input_spec.height} x {manifest.input_spec.width})"
 
 
 def _pictures(work: Path, cell: Cell) -> Path:
