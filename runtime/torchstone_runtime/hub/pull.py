@@ -39,7 +39,7 @@ def pull_bundle(text: str) -> Path:
         MissingComponentError: without `torchstone[hub]`.
         OutputError: the copy can't be written.
         RemoteError: the hub can't be reached, has no such repository or revision, or no bundle in it.
-        UsageError: it is no such address.
+        UsageError: it is not such an address.
     """
     address = HubAddress.parse(text)
     with told_as_hub_errors(address):
@@ -122,5 +122,5 @@ def file_names(manifest: bytes) -> list[str]:
     names = [str(entry["file"]) for part in ("variants", "files") for entry in data[part].values()]
     for name in names:
         if not _PLAIN_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no plain name")
+            raise ValueError(f"{name!r} is not a plain name")
     return list(dict.fromkeys(names))

@@ -61,7 +61,7 @@ def asked_members(model: ServedModel, answer: Answer, parameters: Mapping[str, A
         parameters: parameters of the request: `coverage`, a number, and `by_class`.
 
     Raises:
-        UsageError: a coverage that is no number between 0 and 1 or cannot be promised, or `by_class` without one.
+        UsageError: a coverage that is not a number between 0 and 1 or cannot be promised, or `by_class` without one.
     """
     by_class, coverage = parameters.get("by_class", False), parameters.get("coverage")
     if not isinstance(by_class, bool):

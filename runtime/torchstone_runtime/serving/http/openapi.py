@@ -178,7 +178,7 @@ def _repository(schema: Mapping[str, Any], settings: HttpSettings) -> dict[str, 
         "responses": _answers(_json({"type": "array", "items": {"type": "object"}}), "400", "408", "413", "415"),
     }
     paths: dict[str, Any] = {"/v2/repository/index": {"post": index}}
-    for verb, summary in (("load", "Load a model anew."), ("unload", "Take a model out.")):
+    for verb, summary in (("load", "Load a model again."), ("unload", "Take a model out.")):
         codes = ("400", "403", "404", "408", "409", "413", "415") if settings.allow_reload else ("403",)
         paths[f"/v2/repository/models/{{model}}/{verb}"] = {
             "post": {
