@@ -42,7 +42,7 @@ class RunSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CascadeSource:
-    """Two runs that become one model: a fast one answers where it is sure, an accurate one answers the rest.
+    """Two runs that become one model: a fast one answers when it is confident, an accurate one answers the rest.
 
     Attributes:
         run: directory of the accurate model's run.
