@@ -14,7 +14,7 @@ from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.serving.core.answer import Answer
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 
-_ALONE: Final = "'by_class' says how 'coverage' is meant, and none is given."
+_ALONE: Final = "'by_class' needs 'coverage', which is not given."
 _NO_COVERAGE: Final = "'coverage' must be a number between 0 and 1, such as 0.95."
 
 

@@ -95,7 +95,7 @@ class OrtWeb:
         if version is None and stated in KNOWN:
             altered = [name for name, found, right in zip(_NAMES, hashes, KNOWN[stated], strict=True) if found != right]
             raise UsageError(
-                f"{dist / altered[0]} is not the file of onnxruntime-web {stated}: its SHA-256 is another.",
+                f"{dist / altered[0]} is not the file of onnxruntime-web {stated}: its SHA-256 differs.",
                 f"Reinstall it: npm install onnxruntime-web@{stated}",
             )
         if version is None and not any_version:

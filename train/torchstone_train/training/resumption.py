@@ -72,7 +72,7 @@ def schedule_warning(run: RunDirectory, now: Recipe) -> Iterator[str]:
     rate = now.lr * Schedule.of(now, now.epochs).factor(len(history))
     yield (
         f"Warning: the {now.schedule} schedule was made for {then.epochs} epochs, of which {len(history)} are done, "
-        f"and is now laid over {now.epochs}: the learning rate, last {history[-1]['learning_rate']:.3g}, goes on at "
+        f"and is now laid over {now.epochs}: the learning rate, last {history[-1]['learning_rate']:.3g}, continues at "
         f"{rate:.3g}, and the weights will not be those of {now.epochs} epochs in one go. For those, train again: "
         f"--epochs {now.epochs} with --overwrite, or another --out, in place of --resume."
     )
