@@ -109,7 +109,9 @@ def _names(address: HubAddress, manifest: Path) -> "Iterable[str]":
             raise ValueError("it is too large")
         return file_names(manifest.read_bytes())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RemoteError(f"{address} holds no bundle: its {MANIFEST_FILE} is not one's ({error!r}).") from error
+        raise RemoteError(
+            f"{address} holds no bundle: its {MANIFEST_FILE} is not a manifest of ours ({error!r})."
+        ) from error
 
 
 def file_names(manifest: bytes) -> list[str]:

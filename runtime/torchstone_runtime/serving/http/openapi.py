@@ -19,7 +19,7 @@ _REASONS: Final = {
     "404": "There is no such model or version.",
     "408": "The body did not arrive in time.",
     "409": "What is on the disk can't be loaded; the one that served before continues.",
-    "413": "The body, or the number of images, is larger than what is taken.",
+    "413": "The body, or the number of images, is larger than allowed.",
     "415": "The type or encoding of the body is not supported.",
     "500": "A fault in the server or the model.",
     "503": "The queue is full, or the model is not ready. Try again after `Retry-After` seconds.",
