@@ -14,7 +14,7 @@ from torch import Tensor
 from torchstone_runtime.arrays import Int64Array
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.data.batches import Batch, told_of_lost_pictures
-from torchstone_train.data.pictures import PictureSource, to_pixels
+from torchstone_train.data.pictures import PictureSource
 from torchstone_train.data.seeded_draws import seed_of_image
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class AugmentedBatches:
     def _fill(self, images: np.ndarray, places: Sequence[tuple[int, int]], epoch: int) -> None:
         for position, (index, turn) in enumerate(places):
             seed = seed_of_image(self._seed, epoch, index, turn)
-            images[position] = to_pixels(self._transforms(self._pictures.picture(index), seed))
+            self._transforms.write(self._pictures.picture(index), seed, images[position])
 
     def _finish(self, prepared: _Prepared) -> Batch:
         with told_of_lost_pictures():

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from torchstone_runtime.arrays import Uint8Array
 
 _DRAWING: Final[frozenset[Callable[..., Any]]] = frozenset(
     {
@@ -42,6 +45,25 @@ class SeededDraws(TorchFunctionMode):
     def __init__(self, seed: int) -> None:
         super().__init__()
         self._generator = torch.Generator().manual_seed(seed)
+
+    # Within the block every call of PyTorch goes through Python: these need no block, and take a fifth of the time.
+
+    def share(self) -> float:
+        """Return what `torch.rand` draws: at least 0, less than 1."""
+        return torch.rand((), generator=self._generator).item()
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """Return what `Tensor.uniform_` draws, of one element."""
+        return torch.empty(1).uniform_(low, high, generator=self._generator)
+
+    def below(self, end: int) -> int:
+        """Return what `torch.randint` draws: a whole number, at least 0, less than `end`."""
+        return int(torch.randint(end, (), generator=self._generator).item())
+
+    def bytes(self, *shape: int) -> Uint8Array:
+        """Return what `torch.randint` draws: bytes of a shape."""
+        drawn: Uint8Array = torch.randint(0, 256, shape, dtype=torch.uint8, generator=self._generator).numpy()
+        return drawn
 
     def __torch_function__(
         self,

@@ -6,17 +6,21 @@ it outside the interpreter's lock, and resizing is the one that validation and t
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from itertools import takewhile
+from typing import Final
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import nn
 from torchvision.transforms import InterpolationMode, v2
 
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.images.input_spec import InputSpec
-from torchstone_runtime.images.resampling.resized_part import resized_picture
+from torchstone_runtime.images.resampling.resized_part import picture_of, write_pixels
+from torchstone_train.data.pictures import to_picture
+from torchstone_train.data.resized_crop import ResizedCrop
 from torchstone_train.data.seeded_draws import SeededDraws
+from torchstone_train.data.trivial_augment import TrivialAugment
 from torchstone_train.recipes.transforms import CROP, NamedTransform
 
 ERASED_AREA: Final = (0.02, 0.33)
@@ -28,6 +32,10 @@ _BLUR_KERNEL: Final = 5
 _BLUR_SIGMA: Final = (0.1, 2.0)
 
 
+Step = Callable[[Image.Image, SeededDraws], Image.Image]
+"""A random change: a picture and the random numbers it is drawn by to the changed picture."""
+
+
 class PictureTransforms:
     """Random changes of one picture, in the order of a recipe's list.
 
@@ -37,23 +45,44 @@ class PictureTransforms:
     """
 
     def __init__(self, named: Sequence[NamedTransform], spec: InputSpec) -> None:
-        self._spec = spec
-        self._steps = v2.Compose([_BUILDERS[entry.name](entry.value, spec) for entry in named] or [nn.Identity()])
+        self._shape = (spec.height, spec.width, spec.channels)
         self.crops = bool(named) and named[0].name == CROP
+        self._crop = ResizedCrop(named[0].value, spec) if self.crops else None
+        steps = [_BUILDERS[entry.name](entry.value, spec) for entry in named[int(self.crops) :]]
+        # What is cropped is turned over as planes: most lists end there, and no picture has to be made of them.
+        mirrors = [step for step in takewhile(lambda step: isinstance(step, Mirror), steps) if isinstance(step, Mirror)]
+        self._mirrors = mirrors if self.crops else []
+        self._steps = steps[len(self._mirrors) :]
 
     def __call__(self, picture: Image.Image, seed: int) -> Image.Image:
-        """Return the picture with its changes.
+        """Return the picture with its changes; see `write`."""
+        out = np.empty(self._shape, np.uint8)
+        self.write(picture, seed, out)
+        return to_picture(np.moveaxis(out, -1, 0))
+
+    def write(self, picture: Image.Image, seed: int, out: Uint8Array) -> None:
+        """Write the pixels of the picture with its changes.
 
         Args:
             picture: picture in the colour mode of the specification; of its height and width, unless `crops`.
             seed: seed of the changes, 0 to 2**63 - 1.
+            out: uint8 (H, W, C) of the specification's shape.
         """
-        with SeededDraws(seed):
-            changed: Image.Image = self._steps(picture)
-        return changed
+        draws = SeededDraws(seed)
+        if self._crop is not None:
+            planes = self._crop(picture, draws)
+            for mirror in self._mirrors:
+                planes = mirror.turned(planes, draws)
+            if not self._steps:
+                return write_pixels(planes, out)
+            picture = picture_of(np.ascontiguousarray(planes))
+        for step in self._steps:
+            picture = step(picture, draws)
+        write_pixels(picture, out)
+        return None
 
 
-class Erase(nn.Module):
+class Erase:
     """Fill a rectangle with random pixels (v2.RandomErasing has none that are bytes).
 
     Args:
@@ -61,85 +90,90 @@ class Erase(nn.Module):
     """
 
     def __init__(self, probability: float) -> None:
-        super().__init__()
         self._probability = probability
 
-    def forward(self, picture: Image.Image) -> Image.Image:
+    def __call__(self, picture: Image.Image, draws: SeededDraws) -> Image.Image:
         """Return the picture, or a copy with a rectangle of noise where it fits in one of ten tries."""
-        if torch.rand(()) >= self._probability:
+        if draws.share() >= self._probability:
             return picture
         for _ in range(10):
-            width, height = _draw_rectangle(picture.width * picture.height)
+            width, height = _draw_rectangle(picture.width * picture.height, draws)
             if 0 < width <= picture.width and 0 < height <= picture.height:
-                return _with_noise(picture, width, height)
+                return _with_noise(picture, width, height, draws)
         return picture
 
 
-class ResizedCrop(v2.RandomResizedCrop):  # type: ignore[misc]  # torchvision ships no types
-    """torchvision's random crop at the model's size, resized as the runtime resizes: the same pixels in half the time.
+class Mirror:
+    """A picture turned over in its share of cases, as `v2.RandomHorizontalFlip` and `v2.RandomVerticalFlip` do it.
 
     Args:
-        smallest: smallest share of the area.
-        spec: input specification.
+        probability: share of the pictures that are changed.
+        vertical: whether top and bottom change places, rather than left and right.
     """
 
-    def __init__(self, smallest: float, spec: InputSpec) -> None:
-        how = InterpolationMode(spec.resample)
-        super().__init__((spec.height, spec.width), scale=(smallest, 1.0), interpolation=how)
-        self._resample = spec.resample
+    def __init__(self, probability: float, *, vertical: bool) -> None:
+        self._probability = probability
+        self._how = Image.Transpose.FLIP_TOP_BOTTOM if vertical else Image.Transpose.FLIP_LEFT_RIGHT
+        self._axis = 1 if vertical else 2
 
-    def transform(self, inpt: Image.Image, params: dict[str, Any]) -> Image.Image:
-        """Return the drawn part of a picture at the model's height and width."""
-        top, left = params["top"], params["left"]
-        part = inpt.crop((left, top, left + params["width"], top + params["height"]))
-        return resized_picture(part, self.size[1], self.size[0], self._resample)
+    def __call__(self, picture: Image.Image, draws: SeededDraws) -> Image.Image:
+        """Return the picture, or it turned over."""
+        return picture.transpose(self._how) if self._is_drawn(draws) else picture
+
+    def turned(self, planes: Uint8Array, draws: SeededDraws) -> Uint8Array:
+        """Return planes, [C, h, w], or a view of them turned over."""
+        return np.flip(planes, self._axis) if self._is_drawn(draws) else planes
+
+    def _is_drawn(self, draws: SeededDraws) -> bool:
+        return draws.share() < self._probability
 
 
-def _draw_rectangle(area: int) -> tuple[int, int]:
-    erased = area * float(torch.empty(()).uniform_(*ERASED_AREA))
-    aspect = math.exp(float(torch.empty(()).uniform_(*map(math.log, ERASED_ASPECT))))
+def _draw_rectangle(area: int, draws: SeededDraws) -> tuple[int, int]:
+    erased = area * draws.uniform(*ERASED_AREA).item()
+    aspect = math.exp(draws.uniform(*map(math.log, ERASED_ASPECT)).item())
     return round(math.sqrt(erased * aspect)), round(math.sqrt(erased / aspect))
 
 
-def _with_noise(picture: Image.Image, width: int, height: int) -> Image.Image:
-    left = int(torch.randint(picture.width - width + 1, ()))
-    top = int(torch.randint(picture.height - height + 1, ()))
+def _with_noise(picture: Image.Image, width: int, height: int, draws: SeededDraws) -> Image.Image:
+    left = draws.below(picture.width - width + 1)
+    top = draws.below(picture.height - height + 1)
     bands = len(picture.getbands())
-    noise = torch.randint(0, 256, (height, width, bands), dtype=torch.uint8).numpy()
+    noise = draws.bytes(height, width, bands)
     changed = picture.copy()
     changed.paste(Image.fromarray(noise[..., 0] if bands == 1 else np.ascontiguousarray(noise)), (left, top))
     return changed
 
 
-def _crop(smallest: float, spec: InputSpec) -> nn.Module:
-    return ResizedCrop(smallest, spec)
+def _torchvisions(module: nn.Module) -> Step:
+    def step(picture: Image.Image, draws: SeededDraws) -> Image.Image:
+        with draws:
+            changed: Image.Image = module(picture)
+        return changed
+
+    return step
 
 
-def _shift(pixels: float, spec: InputSpec) -> nn.Module:
-    crop: nn.Module = v2.RandomCrop((spec.height, spec.width), padding=int(pixels))
-    return crop
+def _shift(pixels: float, spec: InputSpec) -> Step:
+    return _torchvisions(v2.RandomCrop((spec.height, spec.width), padding=int(pixels)))
 
 
-def _colour(strength: float) -> nn.Module:
-    jitter: nn.Module = v2.ColorJitter(strength, strength, strength, min(0.5, strength * _HUE_SHARE))
-    return jitter
+def _colour(strength: float) -> Step:
+    return _torchvisions(v2.ColorJitter(strength, strength, strength, min(0.5, strength * _HUE_SHARE)))
 
 
-def _blur(probability: float) -> nn.Module:
-    blur: nn.Module = v2.RandomApply([v2.GaussianBlur(_BLUR_KERNEL, _BLUR_SIGMA)], p=probability)
-    return blur
+def _blur(probability: float) -> Step:
+    return _torchvisions(v2.RandomApply([v2.GaussianBlur(_BLUR_KERNEL, _BLUR_SIGMA)], p=probability))
 
 
-_BUILDERS: Final[Mapping[str, Callable[[float, InputSpec], Any]]] = {
-    CROP: _crop,
-    "flip": lambda value, _: v2.RandomHorizontalFlip(value),
-    "vertical-flip": lambda value, _: v2.RandomVerticalFlip(value),
+_BUILDERS: Final[Mapping[str, Callable[[float, InputSpec], Step]]] = {
+    "flip": lambda value, _: Mirror(value, vertical=False),
+    "vertical-flip": lambda value, _: Mirror(value, vertical=True),
     "shift": _shift,
-    "rotate": lambda value, _: v2.RandomRotation(value, InterpolationMode.BILINEAR),
-    "trivial-augment": lambda _, __: v2.TrivialAugmentWide(),
-    "rand-augment": lambda value, _: v2.RandAugment(magnitude=int(value)),
+    "rotate": lambda value, _: _torchvisions(v2.RandomRotation(value, InterpolationMode.BILINEAR)),
+    "trivial-augment": lambda _, __: TrivialAugment(),
+    "rand-augment": lambda value, _: _torchvisions(v2.RandAugment(magnitude=int(value))),
     "colour": lambda value, _: _colour(value),
-    "gray": lambda value, _: v2.RandomGrayscale(value),
+    "gray": lambda value, _: _torchvisions(v2.RandomGrayscale(value)),
     "blur": lambda value, _: _blur(value),
     "erase": lambda value, _: Erase(value),
 }

@@ -6,7 +6,8 @@
 
 /* A part of a resized picture; compiled.py declares the same fields. */
 typedef struct {
-    const uint8_t *pixels; /* rows without gaps, of pixels of `pixel_bytes`: 4 in colour, 1 in gray */
+    const uint8_t *pixels; /* of `pixel_bytes`: 4 in colour, 1 in gray */
+    int64_t row_bytes;     /* from one row of them to the next */
     int32_t width, height, pixel_bytes;
     int32_t filter;        /* 0 bilinear, 1 bicubic, 2 lanczos */
     float box[4];          /* left, upper, right and lower edge of what is resized */
@@ -47,12 +48,13 @@ static int rows_first(const resampling *job, row_pass across, column_pass down) 
 
 /* Down the columns, whose pixels are still bytes side by side, and then along the rows. Returns as `rows_first`. */
 static int columns_first(const resampling *job, row_pass across, column_pass down) {
-    down.columns = (int)across.row_bytes;
-    down.stride = across.row_bytes;
+    down.columns = job->width * job->pixel_bytes;
+    down.stride = job->row_bytes;
     down.plane = job->pixels;
-    down.out = malloc((size_t)(across.row_bytes * job->rows));
+    down.out = malloc((size_t)down.columns * (size_t)job->rows);
     if (down.out == NULL) return 1;
     torchstone_columns(&down, job->loops);
+    across.row_bytes = down.columns;
     across.pixels = down.out;
     across.rows = job->rows;
     across.stride = job->columns;
@@ -69,10 +71,10 @@ int torchstone_resample(const resampling *job) {
     axis x = torchstone_weights(job->filter, job->width, box[0], box[2], job->target_width, job->left, job->columns);
     axis y = torchstone_weights(job->filter, job->height, box[1], box[3], job->target_height, job->top, job->rows);
     int pixels = LANES / job->pixel_bytes, groups = (x.most + pixels - 1) / pixels, failed = 1;
-    ptrdiff_t row_bytes = (ptrdiff_t)job->width * job->pixel_bytes;
-    if (x.weights != NULL && y.weights != NULL && groups * pixels <= job->width && row_bytes >= BLOCK) {
+    int has_vector = groups * pixels <= job->width && job->width * job->pixel_bytes >= BLOCK;
+    if (x.weights != NULL && y.weights != NULL && has_vector) {
         int32_t *lanes = torchstone_lanes(&x, job->columns, job->width, pixels, groups);
-        row_pass across = {.row_bytes = row_bytes, .pixel_bytes = job->pixel_bytes, .columns = job->columns,
+        row_pass across = {.row_bytes = job->row_bytes, .pixel_bytes = job->pixel_bytes, .columns = job->columns,
                            .groups = groups, .weights = lanes, .first = x.first};
         column_pass down = {.rows = job->rows, .columns = job->columns, .taps = y.taps, .weights = y.weights,
                             .first = y.first, .count = y.count};

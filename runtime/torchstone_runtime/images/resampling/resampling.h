@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RESAMPLING_VERSION 2 /* counts the changes of what compiled.py calls */
+#define RESAMPLING_VERSION 3 /* counts the changes of what compiled.py calls */
 #define PRECISION_BITS 22 /* of Pillow: 32, less 8 of a pixel and 2 for filters that overshoot */
 #define LANES 16 /* bytes that are weighted together: 4 pixels in colour, of 4 bytes each, or 16 gray ones */
 #define BLOCK 32 /* columns that are computed together */

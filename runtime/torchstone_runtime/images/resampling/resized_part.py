@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from torchstone_runtime.arrays import Uint8Array
-from torchstone_runtime.images.resampling.compiled import resampled
-from torchstone_runtime.images.resampling.resizing import PILLOW_FILTERS, Resizing
+from torchstone_runtime.images.resampling.compiled import interleaved, resampled
+from torchstone_runtime.images.resampling.resizing import PILLOW_FILTERS, Part, Resizing
 
 
 def resized_part(image: Image.Image, resizing: Resizing) -> Uint8Array:
@@ -37,11 +37,49 @@ def resized_picture(image: Image.Image, width: int, height: int, resample: str) 
     """
     box = (0, 0, image.width, image.height)
     planes = resampled(image, Resizing(height, width, resample, box, range(height), range(width)))
-    if planes is None:
-        return image.resize((width, height), PILLOW_FILTERS[resample])
-    bands = [Image.fromarray(plane) for plane in planes]
-    # Half as long as turning the array around, which Pillow then turns back.
-    return Image.merge(image.mode, bands) if len(bands) > 1 else bands[0]
+    return image.resize((width, height), PILLOW_FILTERS[resample]) if planes is None else picture_of(planes)
+
+
+def resized_crop(image: Image.Image, part: Part, width: int, height: int, resample: str) -> Uint8Array:
+    """Return the planes of a part of a picture at another size, equal to what Pillow's `crop` and `resize` give.
+
+    Args:
+        image: picture of the mode `L` or `RGB`; not altered.
+        part: edges of the part, within the picture.
+        width: columns of the result.
+        height: rows of the result.
+        resample: name in `PILLOW_FILTERS`.
+
+    Returns:
+        uint8 array of shape (C, height, width).
+    """
+    left, top, right, bottom = part
+    box = (0, 0, right - left, bottom - top)
+    planes = resampled(image, Resizing(height, width, resample, box, range(height), range(width)), part)
+    if planes is not None:
+        return planes
+    return channels_first(image.crop(part).resize((width, height), PILLOW_FILTERS[resample]))
+
+
+def picture_of(planes: Uint8Array) -> Image.Image:
+    """Return planes, uint8 [C, h, w] of one or three channels, as a picture."""
+    channels, height, width = planes.shape
+    if channels == 1:
+        return Image.fromarray(planes[0])
+    pixels = np.empty((height, width, channels), np.uint8)
+    write_pixels(planes, pixels)
+    return Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)
+
+
+def write_pixels(levels: Image.Image | Uint8Array, out: Uint8Array) -> None:
+    """Copy the pixels of a picture to an array.
+
+    Args:
+        levels: picture of the mode `L` or `RGB`, or its planes, uint8 [C, h, w].
+        out: uint8 [h, w, C].
+    """
+    if out.shape[-1] == 1 or not interleaved(levels, out):
+        out[...] = np.moveaxis(channels_first(levels) if isinstance(levels, Image.Image) else levels, 0, -1)
 
 
 def channels_first(picture: Image.Image | Uint8Array) -> Uint8Array:

@@ -14,6 +14,8 @@ PILLOW_FILTERS: Final = {
 """Filters by the name that a specification has for them."""
 
 Box = tuple[float, float, float, float]
+Part = tuple[int, int, int, int]
+"""Left, upper, right and lower edge."""
 
 
 @dataclass(frozen=True, slots=True)
