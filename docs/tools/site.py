@@ -62,7 +62,7 @@ def _followed(page: Path) -> tuple[str, list[Path]]:
     def follow(match: re.Match[str]) -> str:
         target = (page.parent / match[1]).resolve()
         if not target.is_file():
-            raise click.ClickException(f"{page.relative_to(ROOT)} links to {match[1]}, which is no file.")
+            raise click.ClickException(f"{page.relative_to(ROOT)} links to {match[1]}, which is not a file.")
         linked.append(target)
         return Path(os.path.relpath(_place(target), _place(page).parent)).as_posix()
 

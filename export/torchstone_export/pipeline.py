@@ -42,7 +42,7 @@ class RunSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CascadeSource:
-    """Two runs that become one model: a fast one answers where it is sure, an accurate one answers the rest.
+    """Two runs that become one model: a fast one answers when it is confident, an accurate one answers the rest.
 
     Attributes:
         run: directory of the accurate model's run.
@@ -130,7 +130,7 @@ def export_run(source: RunSource | CascadeSource, request: ExportRequest) -> Exp
         CheckFailedError: an exported file does not do what the model does or is less accurate than expected, or a lossy
             variant that is required is not good enough; the target is as it was.
         OutputError: the bundle can't be written; the target is as it was.
-        UsageError: the target holds something that is no bundle, or the private key cannot be used.
+        UsageError: the target holds something that is not a bundle, or the private key cannot be used.
     """
     check_target(request.out)
     signer = open_signer(request)

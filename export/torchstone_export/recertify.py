@@ -66,7 +66,7 @@ def _with_fast(model: TrainedModel, fast: Path | None, bundle: Bundle) -> Traine
     if cascade is None and fast is None:
         return model
     if cascade is None:
-        raise UsageError(f"{bundle.path} is no cascade.", "Leave --fast out.")
+        raise UsageError(f"{bundle.path} is not a cascade.", "Leave --fast out.")
     if fast is None:
         raise UsageError(f"{bundle.path} is a cascade of two runs.", "Name that of its fast model with --fast.")
     try:

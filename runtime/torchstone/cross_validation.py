@@ -43,7 +43,7 @@ class CrossValidation:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"There is no cross-validation at {path}: {_INFO} is missing or damaged.") from error
         if state != "complete":
-            raise DataError(f"The cross-validation at {path} is not complete.", "Go on with it: resume=True.")
+            raise DataError(f"The cross-validation at {path} is not complete.", "Continue it: resume=True.")
         return cls(Path(path), info)
 
     @property

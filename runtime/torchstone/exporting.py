@@ -150,7 +150,7 @@ def export(
             required variant is not good enough; an earlier bundle at `out` is as it was.
         DataError: the run or its data is missing, damaged, or not what the run was trained on.
         OutputError: the bundle can't be written.
-        UsageError: `out` holds something that is no bundle, or options contradict each other.
+        UsageError: `out` holds something that is not a bundle, or options contradict each other.
         MissingComponentError: the extras `cpu` and `export` are not installed.
     """
     require_component("export", *PACKAGES)

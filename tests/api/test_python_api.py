@@ -174,7 +174,7 @@ def test_labels_that_are_no_classes_are_refused(bundle: torchstone.ExportedBundl
 
 
 def test_a_folder_is_classified_picture_by_picture(bundle: torchstone.ExportedBundle, inbox: Path) -> None:
-    """In the order of the names, with paths; what is no picture is left out."""
+    """In the order of the names, with paths; what is not a picture is left out."""
     with torchstone.load(bundle) as classifier:
         found = list(classifier.predict_folder(inbox, batch_size=2))
         at_once = classifier.predict(inbox)

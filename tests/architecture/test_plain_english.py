@@ -26,6 +26,7 @@ BETTER: Final = {
     r"\bproof is made over\b": "the certificate is computed on",
     r"\bWhat a file is is\b": "File types are detected",
     r"\bis no failure\b": "is not an error",
+    r"(?<!here )\bis no (?:address|bundle|cascade|class(?:ifier)?|folder|header|picture|version)\b": "not a",
     r"'s pupil\b": "distilled from",
     r"\bas of an object\b": "say what is in the picture",
     r"\bsurest (?:first|mistakes?)\b": "most confident",

@@ -14,7 +14,7 @@ from torchstone_train.request import TrainingRequest
 from torchstone_train.run.run_dir import RunDirectory
 
 _CARRIED: Final = ("last/checkpoint.pt", "history.jsonl", "run.json")
-"""What a process reads of a run that goes on; `run.json` last, so that half a copy is no run."""
+"""What a process reads of a run that goes on; `run.json` last, so that half a copy is not a run."""
 
 
 def gone_on_with(request: TrainingRequest, world: World, opened: ExitStack) -> TrainingRequest:

@@ -239,7 +239,7 @@ def _conclude(outcome: Outcome, run: RunDirectory, progress: Progress) -> None:
         kept = f"The best epoch, {outcome.best_epoch}, is kept." if outcome.best_epoch else "No epoch was completed."
         raise CheckFailedError(f"Training stopped: {outcome.detail}. {kept}", "Lower the learning rate: --lr.")
     if outcome.stop_reason is StopReason.INTERRUPTED:
-        progress.say(f"The run at {run.path} can be exported; --resume goes on with it.")
+        progress.say(f"The run at {run.path} can be exported; --resume continues it.")
 
 
 def _summary(outcome: Outcome, monitor: str, *, unequal: bool) -> str:

@@ -16,7 +16,7 @@ def check_target(target: Path) -> None:
     """Refuse a target that a bundle must not replace.
 
     Raises:
-        UsageError: there are files that no export wrote, or it is no directory.
+        UsageError: there are files that no export wrote, or it is not a directory.
     """
     if target.exists() and not target.is_dir():
         raise UsageError(f"{target} is a file.", "Name a directory for the bundle.")
@@ -25,7 +25,7 @@ def check_target(target: Path) -> None:
         foreign -= _files_of_bundle(target)
     if foreign:
         raise UsageError(
-            f"{target} holds what is no part of a bundle: {', '.join(sorted(foreign)[:3])}.",
+            f"{target} holds files that are not part of a bundle: {', '.join(sorted(foreign)[:3])}.",
             "Choose another directory, or empty this one; nothing was changed.",
         )
 

@@ -1,4 +1,4 @@
-"""A confidence cascade: a fast model answers where it is sure, an accurate one answers the rest.
+"""A confidence cascade: a fast model answers when it is confident, an accurate one answers the rest.
 
 The answer is continuous in the pictures: just below the threshold the fast model's logits pass over into the accurate
 one's. With a sharp switch the last bits of a confidence would decide which model's logits come out, and no exported

@@ -18,13 +18,13 @@ def make_module(reference: str, arguments: dict[str, Any]) -> nn.Module:
     The current directory is searched first, as `python -m` does. What the owner's code prints goes to stderr.
 
     Raises:
-        UsageError: the reference leads to nothing that can be called.
+        UsageError: the reference leads to nothing callable.
         DataError: the owner's code failed, or gave something else.
     """
     with contextlib.redirect_stdout(sys.stderr):
         factory = load_object(reference, "--module")
         if not callable(factory):
-            raise UsageError(f"{reference} is nothing that can be called.", "Name a factory, or a torch.nn.Module.")
+            raise UsageError(f"{reference} is not callable.", "Name a factory, or a torch.nn.Module.")
         made = factory if isinstance(factory, nn.Module) else _call(factory, reference, arguments)
     if not isinstance(made, nn.Module):
         raise DataError(

@@ -188,7 +188,7 @@ def _input_type(given: ValueInfoProto, spec: ModelSpec) -> tuple[str, list[int |
     kind = given.type.tensor_type
     dtype = _DTYPES.get(kind.elem_type)
     if not given.type.HasField("tensor_type") or dtype is None:
-        raise DataError(f"The input '{given.name}' is no tensor of float or uint8 numbers.")
+        raise DataError(f"The input '{given.name}' is not a tensor of float or uint8 numbers.")
     if spec.dtype is not None and dtype != spec.dtype:
         raise UsageError(f"The spec says dtype {spec.dtype}, but the file's input '{given.name}' is {dtype}.")
     if spec.dtype is None and dtype == "uint8":

@@ -52,7 +52,8 @@ def numbers_of(name: str, value: object, channels: int) -> tuple[float, ...]:
         raise UsageError(f"The spec's '{name}' is {value!r}; expected {channels} numbers.", EXAMPLE) from error
     if len(numbers) != channels:
         raise UsageError(
-            f"The spec's '{name}' has {len(numbers)} values, but input has {channels} channels.", "One a channel."
+            f"The spec's '{name}' has {len(numbers)} values, but input has {channels} channels.",
+            "Give one per channel.",
         )
     if not all(map(math.isfinite, numbers)) or (name == "std" and min(numbers) <= 0):
         raise UsageError(f"The spec's '{name}' is {value!r}: every value must be finite, and std greater than 0.")

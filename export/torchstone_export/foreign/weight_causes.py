@@ -117,7 +117,7 @@ def _cause_of_shapes(own: Mapping[str, Tensor], item: StateDict, given: Mapping[
     shapes = [Counter(tuple(tensor.shape) for tensor in some.values() if tensor.ndim) for some in (own, given)]
     if item.missing and left and shapes[0] == shapes[1]:
         return (
-            "the shapes are the module's, but the names are others: layers were renamed or wrapped since.",
+            "the shapes are the module's, but the names differ: layers were renamed or wrapped since.",
             "Rename them in the state dict, or give the code of the model's own version.",
         )
     if matched * 2 < len(own):

@@ -75,7 +75,7 @@ def _from_processor(config: dict[str, Any], source: str) -> Preprocessing:
     name = config.get("image_processor_type") or config.get("feature_extractor_type")
     if not isinstance(name, str):
         raise UsageError(
-            f"{source} is no configuration of an image processor: it has no 'image_processor_type'.",
+            f"{source} is not the configuration of an image processor: it has no 'image_processor_type'.",
             "Give the preprocessor_config.json that lies beside the model, or state the preprocessing by options.",
         )
     kind = class_of(name)
@@ -237,5 +237,5 @@ def _read(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{shown} is not a JSON file.", "Give a preprocessor_config.json.") from error
     if not isinstance(config, dict):
-        raise UsageError(f"{shown} is no configuration of an image processor.", "Give a preprocessor_config.json.")
+        raise UsageError(f"{shown} is not the configuration of an image processor.", "Give a preprocessor_config.json.")
     return config

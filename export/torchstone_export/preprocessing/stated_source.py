@@ -37,7 +37,7 @@ def read_preprocessing(text: str, folder: Path, model: Path | None = None) -> Pr
     hint = suggestion(kind, (*_BY_NAME, _ONNX)) if colon else ""
     remedy = f"Give {FORMS}{', or onnx' if model is not None else ''}."
     raise UsageError(
-        f"'{showable(text)}' is no source of a preprocessing, and no file or folder of that name exists.",
+        f"'{showable(text)}' is not a preprocessing source, and no file or folder of that name exists.",
         f"{hint} {remedy}".strip() if hint.startswith("Did") else remedy,
     )
 
@@ -46,7 +46,7 @@ def recognised(model: Path) -> Preprocessing | None:
     """Return what an ONNX file's own metadata states; None where it states nothing that is known here.
 
     Raises:
-        UsageError: it states a model that is no classifier.
+        UsageError: it states a model that is not a classifier.
     """
     from torchstone_export.preprocessing.ultralytics_metadata import (  # noqa: PLC0415 - needs onnx
         from_ultralytics,

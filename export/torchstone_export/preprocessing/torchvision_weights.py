@@ -18,7 +18,7 @@ def from_torchvision(name: str) -> Preprocessing:
     transform says of tensors.
 
     Raises:
-        UsageError: no such weights, or weights of a model that is no classifier of pictures.
+        UsageError: no such weights, or weights of a model that is not a classifier of pictures.
     """
     weights = _find_weights(name)
     source = f"torchvision:{weights}"

@@ -146,7 +146,7 @@ def read_predicted(path: Path, source: AuditSource) -> Predicted:
         raise DataError(
             f"{path} has {len(lost):,} of {len(found):,} predictions for pictures that {source.ref} does not have "
             f"under these classes: {shortlist(lost, _SHOWN)}.",
-            "Give the data that the predictions were made of, as it was.",
+            "Give the data that the predictions were made for, unchanged.",
         )
     order = np.argsort(found)
     own = np.where(classes == given.labels[:, None], probabilities, -1).max(axis=1)

@@ -49,10 +49,10 @@ class ProviderChoice:
             return f"{self.other} beside {chosen}: {self.problem}"
         low, high = ("..." if end is None else f"{end:.2f}" for end in (self.ratio.low, self.ratio.high))
         line = (
-            f"{self.other} is {self.ratio.value:.2f} times as fast as {chosen} ({low} to {high}; {self.batch} a call)"
+            f"{self.other} is {self.ratio.value:.2f} times as fast as {chosen} ({low} to {high}; {self.batch} per call)"
         )
         faster = self.ratio.low is not None and self.ratio.low >= STATED_GAIN
-        return f"{line}: --provider {self.other} is the faster one here" if faster else line
+        return f"{line}: --provider {self.other} is faster here" if faster else line
 
 
 def other_providers(

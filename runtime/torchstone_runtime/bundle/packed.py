@@ -56,7 +56,7 @@ def unpacked_bundle(content: bytes) -> Iterator[Path]:
     Nothing is checked but the names: `Bundle` does that, as for every bundle.
 
     Raises:
-        BundleError: it is no such archive, or the temporary directory has no room.
+        BundleError: it is not such an archive, or the temporary directory has no room.
     """
     with tempfile.TemporaryDirectory(prefix="torchstone-bundle-") as folder:
         try:

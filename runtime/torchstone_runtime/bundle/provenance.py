@@ -37,7 +37,7 @@ def _two_classes(origin: Mapping[str, Any]) -> str:
 
 
 def describe_cascade(provenance: Mapping[str, Any]) -> str:
-    """Return one line on who answers which picture; an empty text for a model that is no cascade.
+    """Return one line on who answers which picture; an empty text for a model that is not a cascade.
 
     Args:
         provenance: a manifest's `provenance`; free-form, so that nothing in it is relied on.

@@ -93,11 +93,11 @@ def _check_decisions(
     classifier: Classifier, found: Evaluation, certified: CertifiedTest, repeat: CertifiedSplit
 ) -> None:
     if not repeat.settled_agree(found.predicted):
-        raise _differs(classifier, found, certified, "decisions differ that are no near-ties")
+        raise _differs(classifier, found, certified, "decisions that are not near-ties differ")
     impossible = repeat.impossible_ties(found.predicted)
     if impossible:
         shown = ", ".join(tie.sample_id for tie in impossible[:3])
-        raise _differs(classifier, found, certified, f"near-ties got classes that are no candidates: sample {shown}")
+        raise _differs(classifier, found, certified, f"near-ties got classes that are not candidates: sample {shown}")
 
 
 def _decided_otherwise(

@@ -44,7 +44,7 @@ class CertifiedSplit:
         samples: N.
         tolerance: largest absolute logit error that is accepted elsewhere; it decides which samples are near-ties.
         rms_tolerance: largest accepted root mean square of the logit errors.
-        settled_sha256: digest of the decisions of all samples that are no near-ties, in order.
+        settled_sha256: digest of the decisions of all samples that are not near-ties, in order.
         near_ties: the others, in order.
         sketch: float64 [R, K], see `sketch_logits`.
     """

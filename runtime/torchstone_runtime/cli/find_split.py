@@ -91,7 +91,7 @@ def open_dataset(
     """Return a dataset as a model takes it: pictures of its size and colour, and classes in its order, by their names.
 
     Raises:
-        UsageError: no such dataset, or bits for one that is no folder.
+        UsageError: no such dataset, or bits for one that is not a folder.
     """
     from torchstone_runtime.data.catalog import Dataset, DatasetRef
     from torchstone_runtime.data.class_map import ClassMap

@@ -182,7 +182,7 @@ def _in_words(result: "ScoringResult", job: "ScoringJob") -> str:
     tally = result.tally
     speed = tally.rows / max(result.seconds, 1e-9)
     there = result.there_before
-    before = f"; {_parts(there)} {'was' if there == 1 else 'were'} there before" if there else ""
+    before = f"; {_parts(there)} already existed" if there else ""
     done = f"{_parts(result.shards)}, {tally.rows:,} rows"
     return f"{job.out}: {done} ({result.seconds:.1f} s, {speed:,.0f} images/s){before}"
 

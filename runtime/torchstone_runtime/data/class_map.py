@@ -74,7 +74,7 @@ class ClassMap:
         """Make a map of pairs: the data's name and the model's, of which None or an empty one leaves the class out.
 
         Raises:
-            DataError: something that is no name, no names at all, or a name of the data twice.
+            DataError: something that is not a name, no names at all, or a name of the data twice.
         """
         names: dict[str, str | None] = {}
         for given, target in pairs:

@@ -55,7 +55,7 @@ class ShardPart:
         """Yield what each picture file says of itself.
 
         Raises:
-            ImageError: one is no picture; the message names it.
+            ImageError: one is not a picture; the message names it.
         """
         for pictures in self.by_class.values():
             for picture in pictures:

@@ -57,7 +57,7 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
                 raise DataError(f"{path} has no array called '{min(missing)}'; it has {sorted(found)}.", _LAYOUT_HELP)
             arrays = {name: archive[name] for name in ("images", "labels", "class_names") if name in found}
         for name, array in arrays.items():
-            if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of a member that is no array
+            if not isinstance(array, np.ndarray):  # NumPy hands out the bytes of a member that is not an array
                 raise DataError(f"{path}: '{name}' is not an array.", _LAYOUT_HELP)
     except DataError:
         raise

@@ -30,13 +30,13 @@ def container_files(model: PackagedModel, wheel: Path | None = None) -> dict[str
 
     Raises:
         BundleError: a file of the bundle is missing, altered or not readable.
-        UsageError: it is no wheel of Torchstone.
+        UsageError: it is not a wheel of Torchstone.
     """
     files = bundle_files(model.bundle, "bundle")
     if wheel is not None:
         if not (_WHEEL.fullmatch(wheel.name) and wheel.is_file()):
             raise UsageError(
-                f"{wheel} is no wheel of Torchstone for Linux.", "Build one there: python -m build --wheel"
+                f"{wheel} is not a wheel of Torchstone for Linux.", "Build one there: python -m build --wheel"
             )
         files[f"wheels/{wheel.name}"] = wheel.read_bytes()
     files[CONTAINERFILE] = containerfile(model, None if wheel is None else wheel.name).encode()

@@ -44,11 +44,13 @@ class KServeSettings:
     def __post_init__(self) -> None:
         if not (_STORAGE.fullmatch(self.storage_uri) and self.storage_uri.isprintable()):
             raise UsageError(
-                f"'{showable(self.storage_uri)}' is no storage URI.",
+                f"'{showable(self.storage_uri)}' is not a storage URI.",
                 "Give the place that KServe will read, such as s3://bucket/fashion or pvc://claim/fashion.",
             )
         if not self.image or not self.image.isprintable() or " " in self.image:
-            raise UsageError(f"'{showable(self.image)}' is no container image.", "Give one such as registry/name:tag.")
+            raise UsageError(
+                f"'{showable(self.image)}' is not a container image.", "Give one such as registry/name:tag."
+            )
 
 
 def kserve_files(for_triton: PackagedModel, own: PackagedModel, settings: KServeSettings) -> dict[str, bytes]:

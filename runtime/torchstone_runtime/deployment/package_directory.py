@@ -82,7 +82,7 @@ def check_package_target(target: Path, *, overwrite: bool) -> None:
     foreign = found - _recorded(place)
     if foreign:
         raise UsageError(
-            f"{target} holds what is no part of a package: {showable(shortlist(sorted(foreign), 3))}.",
+            f"{target} holds files that are not part of a package: {showable(shortlist(sorted(foreign), 3))}.",
             "Choose another directory, or empty this one; nothing was changed.",
         )
     if found and not overwrite:

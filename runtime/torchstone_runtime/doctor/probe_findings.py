@@ -93,7 +93,7 @@ def remedy_for_libraries(needed: dict[str, dict[str, str]]) -> str:
 
 def check_providers(probed: dict[str, Any]) -> Iterator[Finding]:
     """Check each provider of Torchstone that this ONNX Runtime has, by the session that it really made."""
-    broken_cuda = "Fix what this line and the lines 'libraries', 'cuda' and 'gpu' name; --provider cpu works meanwhile."
+    broken_cuda = "Fix what this line and the lines 'libraries', 'cuda' and 'gpu' name; until then, use --provider cpu."
     for session in probed.get("sessions", []):
         provider = KNOWN.get(session["provider"])
         if provider is None:  # one that Torchstone has no use for

@@ -63,10 +63,12 @@ def check_speed(probed: dict[str, Any]) -> Finding | None:
     what = "openvino ran the built-in network (28 x 28 pixels, fp32, 64 pictures per call, one thread) "
     what += f"{speed['ratio']:.2f} times as fast as cpu (interval {speed['low']:.2f} to {speed['high']:.2f})"
     if speed["low"] >= _STATED_GAIN:
-        return Finding("speed", "ok", f"{what}: --provider openvino is the faster one here", details=speed)
+        return Finding("speed", "ok", f"{what}: --provider openvino is faster here", details=speed)
     if speed["high"] <= 1 / _STATED_GAIN:
-        return Finding("speed", "ok", f"{what}: --provider cpu is the faster one here", details=speed)
-    return Finding("speed", "ok", f"{what}: neither is clearly faster; bench tells for a bundle", details=speed)
+        return Finding("speed", "ok", f"{what}: --provider cpu is faster here", details=speed)
+    return Finding(
+        "speed", "ok", f"{what}: neither is clearly faster; torchstone bench compares them for a bundle", details=speed
+    )
 
 
 def _session(ort: Any, provider: str, options: dict[str, str]) -> Any:  # noqa: ANN401 - onnxruntime ships no types

@@ -103,7 +103,7 @@ def _class_names(path: Path, header: list[str]) -> tuple[str, ...]:
         or not names
         or not all(n.startswith("p(") and n.endswith(")") for n in names)
     ):
-        raise DataError(f"{path} has not the columns {', '.join(FIXED_COLUMNS)}, p(CLASS)…", _REMEDY)
+        raise DataError(f"{path} lacks the columns {', '.join(FIXED_COLUMNS)}, p(CLASS)…", _REMEDY)
     return tuple(name[2:-1] for name in names)
 
 

@@ -29,7 +29,7 @@ class HubAddress:
         found = _ADDRESS.fullmatch(text)
         if found is None or ".." in text or "--" in found["repository"]:
             raise UsageError(
-                f"'{showable(text)}' is no address of a bundle on the hub.",
+                f"'{showable(text)}' is not the address of a bundle on the hub.",
                 "Write it as hf://owner/name, or hf://owner/name@revision for a branch, tag or commit.",
             )
         return cls(found["repository"], found["revision"])

@@ -39,7 +39,7 @@ def pull_bundle(text: str) -> Path:
         MissingComponentError: without `torchstone[hub]`.
         OutputError: the copy can't be written.
         RemoteError: the hub can't be reached, has no such repository or revision, or no bundle in it.
-        UsageError: it is no such address.
+        UsageError: it is not such an address.
     """
     address = HubAddress.parse(text)
     with told_as_hub_errors(address):
@@ -109,7 +109,9 @@ def _names(address: HubAddress, manifest: Path) -> "Iterable[str]":
             raise ValueError("it is too large")
         return file_names(manifest.read_bytes())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RemoteError(f"{address} holds no bundle: its {MANIFEST_FILE} is not one's ({error!r}).") from error
+        raise RemoteError(
+            f"{address} holds no bundle: its {MANIFEST_FILE} is not a manifest of ours ({error!r})."
+        ) from error
 
 
 def file_names(manifest: bytes) -> list[str]:
@@ -122,5 +124,5 @@ def file_names(manifest: bytes) -> list[str]:
     names = [str(entry["file"]) for part in ("variants", "files") for entry in data[part].values()]
     for name in names:
         if not _PLAIN_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no plain name")
+            raise ValueError(f"{name!r} is not a plain name")
     return list(dict.fromkeys(names))

@@ -67,7 +67,7 @@ def _describe_range(low: float, high: float, *, floats: bool) -> tuple[str, str]
     if floats and low < 0:
         return f"{span}: they look normalised.", "Give the pixels as they were before that, as uint8. "
     if low < 0 or high > _BRIGHTEST:
-        return f"{span}: they are no 8-bit pixels.", "Reduce them to 8 bits first (16 bits: images // 257). "
+        return f"{span}: they are not 8-bit pixels.", "Reduce them to 8 bits first (16 bits: images // 257). "
     if floats and high <= 1:
         remedy = "Give the pixels as they were before that, or numpy.rint(images * 255).astype(numpy.uint8). "
         return " Their values lie between 0 and 1: they look scaled.", remedy

@@ -251,7 +251,7 @@ class Classifier:
             NoAnswerError: the model gives no answer for a picture.
         """
         if not os.path.isdir(folder):  # noqa: PTH112 - names stay as they were given
-            raise DataError(f"{os.fspath(folder)} is no folder.", "Give a folder of pictures, or paths to predict.")
+            raise DataError(f"{os.fspath(folder)} is not a folder.", "Give a folder of pictures, or paths to predict.")
         found = (picture.source for picture in find_pictures([os.fspath(folder)]))
         for part in self._stream(found, _positive(batch_size), checked=_must_raise(unanswered), ahead=True):
             yield from part
@@ -276,7 +276,7 @@ class Classifier:
         Raises:
             ImageError: a picture cannot be decoded.
             NoAnswerError: the model gives no answer for a picture; its place is counted over the whole stream.
-            UsageError: `batch_size` below 1, or something that is no picture.
+            UsageError: `batch_size` below 1, or something that is not a picture.
         """
         size, checked = _positive(batch_size), _must_raise(unanswered)
         yield from self._stream(sources, size, checked=checked, ahead=isinstance(sources, Sequence))
@@ -306,7 +306,7 @@ class Classifier:
             layout: order of the axes, as for `predict`.
 
         Raises:
-            UsageError: another number of labels than images, or one that is no class of the model.
+            UsageError: another number of labels than images, or one that is not a class of the model.
             As for `predict`, but for `NoAnswerError`.
         """
         return self.predict(images, layout=layout, unanswered="keep").metrics(labels)
@@ -381,7 +381,7 @@ def _load_again(source: ModelSource) -> Classifier:
         classifier.close()
         raise BundleError(
             f"The model at {source.path} is not the one that the pickled classifier had.",
-            "It was replaced meanwhile: load it anew.",
+            "It was replaced meanwhile: load it again.",
         )
     return classifier
 

@@ -100,7 +100,7 @@ def engine_cache(sha256: str, *, tf32: bool) -> Path:
 def _require_own(folder: Path) -> None:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
-        raise OSError(f"{folder} is no folder")
+        raise OSError(f"{folder} is not a folder")
     if hasattr(os, "geteuid") and (found.st_uid != os.geteuid() or found.st_mode & _WRITABLE_BY_OTHERS):
         raise OSError(f"others can write to {folder}")
 

@@ -226,7 +226,7 @@ class Predictions(Sequence[Prediction]):
             labels: N class names, or N indices into `class_names`.
 
         Raises:
-            UsageError: another number of labels than images, or one that is no class of the model.
+            UsageError: another number of labels than images, or one that is not a class of the model.
         """
         if len(labels) != len(self):
             raise UsageError(f"There are {len(labels):,} labels for {len(self):,} images.", "Give one per image.")
@@ -272,13 +272,13 @@ def class_indices(labels: Sequence[int] | Sequence[str] | Int64Array, class_name
     """Return labels, names or indices, as int64 indices of classes.
 
     Raises:
-        UsageError: one is no class.
+        UsageError: one is not a class.
     """
     given = np.asarray(labels)
     if given.dtype.kind == "U":
         known = {name: index for index, name in enumerate(class_names)}
         if strange := sorted(set(given.tolist()) - known.keys()):
-            raise UsageError(f"'{strange[0]}' is no class of the model.", suggestion(strange[0], class_names))
+            raise UsageError(f"'{strange[0]}' is not a class of the model.", suggestion(strange[0], class_names))
         return np.array([known[name] for name in given.tolist()], dtype=np.int64)
     if given.size and (given.dtype.kind not in "iu" or given.min() < 0 or given.max() >= len(class_names)):
         raise UsageError(

@@ -119,7 +119,7 @@ def parse_coverage_bound(text: str) -> Gate:
 def _judge(gate: Gate, measured: Estimate, *, on_interval: bool) -> Judgement:
     if on_interval and measured.interval is None:
         raise UsageError(
-            f"There is no honest 95% interval of {gate.figure}: it can't be judged by one.",
+            f"There is no 95% interval of {gate.figure}: it can't be judged by one.",
             "Give this gate in a call of its own, without --judge interval.",
         )
     value = measured.interval[1 if gate.at_most else 0] if on_interval and measured.interval else measured.value

@@ -83,7 +83,7 @@ def read_shape(value: object, name: str) -> tuple[int, ...]:
     """Return a shape that a request states.
 
     Raises:
-        RequestError: it is no list of at most eight whole numbers, 0 or more each.
+        RequestError: it is not a list of at most eight whole numbers, 0 or more each.
     """
     whole = isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
     if not whole or len(cast("list[int]", value)) > _MAX_RANK:
@@ -95,7 +95,7 @@ def read_pixels(tensor: InputTensor) -> Uint8Array:
     """Return the pixels of an input of datatype UINT8, as uint8 of its own shape, which the caller has checked.
 
     Raises:
-        RequestError: another number of values than its shape has, or a value that is no whole number from 0 to 255.
+        RequestError: another number of values than its shape has, or a value that is not a whole number from 0 to 255.
     """
     count = math.prod(tensor.shape)
     if tensor.raw is not None:
@@ -112,7 +112,7 @@ def read_pixels(tensor: InputTensor) -> Uint8Array:
             f"The data of the input '{tensor.name}' has the shape {list(values.shape)}, not the one it states."
         )
     if values.dtype.kind not in "iu" or int(values.min()) < 0 or int(values.max()) > np.iinfo(np.uint8).max:
-        raise refuse(f"The input '{tensor.name}' holds a value that is no whole number from 0 to 255.")
+        raise refuse(f"The input '{tensor.name}' holds a value that is not a whole number from 0 to 255.")
     return values.astype(np.uint8).reshape(tensor.shape)
 
 

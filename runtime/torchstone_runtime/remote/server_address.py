@@ -65,7 +65,7 @@ class ServerAddress:
             headers: further headers, each as `Name: value`.
 
         Raises:
-            UsageError: it is no such address, or a header is none.
+            UsageError: it is not such an address, or a header is none.
         """
         text = url if "://" in url else f"http://{url}"
         try:
@@ -74,7 +74,9 @@ class ServerAddress:
         except ValueError:
             valid = False
         if not valid or parts.query or parts.fragment or parts.username is not None or not text.isprintable():
-            raise UsageError(f"'{showable(url)}' is no address of a server.", "Give one such as http://localhost:8000.")
+            raise UsageError(
+                f"'{showable(url)}' is not the address of a server.", "Give one such as http://localhost:8000."
+            )
         if not timeout > 0:
             raise UsageError(f"A timeout must be more than 0 seconds, not {timeout:g}.")
         return cls(text.rstrip("/").removesuffix("/v2"), timeout, dict(map(_header, headers)))
@@ -113,7 +115,7 @@ class ServerAddress:
         """Return what a GET request answers with status 200, as JSON data.
 
         Raises:
-            RemoteError: as for `exchange`, another status, or something that is no JSON.
+            RemoteError: as for `exchange`, another status, or something that is not JSON.
         """
         answer = self.exchange("GET", path)
         if answer.status != OK:
@@ -124,13 +126,13 @@ class ServerAddress:
         """Return the JSON data of an answer's text.
 
         Raises:
-            RemoteError: it is no JSON.
+            RemoteError: it is not JSON.
         """
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
             raise RemoteError(
-                f"{self.url}/{path} answered something that is no JSON: {text[:40]!r}.",
+                f"{self.url}/{path} answered something that is not JSON: {text[:40]!r}.",
                 "Is this a server of the Open Inference Protocol (REST)?",
             ) from error
 
@@ -198,5 +200,5 @@ class ServerAddress:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not (colon and name.strip() and text.isprintable()):
-        raise UsageError(f"'{showable(text)}' is no header.", "Write it as 'Authorization: Bearer TOKEN'.")
+        raise UsageError(f"'{showable(text)}' is not a header.", "Write it as 'Authorization: Bearer TOKEN'.")
     return name.strip(), value.strip()

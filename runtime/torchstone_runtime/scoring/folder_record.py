@@ -15,7 +15,7 @@ from torchstone_runtime.version import __version__
 
 RECORD_FILE: Final = "_torchstone.json"
 FORMAT: Final = 1
-_ANOTHER: Final = "Give another --out, or remove this one to start anew."
+_ANOTHER: Final = "Give another --out, or remove this one to start again."
 _CHANGED: Final = "input: files were added, removed or changed, or another input is given"
 _BACK: Final = "Give the files as they were, and the job continues. Otherwise give another --out, or remove this one."
 

@@ -63,7 +63,7 @@ def load_packed(content: bytes, options: LoadOptions) -> Classifier:
     """Load a packed bundle; nothing of it stays on the disk.
 
     Raises:
-        BundleError: it is no packed bundle.
+        BundleError: it is not a packed bundle.
         As for `Classifier.load`.
     """
     with ExitStack() as failing, unpacked_bundle(content) as folder:

@@ -68,7 +68,9 @@ class RayCluster:
         if self.gpus:
             places = min(places, int(there.get("GPU", 0) / self.gpus))
             if not places:
-                raise RemoteError(f"The cluster has not {self.gpus:g} GPUs for a worker.", "Leave --num-gpus out.")
+                raise RemoteError(
+                    f"The cluster does not have {self.gpus:g} GPUs for a worker.", "Leave --num-gpus out."
+                )
         return max(1, places)
 
 

@@ -95,4 +95,4 @@ def _cause(error: Any) -> Exception:  # noqa: ANN401 - a RayTaskError
     cause = error.cause
     if isinstance(cause, TorchstoneError):
         return cause
-    return CheckFailedError(f"A worker of Ray failed: {first_line(cause)}", "Ray's logs have the whole of it.")
+    return CheckFailedError(f"A worker of Ray failed: {first_line(cause)}", "See Ray's logs.")

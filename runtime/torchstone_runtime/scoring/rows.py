@@ -31,7 +31,7 @@ class ScoredRows:
 
     Attributes:
         ids: N ids.
-        labels: N right classes by name; None where it isn't known, or is no class of the model.
+        labels: N right classes by name; None where it isn't known, or is not a class of the model.
         errors: N reasons why there is no answer; None where there is one.
         predictions: predictions of the pictures that could be decoded, M of them.
         places: int64 [M], place of each of these among the N.

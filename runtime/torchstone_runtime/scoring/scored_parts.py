@@ -58,7 +58,7 @@ def read_scored(out: str, bundle: Bundle) -> ScoredParts:
     if len(names) != record["input"]["shards"]:
         raise DataError(
             f"{out} holds {len(names):,} of {record['input']['shards']:,} parts.",
-            "Run its torchstone score again: it goes on where it ended.",
+            "Run its torchstone score again: it continues where it stopped.",
         )
     count = sum(folder.tally(name).rows for name in names) if output.probabilities else None
     rows = _Rows(tuple(record["model"]["classes"]), count)

@@ -100,7 +100,7 @@ class WatchedProcess:
                     silent = 0
                     self._error = self._signs.recv() or self._error
             seconds = round(silent * _LOOK_SECONDS)
-            self._error = RemoteError(f"{self._name} gave no sign of life for {seconds} seconds.", self._remedy)
+            self._error = RemoteError(f"{self._name} did not respond for {seconds} seconds.", self._remedy)
             self._process.kill()
 
     def _lost(self) -> TorchstoneError:

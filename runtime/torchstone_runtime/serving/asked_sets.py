@@ -14,7 +14,7 @@ from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.serving.core.answer import Answer
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
 
-_ALONE: Final = "'by_class' says how 'coverage' is meant, and none is given."
+_ALONE: Final = "'by_class' needs 'coverage', which is not given."
 _NO_COVERAGE: Final = "'coverage' must be a number between 0 and 1, such as 0.95."
 
 
@@ -61,7 +61,7 @@ def asked_members(model: ServedModel, answer: Answer, parameters: Mapping[str, A
         parameters: parameters of the request: `coverage`, a number, and `by_class`.
 
     Raises:
-        UsageError: a coverage that is no number between 0 and 1 or cannot be promised, or `by_class` without one.
+        UsageError: a coverage that is not a number between 0 and 1 or cannot be promised, or `by_class` without one.
     """
     by_class, coverage = parameters.get("by_class", False), parameters.get("coverage")
     if not isinstance(by_class, bool):

@@ -125,7 +125,9 @@ def open_arrow_storage(scheme: str, host: str, query: str) -> ArrowStorage:
         try:
             files, root = pa.fs.FileSystem.from_uri(f"{scheme}://{host}/{'?' if query else ''}{query}")
         except (ValueError, NotImplementedError) as error:
-            raise UsageError(f"{scheme}://{host} is no address that pyarrow takes: {first_line(error)}.") from error
+            raise UsageError(
+                f"{scheme}://{host} is not an address that pyarrow accepts: {first_line(error)}."
+            ) from error
         root = root.rstrip("/")
         return ArrowStorage(files, scheme, *(() if root == host else (host, root)))
     require_component("scale", "fsspec")

@@ -54,7 +54,7 @@ class LocalStorage:
             return
 
     def open(self, path: str) -> IO[bytes]:
-        """See `Storage`; what is no regular file is refused, a named pipe without waiting for a writer."""
+        """See `Storage`; what is not a regular file is refused, a named pipe without waiting for a writer."""
         return _opened(path)
 
     def read(self, path: str, limit: int | None = None) -> bytes:

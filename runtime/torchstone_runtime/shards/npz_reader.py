@@ -35,7 +35,7 @@ def npz_length(path: str, query: str) -> int:
     """Return the number of images in an npz file.
 
     Raises:
-        DataError: it cannot be read, or `images` is no array of images.
+        DataError: it cannot be read, or `images` is not an array of images.
     """
     with (
         _told(path),

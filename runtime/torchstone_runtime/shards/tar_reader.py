@@ -121,7 +121,7 @@ def read_label(content: bytes | None) -> str | int | None:
 
 
 def read_facts(content: bytes | None) -> dict[str, Any]:
-    """Return what a member `.json` states; nothing where it is no JSON object."""
+    """Return what a member `.json` states; nothing where it is not a JSON object."""
     try:
         data = json.loads(content or b"{}")
     except ValueError:

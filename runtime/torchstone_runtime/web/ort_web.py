@@ -95,8 +95,8 @@ class OrtWeb:
         if version is None and stated in KNOWN:
             altered = [name for name, found, right in zip(_NAMES, hashes, KNOWN[stated], strict=True) if found != right]
             raise UsageError(
-                f"{dist / altered[0]} is not the file of onnxruntime-web {stated}: its SHA-256 is another.",
-                f"Install it anew: npm install onnxruntime-web@{stated}",
+                f"{dist / altered[0]} is not the file of onnxruntime-web {stated}: its SHA-256 differs.",
+                f"Reinstall it: npm install onnxruntime-web@{stated}",
             )
         if version is None and not any_version:
             raise UsageError(
@@ -123,9 +123,9 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", "Install onnxruntime-web anew.") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", "Reinstall onnxruntime-web.") from error
     if len(content) > _MOST_BYTES:
-        raise UsageError(f"{path} has more than {_MOST_BYTES >> 20} MiB.", "Install onnxruntime-web anew.")
+        raise UsageError(f"{path} has more than {_MOST_BYTES >> 20} MiB.", "Reinstall onnxruntime-web.")
     return content
 
 

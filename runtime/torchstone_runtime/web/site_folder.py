@@ -23,7 +23,7 @@ def check_folder(target: Path, names: set[str]) -> None:
         names: names of the site's files.
 
     Raises:
-        UsageError: it holds what is no part of a site, or is a file.
+        UsageError: it holds files that are not part of a site, or is a file.
     """
     if not os.path.lexists(target):
         return
@@ -33,7 +33,7 @@ def check_folder(target: Path, names: set[str]) -> None:
     foreign = present - names if present.issuperset(_MARK) else present
     if foreign:
         raise UsageError(
-            f"{target} holds what is no part of a site: {', '.join(sorted(foreign)[:3])}.",
+            f"{target} holds files that are not part of a site: {', '.join(sorted(foreign)[:3])}.",
             "Choose another folder, or empty this one; nothing was changed.",
         )
 

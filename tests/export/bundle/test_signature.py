@@ -139,7 +139,7 @@ TAMPERING: dict[str, Callable[[Path], object]] = {
     "a link to the signature": link_to_signature,
     "an empty signature": lambda b: (b / SIGNATURE_FILE).write_text(""),
     "a signature that is JSON and no signature": lambda b: (b / SIGNATURE_FILE).write_text("[]"),
-    "a signature that is no text": lambda b: (b / SIGNATURE_FILE).write_bytes(b"\xff\xfe"),
+    "a signature that is not text": lambda b: (b / SIGNATURE_FILE).write_bytes(b"\xff\xfe"),
     "a deeply nested signature": lambda b: (b / SIGNATURE_FILE).write_text("[" * 100_000),
     "half a signature": lambda b: (b / SIGNATURE_FILE).write_text((b / SIGNATURE_FILE).read_text()[:900]),
 }

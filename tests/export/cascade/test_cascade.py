@@ -246,7 +246,7 @@ def test_verify_needs_both_runs_of_a_cascade(
 
     assert (lone.returncode, other.returncode) == (2, 2)
     assert "is a cascade of two runs.\nName that of its fast model with --fast." in lone.stderr
-    assert "is no cascade.\nLeave --fast out." in other.stderr
+    assert "is not a cascade.\nLeave --fast out." in other.stderr
     assert_refused(run_torchstone("verify", bundle, "--fast", fast_run), "one of a cascade's two runs", "--run")
 
 

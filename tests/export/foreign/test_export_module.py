@@ -145,7 +145,7 @@ def test_a_module_that_cannot_be_exported_is_named(
         ("foreign_models:", "expected package.module:NAME"),
         ("foreign_modles:Net", "no module 'foreign_modles'"),
         ("foreign_models:Nett", "Did you mean 'Net'"),
-        ("foreign_models:__name__", "nothing that can be called"),
+        ("foreign_models:__name__", "is not callable"),
     ],
 )
 def test_a_reference_that_leads_nowhere_is_refused(models: ModuleType, reference: str, fragment: str) -> None:

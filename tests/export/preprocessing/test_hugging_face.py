@@ -103,8 +103,8 @@ def test_scaling_offset_and_normalisation_become_one_step(
         ),
         ({"image_processor_type": "VitsImageProcessor"}, "Did you mean 'ViTImageProcessor'?"),
         ({"image_processor_type": "DonutImageProcessor"}, "whose way with pictures is not known here"),
-        ({"architectures": ["ViTForImageClassification"]}, "no configuration of an image processor"),
-        ([1, 2], "no configuration of an image processor"),
+        ({"architectures": ["ViTForImageClassification"]}, "not the configuration of an image processor"),
+        ([1, 2], "not the configuration of an image processor"),
     ],
 )
 def test_what_a_bundle_cannot_express_is_refused_with_the_reason(config: object, fragment: str, tmp_path: Path) -> None:

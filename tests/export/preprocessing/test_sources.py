@@ -86,9 +86,9 @@ def test_metadata_of_no_classifier_or_damaged_is_refused(
 @pytest.mark.parametrize(
     ("text", "fragments"),
     [
-        ("resnet50", ["no source of a preprocessing", "timm:NAME"]),
+        ("resnet50", ["not a preprocessing source", "timm:NAME"]),
         ("tim:resnet50", ["Did you mean 'timm'?"]),
-        ("torchvision:", ["no source of a preprocessing"]),
+        ("torchvision:", ["not a preprocessing source"]),
         ("nowhere.json", ["cannot be read"]),
         ("onnx", ["a module is exported"]),
     ],

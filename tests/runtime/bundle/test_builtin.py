@@ -91,7 +91,7 @@ def test_what_exists_wins(digits_bundle: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_whatever_lies_there_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also what is no bundle, and a link that leads nowhere: nothing else is run in its place."""
+    """Also what is not a bundle, and a link that leads nowhere: nothing else is run in its place."""
     monkeypatch.chdir(tmp_path)
     Path("fashion").symlink_to("nowhere")
     with pytest.raises(BundleError, match="does not exist"):

@@ -74,7 +74,7 @@ def test_a_named_pipe_is_refused_and_not_waited_for(bundle_copy: Path, name: str
 
 
 def test_a_directory_in_place_of_a_file_is_refused(bundle_copy: Path) -> None:
-    """It is no regular file."""
+    """It is not a regular file."""
     (bundle_copy / "model.onnx").unlink()
     (bundle_copy / "model.onnx").mkdir()
     with pytest.raises(BundleError, match="not a regular file"):

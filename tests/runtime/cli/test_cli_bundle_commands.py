@@ -78,7 +78,7 @@ def test_verify_reports_a_near_tie_that_is_decided_otherwise(bundle_copy: Path, 
     edit_manifest(bundle_copy, lambda _: None)
     result = run_in_process("verify", bundle_copy, "--data", "digits")
     assert result.returncode == 1
-    assert "near-ties got classes that are no candidates" in result.stderr
+    assert "near-ties got classes that are not candidates" in result.stderr
 
 
 def test_verify_finds_other_logits_behind_the_same_decisions(bundle_copy: Path, edit_manifest: EditManifest) -> None:

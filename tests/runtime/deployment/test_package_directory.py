@@ -52,14 +52,14 @@ def test_files_of_somebody_else_are_never_replaced(tmp_path: Path, name: str) ->
     before = contents(out)
     result = run_in_process("package", FASHION, "--for", "lambda", "--out", out, "--overwrite")
 
-    assert_refused(result, "holds what is no part of a package", name)
+    assert_refused(result, "holds files that are not part of a package", name)
     assert contents(out) == before
 
 
 def test_a_bundle_is_never_replaced_by_a_package(bundle_copy: Path) -> None:
     """It has no record of a package."""
     assert_refused(
-        run_in_process("package", FASHION, "--for", "lambda", "--out", bundle_copy, "--overwrite"), "no part"
+        run_in_process("package", FASHION, "--for", "lambda", "--out", bundle_copy, "--overwrite"), "not part"
     )
 
 
@@ -75,11 +75,11 @@ def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None
     [
         (("--for", "lambda", "--instances", "2"), "--instances has no meaning with --for lambda"),
         (("--for", "kserve"), "Give --storage-uri"),
-        (("--for", "kserve", "--storage-uri", "models"), "is no storage URI"),
-        (("--for", "kserve", "--storage-uri", "s3://a", "--image", "a b"), "is no container image"),
+        (("--for", "kserve", "--storage-uri", "models"), "is not a storage URI"),
+        (("--for", "kserve", "--storage-uri", "s3://a", "--image", "a b"), "is not a container image"),
         (("--for", "triton", "--name", "../escape"), "cannot be the name of a model"),
         (("--for", "triton", "--variant", "fp8"), "no variant 'fp8'"),
-        (("--for", "container", "--wheel", "WHEEL"), "is no wheel of Torchstone"),
+        (("--for", "container", "--wheel", "WHEEL"), "is not a wheel of Torchstone"),
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, arguments: tuple[str, ...], fragment: str) -> None:

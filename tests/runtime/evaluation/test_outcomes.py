@@ -39,8 +39,8 @@ def test_decisions_are_matched_by_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "has not the columns"),
-        ("id,true\n", "has not the columns"),
+        ("", "lacks the columns"),
+        ("id,true\n", "lacks the columns"),
         (HEADER, "holds no predictions"),
         (HEADER + "1,cat,cow,0,0.4,0.3,0.7\n", "row 2: not a prediction"),
         (HEADER + "1,cat,dog,0,0.4,0.3\n", "row 2: not a prediction"),

@@ -106,7 +106,7 @@ def test_a_manifest_that_leads_outside_is_refused(hub: Hub) -> None:
     """Before the file is asked for."""
     manifest = FILES["manifest.json"].replace(b'"golden.npz"', b'"../../golden.npz"')
     hub.state.repositories["me/clothes"] = [{**FILES, "manifest.json": manifest}]
-    assert_refused(hub.run("verify", "hf://me/clothes"), "holds no bundle", "is no plain name")
+    assert_refused(hub.run("verify", "hf://me/clothes"), "holds no bundle", "is not a plain name")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_an_altered_bundle_is_not_pushed(hub: Hub, tmp_path: Path) -> None:
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     """Before anything is asked."""
-    with pytest.raises(UsageError, match="is no address of a bundle on the hub"):
+    with pytest.raises(UsageError, match="is not the address of a bundle on the hub"):
         HubAddress.parse(text)
 
 

@@ -93,7 +93,7 @@ def test_a_link_in_place_of_the_cache_is_refused(cache: Path, tmp_path: Path) ->
     (tmp_path / "elsewhere").mkdir()
     cache.mkdir()
     (cache / "torchstone").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OutputError, match="is no folder"):
+    with pytest.raises(OutputError, match="is not a folder"):
         engine_cache(SHA256, tf32=False)
 
 

@@ -143,7 +143,7 @@ def test_a_bundle_without_the_file_predicts_as_before_and_says_what_it_lacks(bar
 
 
 def test_a_lone_file_has_none() -> None:
-    """It is no bundle."""
+    """It is not a bundle."""
     with Classifier.load(STORED / "model.onnx") as classifier:
         found = classifier.predict(np.zeros((1, *classifier.input_spec.shape), np.uint8))
         with pytest.raises(UsageError, match="A lone file carries no statistics"):

@@ -38,7 +38,7 @@ def test_a_figure_without_an_interval_cannot_be_judged_by_one() -> None:
     """It is refused, with what to do; its value can be judged."""
     figures = {"calibration error": Estimate(0.1, None)}
     gate = Gate("calibration error", 0.2, at_most=True)
-    with pytest.raises(UsageError, match="no honest 95% interval of calibration error"):
+    with pytest.raises(UsageError, match="no 95% interval of calibration error"):
         judge([gate], figures, on_interval=True)
     assert judge([gate], figures, on_interval=False)[0].passed
 

@@ -165,7 +165,7 @@ def test_most_confused_lists_the_largest_cells_first() -> None:
 
 @pytest.mark.parametrize(("true", "predicted"), [([0, 3], [0, 0]), ([0, 0], [-1, 0])])
 def test_labels_out_of_range_are_refused(true: list[int], predicted: list[int]) -> None:
-    """A label that is no class would land in a wrong cell."""
+    """A label that is not a class would land in a wrong cell."""
     with pytest.raises(ValueError, match=r"labels must lie in 0\.\.2"):
         measure(true, predicted, 3)
 

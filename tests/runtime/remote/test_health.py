@@ -52,7 +52,7 @@ def test_no_server_is_unhealthy() -> None:
 
 def test_a_wrong_address_is_bad_usage() -> None:
     """Exit code 2: no container would ever become healthy."""
-    assert_refused(run_in_process("health", "http://"), "is no address of a server")
+    assert_refused(run_in_process("health", "http://"), "is not the address of a server")
 
 
 def test_the_check_loads_neither_numpy_nor_onnx_runtime(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_an_unknown_model_is_refused_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("path", "status", "body", "fragment"),
     [
-        ("/v2", 200, b"<html>welcome</html>", "answered something that is no JSON"),
+        ("/v2", 200, b"<html>welcome</html>", "answered something that is not JSON"),
         ("/v2", 200, b"[1]", "does not describe a server"),
         ("/v2", 302, b"", "/v2 answered 302"),
         ("/v2/models/clothes", 200, b'{"inputs": [{"name": "x"}]}', "does not describe a model"),
@@ -277,11 +277,11 @@ def test_something_else_than_http_is_told() -> None:
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        (("--url", "ftp://host"), "is no address of a server"),
-        (("--url", "http://user:secret@host"), "is no address of a server"),
-        (("--url", "http://host:99999"), "is no address of a server"),
+        (("--url", "ftp://host"), "is not the address of a server"),
+        (("--url", "http://user:secret@host"), "is not the address of a server"),
+        (("--url", "http://host:99999"), "is not the address of a server"),
         (("--url", "localhost:1", "--data", "digits"), "--data is about this machine"),
-        (("--url", "localhost:1", "--header", "nonsense"), "is no header"),
+        (("--url", "localhost:1", "--header", "nonsense"), "is not a header"),
         (("--model", "clothes"), "--model is about a server"),
         (("--variant", "fp32"), "--variant is about a server"),
         (("--url", "localhost:1", "--variant", "fp3"), "no variant 'fp3'"),

@@ -80,14 +80,14 @@ def test_a_second_run_leaves_the_parts_as_they_are(pictures: Path, tmp_path: Pat
     score(pictures, "--out", out, "--per-shard", "7")
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     result = score(pictures, "--out", out, "--per-shard", "7")
-    assert "6 parts were there before" in result.stdout
+    assert "6 parts already existed" in result.stdout
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()} == before
 
 
 def test_a_single_part_is_counted_in_the_singular(pictures: Path, tmp_path: Path) -> None:
     """Written, and there before."""
     assert ": 1 part, 40 rows" in score(pictures, "--out", tmp_path / "out").stdout
-    assert "; 1 part was there before" in score(pictures, "--out", tmp_path / "out").stdout
+    assert "; 1 part already existed" in score(pictures, "--out", tmp_path / "out").stdout
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_job_that_goes_on_with_broken_pictures_alone_ends_well(pictures: Path,
     assert score(*given).returncode == 0
     next(part for part in (tmp_path / "out").glob("part-000007-*")).unlink()
     again = score(*given)
-    assert (again.returncode, "39 parts were there before" in again.stdout) == (0, True), again.stderr
+    assert (again.returncode, "39 parts already existed" in again.stdout) == (0, True), again.stderr
     assert [row["id"] for row in rows(tmp_path / "out") if row["error"]] == [str(pictures / "Bag" / "07.png")]
 
 

@@ -174,7 +174,7 @@ def test_an_input_that_is_wrong_is_refused(digits_bundle: Path, change: dict[str
         (b"", "'inputs'"),
         (b"[]", "list; expected an object"),
         (b"{", "not valid JSON"),
-        (b'{"inputs": NaN}', "NaN is no JSON number"),
+        (b'{"inputs": NaN}', "NaN is not a JSON number"),
         (b"\xff\xfe", "not valid UTF-8"),
         (b'{"inputs": ' + b"[" * 100_000, "nested too deeply"),
         (body_of(), "'inputs'"),

@@ -47,7 +47,7 @@ def test_the_answer_is_what_predict_says(digits_bundle: Path, picture: bytes) ->
     ("query", "body", "kind", "status", "text"),
     [
         ("", b"", "", 400, "is empty"),
-        ("", b"hello", "", 415, "no picture"),
+        ("", b"hello", "", 415, "not a picture"),
         ("", b"--x\r\n", "multipart/form-data; boundary=x", 415, "--data-binary"),
         ("", b"\x89PNG\r\n\x1a\n" + bytes(40), "", 400, "image"),
         ("?top=0", None, "", 400, "'top'"),

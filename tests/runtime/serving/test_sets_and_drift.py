@@ -66,7 +66,7 @@ def test_the_protocol_has_sets_as_an_output(digits: Split, *, binary: bool) -> N
         ({"coverage": True}, "must be a number"),
         ({"coverage": 95}, "more than 0 and less than 1"),
         ({"coverage": 0.99999}, "cannot be promised"),
-        ({"by_class": True}, "none is given"),
+        ({"by_class": True}, "is not given"),
         ({"coverage": 0.9, "by_class": 1}, "true or false"),
     ],
 )
@@ -105,7 +105,7 @@ def test_the_set_is_what_predictions_have(digits: Split, query: str) -> None:
         ("coverage=95", "more than 0 and less than 1"),
         ("coverage=nan", "more than 0 and less than 1"),
         ("coverage=0.99999", "cannot be promised"),
-        ("by_class=true", "none is given"),
+        ("by_class=true", "is not given"),
         ("coverage=0.9&by_class=1", "true or false"),
     ],
 )

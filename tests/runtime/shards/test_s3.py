@@ -64,7 +64,7 @@ def test_pictures_of_a_bucket_are_scored_into_a_bucket(bucket: str, tmp_path: Pa
     result = run_in_process(*given)
     assert result.returncode == 0, result.stderr
     again = run_in_process(*given)
-    assert "4 parts were there before" in again.stdout
+    assert "4 parts already existed" in again.stdout
     import pyarrow.dataset as ds
 
     table = ds.dataset("data/out", filesystem=files, exclude_invalid_files=True).to_table()

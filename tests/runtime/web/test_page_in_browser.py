@@ -109,7 +109,7 @@ def test_what_the_server_refuses_is_told(opened: Tab, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no picture")
     opened.choose("#file", tmp_path / "text.jpg")
     opened.wait_for("document.getElementById('warnings').children.length")
-    assert "no picture of a kind that is read" in opened.text("#warnings")
+    assert "not a picture in a supported format" in opened.text("#warnings")
     assert opened.run("document.getElementById('answer').hidden")
 
 

@@ -83,7 +83,7 @@ def test_a_folder_with_other_files_is_left_alone(package: Path, tmp_path: Path) 
     out.mkdir()
     (out / "index.html").write_text("mine")
     result = run_in_process("web", "fashion", "--ort-web", package, "--any-version", "--out", out)
-    assert_refused(result, "holds what is no part of a site: index.html", "nothing was changed")
+    assert_refused(result, "holds files that are not part of a site: index.html", "nothing was changed")
     assert [path.name for path in out.iterdir()] == ["index.html"]
 
 

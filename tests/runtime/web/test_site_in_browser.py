@@ -135,7 +135,7 @@ def test_what_is_no_picture_is_told(opened: Tab, tmp_path: Path) -> None:
 
 
 def test_a_light_ground_is_warned_of_and_inverted(opened: Tab, fashion: Classifier, tmp_path: Path) -> None:
-    """A picture on white is no picture as the model knows them; the switch gives it the opposite."""
+    """A picture on white is not a picture as the model knows them; the switch gives it the opposite."""
     assert fashion.bundle is not None
     boot = np.load(fashion.bundle.path / "golden.npz")["images"][0, 0]
     Image.fromarray(255 - boot).resize((300, 300)).save(tmp_path / "white.png")

@@ -100,7 +100,7 @@ def test_train_without_test_is_refused(tmp_path: Path) -> None:
 
 
 def test_text_named_png_is_refused_by_name(tmp_path: Path) -> None:
-    """A file that is no picture stops the training before it begins; the message names it."""
+    """A file that is not a picture stops the training before it begins; the message names it."""
     root = write_image_tree(tmp_path / "p", CLASSES)
     (root / "dog" / "letter.png").write_text("Dear Sir or Madam")
     result = run_torchstone("train", "cnn3", "--dataset", f"folder:{root}", "--out", tmp_path / "run")

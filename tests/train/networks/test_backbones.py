@@ -239,7 +239,7 @@ def test_images_that_a_network_does_not_take_are_refused(architecture: str, side
 
 def test_weights_that_are_no_file_are_refused() -> None:
     """With the names that a network's published weights have."""
-    with pytest.raises(UsageError, match="--weights is 'IMAGENET1K_V9', which is no file"):
+    with pytest.raises(UsageError, match="--weights is 'IMAGENET1K_V9', which is not a file"):
         open_backbone("torchvision:resnet50", SHAPE, "IMAGENET1K_V9")
 
 

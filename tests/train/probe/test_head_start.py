@@ -72,4 +72,4 @@ def test_a_backbone_whose_answer_is_no_layers_begins_fresh(photos: Path, tmp_pat
     two = ("--head", "classifier", *STILL, "--set", "head_start=probe")
     found = trained("finetune", photos, tmp_path / "run", *two, backbone="helpers.small_backbone:averaged")
     assert found.returncode == 0, found.stderr
-    assert "head     begins fresh, not as a probe" in found.stdout + found.stderr
+    assert "head     starts from random weights, not as a probe" in found.stdout + found.stderr

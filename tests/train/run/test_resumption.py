@@ -109,7 +109,7 @@ def test_rate_that_the_warning_names_is_that_of_the_next_step(tiny_npz: Path, tm
     train(tmp_path / "run", tiny_npz, epochs=3, **fields)
     said = train(tmp_path / "run", tiny_npz, epochs=5, resume=True, **fields)
     before, after = rates(tmp_path / "run")[2:4]
-    assert f"the learning rate, last {before:.3g}, goes on at {after:.3g}," in said
+    assert f"the learning rate, last {before:.3g}, continues at {after:.3g}," in said
 
 
 @pytest.mark.parametrize("epochs", [3, 8])

@@ -140,7 +140,7 @@ def test_overwrite_never_deletes_foreign_files(tiny_run: Path, tmp_path: Path, *
 
 @pytest.mark.parametrize("content", [b"", b"not json", b"[]", b'{"format_version": 99}', b"\xff\xfe"])
 def test_damaged_run_json_is_told(tiny_run: Path, tmp_path: Path, content: bytes) -> None:
-    """Anything that is no run.json of this format is a DataError that names the file."""
+    """Anything that is not a run.json of this format is a DataError that names the file."""
     run = shutil.copytree(tiny_run, tmp_path / "run")
     (run / "run.json").write_bytes(content)
     with pytest.raises(DataError, match=r"run\.json"):
@@ -165,6 +165,6 @@ def test_damaged_checkpoint_is_told(tiny_run: Path, tmp_path: Path) -> None:
 
 
 def test_folder_without_run_is_told(tmp_path: Path) -> None:
-    """Opening what is no run says what is missing."""
+    """Opening what is not a run says what is missing."""
     with pytest.raises(DataError, match="is an empty folder, and has no run"):
         RunDirectory.open(tmp_path)

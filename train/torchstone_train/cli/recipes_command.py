@@ -18,7 +18,7 @@ from torchstone_train.recipes.catalog import RECIPES
 from torchstone_train.recipes.fields import RECIPE_FIELDS
 from torchstone_train.recipes.measured import PublishedResult, load_measured
 
-_CASCADE: Final = "a cascade: the first answers where it is sure; torchstone export RUN --fast FAST_RUN"
+_CASCADE: Final = "a cascade: the first answers when it is confident; torchstone export RUN --fast FAST_RUN"
 
 
 @command(examples=("torchstone recipes", "torchstone recipes --fields", "torchstone recipes --backbones resnet"))

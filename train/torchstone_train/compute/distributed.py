@@ -180,6 +180,6 @@ def _lost(error: RuntimeError) -> RemoteError:
     return RemoteError(
         "Another process of this training has ended, or its machine cannot be reached any more.",
         "Its own message says why. torchrun starts all of them again where --max-restarts allows it, and the run then "
-        "goes on after its last epoch; --resume does the same by hand.",
+        "continues after its last epoch; --resume does the same by hand.",
         [first_line(error)],
     )

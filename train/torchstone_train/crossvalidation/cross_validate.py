@@ -48,7 +48,7 @@ def cross_validate(request: TrainingRequest, folds: int) -> CrossValidationResul
         for number in range(1, folds + 1):
             progress.later_runs = sum(not directory.is_complete(later) for later in range(number + 1, folds + 1))
             if not _train_fold(directory, request, Fold(number, folds), progress):
-                progress.say(f"--resume goes on with the cross-validation at {showable(str(request.out))}.")
+                progress.say(f"--resume continues the cross-validation at {showable(str(request.out))}.")
                 return None
         result = _collect(directory, request, folds)
         directory.write_info({"settings": settings, "state": "complete", **result.to_json()})

@@ -108,7 +108,7 @@ def told_of_lost_pictures() -> Iterator[None]:
     try:
         yield
     except ImageError as error:
-        advice = "Restore it and go on with --resume, or take it away and train anew."
+        advice = "Restore it and continue with --resume, or remove it and train again from the start."
         raise ImageError(f"The training stops: {error.problem}", f"{error.remedy}\n{advice}".strip()) from error
 
 

@@ -110,8 +110,8 @@ class DiskCache:
             first, self._writes = self._writes, False
         if first:
             self._say(
-                f"Warning: pictures can't be cached at {self._directory}: {reason}. Training goes on without; they are "
-                "decoded in each epoch."
+                f"Warning: pictures can't be cached at {self._directory}: {reason}. Training continues "
+                "without a cache; they are decoded in each epoch."
             )
 
 

@@ -190,7 +190,7 @@ def build_network(architecture: str, shape: ModelShape) -> nn.Module:
 def _own_network(reference: str, shape: ModelShape) -> nn.Module:
     build = load_object(reference, "the architecture")
     if not callable(build):
-        raise UsageError(f"{reference} is nothing that can be called.", "Name a function of a ModelShape.")
+        raise UsageError(f"{reference} is not callable.", "Name a function of a ModelShape.")
     try:
         network = build(shape)
         with torch.no_grad():

@@ -52,7 +52,7 @@ def build_classifier(architecture: str, spec: InputSpec, num_classes: int, head:
         architecture: name as for `build_network`, or of a backbone as for `open_backbone`.
         spec: input specification.
         num_classes: number of classes.
-        head: last layer of a backbone, as its recipe records it; empty: the architecture is no backbone.
+        head: last layer of a backbone, as its recipe records it; empty: the architecture is not a backbone.
 
     Raises:
         UsageError, DataError: as for `build_network` and `open_backbone`.

@@ -103,7 +103,7 @@ def begin_head(task: TrainingTask, spec: InputSpec, run: RunDirectory, progress:
 
 def _begin(task: TrainingTask, spec: InputSpec, beside: Path, progress: Progress) -> None:
     if len(task.labels) * len(task.class_names) > _LARGEST:
-        progress.say("head     begins fresh, not as a probe: so many images and classes teach it soon enough")
+        progress.say("head     starts from random weights, not as a probe: with this many images it learns soon enough")
         return
     state = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
     try:

@@ -14,7 +14,7 @@ def architecture_of(backbone: str) -> str:
     """Return the architecture that a backbone's name stands for; a bare name is one of torchvision's.
 
     Raises:
-        UsageError: the text is no name.
+        UsageError: the text is not a name.
     """
     source, colon, name = backbone.strip().partition(":")
     if not colon and source:

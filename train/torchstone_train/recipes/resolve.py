@@ -79,7 +79,7 @@ def with_backbone(recipe: Recipe, backbone: str | None, head: str | None = None)
         head: dotted name of the backbone's last layer; found where it is not given.
 
     Raises:
-        UsageError: the text is no name, or the recipe has a network of its own.
+        UsageError: the text is not a name, or the recipe has a network of its own.
     """
     if backbone is None and head is None:
         return recipe

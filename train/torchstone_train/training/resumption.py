@@ -52,7 +52,7 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
         [info["dataset"][split]["fingerprint"] for split in ("train", "validation")] for info in (before, now)
     ]
     if fingerprints[0] != fingerprints[1]:
-        raise DataError("The data is not what the run was trained on.", "Restore it, or train anew.")
+        raise DataError("The data is not what the run was trained on.", "Restore it, or train again from the start.")
 
 
 def _changes_schedule(then: Recipe, now: Recipe, done: int) -> bool:
@@ -72,7 +72,7 @@ def schedule_warning(run: RunDirectory, now: Recipe) -> Iterator[str]:
     rate = now.lr * Schedule.of(now, now.epochs).factor(len(history))
     yield (
         f"Warning: the {now.schedule} schedule was made for {then.epochs} epochs, of which {len(history)} are done, "
-        f"and is now laid over {now.epochs}: the learning rate, last {history[-1]['learning_rate']:.3g}, goes on at "
-        f"{rate:.3g}, and the weights will not be those of {now.epochs} epochs in one go. For those train anew: "
+        f"and is now laid over {now.epochs}: the learning rate, last {history[-1]['learning_rate']:.3g}, continues at "
+        f"{rate:.3g}, and the weights will not be those of {now.epochs} epochs in one go. For those, train again: "
         f"--epochs {now.epochs} with --overwrite, or another --out, in place of --resume."
     )

@@ -21,7 +21,7 @@ class EarlyStopping:
 
     Attributes:
         patience: epochs without improvement that are accepted; 0 never stops.
-        min_delta: gain over the best value below which an epoch is no improvement.
+        min_delta: gain over the best value below which an epoch is not an improvement.
         best: the best value so far, and `best_epoch` its epoch (from 1; 0 before the first).
         since_best: epochs since then.
     """

@@ -24,7 +24,7 @@ def locate_bundle(given: str | os.PathLike[str]) -> Path:
 
     Args:
         given: text is a path if something is there, else it may be the name of a built-in bundle (`./NAME` is always
-            a path), or an address on the hub (`hf://owner/name`), which is fetched. What is no text, such as a `Path`,
+            a path), or an address on the hub (`hf://owner/name`), which is fetched. What is not text, such as a `Path`,
             is always a path.
 
     Returns:

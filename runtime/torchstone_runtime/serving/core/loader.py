@@ -39,7 +39,7 @@ class Loader:
         """
         async with self._lock:
             if self.left >= _MOST_LEFT:
-                raise BundleError(f"{self.left} earlier loads have not ended.", "Start the server anew.")
+                raise BundleError(f"{self.left} earlier loads have not ended.", "Restart the server.")
             return await self._run(work)
 
     async def _run(self, work: Callable[[], _Made]) -> _Made:

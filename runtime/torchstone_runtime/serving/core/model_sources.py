@@ -40,7 +40,7 @@ class Source:
         the name of its directory, or of its file without `.onnx`.
 
         Raises:
-            UsageError: no such form, a version that is no whole number from 1 on, or a name that can't be shown.
+            UsageError: no such form, a version that is not a whole number from 1 on, or a name that can't be shown.
         """
         match = None if os.path.lexists(text) else _GIVEN.fullmatch(text)
         if match is None:
@@ -48,7 +48,8 @@ class Source:
         version = match["version"]
         if version is not None and not _VERSION.fullmatch(version):
             raise UsageError(
-                f"'{showable(version)}' is no version.", f"Give a whole number from 1 on, as in {match['name']}@2=PATH."
+                f"'{showable(version)}' is not a version.",
+                f"Give a whole number from 1 on, as in {match['name']}@2=PATH.",
             )
         return cls(_checked_name(match["name"], text), match["path"], version)
 

@@ -63,5 +63,7 @@ def _cannot(host: str, port: int, error: OSError) -> UsageError:
     if error.errno == errno.EADDRINUSE:
         return UsageError(f"Port {port} of {host} is taken by another program.", "Give another: --port 8001")
     if error.errno == errno.EACCES:
-        return UsageError(f"Port {port} needs rights that this process has not.", "Give one above 1023: --port 8000")
+        return UsageError(
+            f"Port {port} needs rights that this process does not have.", "Give one above 1023: --port 8000"
+        )
     return UsageError(f"{host} can't be listened on: {error.strerror}.", "Give another address: --host 127.0.0.1")

@@ -18,9 +18,9 @@ _REASONS: Final = {
     "403": "Loading and unloading over HTTP is off, or asked for by a page of another site.",
     "404": "There is no such model or version.",
     "408": "The body did not arrive in time.",
-    "409": "What is on the disk can't be loaded; what served before goes on.",
-    "413": "The body, or the number of images, is larger than what is taken.",
-    "415": "The body is of a kind or coding that is not taken.",
+    "409": "What is on the disk can't be loaded; the one that served before continues.",
+    "413": "The body, or the number of images, is larger than allowed.",
+    "415": "The type or encoding of the body is not supported.",
     "500": "A fault in the server or the model.",
     "503": "The queue is full, or the model is not ready. Try again after `Retry-After` seconds.",
     "504": "The deadline passed.",
@@ -178,7 +178,7 @@ def _repository(schema: Mapping[str, Any], settings: HttpSettings) -> dict[str, 
         "responses": _answers(_json({"type": "array", "items": {"type": "object"}}), "400", "408", "413", "415"),
     }
     paths: dict[str, Any] = {"/v2/repository/index": {"post": index}}
-    for verb, summary in (("load", "Load a model anew."), ("unload", "Take a model out.")):
+    for verb, summary in (("load", "Load a model again."), ("unload", "Take a model out.")):
         codes = ("400", "403", "404", "408", "409", "413", "415") if settings.allow_reload else ("403",)
         paths[f"/v2/repository/models/{{model}}/{verb}"] = {
             "post": {

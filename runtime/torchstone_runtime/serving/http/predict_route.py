@@ -87,7 +87,7 @@ def _picture(body: bytes, content_type: str) -> bytes:
     if not body:
         raise refuse("The body is empty; send a picture file: curl --data-binary @picture.png")
     if format_of(body[:START_BYTES]) is None:
-        raise RequestError(415, f"The body is no picture of a kind that is read. {FORMATS_HELP}")
+        raise RequestError(415, f"The body is not a picture in a supported format. {FORMATS_HELP}")
     return body
 
 

@@ -122,7 +122,7 @@ class FeatureExtractor(nn.Module):
         if features.ndim != 2 and features.flatten(1).shape[1] != features.shape[1]:  # noqa: PLR2004 - (N, F)
             raise DataError(
                 f"The last layer of this backbone, '{self._head}', is a convolution over maps of "
-                f"{' x '.join(map(str, features.shape[2:]))}; features need one value a channel.",
+                f"{' x '.join(map(str, features.shape[2:]))}; features need one value per channel.",
                 "Take another backbone, or finetune.",
             )
         return features.flatten(1)

@@ -26,12 +26,12 @@ def build(reference: str, shape: ModelShape, *, pretrained: bool) -> nn.Module:
         pretrained: whether weights are wanted.
 
     Raises:
-        UsageError: the reference leads to nothing that can be called.
+        UsageError: the reference leads to nothing callable.
         DataError: the owner's code failed, or gave something else.
     """
     factory = load_object(reference, "--backbone")
     if not callable(factory):
-        raise UsageError(f"{reference} is nothing that can be called.", "Name a function that returns a network.")
+        raise UsageError(f"{reference} is not callable.", "Name a function that returns a network.")
     try:
         network = _call(factory, shape, pretrained=pretrained)
     except (Exception, SystemExit) as error:

@@ -146,5 +146,5 @@ def no_such_weights(named: NamedBackbone, weights: str) -> UsageError:
         words += torchvision_networks.weight_names(named.name)
     near = suggestion(weights, words)
     return UsageError(
-        f"--weights is '{showable(weights)}', which is no file.", f"{near} A file of weights is taken too."
+        f"--weights is '{showable(weights)}', which is not a file.", f"{near} A file of weights is taken too."
     )
