@@ -9,7 +9,7 @@ from typing import Final, Literal
 from torchstone_runtime.metrics.answered import NO_ANSWER
 from torchstone_runtime.serving.core.histogram import IMAGES, SECONDS, SHARES, Duration, Histogram
 
-Rejection = Literal["queue_full", "deadline", "too_large", "bad_picture", "disconnected", "not_ready", "failed"]
+Rejection = Literal["queue_full", "deadline", "too_large", "bad_picture", "disconnected", "failed"]
 
 REJECTIONS: Final[tuple[Rejection, ...]] = (
     "queue_full",
@@ -17,7 +17,6 @@ REJECTIONS: Final[tuple[Rejection, ...]] = (
     "too_large",
     "bad_picture",
     "disconnected",
-    "not_ready",
     "failed",
 )
 
