@@ -110,7 +110,7 @@ def _begin(task: TrainingTask, spec: InputSpec, beside: Path, progress: Progress
         fit_head(task, spec, beside, progress)
     except (UsageError, DataError) as error:
         task.model.load_state_dict(state)
-        progress.say(f"head     begins fresh, not as a probe: {error.lines[0]}")
+        progress.say(f"head     starts from random weights, not as a probe: {error.lines[0]}")
 
 
 def _features(task: TrainingTask, spec: InputSpec, beside: Path, progress: Progress) -> Float32Array:
