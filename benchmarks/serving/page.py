@@ -43,8 +43,8 @@ def page(found: Found) -> str:
 
 def _machine(machine: Found) -> str:
     return (
-        f"{machine['time']} UTC, {machine['processors']} processors, load average at the start "
-        f"{machine['load_average_at_start']:.1f}; Torchstone {machine['torchstone']}, Python {machine['python']}."
+        f"{machine['time']} UTC, {machine['processors']} processors of {machine['processor']}, load average at the "
+        f"start {machine['load_average_at_start']:.1f}; Torchstone {machine['torchstone']}, Python {machine['python']}."
     )
 
 

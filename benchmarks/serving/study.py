@@ -30,7 +30,7 @@ from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.images.decode import decode_image
 from torchstone_runtime.inference.classifier import Classifier
-from torchstone_runtime.system.cpu import usable_cpus
+from torchstone_runtime.system.cpu import REPORTED, cpu_features, processor_name, usable_cpus
 from torchstone_runtime.version import __version__
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def machine() -> dict[str, Any]:
     return {
         "torchstone": __version__,
         "python": platform.python_version(),
+        "processor": f"{processor_name()} with {', '.join(sorted(cpu_features().intersection(REPORTED))) or 'no AVX2'}",
         "processors": usable_cpus(),
         "load_average_at_start": os.getloadavg()[0],
         "time": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
