@@ -78,7 +78,8 @@ def test_the_committed_page_of_serving_is_that_of_its_results() -> None:
 
 def test_every_stage_of_the_servers_study_has_a_section() -> None:
     """A server that gave no answer is named with that; what was lost is what came back with no status."""
-    machine = {"time": "now", "processors": 2, "load_average_at_start": 0.5, "torchstone": "0", "python": "3"}
+    machine = {"time": "now", "processors": 2, "processor": "one", "torchstone": "0", "python": "3"}
+    machine["load_average_at_start"] = 0.5
     row = {"runs": 1, "first_answer_s": 1.0, "processor_s": 0.5, "pss_mb": 60.0, "c16_per_s": 100.0, "p99_ms": 9.0}
     servers = {"the least": row, "torchstone": row, "other": {**row, "pss_mb": 120.0}, "third": {"error": "no answer"}}
     load = {"planned": 10, "statuses": {"200": 7, "503": 2, "0": 1}, "rate": 9.0, "ms": {"p50": 2.0, "p99": 6.0}}

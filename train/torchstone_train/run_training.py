@@ -77,6 +77,7 @@ def train(request: TrainingRequest) -> Outcome:
         if request.recipe.method == "probe":
             require_probe(request.recipe, teachers=request.teachers, processes=world.size)
         world.check_batch(request.recipe.batch_size)
+        opened.callback(torch.set_num_threads, torch.get_num_threads())  # an export after it would round otherwise
         torch.set_num_threads(world.threads)
         require_compiler(request.recipe.compile, world.place(device), deterministic=request.deterministic)
         with world.first_goes_ahead():  # it downloads what is missing

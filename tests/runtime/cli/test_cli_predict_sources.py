@@ -94,7 +94,7 @@ def test_paths_that_begin_like_an_image_are_paths(digits_bundle: Path, folder: P
     [
         (b"", "stdin is empty"),
         (b"\x7fELF\0\0\0", "neither paths nor an image"),
-        (b"\x89PNG\r\n\x1a\n", "is not an image of a format"),
+        (b"\x89PNG\r\n\x1a\n", "is not an image in a supported format"),
         (b"nowhere.png\n", "nowhere.png does not exist"),
     ],
 )

@@ -100,7 +100,7 @@ def test_a_wheel_of_another_system_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "context"
     result = run_in_process("package", FASHION, "--for", "container", "--out", out, "--wheel", wheel)
     assert (result.returncode, out.exists()) == (2, False)
-    assert "no wheel of Torchstone for Linux" in result.stderr
+    assert "not a wheel of Torchstone for Linux" in result.stderr
 
 
 def test_the_bundle_in_the_context_is_whole(context: Path) -> None:

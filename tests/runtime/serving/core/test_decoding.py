@@ -58,7 +58,7 @@ def test_pictures_small_and_large_are_decoded_as_in_training(
 def test_the_first_bad_picture_is_named(rgb: InputSpec, make_pool: Callable[..., DecodingPool]) -> None:
     """By its place, and with what is wrong with it."""
     files = [picture(5, 5), b"no picture", picture(300, 200)[:5000], picture(5, 5)]
-    with pytest.raises(BadPictureError, match=r"Picture 2 of 4: .*not an image of a format") as caught:
+    with pytest.raises(BadPictureError, match=r"Picture 2 of 4: .*not an image in a supported format") as caught:
         asyncio.run(make_pool().decode(files, rgb))
     assert caught.value.index == 1
 
