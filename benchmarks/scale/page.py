@@ -145,7 +145,7 @@ def _seconds(row: dict[str, Any]) -> float:
 def _shard_cost(cells: Rows, engine: str) -> float | None:
     """Return seconds for a further shard: the same pictures cut finely, beside cut as usual."""
     found = [_of(cells, size, (engine, 2)) for size in _inputs(cells)]
-    for rows in found:
+    for rows in reversed(found):  # the more pictures, the less the start of the processes counts
         fine = [row for row in rows if row["per_shard"] != 1000]
         usual = [row for row in rows if row["per_shard"] == 1000]
         if fine and usual:
