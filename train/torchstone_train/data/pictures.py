@@ -14,7 +14,7 @@ from torchstone_runtime.data.shard_store import ShardStore
 from torchstone_runtime.data.split import ImageStore
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.decode import check_size, decode_image, read_picture, upright_picture
-from torchstone_runtime.images.resampling.resized_part import resized_picture
+from torchstone_runtime.images.resampling.resized_part import picture_of, resized_picture
 
 _HEADROOM: Final = 2
 """Shorter side of a picture that is cropped from, in sides of the model's input: a crop of a quarter of the area is
@@ -55,7 +55,7 @@ class ArrayPictures:
 
     def picture(self, index: int) -> Image.Image:
         """See `PictureSource.picture`."""
-        return to_picture(self._store.read(np.array([index], dtype=np.int64))[0])
+        return picture_of(self._store.read(np.array([index], dtype=np.int64))[0])
 
 
 class FilePictures:
@@ -105,7 +105,7 @@ class FilePictures:
 
     def _decoded(self, source: Path | bytes) -> Image.Image:
         if self._shorter_side is None:
-            return to_picture(decode_image(source, self._store.spec))
+            return picture_of(decode_image(source, self._store.spec))
         return read_picture(source, self._whole)
 
     def _whole(self, image: Image.Image, name: str) -> Image.Image:
@@ -128,11 +128,6 @@ class FilePictures:
 def shorter_side_of_crops(height: int, width: int) -> int:
     """Return the shorter side that pictures are reduced to before crops are resized to `height` x `width`."""
     return _HEADROOM * max(height, width)
-
-
-def to_picture(pixels: Uint8Array) -> Image.Image:
-    """Return uint8 (C, H, W) of one or three channels as a Pillow picture."""
-    return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(np.moveaxis(pixels, 0, -1)))
 
 
 def to_pixels(picture: Image.Image) -> Uint8Array:

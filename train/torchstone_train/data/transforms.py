@@ -17,7 +17,6 @@ from torchvision.transforms import InterpolationMode, v2
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.images.resampling.resized_part import picture_of, write_pixels
-from torchstone_train.data.pictures import to_picture
 from torchstone_train.data.resized_crop import ResizedCrop
 from torchstone_train.data.seeded_draws import SeededDraws
 from torchstone_train.data.trivial_augment import TrivialAugment
@@ -58,7 +57,7 @@ class PictureTransforms:
         """Return the picture with its changes; see `write`."""
         out = np.empty(self._shape, np.uint8)
         self.write(picture, seed, out)
-        return to_picture(np.moveaxis(out, -1, 0))
+        return picture_of(np.moveaxis(out, -1, 0))
 
     def write(self, picture: Image.Image, seed: int, out: Uint8Array) -> None:
         """Write the pixels of the picture with its changes.
@@ -75,7 +74,7 @@ class PictureTransforms:
                 planes = mirror.turned(planes, draws)
             if not self._steps:
                 return write_pixels(planes, out)
-            picture = picture_of(np.ascontiguousarray(planes))
+            picture = picture_of(planes)
         for step in self._steps:
             picture = step(picture, draws)
         write_pixels(picture, out)
