@@ -19,6 +19,7 @@ from torchstone_export.lossy.own_data import own_data
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.room import require_room
 from torchstone_export.run_data import certified_part, load_run_data
+from torchstone_export.torch_settings import usual_settings
 from torchstone_export.trained_files import build_files
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
@@ -118,6 +119,7 @@ class Exported:
     warnings: list[str] = field(default_factory=list)
 
 
+@usual_settings()
 def export_run(source: RunSource | CascadeSource, request: ExportRequest) -> Exported:
     """Export a run, verify the exported files over the whole validation and test splits, and publish the bundle.
 

@@ -4,8 +4,6 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final, cast
 
 import torch
@@ -31,26 +29,12 @@ def export_torchscript(model: ExportableClassifier, spec: InputSpec) -> bytes:
     """
     example = torch.zeros((2, *spec.shape), dtype=torch.uint8)
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), _usual_algorithms():
+    with warnings.catch_warnings():
         # TorchScript is deprecated in favour of torch.export; its files are what this format is asked for.
         warnings.simplefilter("ignore")
         traced = torch.jit.freeze(torch.jit.trace(model, (example,), check_trace=False))  # type: ignore[no-untyped-call]
         torch.jit.save(traced, buffer)
     return _without_traces(buffer.getvalue())
-
-
-@contextmanager
-def _usual_algorithms() -> Iterator[None]:
-    # A trace writes down whether algorithms had to be deterministic: after a training in the same process they have.
-    wanted, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
-    torch.use_deterministic_algorithms(mode=False)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(wanted, warn_only=warn_only)
 
 
 class TorchScriptRunner:

@@ -9,13 +9,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import torch
 
-import torchstone
 from helpers.traces import found_in, traces_of_this_machine
 from torchstone_export.bundle.signing import BundleSigner
 from torchstone_runtime.bundle.bundle import Bundle
-from torchstone_train.compute.device import set_determinism
 
 HOST, USER = "zanzibar-17", "kilroy"
 _AS_NOBODY = 'hostname "$0" && exec unshare --user "$@"'
@@ -74,17 +71,6 @@ def test_every_file_has_the_same_bytes(digits_bundle: Path, exported_elsewhere: 
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
     assert digests(exported_elsewhere) == digests(digits_bundle)
-
-
-def test_a_training_before_it_in_the_same_process_changes_nothing(
-    digits_bundle: Path, digits_run: Path, tmp_path: Path
-) -> None:
-    """A training asks PyTorch for deterministic algorithms, which a trace would write down."""
-    set_determinism(wanted=True)
-    bundle = torchstone.export(digits_run, out=tmp_path / "bundle").path
-    assert torch.are_deterministic_algorithms_enabled()
-    for name in ("model.onnx", "model.torchscript.pt"):
-        assert (bundle / name).read_bytes() == (digits_bundle / name).read_bytes()
 
 
 def test_nothing_of_the_machine_is_in_a_bundle(digits_bundle: Path, exported_elsewhere: Path) -> None:
