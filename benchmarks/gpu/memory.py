@@ -63,6 +63,8 @@ def message_and_fit(setting: Setting, recipe: str, batch: int) -> dict[str, Any]
 def _train(setting: Setting, program: str, recipe: str, batch: int) -> "subprocess.CompletedProcess[str]":
     given = [recipe, "--data", "fashion-mnist", "--data-dir", setting.data_dir(), "--epochs", 1]
     given += ["--out", setting.work / "memory", "--overwrite", "--device", setting.device, "--batch-size", batch]
+    if setting.device == "cpu":
+        given += ["--amp", "off"]  # in bfloat16, which some processors have, half the bytes are enough
     command = [sys.executable, "-c", program, *map(str, given)]
     # One arena: each of more takes 64 MiB of what a trial is limited to. And each tensor has its own pages, which go
     # back when it does: what a larger heap has free between others would make more of a trial's room or less.

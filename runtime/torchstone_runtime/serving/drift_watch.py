@@ -4,7 +4,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -110,8 +109,11 @@ class DriftWatch:
     def _measure_all(self) -> None:
         while batch := self._next():
             begun = time.perf_counter()
-            with suppress(Exception):  # whoever watches must not stop for good
-                self._measure(batch[0][0], [seen for _, seen in batch])
+            model = batch[0][0]
+            try:
+                self._measure(model, [seen for _, seen in batch])
+            except Exception as error:  # noqa: BLE001 - whoever watches must not stop for good
+                model.statistics.add_observer_failure(error)
             time.sleep(min(_LONGEST_PAUSE, _PAUSE * (time.perf_counter() - begun)))
 
     def _next(self) -> list[tuple[ServedModel, Seen]]:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from helpers.served import Asked, ask
-from torchstone_runtime.arrays import Uint8Array
+from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.data.split import Split
+from torchstone_runtime.drift.monitor import DriftMonitor
 from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.load_options import ON_CPU
@@ -141,11 +142,12 @@ def metrics_after(
             asked = Asked(app)
             for picture in pictures:
                 assert (await asked("POST", "/predict", picture)).status == 200
-            for _ in range(200):
+            for _ in range(1000):
                 text = (await asked("GET", "/metrics")).body.decode()
                 if enough(text):
                     break
                 await asyncio.sleep(0.02)
+            assert [model.statistics.last_observer_failure for model in repository.models()] == [""]
             await last(asked)
             return text
         finally:
@@ -170,6 +172,36 @@ def test_drift_is_in_the_metrics(digits: Split, invert: bool, alarm: int) -> Non
     assert value(text, "torchstone_drift_window_images") == 30
     assert value(text, "torchstone_drift_alarm") == alarm
     assert len(re.findall(r"^torchstone_drift_distance{", text, re.MULTILINE)) == 10
+
+
+def test_a_measurement_that_fails_is_counted_and_the_next_is_made(
+    digits: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator sees it in the metrics; nobody who asks for a class does."""
+    add, failing = DriftMonitor.add, iter([True])
+
+    def add_or_fail(monitor: DriftMonitor, images: Uint8Array, logits: Float32Array) -> None:
+        if next(failing, False):
+            raise FloatingPointError("a sick measurement")
+        add(monitor, images, logits)
+
+    monkeypatch.setattr(DriftMonitor, "add", add_or_fail)
+    picture = encode_png(digits.store.read(np.arange(1))[0])
+
+    async def run() -> None:
+        repository = ModelRepository([Source("m", str(STORED))], ON_CPU)
+        await repository.start()
+        try:
+            asked = Asked(make_app(repository, HttpSettings(), all_additions(repository)))
+            for name in ("torchstone_observer_failures_total", "torchstone_drift_window_images"):
+                while not value((await asked("GET", "/metrics")).body.decode(), name) > 0:
+                    assert (await asked("POST", "/predict", picture)).status == 200
+            statistics = next(repository.models()).statistics
+            assert (statistics.observer_failures, statistics.last_observer_failure) == (1, "a sick measurement")
+        finally:
+            await repository.close()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
 
 
 def test_drift_is_told_with_an_answer_where_it_is_asked_for(digits: Split) -> None:

@@ -243,8 +243,8 @@ class ServedModel:
         for observer in self._observers:
             try:
                 observer(self, seen)
-            except Exception:  # noqa: BLE001 - whoever watches must not hurt who is served
-                self.statistics.observer_failures += 1
+            except Exception as error:  # noqa: BLE001 - whoever watches must not hurt who is served
+                self.statistics.add_observer_failure(error)
 
 
 _Given = TypeVar("_Given", Uint8Array, Sequence[bytes])

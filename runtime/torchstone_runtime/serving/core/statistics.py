@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from torchstone_runtime.errors import first_line
 from torchstone_runtime.metrics.answered import NO_ANSWER
 from torchstone_runtime.serving.core.histogram import IMAGES, SECONDS, SHARES, Duration, Histogram
 
@@ -45,6 +46,7 @@ class ModelStatistics:
         predictions: images by chosen class, K counts.
         unanswered: images for which the model's outputs are no answer.
         observer_failures: errors of what watches the answers, none of which reached a client.
+        last_observer_failure: the latest of them, in a line; empty before the first.
         last_answer: time of the latest answer, seconds since 1970; None before the first.
     """
 
@@ -67,6 +69,7 @@ class ModelStatistics:
     predictions: list[int] = field(init=False)
     unanswered: int = 0
     observer_failures: int = 0
+    last_observer_failure: str = ""
     last_answer: float | None = None
 
     def __post_init__(self) -> None:
@@ -105,6 +108,11 @@ class ModelStatistics:
             self.decode.add(decode)
             self.decode_seconds.observe(decode)
         self.last_answer = time.time()
+
+    def add_observer_failure(self, error: Exception) -> None:
+        """Count an error of what watches the answers."""
+        self.observer_failures += 1
+        self.last_observer_failure = first_line(error)
 
     def add_rejection(self, reason: Rejection, seconds: float) -> None:
         """Count a request that gets no answer."""

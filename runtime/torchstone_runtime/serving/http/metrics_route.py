@@ -71,6 +71,7 @@ def _counts(models: list[ServedModel]) -> list[Family]:
     batches = Family("torchstone_batches_total", "counter", "Batches computed.")
     rejected = Family("torchstone_rejected_total", "counter", "Requests to a model that got no answer, by reason.")
     unanswered = Family("torchstone_unanswered_total", "counter", "Images whose outputs are not numbers.")
+    failures = Family("torchstone_observer_failures_total", "counter", "Errors of drift, edges or shadow.")
     pending = Family("torchstone_pending_images", "gauge", "Images that wait, those being decoded included.")
     predictions = Family("torchstone_predictions_total", "counter", "Images by the class that was chosen.")
     for model in models:
@@ -78,12 +79,13 @@ def _counts(models: list[ServedModel]) -> list[Family]:
         images.add(counted.images, **labels)
         batches.add(counted.batches, **labels)
         unanswered.add(counted.unanswered, **labels)
+        failures.add(counted.observer_failures, **labels)
         pending.add(model.pending_images, **labels)
         for reason, count in sorted(counted.rejected.items()):
             rejected.add(count, **labels, reason=reason)
         for name, count in zip(model.class_names, counted.predictions, strict=True):
             predictions.add(count, **labels, **{"class": name})
-    return [images, batches, rejected, unanswered, pending, predictions]
+    return [images, batches, rejected, unanswered, failures, pending, predictions]
 
 
 def _foreign(site: Site, models: list[ServedModel]) -> Family:
