@@ -48,11 +48,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Bare:
     """Runs `torchstone` in an environment made of the wheel and its `[cpu]` extra alone."""
     folder = tmp_path_factory.mktemp("bare")
-    venv.create(folder / "venv", with_pip=True)
+    venv.create(folder / "venv")
     python = folder / "venv" / "bin" / "python"
-    constraints = ROOT / "constraints.txt"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(constraints), f"{wheel}[cpu]"]
-    subprocess.run(install, check=True, capture_output=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(python)]  # one of its own would take longer than the rest
+    constraints = ("--constraint", str(ROOT / "constraints.txt"))
+    subprocess.run([*pip, "install", "--quiet", *constraints, f"{wheel}[cpu]"], check=True, capture_output=True)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
     def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
