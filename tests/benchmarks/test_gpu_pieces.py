@@ -13,6 +13,7 @@ from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.speed import shares
 from benchmarks.gpu.steps import DONE, FAILED, LEFT, read_steps, run_steps
 from helpers.in_process import short_stopwatch, without_matplotlib
+from helpers.traced import leave_out_machine_code
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.gpu_options import TF32_VARIABLE
 
@@ -33,7 +34,8 @@ def trial(results: Path, work: Path, ends: float = float("inf")) -> Setting:
 def test_every_step_of_a_piece_runs_in_small(
     piece: str, tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None fails, and none is left out; without the pictures of the trainings, which take longer than they."""
+    """None fails, and none is left out; without what takes longer than they: pictures, and compiled machine code."""
+    leave_out_machine_code(monkeypatch)
     monkeypatch.setenv(TF32_VARIABLE, "0")  # as a piece does, which would reach other tests
     with without_matplotlib(), short_stopwatch():
         run_piece(piece, trial(tmp_path, work))

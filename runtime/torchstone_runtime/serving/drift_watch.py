@@ -138,5 +138,6 @@ class DriftWatch:
 def _monitor_of(model: ServedModel, window: int) -> "DriftMonitor | None":
     try:
         return model.classifier.statistics.monitor(window)
-    except TorchstoneError:
-        return None  # What the bundle keeps is damaged: whoever asks for a set is told so.
+    except TorchstoneError as error:  # what the bundle keeps is damaged: whoever asks for a set is told so
+        model.statistics.add_observer_failure(error)
+        return None

@@ -131,8 +131,12 @@ def metrics_after(
     pictures: list[bytes],
     enough: Callable[[str], bool],
     last: Callable[[Asked], Awaitable[None]] = nothing,
+    failure: str = "",
 ) -> str:
-    """Return the metrics of a server with all additions after pictures, as soon as they are enough; `last` asks on."""
+    """Return the metrics of a server with all additions after pictures, as soon as they are enough; `last` asks on.
+
+    `failure` is in what went wrong beside the answers; empty where nothing did.
+    """
 
     async def run() -> str:
         repository = ModelRepository([Source("m", str(bundle))], ON_CPU)
@@ -147,7 +151,9 @@ def metrics_after(
                 if enough(text):
                     break
                 await asyncio.sleep(0.02)
-            assert [model.statistics.last_observer_failure for model in repository.models()] == [""]
+            (model,) = repository.models()
+            assert failure in model.statistics.last_observer_failure
+            assert bool(failure) == bool(model.statistics.last_observer_failure)
             await last(asked)
             return text
         finally:
@@ -234,3 +240,22 @@ def test_a_bundle_that_keeps_nothing_is_served_without_drift(digits: Split, tmp_
 
     assert "torchstone_images_total" in text
     assert "torchstone_drift" not in text
+
+
+def test_statistics_that_are_damaged_are_told_in_the_metrics_once(digits: Split, tmp_path: Path) -> None:
+    """Classes are answered as ever; drift is not looked for, and the operator sees that something failed."""
+    folder = shutil.copytree(STORED, tmp_path / "bundle")
+    content = bytearray((folder / "validation.npz").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "validation.npz").write_bytes(content)
+    pictures = [encode_png(image) for image in digits.store.read(np.arange(3))]
+
+    text = metrics_after(
+        folder,
+        pictures,
+        lambda text: value(text, "torchstone_observer_failures_total") > 0,
+        failure="validation.npz",
+    )
+
+    assert value(text, "torchstone_observer_failures_total") == 1
+    assert "torchstone_drift_alarm{" not in text

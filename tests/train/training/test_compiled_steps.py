@@ -7,7 +7,6 @@ Most tests leave out the last part of a compilation, which writes machine code a
 import io
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from helpers.in_process import run_in_process
 from helpers.small_backbone import SmallBackbone
+from helpers.traced import leave_out_machine_code
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.images.input_spec import InputSpec
@@ -65,7 +65,7 @@ def small(dropout: float = 0.0) -> Small:
 @pytest.fixture
 def traced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave machine code out of all compilations."""
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    leave_out_machine_code(monkeypatch)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from benchmarks.gpu.memory import message_and_fit
 from benchmarks.gpu.setting import Setting
+from helpers.traced import leave_out_machine_code
 from torchstone_runtime.errors import UsageError
 from torchstone_train.training.memory_shortage import largest_fitting
 
@@ -43,7 +43,7 @@ def test_the_message_names_the_largest_batch_that_fits(fit: Fit) -> None:
 
 def test_a_batch_that_does_not_fit_is_told_of_compiled_steps_too(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first steps are those of the compilation, which is not blamed for it."""
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    leave_out_machine_code(monkeypatch)
     with pytest.raises(UsageError) as caught:
         fit(network=Large(5), batch_size=16, compile="default")
 
