@@ -133,7 +133,7 @@ def _provenance(report: RunReport) -> list[tuple[str, str]]:
         ("Device", f"{info['device']['type']}: {info['device']['name']} ({info['device']['reason']})"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in info["versions"].items())),
         ("Commit", info["git_commit"] or "not in a git checkout"),
-        ("Stop reason", f"{_STOP_WORDS.get(str(info['stop_reason']), str(info['stop_reason']))}{detail}"),
+        ("Stop reason", f"{info['stop_reason']}{detail}"),
         ("Started", info["started"]),
         ("Ended", report.history[-1]["ended"] if report.history else "-"),
         ("Training time", f"{info['seconds']:.1f} s in {counted(info['epochs_run'], 'epoch')}"),
