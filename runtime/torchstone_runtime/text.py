@@ -24,6 +24,12 @@ def shortlist(names: Sequence[str], most: int = 20) -> str:
     return f"{', '.join(names[:most])}{more}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which is given in the singular: 1 image, 1,200 images, 2 classes."""
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
 def showable(text: str) -> str:
     """Return text on one line that changes nothing around it, whatever it holds.
 

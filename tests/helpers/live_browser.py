@@ -38,10 +38,11 @@ class Tab:
     Attributes:
         console: what was logged as a warning or an error, exceptions and breaches of the page's policy among it.
         requested: addresses of what the page asked a server for, in order.
+        target: the browser's name for it.
     """
 
-    def __init__(self, browser: "Browser", session: str) -> None:
-        self._browser, self._session = browser, session
+    def __init__(self, browser: "Browser", session: str, target: str) -> None:
+        self._browser, self._session, self.target = browser, session, target
         self.console: list[str] = []
         self.requested: list[str] = []
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -146,9 +147,13 @@ class Browser:
         """Open an empty page."""
         target = self.call("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
-        tab = Tab(self, session)
+        tab = Tab(self, session, target)
         self._tabs[session] = tab
         return tab
+
+    def close(self, tab: Tab) -> None:
+        """Close a page, so that what it holds is free."""
+        self.call("Target.closeTarget", {"targetId": tab.target})
 
     def call(self, method: str, parameters: dict[str, Any], session: str | None = None) -> dict[str, Any]:
         """Call a method and return its result; events that come before it are given to their page."""

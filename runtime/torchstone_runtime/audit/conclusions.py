@@ -8,7 +8,7 @@ import numpy as np
 
 from torchstone_runtime.audit.data_audit import DataAudit
 from torchstone_runtime.audit.duplicates import DuplicateGroup
-from torchstone_runtime.text import shortlist
+from torchstone_runtime.text import counted, shortlist
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: Final = ("error", "warning", "note")
@@ -53,7 +53,7 @@ def find_all(audit: DataAudit) -> list[DataFinding]:
 def _unreadable(audit: DataAudit) -> Iterator[DataFinding]:
     if bad := audit.unreadable:
         examples = tuple(f"{audit.names[index]}: {reason}" for index, reason in list(bad.items())[:_SHOWN])
-        text = f"{_count(len(bad), 'file')} can't be read; a training would stop there."
+        text = f"{counted(len(bad), 'file')} can't be read; a training would stop there."
         yield DataFinding("error", "unreadable", len(bad), text, examples)
 
 
@@ -65,8 +65,8 @@ def _leaks(audit: DataAudit) -> Iterator[DataFinding]:
             size = sum(len(part) for part in audit.source.parts if part.name == held_out)
             exact = sum(group.exact for group in groups)
             text = (
-                f"{_count(len(pictures), f'{held_out} picture')} of {size:,} {_are(len(pictures))} in another part too "
-                f"({len(pictures) / size:.1%}; {_kinds(groups, exact)}): figures measured on them are too good."
+                f"{counted(len(pictures), f'{held_out} picture')} of {size:,} {_are(len(pictures))} in another part "
+                f"too ({len(pictures) / size:.1%}; {_kinds(groups, exact)}): figures measured on them are too good."
             )
             yield DataFinding("error", f"leak_{held_out}", len(pictures), text, _listed(audit, groups))
 
@@ -76,7 +76,7 @@ def _held_out_leaks(audit: DataAudit) -> Iterator[DataFinding]:
         pictures = sum(int(audit.held_out[list(group.members)].sum()) for group in groups)
         size, exact = int(audit.held_out.sum()), sum(group.exact for group in groups)
         text = (
-            f"{_count(pictures, 'picture')} of the {size:,} that a training holds out as its test part "
+            f"{counted(pictures, 'picture')} of the {size:,} that a training holds out as its test part "
             f"{_are(pictures)} in the rest too ({pictures / size:.1%}; {_kinds(groups, exact)}): figures measured on "
             "them are too good."
         )
@@ -87,7 +87,7 @@ def _conflicts(audit: DataAudit) -> Iterator[DataFinding]:
     if groups := audit.label_conflicts:
         pairs = [" / ".join(sorted({audit.class_of(index) for index in group.members})) for group in groups]
         shown = shortlist(list(dict.fromkeys(pairs)), _SHOWN)
-        text = f"{_count(len(groups), 'picture')} {_have(len(groups))} different labels in different copies: {shown}."
+        text = f"{counted(len(groups), 'picture')} {_have(len(groups))} different labels in different copies: {shown}."
         yield DataFinding("error", "label_conflicts", len(groups), text, _listed(audit, groups))
 
 
@@ -97,9 +97,9 @@ def _missing_classes(audit: DataAudit) -> Iterator[DataFinding]:
         missing = [names[index] for index in np.flatnonzero(counts == 0).tolist()]
         if not missing:
             continue
-        where = "any picture" if part.name == "whole" else f"a picture in the {part.name} part"
+        where = "no picture" if part.name == "whole" else f"no picture in the {part.name} part"
         severity: Severity = "error" if part.name in ("train", "whole") and audit.source.names_given else "warning"
-        text = f"{len(missing):,} of {_count(len(names), 'class')} {_have(len(missing))}n't {where}: "
+        text = f"{len(missing):,} of {counted(len(names), 'class')} {_have(len(missing))} {where}: "
         yield DataFinding(
             severity, f"classes_missing_{part.name}", len(missing), f"{text}{shortlist(missing, _SHOWN)}."
         )
@@ -113,7 +113,7 @@ def _few_pictures(audit: DataAudit) -> Iterator[DataFinding]:
     if few:
         names = [f"{audit.source.class_names[index]} ({counts[index]})" for index in few]
         where = "" if part.name == "whole" else f" in the {part.name} part"
-        text = f"{_count(len(few), 'class')} {_have(len(few))} one or two pictures{where}: {shortlist(names, _SHOWN)}."
+        text = f"{counted(len(few), 'class')} {_have(len(few))} one or two pictures{where}: {shortlist(names, _SHOWN)}."
         yield DataFinding("warning", "few_pictures", len(few), text)
 
 
@@ -121,7 +121,7 @@ def _label_errors(audit: DataAudit) -> Iterator[DataFinding]:
     if errors := audit.label_errors:
         total = sum(len(predicted.indices) for predicted in audit.predicted)
         text = (
-            f"{_count(len(errors), 'label')} of {total:,} {_are(len(errors))} likely wrong, by confident learning: "
+            f"{counted(len(errors), 'label')} of {total:,} {_are(len(errors))} likely wrong, by confident learning: "
             f"look at them before you remove any."
         )
         examples = tuple(
@@ -144,7 +144,7 @@ def _duplicates(audit: DataAudit) -> Iterator[DataFinding]:
         groups = [group for group in audit.harmless if group.exact == exact]
         spare = sum(len(group.members) - 1 for group in groups)
         if groups:
-            text = f"{_count(spare, 'picture')} {_are(spare)} {what} to another of the same part and class."
+            text = f"{counted(spare, 'picture')} {_are(spare)} {what} to another of the same part and class."
             yield DataFinding("warning" if exact else "note", kind, spare, text, _listed(audit, groups))
 
 
@@ -165,21 +165,21 @@ def _odd_forms(audit: DataAudit) -> Iterator[DataFinding]:
         return
     moving = sum(count for (_, _, several), count in audit.forms.items() if several)
     if moving:
-        text = f"{_count(moving, 'picture')} {_have(moving)} several frames, of which the first is read."
+        text = f"{counted(moving, 'picture')} {_have(moving)} several frames, of which the first is read."
         yield DataFinding("note", "animated", moving, text)
     wide = sum(count for (_, mode, _), count in audit.forms.items() if mode not in _EIGHT_BIT)
     if wide:
-        yield DataFinding("note", "sixteen_bit", wide, f"{_count(wide, 'picture')} {_have(wide)} 16 bits a pixel.")
+        yield DataFinding("note", "sixteen_bit", wide, f"{counted(wide, 'picture')} {_have(wide)} 16 bits a pixel.")
     print_colours = sum(count for (_, mode, _), count in audit.forms.items() if mode == "CMYK")
     if print_colours:
         text = (
-            f"{_count(print_colours, 'picture')} {_are(print_colours)} CMYK, whose colours are only roughly converted."
+            f"{counted(print_colours, 'picture')} {_are(print_colours)} CMYK, whose colours are only roughly converted."
         )
         yield DataFinding("note", "cmyk", print_colours, text)
     small = int((audit.sizes.min(axis=1) < _SMALL).sum()) if len(audit.sizes) else 0
     large = len(audit.sizes) and float(np.median(audit.sizes.min(axis=1))) >= 2 * _SMALL
     if small and large:
-        text = f"{_count(small, 'picture')} {_have(small)} a side below {_SMALL} pixels."
+        text = f"{counted(small, 'picture')} {_have(small)} a side below {_SMALL} pixels."
         yield DataFinding("note", "tiny", small, text)
     for line in (line for part in audit.source.parts for line in part.left_out):
         yield DataFinding("note", "left_out", 1, line[:1].upper() + line[1:] + ".")
@@ -216,11 +216,6 @@ def _kinds(groups: Sequence[DuplicateGroup], exact: int) -> str:
         f"{turned:,} mirrored" if turned else "",
     ]
     return ", ".join(kind for kind in kinds if kind)
-
-
-def _count(number: int, noun: str) -> str:
-    plural = noun + ("es" if noun.endswith("s") else "s")
-    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def _are(number: int) -> str:

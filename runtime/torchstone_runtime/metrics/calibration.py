@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from torchstone_runtime.arrays import Float64Array, Int64Array
 from torchstone_runtime.metrics.binomial import share_interval
+from torchstone_runtime.text import counted
 
 BINS: Final = 10
 SOURCE: Final = "Guo et al. 2017, arXiv 1706.04599"
@@ -67,7 +68,7 @@ class Reliability:
     def in_words(self) -> str:
         """Return what the diagram shows, for who can't see it."""
         bins = [
-            f"{self.counts[index]:,} images at {index * 10} to {(index + 1) * 10}%: "
+            f"{counted(int(self.counts[index]), 'image')} at {index * 10} to {(index + 1) * 10}%: "
             f"{self.accuracy[index]:.1%} right, {self.confidence[index]:.1%} sure"
             for index in self.filled()
         ]

@@ -8,7 +8,7 @@ import numpy as np
 from torchstone_runtime.audit.conclusions import DataFinding, find_all
 from torchstone_runtime.audit.data_audit import DataAudit
 from torchstone_runtime.audit.duplicates import DuplicateGroup
-from torchstone_runtime.text import showable_lines
+from torchstone_runtime.text import counted, showable_lines
 from torchstone_runtime.version import __version__
 
 FORMAT: Final = "torchstone-data-audit"
@@ -96,7 +96,8 @@ def overview_lines(audit: DataAudit) -> list[str]:
     """Return lines on the numbers of pictures and classes, on sizes and on forms."""
     source, sizes = audit.source, size_figures(audit)
     pictures = ", ".join(f"{len(part):,}{'' if part.name == 'whole' else ' ' + part.name}" for part in source.parts)
-    lines = [f"data      {source.ref}: {pictures} pictures, {len(source.class_names):,} classes", *_balance(audit)]
+    found = f"{pictures} {'picture' if len(audit) == 1 else 'pictures'}, {counted(len(source.class_names), 'class')}"
+    lines = [f"data      {source.ref}: {found}", *_balance(audit)]
     if sizes:
         wide, high, aspect = (sizes[name] for name in ("width", "height", "aspect_ratio"))
         lines.append(
@@ -118,7 +119,7 @@ def _balance(audit: DataAudit) -> list[str]:
     least, most = present[counts[present].argmin()], present[counts[present].argmax()]
     where = "" if audit.source.parts[0].name == "whole" else f" in the {audit.source.parts[0].name} part"
     if counts[least] == counts[most]:
-        return [f"balance   {counts[least]:,} pictures in each class{where}"]
+        return [f"balance   {counted(int(counts[least]), 'picture')} in each class{where}"]
     line = (
         f"balance   {counts[least]:,} ({names[least]}) to {counts[most]:,} ({names[most]}) pictures per class{where}, "
         f"{counts[most] / counts[least]:.1f} : 1"

@@ -16,6 +16,7 @@ from torchstone_runtime.images.encode import encode_thumbnail
 from torchstone_runtime.report.audit import audit_json, overview_lines
 from torchstone_runtime.report.gallery import thumbnail
 from torchstone_runtime.report.page import Markup, card, escape, facts, render_page, section, style_sheet, table, tag
+from torchstone_runtime.text import counted
 from torchstone_runtime.version import __version__
 
 _GROUPS: Final = 24
@@ -30,9 +31,10 @@ _BAR_REM: Final = 16
 def audit_page(audit: DataAudit) -> str:
     """Return the audit as an HTML document."""
     source = audit.source
+    classes = counted(len(source.class_names), "class")
     body = [
         f"<header><h1>The data {escape(str(source.ref))}</h1>",
-        f'<p class="soft">{len(audit):,} pictures of {len(source.class_names):,} classes</p></header>',
+        f'<p class="soft">{counted(len(audit), "picture")} of {classes}</p></header>',
         _cards(audit),
         _findings(audit),
         *(section(title, content) for title, content in _sections(audit).items() if content),
@@ -60,7 +62,7 @@ def _cards(audit: DataAudit) -> str:
     held_out = sum(1 for group in audit.leaks for i in group.members if audit.part_name(i) in ("test", "validation"))
     spare = sum(len(group.members) - 1 for group in audit.groups)
     cards = [
-        card(f"{len(audit):,}", "Pictures", f"of {len(audit.source.class_names):,} classes"),
+        card(f"{len(audit):,}", "Pictures", f"of {counted(len(audit.source.class_names), 'class')}"),
         card(f"{len(audit.unreadable):,}", "Unreadable"),
         card(f"{held_out:,}", "Leaked", "held out, yet in another part"),
         card(f"{len(audit.label_conflicts):,}", "Under two labels"),
@@ -182,9 +184,9 @@ def _forms(audit: DataAudit) -> str:
         for name, values in document.items()
     ]
     return (
-        table(("pixels", "least", "median", "largest"), sizes)
+        table(("pixels", "least", "median", "largest"), sizes, name="Sizes")
         + "<br>"
-        + table(("format", "mode", "frames", "pictures"), rows, text=(1, 2), kind="whole")
+        + table(("format", "mode", "frames", "pictures"), rows, text=(1, 2), kind="whole", name="Formats")
     )
 
 

@@ -26,7 +26,7 @@ def bench_page(result: Benchmark) -> str:
                     ("Bundle", result.bundle),
                     ("Run by", f"{plan.variant} on {plan.provider} ({plan.reason})"),
                     ("Processor", f"{machine['processor']}, {machine['processors']} usable"),
-                    ("Load", str(machine["load_average"])),
+                    ("Load", "not known" if machine["load_average"] is None else str(machine["load_average"])),
                     ("Rounds", str(result.rounds)),
                     ("Versions", ", ".join(f"{name} {version}" for name, version in machine["versions"].items())),
                 ]

@@ -9,6 +9,7 @@ import numpy as np
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.classification import Average, ClassMetrics, Metrics, figure_text
 from torchstone_runtime.report.page import table, tag
+from torchstone_runtime.text import counted
 
 _MOST_CLASSES: Final = 50
 """Classes up to which each has a row with a bar."""
@@ -56,8 +57,9 @@ def _all_classes(metrics: Metrics, means: dict[str, float]) -> str:
     listed = sorted(metrics.per_class, key=lambda item: item.name)[:_MOST_LISTED]
     left = len(metrics.per_class) - len(listed)
     title = "All classes by name" if not left else f"The first {len(listed):,} classes by name"
-    more = f'<p class="soft">{left:,} more classes are in the CSV and JSON files.</p>' if left else ""
-    found = table([name for name in _COLUMNS if name], (_plain_row(item, means[item.name]) for item in listed))
+    more = f'<p class="soft">{counted(left, "more class")} can be written as CSV and JSON.</p>' if left else ""
+    rows = (_plain_row(item, means[item.name]) for item in listed)
+    found = table([name for name in _COLUMNS if name], rows, name=title)
     return f"<details><summary>{title}</summary>{found}{more}</details>"
 
 

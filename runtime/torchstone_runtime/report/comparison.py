@@ -1,6 +1,7 @@
 """A comparison of two models as text, as CSV and as a self-contained HTML page."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 
@@ -10,12 +11,16 @@ from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation.comparison import Comparison
 from torchstone_runtime.metrics.answered import NO_ANSWER_TEXT
 from torchstone_runtime.report import gallery
-from torchstone_runtime.report.page import card, escape, facts, render_page, section, table
+from torchstone_runtime.report.page import Markup, card, escape, facts, render_page, section, table, tag
 from torchstone_runtime.text import showable_lines
 
 _LISTED: Final = 20
+_ROWS: Final = 200
 _PICTURES: Final = 60
 _CLOSE: Final = 1.0
+_FRAMES: Final = (
+    "Green frame: B is right; dashed red frame: B is wrong. &#10003; and &#10007; say the same of A and of B."
+)
 
 
 def render_text(found: Comparison) -> str:
@@ -108,18 +113,34 @@ def _cards(found: Comparison) -> str:
 
 
 def _changes(found: Comparison) -> str:
+    changes = found.changes()
     rows = [
         (item["true"], item["base"] or NO_ANSWER_TEXT, item["variant"] or NO_ANSWER_TEXT, f"{item['count']:,}")
-        for item in found.changes()[:_LISTED]
+        for item in changes[:_LISTED]
     ]
     if not rows:
         return "<p>No decision changed.</p>"
-    return table(("true class", "A", "B", "samples"), rows, text=(1, 2), kind="whole")
+    shown = table(("true class", "A", "B", "samples"), rows, text=(1, 2), kind="whole")
+    return _some(f"{len(rows)} most frequent", len(changes), len(rows)) + shown
+
+
+def _some(which: str, total: int, shown: int) -> str:
+    """Return which are shown of how many, where that is not all."""
+    note = f"The {which} of {total:,}; --json FILE and --csv FILE list every sample."
+    return tag("p", note, class_="soft") if shown < total else ""
 
 
 def _rows(found: Comparison) -> str:
-    items = "".join(f"<li>{escape(_line(found, int(index)).strip())}</li>" for index in found.differing[:_PICTURES])
-    return f"<ul>{items}</ul>" if items else "<p>None.</p>"
+    shown = [found.sample(index) for index in found.differing[:_ROWS].tolist()]
+    if not shown:
+        return "<p>None.</p>"
+    rows = [(item["id"], item["true"], *_cells(item, "a"), *_cells(item, "b")) for item in shown]
+    head = ("sample", "true class", "A", "probability", "B", "probability")
+    return _some(f"first {len(rows)}", len(found.differing), len(rows)) + table(head, rows, text=(1, 2, 4))
+
+
+def _cells(item: Mapping[str, Any], side: str) -> tuple[str, str]:
+    return (NO_ANSWER_TEXT, "-") if item[side] is None else (item[side], f"{item[f'{side}_probability']:.1%}")
 
 
 def _pictures(found: Comparison, split: Split) -> str:
@@ -130,8 +151,7 @@ def _pictures(found: Comparison, split: Split) -> str:
     order = np.sort(chosen)
     pixels = dict(zip(order.tolist(), split.store.read(order), strict=True))
     tiles = "".join(_tile(found, index, pixels[index]) for index in chosen.tolist())
-    more = len(found.differing) - len(chosen)
-    note = f'<p class="soft">The first {len(chosen)}; {more:,} more are in the JSON and CSV files.</p>' if more else ""
+    note = tag("p", Markup(_FRAMES), class_="soft") + _some(f"first {len(chosen)}", len(found.differing), len(chosen))
     return f'{note}<div class="gallery">{tiles}</div>'
 
 

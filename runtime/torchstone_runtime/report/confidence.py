@@ -6,6 +6,7 @@ from torchstone_runtime.evaluation.confidence_by_class import EXPLAINED, ClassCo
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.metrics.calibration import BINS, FORMULA, SOURCE, Reliability
 from torchstone_runtime.report.page import escape
+from torchstone_runtime.text import counted
 
 _MOST_CLASSES: Final = 60
 _LONGEST_NAME: Final = 20
@@ -81,7 +82,7 @@ def _bin(found: Reliability, index: int) -> str:
     left, middle = _LEFT + _BIN * (index + 0.06), _LEFT + _BIN * (index + 0.5)
     low, high = (_y(share) for share in found.interval(index))
     return (
-        f"<g><title>{count:,} images: {accuracy:.1%} right, {confidence:.1%} sure</title>"
+        f"<g><title>{counted(int(count), 'image')}: {accuracy:.1%} right, {confidence:.1%} sure</title>"
         f'<rect x="{left:.1f}" y="{_y(accuracy):.1f}" width="{0.88 * _BIN:.1f}" height="{_SIDE * accuracy:.1f}"/>'
         f'<path class="spread" d="M{middle:.1f} {low:.1f}V{high:.1f}m-4 0h8M{middle - 4:.1f} {low:.1f}h8"/>'
         f"{_mark(middle, _y(confidence))}</g>"
@@ -107,7 +108,7 @@ def _sureness(classes: list[ClassConfidence]) -> str:
     shown = classes[:_MOST_CLASSES]
     low, floor = lowest_shown(shown), _ROW * len(shown) + 22
     rows = "".join(_row(item, 22 + _ROW * index, low) for index, item in enumerate(shown))
-    some = f", the {len(shown)} least sure of {len(classes)}" if len(shown) < len(classes) else ""
+    some = f", the {len(shown)} least sure of {len(classes):,}" if len(shown) < len(classes) else ""
     alt = f"Confidence by true class{some}, the least confident first. {'; '.join(item.in_words() for item in shown)}."
     return (
         f'<div class="chart"><h3>Confidence by class</h3><p>Probability of the predicted class, over the images of '
@@ -136,7 +137,7 @@ def _row(item: ClassConfidence, top: int, low: float) -> str:
     first, left, median, right, last = (_x(share, low) for share in item.quantiles)
     name = item.name if len(item.name) <= _LONGEST_NAME else item.name[: _LONGEST_NAME - 1] + "…"
     return (
-        f"<g><title>{escape(item.in_words())} ({item.count:,} images)</title>"
+        f"<g><title>{escape(item.in_words())} ({counted(item.count, 'image')})</title>"
         f'<text class="strong" x="{_NAMES - 10}" y="{middle + 4:.1f}" text-anchor="end">{escape(name)}</text>'
         f'<path class="reach" d="M{first:.1f} {middle:.1f}H{last:.1f}"/>'
         f'<rect x="{left:.1f}" y="{middle - 7:.1f}" width="{max(right - left, 1):.1f}" height="14"/>'

@@ -9,6 +9,7 @@ from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.evaluation.examples import ConfusedPair, confused_pairs, reduced
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.report.page import escape, picture
+from torchstone_runtime.text import counted
 
 _OPEN_PAIRS: Final = 6
 """Pairs of classes that are not folded up."""
@@ -36,7 +37,7 @@ def confused_html(seen: LabelledPredictions) -> str:
     shown, folded = pairs[:_OPEN_PAIRS], pairs[_OPEN_PAIRS:]
     if not folded:
         return _pairs(seen, shown)
-    more = f"{len(folded)} more pairs, the most frequent first"
+    more = f"{counted(len(folded), 'more pair')}, the most frequent first"
     return f"{_pairs(seen, shown)}<details><summary>{more}</summary>{_pairs(seen, folded)}</details>"
 
 

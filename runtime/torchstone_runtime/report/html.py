@@ -6,12 +6,13 @@ from torchstone_runtime.report.explanation_gallery import explanations_html
 from torchstone_runtime.report.figures_html import figure_sections, gate_section
 from torchstone_runtime.report.label_errors import label_errors_html
 from torchstone_runtime.report.page import card, escape, facts, render_page, section
+from torchstone_runtime.text import counted
 
 
 def render_html(document: EvaluationDocument) -> str:
     """Return the whole report as an HTML document."""
     metrics, file = document.evaluation.metrics, document.file
-    subtitle = f"{metrics.total:,} images of the split “{file.split.name}”: {file.split_reason}."
+    subtitle = f"{counted(metrics.total, 'image')} of the split “{file.split.name}”: {file.split_reason}."
     body = [
         f"<header><h1>{escape(file.model)} on {escape(file.dataset)}</h1>",
         f'<p class="soft">{escape(subtitle)}</p></header>',
@@ -47,7 +48,7 @@ def _cards(document: EvaluationDocument) -> str:
         card(f"{metrics.macro.f1:.4f}", "Macro F1", "every class counts alike"),
         card(f"{metrics.weighted.f1:.4f}", "Weighted F1", "every sample counts alike"),
         card(f"{document.reliability.error:.4f}", "Calibration error", "expected; 0 is best"),
-        card(f"{metrics.total - metrics.correct:,}", "Mistakes", f"of {metrics.total:,} images"),
+        card(f"{metrics.total - metrics.correct:,}", "Mistakes", f"of {counted(metrics.total, 'image')}"),
     ]
     if metrics.unanswered:
         cards.append(card(f"{sum(metrics.unanswered):,}", "Without an answer", "counted as mistakes"))

@@ -10,6 +10,7 @@ from torchstone_runtime.audit.label_errors import LabelError
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
 from torchstone_runtime.report.gallery import thumbnail
 from torchstone_runtime.report.page import escape
+from torchstone_runtime.text import counted
 
 _PICTURES: Final = 28
 _METHOD: Final = (
@@ -30,7 +31,7 @@ def label_errors_html(seen: LabelledPredictions, errors: Sequence[LabelError]) -
     shown = errors[:_PICTURES]
     pictures = seen.pictures(np.array([error.index for error in shown], dtype=np.int64))
     tiles = "".join(_tile(seen, error, pixels) for error, pixels in zip(shown, pictures, strict=True))
-    count = f"{len(errors):,} of {len(seen):,} images"
+    count = f"{len(errors):,} of {counted(len(seen), 'image')}"
     first = f"; the first {len(shown)} are shown, most confident first" if len(errors) > len(shown) else ""
     return f'<p>{count}{first}.</p><p class="soft">{_METHOD}</p><div class="gallery">{tiles}</div>'
 

@@ -9,12 +9,15 @@ import numpy as np
 from torchstone_runtime.arrays import Float64Array, Uint8Array
 from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.report.gallery import pair_id
-from torchstone_runtime.report.page import picture, table, tag
+from torchstone_runtime.report.page import Markup, picture, table, tag
+from torchstone_runtime.text import counted
 
 _MOST_PIXELS: Final = 400
 """Rows of the picture: of more classes, neighbours share one."""
 _MOST_CLASSES: Final = 60
 """Classes up to which the matrix is a table; a thousand would make it a million cells."""
+_MOST_UPRIGHT: Final = 20
+"""Classes up to which a sheet of paper need not be turned for the table."""
 _MOST_PAIRS: Final = 100
 _SHORT_NAME: Final = 3
 """Characters up to which a column's name is not turned."""
@@ -35,12 +38,16 @@ def matrix_html(metrics: Metrics, linked: Collection[tuple[int, int]] = ()) -> s
     if len(metrics.per_class) > _MOST_CLASSES:
         return f'<p class="soft">{note}</p>{_heat(metrics)}'
     shares = row_shares(metrics)
-    counts = _table(metrics, shares, linked, [[f"{count:,}" for count in row] for row in metrics.confusion.tolist()])
-    percent = _table(metrics, shares, linked, [[_percent(share) for share in row] for row in shares.tolist()])
-    return (
-        f'<p class="soft">{note}</p><div class="matrices"><div><h3>Images</h3>{counts}</div>'
-        f"<div><h3>Share of each true class, in %</h3>{percent}</div></div>"
+    texts = {
+        "Images": [[f"{count:,}" for count in row] for row in metrics.confusion.tolist()],
+        "Share of each true class, in %": [[_percent(share) for share in row] for row in shares.tolist()],
+    }
+    tables = (
+        f"<div>{tag('h3', name)}{_table(metrics, shares, linked, cells, name)}</div>" for name, cells in texts.items()
     )
+    count = len(metrics.per_class)
+    size = {"style": f"--columns:{count}"} if count > _MOST_UPRIGHT else {}
+    return tag("p", note, class_="soft") + tag("div", Markup("".join(tables)), class_="matrices", **size)
 
 
 def pairs_html(metrics: Metrics) -> str:
@@ -54,11 +61,10 @@ def pairs_html(metrics: Metrics) -> str:
         for true, predicted, count in pairs
     ]
     left = total - len(pairs)
-    more = f'<p class="soft">{left:,} more pairs are in the CSV and JSON files.</p>' if left else ""
-    return (
-        f"<details><summary>The {len(pairs)} of {total:,} pairs that are confused most often</summary>"
-        f"{table(('true class', 'taken for', 'images', 'of the class'), rows, text=[1])}{more}</details>"
-    )
+    more = f'<p class="soft">{counted(left, "more pair")} can be written as CSV and JSON.</p>' if left else ""
+    title = f"The {len(pairs)} of {counted(total, 'pair')} confused most often"
+    found = table(("true class", "taken for", "images", "of the class"), rows, text=[1], kind="whole", name=title)
+    return f"<details><summary>{title}</summary>{found}{more}</details>"
 
 
 def row_shares(metrics: Metrics, largest: int | None = None) -> Float64Array:
@@ -82,16 +88,18 @@ def _percent(share: float) -> str:
     return f"{percent:.1f}" if share < 1 else "100"
 
 
-def _table(metrics: Metrics, shares: Float64Array, linked: Collection[tuple[int, int]], texts: list[list[str]]) -> str:
+def _table(
+    metrics: Metrics, shares: Float64Array, linked: Collection[tuple[int, int]], texts: list[list[str]], name: str
+) -> str:
     head = "".join(map(_column, metrics.class_names))
     rows = []
-    for i, name in enumerate(metrics.class_names):
+    for i, true in enumerate(metrics.class_names):
         cells = "".join(_cell(metrics, shares, _linked(texts[i][j], (i, j), linked), (i, j)) for j in range(len(texts)))
-        rows.append(f"<tr>{tag('th', name, scope='row', title=name)}{cells}</tr>")
-    return (
-        f'<div class="scroll"><table class="matrix"><thead><tr><th scope="col">true \\ predicted</th>{head}</tr>'
-        f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
+        rows.append(f"<tr>{tag('th', tag('span', true), scope='row', title=true)}{cells}</tr>")
+    top = f'<thead><tr><th scope="col">true \\ predicted</th>{head}</tr></thead>'
+    content = Markup(f"{top}<tbody>{''.join(rows)}</tbody>")
+    whole = tag("table", content, class_="matrix", aria_label=f"Confusion matrix: {name}")
+    return tag("div", whole, class_="scroll")
 
 
 def _linked(text: str, place: tuple[int, int], linked: Collection[tuple[int, int]]) -> str:
@@ -123,7 +131,7 @@ def _heat(metrics: Metrics) -> str:
     count, shares = len(metrics.per_class), row_shares(metrics, _MOST_PIXELS)
     step = metrics.cells.block_size(_MOST_PIXELS)
     pixel = "a pixel is a cell" if step == 1 else f"a pixel stands for {step} x {step} cells"
-    alt = f"Confusion matrix of {count} classes, {metrics.accuracy:.2%} of the images on the diagonal"
+    alt = f"Confusion matrix of {count:,} classes, {metrics.accuracy:.2%} of the images on the diagonal"
     return (
         f'<p class="soft">{count:,} classes are too many for a table: here {pixel}. '
         f'The counts are available as CSV and JSON.</p><div class="heat">{picture(heat_map(shares), alt)}</div>'

@@ -12,6 +12,7 @@ from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation.choose_split import certified_fingerprint
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_runtime.inference.plan import Plan
+from torchstone_runtime.text import counted
 from torchstone_runtime.version import __version__
 
 
@@ -101,7 +102,7 @@ class MeasuredFile:
         )
         lines = [
             f"{'model':<{width}}{self.model}: {self.plan}",
-            f"{'data':<{width}}{self.dataset}, {split.name}: {len(split):,} images ({why})",
+            f"{'data':<{width}}{self.dataset}, {split.name}: {counted(len(split), 'image')} ({why})",
         ]
         return [*lines, f"{'classes':<{width}}{split.mapped.summary()}"] if split.mapped else lines
 

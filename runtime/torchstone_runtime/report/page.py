@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import html
-from collections.abc import Collection, Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -32,9 +33,12 @@ def escape(text: str) -> Markup:
 def tag(name: str, content: str = "", **attributes: str) -> Markup:
     """Return an element; its content and the values of its attributes are escaped where they are not `Markup`.
 
-    An empty attribute is left out. `class_` is called so because `class` is a word of Python.
+    An empty attribute is left out. `class_` is called so because `class` is a word of Python, `aria_label` because a
+    name in Python has no hyphen.
     """
-    given = "".join(f' {key.rstrip("_")}="{escape(value)}"' for key, value in attributes.items() if value)
+    given = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items() if value
+    )
     return Markup(f"<{name}{given}>{escape(content)}</{name}>")
 
 
@@ -46,6 +50,7 @@ def table(
     text: Collection[int] = (),
     kind: str = "",
     ascending: str = "",
+    name: str = "",
 ) -> Markup:
     """Return a table, which scrolls sideways where it is wider than the page.
 
@@ -54,23 +59,31 @@ def table(
         rows: a cell a column, escaped where it is not `Markup`.
         foot: rows that sum the others up.
         text: columns that are set as text; the first one always is.
-        kind: the table's class in the style sheet.
+        kind: the table's class in the style sheet; the rows of a `whole` one are not named by their first cell.
         ascending: name of the column by which the rows ascend already.
+        name: name of the table for a screen reader; where there is only one, its section names it.
     """
     kinds = ["text" if column in text else "" for column in range(len(head))]
     ways = [{"aria-sort": "ascending"} if ascending and name == ascending else {} for name in head]
-    names = "".join(
-        tag("th", name, scope="col", class_=given, **way) for name, given, way in zip(head, kinds, ways, strict=True)
-    )
+    names = "".join(map(_column, head, kinds, ways))
     top = tag("thead", tag("tr", Markup(names)))
-    bottom = tag("tfoot", _rows(foot, kinds)) if foot else ""
-    return tag(
-        "div", tag("table", Markup(top + tag("tbody", _rows(rows, kinds)) + bottom), class_=kind), class_="scroll"
+    first = "td" if kind == "whole" else "th"
+    bottom = tag("tfoot", _rows(foot, kinds, first)) if foot else ""
+    content = Markup(top + tag("tbody", _rows(rows, kinds, first)) + bottom)
+    return tag("div", tag("table", content, class_=kind, aria_label=name), class_="scroll")
+
+
+def _column(name: str, kind: str, way: Mapping[str, str]) -> Markup:
+    # A column of bars has no name: an empty heading would be read out as one.
+    return tag("th", name, scope="col", class_=kind, **way) if name else tag("td", class_=kind)
+
+
+def _rows(rows: Iterable[Sequence[str]], kinds: Sequence[str], first: str) -> Markup:
+    lines = (
+        tag(first, row[0], scope="row" if first == "th" else "", class_=kinds[0])
+        + "".join(tag("td", cell, class_=kind) for cell, kind in zip(row[1:], kinds[1:], strict=True))
+        for row in rows
     )
-
-
-def _rows(rows: Iterable[Sequence[str]], kinds: Sequence[str]) -> Markup:
-    lines = ("".join(tag("td", cell, class_=kind) for cell, kind in zip(row, kinds, strict=True)) for row in rows)
     return Markup("".join(tag("tr", Markup(line)) for line in lines))
 
 
@@ -95,9 +108,9 @@ def page_frame(title: str, style: str = "") -> tuple[str, str]:
         # An empty icon keeps a browser from asking a server for one.
         '<link rel="icon" href="data:,">\n'
         f"<title>{escape(title)}</title>\n"
-        f"<style>\n{style_sheet(__package__, 'style.css')}{style}</style>\n</head>\n<body>\n"
+        f"<style>\n{style_sheet(__package__, 'style.css')}{style}</style>\n</head>\n<body>\n<main>\n"
     )
-    return start, f"\n<script>{style_sheet(__package__, _SCRIPT)}</script>\n</body>\n</html>\n"
+    return start, f"\n</main>\n<script>{style_sheet(__package__, _SCRIPT)}</script>\n</body>\n</html>\n"
 
 
 def _policy() -> str:
@@ -116,8 +129,11 @@ def card(value: str, label: str, note: str = "") -> str:
 
 
 def section(title: str, content: str) -> str:
-    """Return a titled section, whose tables a screen reader names by it; `content` must be escaped already."""
-    named = content.replace("<table", f'<table aria-label="{escape(title)}"')
+    """Return a titled section; `content` must be escaped already.
+
+    A screen reader names its tables by the title where they have no name of their own.
+    """
+    named = re.sub("<table(?![^>]*aria-label=)", lambda _: f'<table aria-label="{escape(title)}"', content)
     return f"<section>\n<h2>{escape(title)}</h2>\n{named}\n</section>"
 
 

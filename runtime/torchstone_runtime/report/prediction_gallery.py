@@ -38,8 +38,9 @@ class PredictionGallery:
         self._unanswered = 0
         start, self._end = page_frame(f"Predictions of {model}")
         # The summary is known last and belongs first.
-        self._write(f'{start}<main style="display:flex;flex-direction:column">\n')
-        self._write(f'<h1 style="order:-2">Predictions of {escape(model)}</h1>\n<div class="gallery">\n')
+        self._write(f'{start}<div style="display:flex;flex-direction:column">\n')
+        self._write(f'<h1 style="order:-2">Predictions of {escape(model)}</h1>\n')
+        self._write('<section>\n<h2>Pictures</h2>\n<div class="gallery">\n')
 
     def add(self, answer: PicturePrediction, *, unsure: bool) -> None:
         """Append a picture; `unsure` where no class is given because the best one is not probable enough."""
@@ -59,28 +60,26 @@ class PredictionGallery:
 
     def finish(self) -> None:
         """Write the summary and the end of the page."""
-        self._write("</div>\n")
+        self._write("</div>\n</section>\n")
         if self._failures:
             lines = (f"<p>{escape(failure.error.problem)}</p>" for failure in self._failures)
             more = self._failed - len(self._failures)
             self._write(section("Left out", "".join(lines) + (f"<p>and {more:,} more</p>" if more else "")))
-        self._write(f'<div style="order:-1">{self._summary()}</div>\n</main>{self._end}')
+        self._write(f'<div style="order:-1">{self._summary()}</div>\n</div>{self._end}')
 
     def _summary(self) -> str:
         total = sum(self._classes.values()) + self._unanswered
-        cards = card(f"{total:,}", "pictures classified")
+        cards = card(f"{total:,}", "Pictures classified")
         if self._classes[None]:
-            cards += card(f"{self._classes[None]:,}", "unsure")
+            cards += card(f"{self._classes[None]:,}", "Unsure")
         if self._unanswered:
-            cards += card(f"{self._unanswered:,}", "without an answer")
+            cards += card(f"{self._unanswered:,}", "Without an answer")
         if self._failed:
-            cards += card(f"{self._failed:,}", "left out")
+            cards += card(f"{self._failed:,}", "Left out")
         counts = [f"{escape(name)}: {count:,}" for name, count in self._classes.most_common() if name is not None]
         note = "" if self._shown == total else f"<p>The first {self._shown:,} of {total:,} pictures are shown.</p>"
         plan = f'<p class="soft">{escape(self._plan)}</p>'
-        return (
-            f'{plan}<div class="cards">{cards}</div>{note}<h2>Classes</h2><p>{" · ".join(counts)}</p><h2>Pictures</h2>'
-        )
+        return f'{plan}<div class="cards">{cards}</div>{note}<h2>Classes</h2><p>{" · ".join(counts)}</p>'
 
     def _write(self, text: str) -> None:
         self._file.write(text.encode())

@@ -28,7 +28,9 @@ def robustness_page(document: RobustnessDocument) -> str:
         *([section("Gates", table(("gate", "measured"), gates, text=(0, 1)))] if gates else []),
         section("Accuracy by corruption and severity", table(head, rows)),
         section("Clean and corrupted", table(("figure", "clean", "corrupted"), behaviour)),
-        section("Where this comes from", facts([(line[:11].strip(), line[11:]) for line in file.lines(11)])),
+        section(
+            "Where this comes from", facts([(line[:11].strip().capitalize(), line[11:]) for line in file.lines(11)])
+        ),
     ]
     return render_page(f"{file.model} on corrupted pictures: {corrupted:.2%}", "\n".join(body))
 

@@ -13,6 +13,7 @@ from torchstone_runtime.scoring.parts import PartsFolder, output_told
 from torchstone_runtime.scoring.tally import CONFIDENCE_STEPS, Tally
 from torchstone_runtime.shards.shard_list import ShardList
 from torchstone_runtime.strict_json import strict_json
+from torchstone_runtime.text import counted
 
 _MOST_CLASSES: Final = 200
 
@@ -80,14 +81,14 @@ def summary_document(record: Mapping[str, Any], tally: Tally, drift: DriftReport
 
 def summary_html(name: str, record: Mapping[str, Any], tally: Tally, drift: DriftReport | None) -> str:
     """Return the summary as a page."""
-    answered = tally.classes.total()
+    answered, title = tally.classes.total(), f"{name}: {counted(tally.rows, 'picture')} scored"
     cards = card(f"{tally.rows:,}", "Pictures") + card(f"{tally.failed:,}", "Errors")
     if tally.labelled:
         cards += card(f"{tally.correct / tally.labelled:.2%}", "Accuracy", f"of {tally.labelled:,} with a known class")
     if drift is not None:
         cards += card("found" if drift.alarm else "none found", "Drift")
     body = [
-        f"<header><h1>{escape(name)}: {tally.rows:,} pictures scored</h1></header>",
+        f"<header><h1>{escape(title)}</h1></header>",
         f'<div class="cards">{cards}</div>',
         section("Classes", _counts("class", tally.classes.most_common(_MOST_CLASSES), answered)),
         section("Confidence", _counts("confidence", _confidence_rows(tally), answered)),
@@ -99,7 +100,7 @@ def summary_html(name: str, record: Mapping[str, Any], tally: Tally, drift: Drif
     model = record["model"]
     facts_of_model = [("Model", model["sha256"]), ("Variant", model["variant"]), ("Provider", model["provider"])]
     body.append(section("Where this comes from", facts([*facts_of_model, ("Input", record["input"]["sha256"])])))
-    return render_page(f"{name}: {tally.rows:,} pictures scored", "\n".join(body))
+    return render_page(title, "\n".join(body))
 
 
 def _confidence_rows(tally: Tally) -> list[tuple[str, int]]:

@@ -1,10 +1,11 @@
 """Sets of classes and drift, as lines for the terminal and as sections of the page."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from torchstone_runtime.drift.drift_report import DriftReport, p_text
 from torchstone_runtime.evaluation.conformal_sets import ClassSets, SetFigures
-from torchstone_runtime.report.page import escape, table
+from torchstone_runtime.report.page import escape, table, tag
 
 _MOST_CLASSES: Final = 40
 _UNKNOWN: Final = "not known: the bundle keeps nothing of its validation images"
@@ -39,13 +40,27 @@ def sets_html(sets: SetFigures | None) -> str:
         f"{low:.1%} to {high:.1%}, or more where the model is right more often than was asked for."
     )
     sizes = [(str(size), f"{count:,}", f"{count / sets.images:.1%}") for size, count in sets.sizes.items()]
-    rows = [
-        (item.name, _figure(item.coverage, 4), _figure(item.mean_size, 2), f"{item.images:,}") for item in sets.classes
-    ]
+    by_size = table(("classes in the set", "images", "share"), sizes, name="Sizes of the sets")
+    return f'<p class="soft">{escape(note)}</p>{by_size}{_by_class_html(sets)}'
+
+
+def _by_class_html(sets: SetFigures) -> str:
+    """Return coverage and mean size by class; of many classes the least covered ones, and all folded up."""
+    shown, title = _shown(sets), "Sets by class"
+    if len(shown) == len(sets.classes):
+        return _class_table(sets.classes, title)
+    note = f"The {len(shown)} of {len(sets.classes):,} classes whose sets hold the right class least often."
+    every = _class_table(sets.classes, "Sets of all classes")
     return (
-        f'<p class="soft">{escape(note)}</p>{table(("classes in the set", "images", "share"), sizes, text=())}'
-        f"{table(('class', 'coverage', 'mean size', 'images'), rows)}"
+        tag("p", note, class_="soft")
+        + _class_table(shown, title)
+        + f"<details><summary>All {len(sets.classes):,} classes</summary>{every}</details>"
     )
+
+
+def _class_table(classes: Sequence[ClassSets], name: str) -> str:
+    rows = [(item.name, _figure(item.coverage, 4), _figure(item.mean_size, 2), f"{item.images:,}") for item in classes]
+    return table(("class", "coverage", "mean size", "images"), rows, name=name)
 
 
 def drift_html(drift: DriftReport | None) -> str:

@@ -116,7 +116,7 @@ def _examples(shown: Shown) -> str:
         if size > _MOST_BYTES:
             break
         # Without an attribute of its own the picture would be announced twice.
-        content = Markup(image + tag("span", label, aria_hidden="true").replace("aria_hidden", "aria-hidden"))
+        content = Markup(image + tag("span", label, aria_hidden="true"))
         buttons.append(
             f'<button type="button" class="example" data-example="{index}" disabled data-needs-model>{content}</button>'
         )

@@ -160,7 +160,7 @@ def test_predict_leaves_csv_fields_empty_and_names_it_in_text(model: Path, folde
     text = run_in_process("predict", model, picture, folder / "bee", "--gallery", page)
     assert text.stdout.splitlines()[0] == f"{picture}\t(no answer)"
     assert text.returncode == result.returncode == 1
-    assert "without an answer" in page.read_text()
+    assert "Without an answer" in page.read_text()
 
 
 def test_evaluate_counts_names_and_fails(model: Path, folder: Path, tmp_path: Path) -> None:

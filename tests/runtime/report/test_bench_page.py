@@ -20,7 +20,7 @@ def test_page_of_a_benchmark_states_times_where_they_can_be_trusted(same: float,
     plan = ExecutionPlan("fp32", "cpu", "asked for", 2, 64)
     startup = Startup({"first_run": time}, {"first_run": 90_000_000})
     page = bench_page(Benchmark("<m>", "bundles/m", plan, machine, startup, (state,), 8))
-    cells = re.findall("<td>([^<]*)</td>", page)
+    cells = re.findall("<t[dh](?: scope=.row.)?>([^<]*)</t[dh]>", page)
     assert cells[:6] == ["64", "2", *shown]
     assert "What &lt;m&gt; costs" in page
     assert "&lt;cpu&gt;" in page

@@ -112,7 +112,7 @@ def test_diagrams_say_in_words_what_they_show() -> None:
     """Who can't see them reads the error, the bins and each class's figures."""
     reliability_words, class_words = (svg.attrib["aria-label"] for svg in drawings(decisions([0], [1], [0.95])))
     assert "calibration error 0.9500" in reliability_words
-    assert "1 images at 90 to 100%: 0.0% right, 95.0% sure" in reliability_words
+    assert "1 image at 90 to 100%: 0.0% right, 95.0% sure" in reliability_words
     assert "a: mean 95.0%, median 95.0%" in class_words
 
 

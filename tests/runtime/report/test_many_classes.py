@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from helpers.report_pages import compared, compared_files, evaluation, gallery
 from helpers.support import half_right
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import suggestion
@@ -115,7 +116,7 @@ def test_html_stays_below_two_megabytes(classes: int) -> None:
     assert len(text.encode()) < 2_000_000
     words = set(re.findall("[^<>]+", text))
     assert f"The 40 of {classes:,} classes with the lowest F1." in words
-    assert any(word.endswith("pairs that are confused most often") for word in words)
+    assert any(word.endswith("pairs confused most often") for word in words)
     assert {f"class {index}" for index in range(classes)} <= words
 
 
@@ -123,7 +124,7 @@ def test_html_of_more_classes_than_it_lists_says_so() -> None:
     """Nine thousand: the table of all classes ends, and names the files that hold the rest."""
     text = render_html(document(9_000, images=2))
     assert len(text.encode()) < 2_500_000
-    assert "1,000 more classes are in the CSV and JSON files." in text
+    assert "1,000 more classes can be written as CSV and JSON." in text
 
 
 def test_csv_files_hold_everything() -> None:
@@ -158,3 +159,22 @@ def test_explained_mistakes_keep_the_page_below_two_megabytes() -> None:
     text = render_html(replace(document(1000), explanations=shown))
     assert text.count('class="look"') == DEFAULT_EXPLAINED
     assert len(text.encode()) < 2_000_000
+
+
+def test_tables_and_galleries_of_many_classes_say_of_how_many_they_show_some() -> None:
+    """Samples, the least covered sets with all of them folded up, changed decisions, and differing samples."""
+    text = evaluation(1000)
+    assert "The first images of 28 of 1,000 classes" in text
+    open_text = re.sub("<details>.*?</details>", "", text, flags=re.DOTALL)
+    assert open_text.count('<th scope="row">') < 150
+    assert "<summary>All 1,000 classes</summary>" in text
+    for page in (compared(1000), compared_files(1000)):
+        assert re.search("The 20 most frequent of [0-9,]+; --json FILE and --csv FILE list every sample.", page)
+    assert re.search("The first 60 of [0-9,]+; ", compared(1000))
+    assert re.search("The first 200 of [0-9,]+; ", compared_files(1000))
+
+
+def test_pictures_of_predictions_stand_below_their_title() -> None:
+    """In the order of the file too, which a screen reader follows."""
+    text = gallery(10)
+    assert 0 < text.index("<h2>Pictures</h2>") < text.index("<figure") < text.index("<h2>Left out</h2>")

@@ -10,6 +10,6 @@ def test_robustness_writes_a_page(digits_bundle: Path, tmp_path: Path) -> None:
     result = run_in_process("robustness", digits_bundle, "--data", "digits", *chosen)
     assert result.returncode == 0, result.stderr
     text = page.read_text()
-    assert "<td>gaussian-noise</td>" in text
+    assert '<th scope="row">gaussian-noise</th>' in text
     assert (text.count("<script>"), "default-src 'none'" in text) == (1, True)
     assert f"wrote {page}" in result.stderr

@@ -13,6 +13,7 @@ from torchstone_runtime.report.page import card, escape, facts, render_page, sec
 from torchstone_train.crossvalidation.directory import PREDICTIONS, REPORT, TABLE, CrossValidationDirectory
 from torchstone_train.crossvalidation.fold_figures import FIGURES, CrossValidationResult
 from torchstone_train.crossvalidation.held_out import HeldOutPredictions
+from torchstone_train.report.page import settings_text
 
 _METHOD = (
     '<p class="soft">Each image was predicted by the network of the fold that held it out: that network was neither '
@@ -67,7 +68,7 @@ def write_report(
     recipe = settings["recipe"]
     made = [
         ("Recipe", str(recipe["name"])),
-        ("Settings", ", ".join(f"{key} {value}" for key, value in recipe.items() if key != "name")),
+        ("Settings", settings_text({key: value for key, value in recipe.items() if key != "name"})),
         ("Folds", str(settings["folds"])),
         ("Seed", str(settings["seed"])),
         ("Images", f"{len(result.seen):,}"),

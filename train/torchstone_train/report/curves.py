@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from torchstone_runtime.report.page import escape
+from torchstone_runtime.text import counted
 from torchstone_train.training.observer import Record
 
 CURVES: Final = {
@@ -44,7 +45,9 @@ def _chart(history: Sequence[Record], key: str, name: str, best_epoch: int) -> s
     ticks = _ticks([value for values in series.values() for value in values], is_share=key != "loss")
     scale = _Scale(epochs[0], epochs[-1], ticks[0], ticks[-1])
     marks = "".join(_line(part, epochs, values, scale) for part, values in series.items())
-    alt = f"{name} over {len(epochs)} epochs; last: " + ", ".join(f"{p} {v[-1]:.4f}" for p, v in series.items())
+    alt = f"{name} over {counted(len(epochs), 'epoch')}; last: " + ", ".join(
+        f"{p} {v[-1]:.4f}" for p, v in series.items()
+    )
     return (
         f'<div class="curve"><h3>{escape(name)}</h3>'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(alt)}">'

@@ -9,6 +9,7 @@ import numpy as np
 
 from torchstone_runtime.report import sections
 from torchstone_runtime.report.page import card, escape, facts, render_page, section, style_sheet, tag
+from torchstone_runtime.text import counted
 from torchstone_train.data.augmented_samples import NOT_AUGMENTED, Augmented
 from torchstone_train.report import curves
 from torchstone_train.report.augmentation_section import augmentation_section
@@ -65,7 +66,7 @@ def render_report(report: RunReport) -> str:
 
 def _subtitle(report: RunReport) -> str:
     return (
-        f"{len(report.seen):,} validation images, by which the best epoch was chosen. "
+        f"{counted(len(report.seen), 'validation image')}, by which the best epoch was chosen. "
         "The test split was not looked at: export measures it."
     )
 
@@ -75,7 +76,7 @@ def _cards(report: RunReport) -> str:
     low, high = metrics.accuracy_interval
     best = f"{info['best_epoch']} of {info['epochs_run']}" if info["best_epoch"] else "unfinished"
     cards = [
-        card(f"{metrics.accuracy:.2%}", "Accuracy", f"95%: {low:.2%} to {high:.2%}"),
+        card(f"{metrics.accuracy:.2%}", "Accuracy", f"95% interval {low:.2%} to {high:.2%}"),
         card(f"{metrics.macro.f1:.4f}", "Macro F1", "every class counts alike"),
         card(f"{metrics.weighted.f1:.4f}", "Weighted F1", "every sample counts alike"),
         card(f"{report.seen.loss:.4f}", "Validation loss", "cross-entropy"),
@@ -112,13 +113,13 @@ def _map(content: bytes) -> str:
         "training. Distances between clouds, and their sizes, mean nothing."
     )
     image = f'<img class="map" src="data:image/png;base64,{base64.b64encode(content).decode()}" alt="{_MAP}">'
-    return tag("p", note, class_="soft") + image
+    return tag("p", note, class_="soft") + f'<div class="scroll">{image}</div>'
 
 
 def _provenance(report: RunReport) -> list[tuple[str, str]]:
     info, recipe = report.info, report.info["recipe"]
     hidden = {"name", "summary", "architecture"}
-    settings = ", ".join(f"{key} {value}" for key, value in recipe.items() if key not in hidden)
+    settings = settings_text({key: value for key, value in recipe.items() if key not in hidden})
     data = info["dataset"]
     splits = {name: data[name] for name in ("train", "validation", "test")}
     detail = f" ({info['stop_detail']})" if info.get("stop_detail") else ""
@@ -127,7 +128,7 @@ def _provenance(report: RunReport) -> list[tuple[str, str]]:
         ("Settings", settings),
         ("Seed", str(info["seed"])),
         ("Data", data["kind"]),
-        *((f"{name}", f"{part['samples']:,} images, {part['fingerprint']}") for name, part in splits.items()),
+        *((f"{name}", f"{counted(part['samples'], 'image')}, {part['fingerprint']}") for name, part in splits.items()),
         ("Input", _input(info["input"])),
         ("Device", f"{info['device']['type']}: {info['device']['name']} ({info['device']['reason']})"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in info["versions"].items())),
@@ -135,8 +136,15 @@ def _provenance(report: RunReport) -> list[tuple[str, str]]:
         ("Stop reason", f"{info['stop_reason']}{detail}"),
         ("Started", info["started"]),
         ("Ended", report.history[-1]["ended"] if report.history else "-"),
-        ("Training time", f"{info['seconds']:.1f} s in {info['epochs_run']} epochs"),
+        ("Training time", f"{info['seconds']:.1f} s in {counted(info['epochs_run'], 'epoch')}"),
     ]
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Return settings as one line; those that are empty are left out."""
+    words = {True: "on", False: "off"}
+    given = {key: value for key, value in settings.items() if value not in ("", None)}
+    return ", ".join(f"{key} {words[v] if isinstance(v, bool) else v}" for key, v in given.items())
 
 
 def _input(spec: Mapping[str, Any]) -> str:
