@@ -31,4 +31,4 @@ def test_the_card_of_the_built_in_bundle_has_its_tables() -> None:
     """As the export writes it."""
     shown = card_html(Bundle.open("fashion").read_file("model_card").decode())
     assert "<h4>Results</h4>" in shown
-    assert "<td>Ankle boot</td>" in shown
+    assert '<th scope="row">Ankle boot</th>' in shown
