@@ -171,13 +171,15 @@ _MAKERS: Final[dict[str, Callable[[Bundle, str | None, str | None, dict[str, Any
 
 
 def _portable(bundle: Bundle, variant: str | None, name: str | None) -> "PackagedModel":
-    from torchstone_runtime.deployment.packaged_model import PackagedModel, portable_variant
+    from torchstone_runtime.deployment.packaged_model import PackagedModel, portable_variant, require_portable
 
     reason = ""
     if variant is None:
         variant, reason = portable_variant(bundle)
     if reason:
         tell(f"Note: {reason}")
+    variant = bundle.runnable_variant(variant)
+    require_portable(bundle, variant)
     return PackagedModel.of(bundle, variant, name)
 
 
