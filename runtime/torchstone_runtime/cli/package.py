@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from torchstone_runtime.bundle.builtin import bundle_argument
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import (
@@ -198,7 +199,7 @@ def _triton_settings(given: dict[str, Any]) -> "TritonSettings":
 
 
 def _next_steps(kind: str, model: "PackagedModel", bundle: Path, out: Path) -> list[str]:
-    check = f"torchstone verify {bundle} --url URL --model {model.name}"
+    check = f"torchstone verify {bundle_argument(bundle)} --url URL --model {model.name}"
     return {
         "triton": [f"tritonserver --model-repository {out}", f"{check} --variant {model.variant}"],
         "kserve": [f"copy {out / 'models'} to the storage", f"kubectl apply -f {out}/FILE.yaml", check],
