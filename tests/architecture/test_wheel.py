@@ -262,8 +262,9 @@ def test_fashion_mnist_in_the_bare_environment(bare: Bare, fashion_part: Path, f
 def with_server(bare: Bare, wheel: Path) -> Path:
     """The environment's Python once `[serve]` was installed too; for the last tests of this file."""
     python = Path(bare("--version").args[0]).parent / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
-    subprocess.run([*install, f"{wheel}[cpu,serve]"], check=True, capture_output=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(python)]  # the environment has none of its own
+    constraints = ("--constraint", str(ROOT / "constraints.txt"))
+    subprocess.run([*pip, "install", "--quiet", *constraints, f"{wheel}[cpu,serve]"], check=True, capture_output=True)
     return python
 
 

@@ -116,7 +116,9 @@ INVERT_OPTION = option(
 TOP_HELP: Final = "Number of most probable classes to give for each picture, with their probabilities."
 REPORT_OPTION = option("--report", group="Output", type=FILE, help="Write a self-contained HTML page.")
 CSV_OPTION = option("--csv", "csv_file", group="Output", type=FILE, help="Write the rows of the result as CSV.")
-OVERWRITE_OPTION = option("--overwrite", group="Output", is_flag=True, help="Replace whatever is at --out.")
+OVERWRITE_OPTION = option(
+    "--overwrite", group="Output", is_flag=True, help="Replace what an earlier run of this command wrote to --out."
+)
 WEIGHTS_HELP: Final = "Weights of the network: a file of tensors (.safetensors, .pt or .pth)"
 NAME_HELP: Final = "Name of the model"
 FAST_HELP: Final = "Run of a cascade's fast model, which answers alone when it is confident."

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from torchstone_runtime.bundle.builtin import bundle_argument
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import (
@@ -171,13 +172,15 @@ _MAKERS: Final[dict[str, Callable[[Bundle, str | None, str | None, dict[str, Any
 
 
 def _portable(bundle: Bundle, variant: str | None, name: str | None) -> "PackagedModel":
-    from torchstone_runtime.deployment.packaged_model import PackagedModel, portable_variant
+    from torchstone_runtime.deployment.packaged_model import PackagedModel, portable_variant, require_portable
 
     reason = ""
     if variant is None:
         variant, reason = portable_variant(bundle)
     if reason:
         tell(f"Note: {reason}")
+    variant = bundle.runnable_variant(variant)
+    require_portable(bundle, variant)
     return PackagedModel.of(bundle, variant, name)
 
 
@@ -196,7 +199,7 @@ def _triton_settings(given: dict[str, Any]) -> "TritonSettings":
 
 
 def _next_steps(kind: str, model: "PackagedModel", bundle: Path, out: Path) -> list[str]:
-    check = f"torchstone verify {bundle} --url URL --model {model.name}"
+    check = f"torchstone verify {bundle_argument(bundle)} --url URL --model {model.name}"
     return {
         "triton": [f"tritonserver --model-repository {out}", f"{check} --variant {model.variant}"],
         "kserve": [f"copy {out / 'models'} to the storage", f"kubectl apply -f {out}/FILE.yaml", check],

@@ -45,6 +45,7 @@ def web(
     An earlier site at --out is replaced. In browsers int8 is slower than fp32.
     """
     from torchstone_runtime.bundle.bundle import Bundle
+    from torchstone_runtime.deployment.packaged_model import require_portable
     from torchstone_runtime.web.ort_web import OrtWeb
     from torchstone_runtime.web.site import site_files
     from torchstone_runtime.web.site_folder import write_folder
@@ -52,8 +53,10 @@ def web(
     require_writable([json_file])
     out = out or Path("site")
     opened = Bundle.open(bundle)
+    variant = opened.runnable_variant(variant)
+    require_portable(opened, variant)
     runtime = OrtWeb.read(ort_web, any_version=any_version)
-    files = site_files(opened, opened.runnable_variant(variant), runtime)
+    files = site_files(opened, variant, runtime)
     write_folder(out, files)
     size = sum(map(len, files.values())) / 1e6
     if not runtime.known:

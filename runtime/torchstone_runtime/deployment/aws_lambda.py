@@ -41,6 +41,6 @@ def lambda_files(model: PackagedModel) -> dict[str, bytes]:
     handler = _HANDLER.format(variant="" if model.is_default else f", variant={model.variant!r}")
     return {
         HANDLER_FILE: handler.encode(),
-        "requirements.txt": f"torchstone[cpu]=={__version__}\n".encode(),
+        "requirements.txt": f"torchstone[{model.extra}]=={__version__}\n".encode(),
         **bundle_files(model.bundle, "bundle"),
     }

@@ -36,7 +36,8 @@ def container_files(model: PackagedModel, wheel: Path | None = None) -> dict[str
     if wheel is not None:
         if not (_WHEEL.fullmatch(wheel.name) and wheel.is_file()):
             raise UsageError(
-                f"{wheel} is not a wheel of Torchstone for Linux.", "Build one there: python -m build --wheel"
+                f"{wheel} is not a wheel of Torchstone for Linux.",
+                "Build one there, in a clone: pip wheel --no-deps --wheel-dir dist .",
             )
         files[f"wheels/{wheel.name}"] = wheel.read_bytes()
     files[CONTAINERFILE] = containerfile(model, None if wheel is None else wheel.name).encode()
@@ -45,7 +46,7 @@ def container_files(model: PackagedModel, wheel: Path | None = None) -> dict[str
 
 def containerfile(model: PackagedModel, wheel: str | None) -> str:
     """Return the Containerfile, which Docker, Podman and Buildah read; commands are in exec form, without a shell."""
-    extras = "cpu,serve"
+    extras = f"{model.extra},serve"
     what = f"torchstone[{extras}]=={__version__}" if wheel is None else f"torchstone[{extras}] @ file:///wheels/{wheel}"
     install = ["python", "-m", "pip", "--python", _PYTHON, "install", "--no-cache-dir", "--only-binary", ":all:", what]
     without_pip = (

@@ -10,6 +10,7 @@ from torchstone_runtime.bundle.manifest import MANIFEST_FILE
 from torchstone_runtime.bundle.signature import SIGNATURE_FILE
 from torchstone_runtime.class_names import MAX_MANIFEST_BYTES
 from torchstone_runtime.errors import BundleError, UsageError
+from torchstone_runtime.system.openvino import OPENVINO
 from torchstone_runtime.text import showable
 
 FALLBACK: Final = "fp32"
@@ -38,6 +39,11 @@ class PackagedModel:
     def is_default(self) -> bool:
         """Whether the variant is the default one: our own runtime then finds whether the processor can run it."""
         return self.variant == self.bundle.manifest.default_variant
+
+    @property
+    def extra(self) -> str:
+        """Extra of our package whose ONNX Runtime runs the variant."""
+        return "openvino" if self.bundle.manifest.variants[self.variant].provider == OPENVINO else "cpu"
 
     @classmethod
     def of(cls, bundle: Bundle, variant: str, name: str | None = None) -> "PackagedModel":
@@ -70,13 +76,31 @@ def portable_variant(bundle: Bundle) -> tuple[str, str]:
         The variant, and a sentence, empty for the default variant.
     """
     default = bundle.runnable_variant(None)
-    needed = bundle.manifest.variants[default].requires_any
-    if not needed or FALLBACK not in bundle.manifest.variants:
+    entry = bundle.manifest.variants[default]
+    needed = entry.requires_any
+    if not (needed or entry.provider) or FALLBACK not in bundle.manifest.variants:
         return default, ""
+    if entry.provider:
+        return FALLBACK, f"{FALLBACK} in place of {default}, which only our own server runs, on {entry.provider}"
     return FALLBACK, (
         f"{FALLBACK} in place of {default}: {default} is correct only on processors with one of "
         f"{', '.join(needed)}, and this server does not check for them (--variant {default} packages it anyway)"
     )
+
+
+def require_portable(bundle: Bundle, variant: str) -> None:
+    """Refuse a variant that is more than its file: other runtimes would compute it in another precision.
+
+    Raises:
+        UsageError: it was certified on one provider.
+    """
+    entry = bundle.manifest.variants[variant]
+    if entry.provider:
+        raise UsageError(
+            f"The variant '{variant}' was certified on '{entry.provider}', in {entry.precision}; its file computes "
+            "something else there.",
+            f"Use --variant {FALLBACK}.",
+        )
 
 
 def bundle_files(bundle: Bundle, folder: str | None = None) -> dict[str, bytes]:

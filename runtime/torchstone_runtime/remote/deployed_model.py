@@ -65,8 +65,10 @@ def find_model(server: ServerAddress, wanted: str | None, version: str | None, u
         known = model_names(server)
         if name in known:
             raise server.refused(asked.path, answer)
-        hint = suggestion(name, known) if known else "Name it with --model."
-        raise RemoteError(f"{server.url} has no model '{showable(name)}': {answer.reason()}.", hint)
+        missing = f"{server.url} has no model '{showable(name)}'"
+        if known:  # what the server itself says would repeat it
+            raise RemoteError(f"{missing}.", suggestion(name, known))
+        raise RemoteError(f"{missing}: {answer.reason()}.", "Name it with --model.")
     if answer.status != OK:
         raise server.refused(asked.path, answer)
     return _parse(asked, server.read_json(asked.path, answer.body), server)

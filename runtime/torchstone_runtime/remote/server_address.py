@@ -33,12 +33,12 @@ class HttpAnswer:
     body: bytes
 
     def reason(self) -> str:
-        """Return the protocol's `error` of an answer, or the beginning of its body, on one line."""
+        """Return the protocol's `error` of an answer, or the beginning of its body: one line, without a full stop."""
         try:
             found = json.loads(self.body)["error"]
         except (ValueError, KeyError, TypeError, RecursionError):
             found = self.body[:_SHOWN].decode("utf-8", "replace").strip()
-        return showable(str(found)[:_SHOWN])
+        return showable(str(found)[:_SHOWN].rstrip(". \n"))
 
 
 @dataclass(frozen=True, slots=True)

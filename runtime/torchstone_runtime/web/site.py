@@ -24,7 +24,7 @@ _POLICY: Final = (
     "img-src data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
 _PLACE: Final = (
-    "It runs in this browser: pictures are not sent anywhere. They are read as in training, and nothing is answered "
+    "It runs in this browser: pictures are not sent anywhere. They are read as in training, and none is classified "
     "before the model has decided its golden samples here as it did at its export."
 )
 

@@ -29,6 +29,15 @@ def test_a_ready_server_is_healthy() -> None:
     assert json.loads(document.stdout) == {"url": url, "model": None, "ready": True}
 
 
+def test_the_servers_reason_ends_with_one_full_stop() -> None:
+    """Servers write it with a full stop or without."""
+    refusals = {"/v2/health/ready": (503, b'{"error": "The model is warming up."}')}
+    with protocol_server(Stand(MODEL, 10, (1, 28, 28), path_status=refusals)) as url:
+        result = run_in_process("health", url)
+
+    assert result.stderr.splitlines()[0].endswith("is not ready: status 503, The model is warming up.")
+
+
 @pytest.mark.parametrize("arguments", [(), ("--model", "trousers")])
 def test_a_server_that_is_not_ready_is_unhealthy(arguments: tuple[str, ...]) -> None:
     """Exit code 1, with the server's reason."""

@@ -78,6 +78,7 @@ def test_the_set_of_classes_is_that_of_python(opened: Tab, tmp_path: Path) -> No
         opened.wait_for(ANSWERED)
         said = opened.text("#set")
         names = ", ".join(expected)
-        many = f"The set that holds the right class of 95 of 100 pictures like those of the validation: {names}."
-        alone = "The set for 95 of 100 pictures like those of the validation has this class alone."
+        often = "For 95 of 100 pictures like the validation images, the set contains the right class."
+        many = f"{often} Here it is {names}."
+        alone = f"{often} Here it is this class alone."
         assert said == (many if len(expected) > 1 else alone)

@@ -87,6 +87,19 @@ def test_a_folder_with_other_files_is_left_alone(package: Path, tmp_path: Path) 
     assert [path.name for path in out.iterdir()] == ["index.html"]
 
 
+def test_a_variant_of_openvino_makes_no_site(
+    package: Path, bundle_copy: Path, edit_manifest: EditManifest, tmp_path: Path
+) -> None:
+    """Browsers would compute its file in float32."""
+    place = {"provider": "openvino", "precision": "bf16", "golden_tolerance": 0.05}
+    edit_manifest(bundle_copy, lambda data: data["variants"].update(bf16=data["variants"]["fp32"] | place))
+    arguments = ("--ort-web", package, "--any-version", "--variant", "bf16", "--out", tmp_path / "site")
+    result = run_in_process("web", bundle_copy, *arguments)
+
+    assert_refused(result, "was certified on 'openvino', in bf16", "--variant fp32")
+    assert not (tmp_path / "site").exists()
+
+
 def test_an_altered_bundle_makes_no_site(package: Path, bundle_copy: Path, tmp_path: Path) -> None:
     """A model whose hash is another one is not published."""
     content = (bundle_copy / "model.onnx").read_bytes()

@@ -206,7 +206,7 @@ def test_a_model_that_differs_here_is_refused(site: Path, tmp_path: Path, serve:
     def be_strict(folder: Path) -> None:
         edit(folder, lambda stated: stated["golden"].update(tolerance=1e-12))
 
-    assert "nothing is answered here" in refused(site, tmp_path, serve, tab, be_strict)
+    assert "no picture is classified here" in refused(site, tmp_path, serve, tab, be_strict)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "ort-wasm-simd-threaded.wasm"])

@@ -156,5 +156,5 @@ def test_a_training_that_fails_ends_its_logs(
 def test_a_log_that_cannot_be_begun_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its package raises as it is opened: here that it cannot be imported."""
     monkeypatch.setitem(sys.modules, "torchstone_train.report.wandb_log", None)
-    with pytest.raises(RemoteError, match="--log wandb cannot be begun"):
+    with pytest.raises(RemoteError, match="--log wandb cannot be started"):
         open_log("wandb", tmp_path, {}, "title")

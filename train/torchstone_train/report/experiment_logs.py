@@ -68,4 +68,4 @@ def open_log(name: str, run: Path, settings: Mapping[str, Any], title: str) -> E
         return WandbLog(run, settings, title)
     except Exception as error:
         reason = first_line(error).rstrip(".")
-        raise RemoteError(f"--log {name} cannot be begun: {reason}.", "Fix it, or train without --log.") from error
+        raise RemoteError(f"--log {name} cannot be started: {reason}.", "Fix it, or train without --log.") from error

@@ -1,4 +1,4 @@
-"""A training as a run of MLflow, where `MLFLOW_TRACKING_URI` says; in the folder `mlruns` where it says nothing."""
+"""A training as a run of MLflow, at `MLFLOW_TRACKING_URI`; without it, in the place that MLflow itself takes."""
 
 import os
 import time

@@ -19,6 +19,12 @@ def builtin_names() -> list[str]:
     return sorted(manifest.parent.name for manifest in _FOLDER.glob(f"*/{MANIFEST_FILE}"))
 
 
+def bundle_argument(path: Path) -> str:
+    """Return what to type for a bundle: the name of a built-in one, otherwise its path."""
+    by_name = path.parent == _FOLDER and not os.path.lexists(path.name)
+    return path.name if by_name else str(path)
+
+
 def locate_bundle(given: str | os.PathLike[str]) -> Path:
     """Return where a bundle lies.
 

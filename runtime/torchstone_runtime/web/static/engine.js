@@ -81,7 +81,7 @@ export class Engine {
       throw new Refused(
         `In this browser the model does not do what it did when it was exported: of ${count} golden samples ` +
         `${flipped} change class; the largest logit difference is ${error.toPrecision(3)}, accepted is ` +
-        `${tolerance.toPrecision(3)}. So nothing is answered here.`);
+        `${tolerance.toPrecision(3)}. So no picture is classified here.`);
     }
     return {samples: count, error, tolerance};
   }

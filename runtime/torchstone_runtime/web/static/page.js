@@ -163,9 +163,9 @@ class Page {
 const percent = share => `${(100 * share).toFixed(1)}%`;
 
 function setInWords({coverage, labels}) {
-  const often = `${+(100 * coverage).toFixed(1)} of 100 pictures like those of the validation`;
-  return labels.length === 1 ? `The set for ${often} has this class alone.` :
-    `The set that holds the right class of ${often}: ${labels.join(', ')}.`;
+  const often = `For ${+(100 * coverage).toFixed(1)} of 100 pictures like the validation images`;
+  const here = labels.length === 1 ? 'this class alone' : labels.join(', ');
+  return `${often}, the set contains the right class. Here it is ${here}.`;
 }
 
 function element(name, text = '', kind = '') {

@@ -64,8 +64,8 @@ class Remote {
 function driftNotes(drift) {
   if (!drift?.alarm) return [];
   const changes = drift.changes.slice(0, 3).join(', ');
-  return [`Drift: the latest ${drift.images} pictures that this model was sent differ from those that it was measured ` +
-    `on${changes && ` (${changes})`}. Its answers may be wrong more often than its accuracy says.`];
+  return [`Drift: the latest ${drift.images} pictures that this model was sent differ from its validation ` +
+    `images${changes && ` (${changes})`}. Its answers may be wrong more often than its accuracy says.`];
 }
 
 async function read(response) {
