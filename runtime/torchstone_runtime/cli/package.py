@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -199,10 +200,11 @@ def _triton_settings(given: dict[str, Any]) -> "TritonSettings":
 
 
 def _next_steps(kind: str, model: "PackagedModel", bundle: Path, out: Path) -> list[str]:
-    check = f"torchstone verify {bundle_argument(bundle)} --url URL --model {model.name}"
+    check = f"torchstone verify {quote(bundle_argument(bundle))} --url URL --model {quote(model.name)}"
+    there, models, needed = (quote(str(path)) for path in (out, out / "models", out / "requirements.txt"))
     return {
-        "triton": [f"tritonserver --model-repository {out}", f"{check} --variant {model.variant}"],
-        "kserve": [f"copy {out / 'models'} to the storage", f"kubectl apply -f {out}/FILE.yaml", check],
-        "container": [f"podman build -t {model.name.lower()} {out}", check],
-        "lambda": [f"pip install -r {out / 'requirements.txt'} -t {out}", "zip it; the handler is handler.handler"],
+        "triton": [f"tritonserver --model-repository {there}", f"{check} --variant {model.variant}"],
+        "kserve": [f"copy {models} to the storage", f"kubectl apply -f {there}/FILE.yaml", check],
+        "container": [f"podman build -t {quote(model.name.lower())} {there}", check],
+        "lambda": [f"pip install -r {needed} -t {there}", "zip it; the handler is handler.handler"],
     }[kind]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from torchstone_runtime.data.idx import find_idx, read_idx
@@ -77,7 +78,7 @@ def _require(layout: MnistLayout, data_dir: Path, stem: str) -> Path:
     if path is None:
         raise DataError(
             f"{layout.name}: {stem} (plain or .gz) is not in {layout.raw(data_dir)}.",
-            f"Point --data-dir or TORCHSTONE_DATA at the folder that holds {layout.folder}/raw, or fetch it with "
-            f"'torchstone download {layout.name} --data-dir {data_dir}'.",
+            f"Point --data-dir or TORCHSTONE_DATA at the folder that holds {layout.folder}/raw, or fetch it: "
+            f"torchstone download {layout.name} --data-dir {quote(str(data_dir))}",
         )
     return path

@@ -1,6 +1,7 @@
 """Packages are written whole, and replace nothing but packages."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,12 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, arguments: tuple[str, ..
     given = [str(tmp_path / "other.whl") if word == "WHEEL" else word for word in arguments]
     assert_refused(run_in_process("package", FASHION, *given, "--out", tmp_path / "out", "-q"), fragment)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["triton", "container", "lambda"])
+def test_the_next_commands_can_be_pasted_where_the_path_holds_spaces(tmp_path: Path, kind: str) -> None:
+    """Two words would be two arguments."""
+    out = tmp_path / "my package"
+    result = run_in_process("package", FASHION, "--for", kind, "--out", out)
+    first, *_ = (line for line in result.stdout.splitlines() if line.startswith("next: "))
+    assert shlex.split(first)[-1] == str(out)

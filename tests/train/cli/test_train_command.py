@@ -1,4 +1,5 @@
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from helpers.in_process import run_in_process
 from helpers.support import assert_refused, run_torchstone
 from torchstone_train.training.epoch_table import HEADER
 
@@ -124,3 +126,10 @@ def test_stdout_says_what_was_made_and_what_comes_next(tiny_training: Training) 
     """Results go to stdout, and nothing else."""
     run, result = tiny_training
     assert result.stdout == f"run: {run}\nnext: torchstone export {run}\n"
+
+
+def test_the_next_command_can_be_pasted_where_the_path_holds_spaces(tiny_npz: Path, tmp_path: Path) -> None:
+    """Two words would be two arguments."""
+    run = tmp_path / "my first run"
+    result = run_in_process("train", "mlp", "--data", f"npz:{tiny_npz}", "--epochs", "1", "--out", run)
+    assert shlex.split(result.stdout.splitlines()[-1]) == ["next:", "torchstone", "export", str(run)]

@@ -3,6 +3,7 @@
 import os
 from dataclasses import fields
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 import click
@@ -77,7 +78,7 @@ def train(
     print_result(
         json_file,
         lambda: {"run": str(out), **RunDirectory.open(out).read_info()},
-        lambda: showable_lines([f"run: {out}", f"next: torchstone export {out}"]),
+        lambda: showable_lines([f"run: {out}", f"next: torchstone export {quote(str(out))}"]),
     )
     return 0
 

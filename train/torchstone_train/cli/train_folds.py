@@ -1,6 +1,7 @@
 """`torchstone train --folds`."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from torchstone_runtime.cli.output import print_result
@@ -27,7 +28,7 @@ def train_folds(request: "TrainingRequest", folds: int, json_file: Path | None) 
                 *result.lines(),
                 f"report    {out / REPORT}",
                 f"crossvalidation: {out}",
-                f"next: torchstone data {request.dataset} --predictions {out / TABLE}",
+                f"next: torchstone data {quote(str(request.dataset))} --predictions {quote(str(out / TABLE))}",
             ]
         ),
     )

@@ -1,6 +1,7 @@
 """What a person reads of the data before a training begins."""
 
 from collections.abc import Iterator, Sequence
+from shlex import quote
 from typing import Final
 
 from torchstone_runtime.data.catalog import DatasetRef
@@ -49,7 +50,7 @@ def describe_data(data: TrainingData, *, bits_stated: bool = False, fit_stated: 
     for line in missing_by_split({split.name: split for split in (data.train, data.validation, data.test)}):
         yield f"Warning: {line}"
     for line in overlap_lines((data.train, data.validation, data.test)):
-        yield f"Warning: {line} 'torchstone data {data.ref}' lists them."
+        yield f"Warning: {line} To list them: torchstone data {quote(str(data.ref))}"
 
 
 def shortened(names: Sequence[str]) -> str:
