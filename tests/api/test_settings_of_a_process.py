@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ import torch
 import torchstone
 from helpers.in_process import without_matplotlib
 from helpers.support import run_torchstone
-from torchstone_train.compute.torch_settings import usual_settings
+from torchstone_runtime.system.cpu import usable_cpus
 
 RECIPE = "cnn3"
 """It has dropout, which draws from PyTorch's own generator."""
@@ -160,16 +161,37 @@ def test_a_training_needs_no_current_directory(tmp_path: Path) -> None:
         os.chdir(here)
 
 
-def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent() -> None:
-    """The thread that had the turn is not in the child."""
-    with ThreadPoolExecutor(1) as pool, usual_settings():
-        assert pool.submit(_turn_in_a_child).result() == 0
+@pytest.mark.skipif(usable_cpus() == 1, reason="PyTorch computes on one thread, which a fork takes along")
+def test_a_training_in_a_forked_child_is_refused(at_once: tuple[set[bytes], bool], tmp_path: Path) -> None:
+    """OpenMP knows of the parent's threads, which are not there: it waited for them without end."""
+    assert at_once
+    assert _ended_in_a_child(lambda: trained(tmp_path / "run")) == "UsageError"
 
 
-def _turn_in_a_child() -> int:
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    signal.alarm(20)
-    with usual_settings():
+def test_a_training_in_a_forked_child_of_a_process_that_only_loaded_pytorch(tmp_path: Path) -> None:
+    """As a server that forks its workers does."""
+    program = f"""
+import os, signal, torchstone
+import torchstone_train.run_training
+if not (child := os.fork()):
+    signal.alarm(60)
+    torchstone.train("mlp", data="digits", out={str(tmp_path / "run")!r}, epochs=1, device="cpu")
+    os._exit(0)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def _ended_in_a_child(work: Callable[[], object]) -> str:
+    reading, writing = os.pipe()
+    if not os.fork():
+        signal.alarm(60)
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - whatever it is, its name is the answer
+            os.write(writing, type(error).__name__.encode())
         os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        os.wait()
+        return answer.read().decode()

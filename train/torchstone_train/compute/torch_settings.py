@@ -4,9 +4,13 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import torch
+
+from torchstone_runtime.errors import UsageError
+from torchstone_runtime.system.cpu import usable_cpus
 
 _USUAL: Final[tuple[tuple[Any, dict[str, object]], ...]] = (
     (torch.backends.cudnn, {"enabled": True, "benchmark": False, "deterministic": False, "allow_tf32": True}),
@@ -22,7 +26,18 @@ _PRODUCTS: Final = (
 `torch.set_float32_matmul_precision("medium")` lets a processor with AMX or AVX-512 BF16 multiply in bfloat16: a
 reference computed so would be a certificate of something else, and the same seed would train other weights.
 """
-_turn = threading.RLock()
+
+
+@dataclass(slots=True)
+class _Process:
+    """What is known of this process: whose turn it is, whether it has computed, and whether it can."""
+
+    turn: threading.RLock = field(default_factory=threading.RLock)
+    has_computed: bool = False
+    lacks_threads: bool = False
+
+
+_process = _Process()
 
 
 @contextmanager
@@ -35,9 +50,18 @@ def usual_settings(*, traced: bool = False) -> Iterator[None]:
 
     Args:
         traced: whether a trace may write down on which device a tensor is made: it then always does.
+
+    Raises:
+        UsageError: the process was forked from one that has been here, whose threads it would wait for without end.
     """
+    if _process.lacks_threads:
+        raise UsageError(
+            "This process was forked from one that has trained or exported, and has none of PyTorch's threads.",
+            "Start processes by spawn: multiprocessing.get_context('spawn').",
+        )
     with ExitStack() as opened:
-        opened.enter_context(_turn)
+        opened.enter_context(_process.turn)
+        _process.has_computed = True
         _keep_random_state(opened)
         _take_usual_algorithms(opened)
         for owner, values in _USUAL:
@@ -105,11 +129,11 @@ def _set_until_closed(opened: ExitStack, owner: object, values: dict[str, object
         setattr(owner, name, value)
 
 
-def _forget_turn() -> None:
-    # The thread that had it may not be in the child, which would wait for it without end.
-    global _turn  # noqa: PLW0603 - a process has one
-    _turn = threading.RLock()
+def _begin_child() -> None:
+    # The thread that had the turn may not be in the child, and OpenMP's threads, of which it knows, never are.
+    global _process  # noqa: PLW0603 - a process has one
+    _process = _Process(lacks_threads=_process.lacks_threads or (_process.has_computed and usable_cpus() > 1))
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-    os.register_at_fork(after_in_child=_forget_turn)
+    os.register_at_fork(after_in_child=_begin_child)
