@@ -1,13 +1,12 @@
 """The fp16 file: half the bytes, for GPUs."""
 
-import sys
 import warnings
-from typing import Any
 
 import onnx
 
 from torchstone_export.formats.graph import after_logits, input_chain
 from torchstone_export.formats.onnx_file import strip_traces
+from torchstone_export.lossy.ort_tools import OnnxModel, convert_float_to_float16
 
 
 def to_fp16(content: bytes) -> bytes:
@@ -23,7 +22,6 @@ def to_fp16(content: bytes) -> bytes:
     chain, tail = input_chain(model.graph), set(after_logits(model.graph))
     head = {node.name for node in chain}
     core = _core(model, head | tail, chain[-1].output[0] if chain else None)
-    convert_float_to_float16, OnnxModel = _converters()  # noqa: N806 - a class
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of weights that underflow; the accuracy is measured instead
         half = convert_float_to_float16(core, keep_io_types=True)
@@ -40,16 +38,6 @@ def to_fp16(content: bytes) -> bytes:
     strip_traces(result.graph)
     onnx.checker.check_model(result, full_check=True)
     return bytes(result.SerializeToString(deterministic=True))
-
-
-def _converters() -> tuple[Any, Any]:
-    # The package puts its folder into sys.path, where its `benchmark` or `models` would hide those of a caller.
-    places = list(sys.path)
-    from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: PLC0415
-    from onnxruntime.transformers.onnx_model import OnnxModel  # noqa: PLC0415
-
-    sys.path[:] = places
-    return convert_float_to_float16, OnnxModel
 
 
 def _core(model: onnx.ModelProto, left_out: set[str], source: str | None) -> onnx.ModelProto:

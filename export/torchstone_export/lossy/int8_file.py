@@ -14,10 +14,16 @@ from typing import Any, Final, Literal
 import numpy as np
 import onnx
 from onnx import numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from torchstone_export.formats.graph import after_logits, input_chain
 from torchstone_export.formats.onnx_file import strip_traces
+from torchstone_export.lossy.ort_tools import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.bundle.manifest import METADATA_KEY, require_any
 from torchstone_runtime.system.cpu import INT8_FEATURES

@@ -1,4 +1,4 @@
-"""What making an fp16 file leaves in its process."""
+"""What ONNX Runtime's tools leave in a process."""
 
 import subprocess
 import sys
@@ -8,6 +8,7 @@ from conftest import STORED_BUNDLE
 PROGRAM = f"""
 import sys
 before = list(sys.path)
+import torchstone_export.pipeline
 from torchstone_export.lossy.fp16_file import to_fp16
 to_fp16(open({str(STORED_BUNDLE / "model.onnx")!r}, "rb").read())
 print(sorted(set(sys.path) - set(before)))
