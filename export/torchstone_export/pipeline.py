@@ -19,13 +19,13 @@ from torchstone_export.lossy.own_data import own_data
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.room import require_room
 from torchstone_export.run_data import certified_part, load_run_data
-from torchstone_export.torch_settings import usual_settings
 from torchstone_export.trained_files import build_files
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.evaluation.occurring import missing_by_split
 from torchstone_runtime.progress import stage
+from torchstone_train.compute.torch_settings import usual_settings
 from torchstone_train.data.training_data import TrainingData
 from torchstone_train.run.run_dir import RunDirectory
 
@@ -119,7 +119,7 @@ class Exported:
     warnings: list[str] = field(default_factory=list)
 
 
-@usual_settings()
+@usual_settings(traced=True)
 def export_run(source: RunSource | CascadeSource, request: ExportRequest) -> Exported:
     """Export a run, verify the exported files over the whole validation and test splits, and publish the bundle.
 

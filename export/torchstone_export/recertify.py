@@ -12,16 +12,16 @@ from torchstone_export.lossy.recheck import recheck_lossy
 from torchstone_export.model import TrainedModel, load_trained
 from torchstone_export.room import require_room
 from torchstone_export.run_data import certified_part, load_run_data
-from torchstone_export.torch_settings import usual_settings
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.data.certified_sample import recorded_limit
 from torchstone_runtime.errors import BundleError, CheckFailedError, UsageError
 from torchstone_runtime.inference.variants import LOSSY
+from torchstone_train.compute.torch_settings import usual_settings
 from torchstone_train.run.run_dir import RunDirectory
 
 
-@usual_settings()
+@usual_settings(traced=True)
 def recertify_bundle(
     bundle: Path, run: Path, fast: Path | None, dataset: DatasetRef | None, data_dir: Path
 ) -> list[str]:

@@ -3,15 +3,18 @@
 import errno
 import itertools
 import os
+import re
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from torchstone_runtime.errors import OutputError, first_line
 
 _DEFAULT_MODE = 0o666
+_umask_turn = threading.Lock()
 
 
 @contextmanager
@@ -103,6 +106,12 @@ def _file_in_the_way(path: Path) -> Path | None:
 
 def current_umask() -> int:
     """Return the process's file mode mask."""
-    mask = os.umask(0o022)
-    os.umask(mask)
+    with suppress(OSError, ValueError):  # not on Linux
+        found = re.search(r"^Umask:\s*([0-7]+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+        if found:
+            return int(found[1], 8)
+    # Two threads at once would take each other's for the process's, and what a third one makes would be readable.
+    with _umask_turn:
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask

@@ -1,12 +1,20 @@
 import os
 import re
 import stat
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from torchstone_runtime.errors import OutputError
-from torchstone_runtime.files import atomic_writer, reported_as_output_error, require_writable_parent, write_atomic
+from torchstone_runtime.files import (
+    atomic_writer,
+    current_umask,
+    reported_as_output_error,
+    require_writable_parent,
+    write_atomic,
+)
 
 
 class StoppedError(Exception):
@@ -124,3 +132,17 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path, place: str, na
     said = re.escape(f"{place}: {where} is a file, and a folder is needed there.")
     with pytest.raises(OutputError, match=said), reported_as_output_error(tmp_path / place):
         (tmp_path / place).mkdir(parents=True, exist_ok=True)
+
+
+def test_the_mask_is_read_by_several_threads_at_once() -> None:
+    """Each read the other's temporary one, and left it to the process: later files were readable by all."""
+    before, pause = os.umask(0o077), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = pool.map(lambda _: {current_umask() for _ in range(3000)}, range(4))
+            assert set().union(*found) == {0o077}
+        assert current_umask() == 0o077
+    finally:
+        sys.setswitchinterval(pause)
+        os.umask(before)

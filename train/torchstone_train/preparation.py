@@ -115,7 +115,7 @@ def describe(
         "precision": {"amp": precision.name, "reason": precision.reason},
         "deterministic": request.deterministic,
         "versions": versions(),
-        "git_commit": git_commit(Path.cwd()),
+        "git_commit": git_commit(Path()),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -18,6 +18,7 @@ from torchstone_train.compute.depthwise import depthwise_share
 from torchstone_train.compute.device import choose_device, determinism
 from torchstone_train.compute.distributed import World, joined_world
 from torchstone_train.compute.precision import Precision, choose_precision
+from torchstone_train.compute.torch_settings import usual_settings
 from torchstone_train.data.augmented_samples import augmented_samples
 from torchstone_train.data.describe import describe_data
 from torchstone_train.data.training_data import TrainingData
@@ -56,6 +57,7 @@ _FIGURES = {
 }
 
 
+@usual_settings()
 def train(request: TrainingRequest) -> Outcome:
     """Train as requested and leave the run at `request.out`.
 

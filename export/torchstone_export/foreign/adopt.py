@@ -26,11 +26,11 @@ from torchstone_export.pipeline import Exported, ExportRequest, export_model, op
 from torchstone_export.room import require_room
 from torchstone_export.run_data import certified_part
 from torchstone_export.run_over import run_over_split
-from torchstone_export.torch_settings import usual_settings
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError, UsageError, first_line
 from torchstone_runtime.progress import stage
+from torchstone_train.compute.torch_settings import usual_settings
 from torchstone_train.data.training_data import TrainingData
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class OnnxSource:
     spec: ModelSpec
 
 
-@usual_settings()
+@usual_settings(traced=True)
 def adopt_onnx(source: OnnxSource, request: ExportRequest, tell: Callable[[str], None] = lambda _: None) -> Exported:
     """Wrap an ONNX file, verify that the wrapped one decides as it does, and publish the bundle.
 

@@ -22,13 +22,13 @@ from torchstone_export.model import TrainedModel
 from torchstone_export.pipeline import Exported, ExportRequest, export_model, open_signer
 from torchstone_export.room import require_room
 from torchstone_export.run_data import certified_part
-from torchstone_export.torch_settings import usual_settings
 from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.progress import stage
+from torchstone_train.compute.torch_settings import usual_settings
 
 
-@usual_settings()
+@usual_settings(traced=True)
 def export_module(
     source: ModuleSource, request: ExportRequest, tell: Callable[[str], None] = lambda _: None
 ) -> Exported:

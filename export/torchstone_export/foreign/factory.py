@@ -1,7 +1,6 @@
 """A module made by its owner's own Python code; what goes wrong in there is told as his error."""
 
 import ast
-import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from torchstone_runtime.errors import DataError, UsageError
+from torchstone_runtime.system.thread_output import own_output_to
 from torchstone_train.recipes.own_code import class_and_message, load_object, users_line
 
 
@@ -21,7 +21,7 @@ def make_module(reference: str, arguments: dict[str, Any]) -> nn.Module:
         UsageError: the reference leads to nothing callable.
         DataError: the owner's code failed, or gave something else.
     """
-    with contextlib.redirect_stdout(sys.stderr):
+    with own_output_to(sys.stderr, "stdout"):
         factory = load_object(reference, "--module")
         if not callable(factory):
             raise UsageError(f"{reference} is not callable.", "Name a factory, or a torch.nn.Module.")

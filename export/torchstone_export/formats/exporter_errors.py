@@ -1,16 +1,16 @@
 """What PyTorch's exporters say of a network that they can't export, in one message."""
 
-import io
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import torch
 
 from torchstone_runtime.errors import DataError
+from torchstone_runtime.system.thread_output import own_output_to
 from torchstone_train.recipes.own_code import class_and_message, users_line
 
 _FREEZES: Final = re.compile(
@@ -18,18 +18,23 @@ _FREEZES: Final = re.compile(
 )
 _OPERATOR: Final = re.compile(r"No ONNX function found for <OpOverload\(op='([\w.]+)'")
 _PLACE: Final = re.compile(r'File "([^"]+)", line (\d+), in (\w+)')
+_TALKATIVE: Final = ("torch", "onnxscript", "onnx_ir")
+"""Loggers of the packages that export; those of the process have nothing to do with it."""
 _FORMATTING: Final = re.compile(r"\x1b\[\d+m")
 
 
 @contextmanager
 def exporters_silent() -> Iterator[None]:
     """Keep PyTorch's exporters from printing: where torch.export fails, it prints its whole graph."""
-    logging.disable(logging.CRITICAL)
+    levels = {logger: logger.level for logger in map(logging.getLogger, _TALKATIVE)}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
-        with redirect_stderr(io.StringIO()):
+        with own_output_to(None, "stderr"):
             yield
     finally:
-        logging.disable(logging.NOTSET)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def explain_failure_of_trained(name: str, form: str, error: Exception) -> DataError:

@@ -1,10 +1,9 @@
 """The ONNX file: one file, batch axis alone dynamic, nothing in it of the machine that made it."""
 
-import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from typing import Any, Final
 
 import onnx
@@ -14,6 +13,7 @@ from torch import nn
 from torchstone_export.model import ExportableClassifier
 from torchstone_runtime.bundle.manifest import METADATA_KEY, essentials_json
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.system.thread_output import own_output_to
 
 OPSET: Final = 20
 """Read by ONNX Runtime from 1.17 on, and the default of PyTorch's exporter."""
@@ -96,7 +96,7 @@ def _quiet() -> Iterator[None]:
     # The exporter prints its progress and torch warns about its own internals; neither helps the user.
     logger = logging.getLogger("torch.onnx")
     level = logger.level
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings(), own_output_to(None, "stdout"):
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
         try:

@@ -3,11 +3,10 @@
 import warnings
 
 import onnx
-from onnxruntime.transformers.float16 import convert_float_to_float16
-from onnxruntime.transformers.onnx_model import OnnxModel
 
 from torchstone_export.formats.graph import after_logits, input_chain
 from torchstone_export.formats.onnx_file import strip_traces
+from torchstone_export.lossy.ort_tools import OnnxModel, convert_float_to_float16
 
 
 def to_fp16(content: bytes) -> bytes:

@@ -5,10 +5,8 @@ pixels enter the first layer as they are (they are 8-bit numbers already), the l
 after them.
 """
 
-import io
 import math
 import tempfile
-from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,13 +14,20 @@ from typing import Any, Final, Literal
 import numpy as np
 import onnx
 from onnx import numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from torchstone_export.formats.graph import after_logits, input_chain
 from torchstone_export.formats.onnx_file import strip_traces
+from torchstone_export.lossy.ort_tools import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.bundle.manifest import METADATA_KEY, require_any
 from torchstone_runtime.system.cpu import INT8_FEATURES
+from torchstone_runtime.system.thread_output import own_output_to
 
 CALIBRATIONS: Final[dict[str, tuple[CalibrationMethod, dict[str, Any]]]] = {
     "minmax": (CalibrationMethod.MinMax, {}),
@@ -158,7 +163,7 @@ def _run_quantizer(model: onnx.ModelProto, images: Uint8Array, config: Int8Confi
     if chunk < len(images):
         options = options | {"CalibStridedMinMax": chunk}  # it serves the other methods as well
     kept = [*(node.name for node in input_chain(model.graph)), *after_logits(model.graph), *config.float_layers]
-    with tempfile.TemporaryDirectory(prefix="torchstone-int8-") as folder, redirect_stdout(io.StringIO()):
+    with tempfile.TemporaryDirectory(prefix="torchstone-int8-") as folder, own_output_to(None, "stdout"):
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save_model(model, source)
         quantize_static(

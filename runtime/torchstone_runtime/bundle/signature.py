@@ -5,7 +5,6 @@
 only what ties its answer to the bytes that Torchstone uses. It needs no network.
 """
 
-import contextlib
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from torchstone_runtime.bundle.bundle import Bundle, read_regular
 from torchstone_runtime.bundle.manifest import MANIFEST_FILE
 from torchstone_runtime.components import require_component
 from torchstone_runtime.errors import BundleError, CheckFailedError, UsageError, first_line
+from torchstone_runtime.system.thread_output import own_output_to
 
 if TYPE_CHECKING:
     from model_signing.hashing import Config as HashingConfig
@@ -70,7 +70,7 @@ def verify_signature(bundle: Bundle, public_key: Path) -> int:
     with _signature_copy(bundle.path) as signature:
         try:
             # It warns with print(), which would get between the lines of `--json -`.
-            with contextlib.redirect_stdout(sys.stderr):
+            with own_output_to(sys.stderr, "stdout"):
                 verifier.verify(bundle.path, signature)
         except Exception as error:  # whatever it is, the signature does not hold
             raise CheckFailedError(

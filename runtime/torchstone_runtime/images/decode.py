@@ -131,7 +131,9 @@ def read_picture(source: ImageInput, convert: Callable[[Image.Image, str], _Resu
     except FileNotFoundError as error:
         raise ImageError(f"{name} does not exist.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{name} has more than {MAX_PIXELS:,} pixels.", "Scale the picture down first.") from error
+        # Pillow's own limit: the same, unless the process has set another.
+        limit = min(Image.MAX_IMAGE_PIXELS or MAX_PIXELS, MAX_PIXELS)
+        raise ImageError(f"{name} has more than {limit:,} pixels.", "Scale the picture down first.") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} is not an image in a supported format.", FORMATS_HELP) from error
     except Exception as error:  # Pillow's decoders raise whatever their format makes them raise.

@@ -1,8 +1,6 @@
 """Execution providers by the names that people use, and sessions that really run on the one asked for."""
 
-import contextlib
 import hashlib
-import io
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.system.load_deadline import load_deadline
 from torchstone_runtime.system.nvidia_driver import ask_driver
 from torchstone_runtime.system.openvino import OPENVINO, Precision, openvino_options
+from torchstone_runtime.system.thread_output import own_output_to
 
 PROVIDERS: Final[dict[str, str]] = {
     "cpu": "CPUExecutionProvider",
@@ -181,7 +180,7 @@ def _try(model: bytes, provider: str, wanted: LoadOptions) -> OrtSession:
         options = provider_options(provider, sha256, tf32=wanted.tf32, cuda_graphs=wanted.cuda_graphs)
         options |= _profile(model) if provider == "tensorrt" else {}
     if hasattr(ort, "preload_dlls"):
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it doesn't find, between the results
+        with own_output_to(None, "stdout"):  # it prints what it doesn't find, between the results
             ort.preload_dlls()
     try:
         session = _on(model, provider, options, strict=True)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.text import showable
+from torchstone_train.compute.torch_settings import usual_settings
 from torchstone_train.crossvalidation.directory import CrossValidationDirectory
 from torchstone_train.crossvalidation.fold_figures import CrossValidationResult, FoldResult, decisions, fold_figures
 from torchstone_train.crossvalidation.held_out import predict_held_out
@@ -22,6 +23,7 @@ from torchstone_train.training.stopping import StopReason
 _LEAST: Final = 2
 
 
+@usual_settings()
 def cross_validate(request: TrainingRequest, folds: int) -> CrossValidationResult | None:
     """Train a network for each fold of all training images, and measure each on the images that it has not seen.
 

@@ -17,6 +17,7 @@ from torchstone_runtime.data.idx import find_idx
 from torchstone_runtime.data.mnist_family import MnistLayout, missing_files
 from torchstone_runtime.errors import DataError, UsageError, suggestion
 from torchstone_runtime.files import reported_as_output_error
+from torchstone_runtime.system.thread_output import own_output_to
 
 _TIMEOUT_SECONDS: Final = 30
 _DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG})
@@ -79,7 +80,7 @@ def _fetch(layout: MnistLayout, stem: str, folder: Path, data_dir: Path, source:
     failures = []
     for mirror in source.mirrors:
         try:
-            with contextlib.redirect_stdout(sys.stderr), _timeout():  # stdout is for results
+            with own_output_to(sys.stderr, "stdout"), _timeout():  # stdout is for results
                 download_and_extract_archive(f"{mirror}{filename}", str(folder), filename=filename, md5=md5)
         except (RuntimeError, OSError, EOFError, HTTPException, zlib.error) as error:
             if isinstance(error, OSError) and error.errno in _DISK_ERRORS:

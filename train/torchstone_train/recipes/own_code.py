@@ -8,6 +8,7 @@ import importlib.util
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -67,8 +68,9 @@ def class_and_message(error: BaseException) -> str:
 
 
 def _import(name: str) -> ModuleType:
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
+    with suppress(FileNotFoundError):  # the current directory was removed
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.insert(0, here)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
