@@ -8,7 +8,7 @@ import torch
 from helpers.support import run_torchstone
 from torchstone_runtime.system.cpu import cpu_features
 from torchstone_train.compute import precision
-from torchstone_train.compute.precision import choose_precision
+from torchstone_train.compute.precision import Precision, choose_precision
 from torchstone_train.recipes.recipe import AmpName
 
 CPU = torch.device("cpu")
@@ -69,6 +69,17 @@ def test_bf16_reaches_the_matrix_products(processor: Path) -> None:
         product = torch.ones(2, 2) @ torch.ones(2, 2)
 
     assert product.dtype is torch.bfloat16
+
+
+def test_weights_that_changed_are_cast_anew_inside_another_autocast() -> None:
+    """PyTorch keeps cast weights until the outermost block ends: a training inside one would not see its own steps."""
+    layer, images = torch.nn.Linear(3, 2, bias=False), torch.ones(1, 3)
+    with torch.autocast("cpu", enabled=False):
+        for value in (1.0, 2.0):
+            torch.nn.init.constant_(layer.weight, value)
+            with Precision("cpu", torch.bfloat16, "asked for").autocast():
+                logits = layer(images)
+            assert logits.tolist() == [[3 * value, 3 * value]]
 
 
 def test_what_was_chosen_is_said_and_recorded(tmp_path: Path) -> None:

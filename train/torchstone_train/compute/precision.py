@@ -38,7 +38,11 @@ class Precision:
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context for a forward pass."""
-        return torch.autocast(self.device, dtype=self.dtype or torch.bfloat16, enabled=self.dtype is not None)
+        # Cast weights are forgotten at the end of the outermost such context alone: inside one of the caller's, a
+        # network would go on with its first weights. A pass casts each of them once, so that nothing is gained.
+        return torch.autocast(
+            self.device, dtype=self.dtype or torch.bfloat16, enabled=self.dtype is not None, cache_enabled=False
+        )
 
     def make_scaler(self) -> torch.amp.GradScaler:
         """Return a loss scaler; it does nothing but for fp16, whose small gradients would vanish."""
