@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from torchstone_export.bundle.default_path import default_bundle
 from torchstone_export.cli.bundle_options import (
@@ -194,6 +195,10 @@ def _export_module(request: "ExportRequest", dataset: str | None, foreign: dict[
     return export_module(source, replace(request, dataset=ref), tell)
 
 
+def _was_given(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
 def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
     names = tuple(name for name in LOSSY_VARIANTS if options[name])
     if options["provider"] not in ("cpu", "cuda"):
@@ -203,13 +208,10 @@ def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
             f"--default-variant {options['default_variant']} names a variant that is not exported.",
             f"Add --{options['default_variant']}.",
         )
-    if not names and (options["calibration_data"] or options["certify_data"]):
-        raise UsageError(
-            "--calibration-data and --certify-data are for a variant.",
-            "Add --int8, --fp16 or --bf16, or leave them out.",
-        )
-    if options["require_variants"] and not names:
-        raise UsageError("--require-variants needs a variant to require.", "Add --int8, --fp16 or --bf16.")
+    given = [name for name in LOSSY_NAMES if name not in (*LOSSY_VARIANTS, "default_variant") and _was_given(name)]
+    if given and not names:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(f"No variant was asked for that {flags} would be for.", "Add --int8, --fp16 or --bf16.")
     return names
 
 

@@ -179,7 +179,9 @@ def test_pictures_of_ones_own_decide_where_the_test_part_is_too_small(digits_run
         (("--require-variants",), "Add --int8, --fp16 or --bf16"),
         (("--int8", "--provider", "gpu"), "Give cpu or cuda"),
         (("--int8", "--max-accuracy-drop", "0"), "max-accuracy-drop"),
-        (("--certify-data", "digits"), "are for a variant"),
+        (("--certify-data", "digits"), "No variant was asked for that --certify-data would be for"),
+        (("--provider", "cuda"), "No variant was asked for that --provider would be for"),
+        (("--min-speedup", "1.1", "--int8-minutes", "2"), "that --min-speedup, --int8-minutes would be for"),
         (("--int8", "--calibration-data", "digit"), "There is no dataset 'digit'"),
     ],
 )
