@@ -15,7 +15,7 @@ from torchstone_runtime.progress import stage
 from torchstone_train.compute.allocator import freed_memory_kept
 from torchstone_train.compute.compilation import require_compiler
 from torchstone_train.compute.depthwise import depthwise_share
-from torchstone_train.compute.device import choose_device, determinism
+from torchstone_train.compute.device import choose_device, set_determinism
 from torchstone_train.compute.distributed import World, joined_world
 from torchstone_train.compute.precision import Precision, choose_precision
 from torchstone_train.compute.torch_settings import usual_settings
@@ -73,12 +73,8 @@ def train(request: TrainingRequest) -> Outcome:
         raise UsageError(f"--seed must lie in 0 to {_MAX_SEED}.")
     device, reason = choose_device(request.device)
     require_logs(request.logs)
-    with (
-        determinism(wanted=request.deterministic),
-        freed_memory_kept(),
-        joined_world(device) as world,
-        ExitStack() as opened,
-    ):
+    set_determinism(wanted=request.deterministic)
+    with freed_memory_kept(), joined_world(device) as world, ExitStack() as opened:
         request = resolve_backbone(gone_on_with(request, world, opened))
         if request.recipe.method == "probe":
             require_probe(request.recipe, teachers=request.teachers, processes=world.size)

@@ -1,8 +1,6 @@
 """Where to train, and why there. Asking for a GPU and not getting it is an error."""
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import torch
@@ -72,28 +70,16 @@ def cuda_obstacle() -> str | None:
     return None
 
 
-@contextmanager
-def determinism(*, wanted: bool) -> Iterator[None]:
+def set_determinism(*, wanted: bool) -> None:
     """Make the same seed give the same weights on the same machine, or let a GPU choose its fastest kernels.
 
     On the CPU, results are the same either way. On a GPU, determinism rules out some kernels and the search for the
-    fastest convolution (see "Reproducibility" in PyTorch's notes). The process gets its own settings back afterwards.
+    fastest convolution (see "Reproducibility" in PyTorch's notes). `torch_settings.usual_settings` gives back what was
+    set before.
     """
     # cuBLAS asks for this before its first use.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    with ExitStack() as opened:
-        opened.callback(
-            torch.use_deterministic_algorithms,
-            torch.are_deterministic_algorithms_enabled(),
-            warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
-        )
-        torch.use_deterministic_algorithms(wanted, warn_only=True)
-        # Filling every new tensor costs time, and nothing here reads one before it is written.
-        _set_until_closed(opened, torch.utils.deterministic, "fill_uninitialized_memory", value=False)
-        _set_until_closed(opened, torch.backends.cudnn, "benchmark", value=not wanted)
-        yield
-
-
-def _set_until_closed(opened: ExitStack, owner: object, name: str, *, value: bool) -> None:
-    opened.callback(setattr, owner, name, getattr(owner, name))
-    setattr(owner, name, value)
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
+    # Filling every new tensor costs time, and nothing here reads one before it is written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch has no stub
+    torch.backends.cudnn.benchmark = not wanted

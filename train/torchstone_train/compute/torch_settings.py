@@ -15,8 +15,9 @@ from torchstone_runtime.system.cpu import usable_cpus
 _USUAL: Final[tuple[tuple[Any, dict[str, object]], ...]] = (
     (torch.backends.cudnn, {"enabled": True, "benchmark": False, "deterministic": False, "allow_tf32": True}),
     (torch.backends.mkldnn, {"enabled": True}),
+    (torch.utils.deterministic, {"fill_uninitialized_memory": True}),
 )
-"""Flags that a trace writes down, with the values of a new process, and whether oneDNN computes."""
+"""Values of a new process: flags that a trace writes down, whether oneDNN computes, and what a training sets as well."""
 _PRODUCTS: Final = (
     *(getattr(torch.backends.mkldnn, kind) for kind in ("matmul", "conv", "rnn")),
     torch.backends.cuda.matmul,
