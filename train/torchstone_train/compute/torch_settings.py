@@ -17,7 +17,7 @@ _USUAL: Final[tuple[tuple[Any, dict[str, object]], ...]] = (
     (torch.backends.mkldnn, {"enabled": True}),
     (torch.utils.deterministic, {"fill_uninitialized_memory": True}),
 )
-"""Values of a new process: flags that a trace writes down, whether oneDNN computes, and what a training sets as well."""
+"""Values of a new process: flags that a trace writes down, whether oneDNN computes, and what a training sets, too."""
 _PRODUCTS: Final = (
     *(getattr(torch.backends.mkldnn, kind) for kind in ("matmul", "conv", "rnn")),
     torch.backends.cuda.matmul,
