@@ -34,6 +34,22 @@ class Host:
         self.started.append(process)
         return process
 
+    def ask(self, command: Sequence[str], env: Mapping[str, str]) -> str:
+        """Run a command to its end; return what it printed, without the last line's end."""
+        command = [_IP, "netns", "exec", self.name, *command]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **env}
+        )
+        return done.stdout.strip()
+
+    def running(self) -> list[str]:
+        """Return the command lines of the processes on the host."""
+        lines = []
+        for pid in _ip("netns", "pids", self.name).split():
+            with suppress(OSError):
+                lines.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
+        return lines
+
     def cut_power(self) -> None:
         """End every process on the host at once, the children of what was started included."""
         for pid in _ip("netns", "pids", self.name).split():

@@ -101,7 +101,7 @@ _WRITING: Final = ("form", "top", "probabilities", "coverage", "by_class", "inve
     group="Advanced",
     aliases=("--workers",),
     type=click.IntRange(min=1),
-    help="Ray: number of workers  [default: one per processor]",
+    help="Ray: number of workers; waits for nodes that come on demand  [default: as many as there is room for]",
 )
 @option("--num-gpus", group="Advanced", type=click.FloatRange(min=0), help="Ray: GPUs of a worker, such as 1 or 0.5.")
 @option("--share", group="Advanced", metavar="I/N", help="Score only every Nth part, from the Ith on (I from 1).")
@@ -157,7 +157,8 @@ def _score(
     else:
         from torchstone_runtime.scoring.ray_engine import score_on_ray
 
-        result = score_on_ray(classifier, shards, job, cluster=cluster, share=share, budget=ErrorBudget(most))
+        budget = ErrorBudget(most)
+        result = score_on_ray(classifier, shards, job, cluster=cluster, share=share, budget=budget, waits=warn)
     print_result(json_file, lambda: {"out": job.out, **result.to_json()}, lambda: showable(_in_words(result, job)))
     if result.tally.failed:
         kinds = ", ".join(f"{count:,} x {kind.rstrip('.')}" for kind, count in result.tally.errors.most_common(3))

@@ -1,17 +1,20 @@
 """A Ray cluster: what is asked of it, how it is reached, and whether its node on this machine lives."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from torchstone_runtime.errors import RemoteError, first_line
+from torchstone_runtime.errors import RemoteError, UsageError, first_line
 
 AGAIN: Final = "Run the same command again: it continues with the missing parts."
 _REACH: Final = "Check --address, or start it; if it asks for a token, set RAY_AUTH_MODE=token."
 _STORE_BYTES: Final = 128 << 20
 """Object store of a local cluster: the bundle, and nothing else of any size."""
 _QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_ROUNDING: Final = 1e-9
+"""1 / 0.1 may fall short of ten."""
 _VITAL: Final = ("raylet", "gcs_server")
 """Processes of a node without which nothing goes on; Ray itself may wait for them without end."""
 
@@ -23,13 +26,23 @@ class RayCluster:
     Attributes:
         address: address of a cluster that runs, such as `auto` or `HOST:6379`; None for one of this machine, started
             for the job.
-        workers: number of workers; as many as the cluster has processors (or GPUs, where they take some) if None.
+        workers: number of workers; as many as the cluster has room for if None.
         gpus: GPUs of a worker, or the part of one; 0 for none.
+
+    Raises:
+        UsageError: more than one GPU, but no whole number of them.
     """
 
     address: str | None = None
     workers: int | None = None
     gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.gpus > 1 and self.gpus % 1:
+            raise UsageError(
+                f"--num-gpus is {self.gpus:g}, but a worker takes a part of one GPU or whole ones.",
+                "Give a whole number, or one below 1.",
+            )
 
     def connect(self) -> Any:  # noqa: ANN401 - the module `ray`
         """Connect this process with the cluster, or start the one of this machine; return the module `ray`.
@@ -56,22 +69,48 @@ class RayCluster:
         return ray
 
     def places(self, ray: Any) -> int:  # noqa: ANN401 - Ray
-        """Return the number of workers that the cluster has room for, where none was asked for.
+        """Return the number of workers to start: what was asked for, or what the cluster has room for.
 
         Raises:
-            RemoteError: it has no GPU for one.
+            RemoteError: no node has room for a worker. Where a number of them was asked of a cluster that runs, nodes
+                may come on demand, and nothing is raised.
         """
-        if self.workers:
+        room = self.room(ray)
+        if self.workers and (room or self.address):
             return self.workers
-        there = ray.cluster_resources()
-        places = int(there.get("CPU", 1))
-        if self.gpus:
-            places = min(places, int(there.get("GPU", 0) / self.gpus))
-            if not places:
-                raise RemoteError(
-                    f"The cluster does not have {self.gpus:g} GPUs for a worker.", "Leave --num-gpus out."
-                )
-        return max(1, places)
+        if not room:
+            raise RemoteError(self.lacking(ray), self._remedy())
+        return room
+
+    def room(self, ray: Any) -> int:  # noqa: ANN401 - Ray
+        """Return the number of workers that the nodes of the cluster could hold at once if no other job ran."""
+        return sum(map(self._room_of, _resources(ray)))
+
+    def lacking(self, ray: Any) -> str:  # noqa: ANN401 - Ray
+        """Return the sentence that says what no node of the cluster has."""
+        if not self.gpus:
+            return "No node of the cluster has a processor for a worker."
+        most = max((found.get("GPU", 0.0) for found in _resources(ray)), default=0.0)
+        wanted = f"{self.gpus:g} GPU{'' if self.gpus <= 1 else 's'}"
+        return f"No node of the cluster has {wanted} and a processor for a worker (most GPUs of a node: {most:g})."
+
+    def _room_of(self, resources: Mapping[str, float]) -> int:
+        processors = int(resources.get("CPU", 0.0))
+        if not self.gpus:
+            return processors
+        gpus = int(resources.get("GPU", 0.0))
+        # Workers share one GPU, never two: with 0.6 of one each, two GPUs hold two workers.
+        return min(processors, int(gpus // self.gpus) if self.gpus > 1 else gpus * int(1 / self.gpus + _ROUNDING))
+
+    def _remedy(self) -> str:
+        fewer = "Leave --num-gpus out, or give fewer." if self.gpus else "Add a node."
+        if self.address is None:
+            return fewer
+        return f"{fewer} If the cluster adds nodes on demand, say how many workers it shall have: --ray-workers N."
+
+
+def _resources(ray: Any) -> list[Mapping[str, float]]:  # noqa: ANN401 - Ray
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def own_node_died() -> bool:

@@ -49,12 +49,20 @@ class NextShard:
     """Asks for the next shard; the answer is one, or None."""
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Says, in a sentence, why no worker has started yet."""
+
+    why: str
+
+
 def drive(talk: Connection, signs: Connection) -> None:
     """Run an order on Ray.
 
     Args:
         talk: connection that the `RayOrder` comes from, then the shards that are asked for by `NextShard`; the tally of
-            each part that was written goes there, and in the end None, or the error that ended the work.
+            each part that was written goes there, `Waiting` where no worker can start, and in the end None, or the
+            error that ended the work.
         signs: connection that an empty text goes to now and then while Ray lives, or the error that tells of its
             death.
     """
@@ -66,7 +74,8 @@ def drive(talk: Connection, signs: Connection) -> None:
         order: RayOrder = talk.recv()
         ray = order.cluster.connect()
         threading.Thread(target=_give_signs, args=(ray, signs, over), daemon=True).start()
-        for tally in RayPool(ray, order.cluster, order.model, order.job).run(_asked_for(talk)):
+        pool = RayPool(ray, order.cluster, order.model, order.job, lambda why: talk.send(Waiting(why)))
+        for tally in pool.run(_asked_for(talk)):
             talk.send(tally)
     except Exception as error:  # noqa: BLE001 - Ray raises whatever its connection makes it raise
         talk.send(_told(error))

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import Final
@@ -15,7 +15,7 @@ from torchstone_runtime.scoring.local_engine import WHOLE, ErrorBudget, ScoringR
 from torchstone_runtime.scoring.packed_model import PackedModel
 from torchstone_runtime.scoring.parts import PartsFolder
 from torchstone_runtime.scoring.ray_cluster import AGAIN, RayCluster
-from torchstone_runtime.scoring.ray_driver import NextShard, RayOrder, drive
+from torchstone_runtime.scoring.ray_driver import NextShard, RayOrder, Waiting, drive
 from torchstone_runtime.scoring.tally import Tally
 from torchstone_runtime.scoring.watched_process import WatchedProcess
 from torchstone_runtime.shards.shard import Shard
@@ -34,6 +34,7 @@ def score_on_ray(
     cluster: RayCluster,
     share: Share = WHOLE,
     budget: ErrorBudget | None = None,
+    waits: Callable[[str], None] | None = None,
 ) -> ScoringResult:
     """Score every shard that has no part yet on a Ray cluster; the parts are those of `score_locally`.
 
@@ -44,12 +45,13 @@ def score_on_ray(
         cluster: the cluster.
         share: shards that are scored.
         budget: limit of errors; those of parts that are there count.
+        waits: called with a sentence where no worker can start for now, because the cluster has no room for one.
 
     Raises:
         CheckFailedError: too many errors, or golden samples that a worker answers otherwise.
         MissingComponentError: Ray is not installed.
-        RemoteError: the cluster cannot be reached, its node on this machine died or gives no sign of life, or a shard
-            during which workers die again and again.
+        RemoteError: the cluster cannot be reached or has no room for a worker, its node on this machine died or gives
+            no sign of life, or a shard during which workers die again and again.
         DataError, OutputError: as for `score_shard`. All parts that were written stay, and a further run goes on.
     """
     require_component("ray", "ray")
@@ -60,7 +62,7 @@ def score_on_ray(
     folder, result, started = PartsFolder(job), ScoringResult(), time.perf_counter()
     with stage("scoring", shards.images or 0, speed=True) as advance:
         missing = missing_shards(shards, folder, share, (result, budget, advance))
-        with closing(_tallies(RayOrder(cluster, model, job), missing)) as written:
+        with closing(_tallies(RayOrder(cluster, model, job), missing, waits)) as written:
             for tally in written:
                 result.tally.add(tally)
                 result.shards += 1
@@ -72,7 +74,7 @@ def score_on_ray(
     return result
 
 
-def _tallies(order: RayOrder, shards: Iterator[Shard]) -> Generator[Tally]:
+def _tallies(order: RayOrder, shards: Iterator[Shard], waits: Callable[[str], None] | None) -> Generator[Tally]:
     with WatchedProcess(drive, "The process that speaks with Ray", silence=_SILENCE, remedy=AGAIN) as process:
         process.send(order)
         while (said := process.receive()) is not None:
@@ -80,5 +82,8 @@ def _tallies(order: RayOrder, shards: Iterator[Shard]) -> Generator[Tally]:
                 process.send(next(shards, None))
             elif isinstance(said, Tally):
                 yield said
+            elif isinstance(said, Waiting):
+                if waits is not None:
+                    waits(said.why)
             else:
                 raise said

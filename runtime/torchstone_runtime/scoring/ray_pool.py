@@ -15,6 +15,8 @@ from torchstone_runtime.shards.shard import Shard
 
 _MOST_ATTEMPTS: Final = 4
 """A shard during which so many workers died is taken to be the cause."""
+_PATIENCE: Final = 20.0
+"""Seconds without any worker, after which it is said that the job waits."""
 _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -26,10 +28,20 @@ class RayPool:
         cluster: the cluster.
         model: the model, which every worker is sent.
         job: job that is run.
+        waits: called with a sentence where no worker can start for now.
     """
 
-    def __init__(self, ray: Any, cluster: RayCluster, model: PackedModel, job: ScoringJob) -> None:  # noqa: ANN401 - Ray
+    def __init__(
+        self,
+        ray: Any,  # noqa: ANN401 - Ray
+        cluster: RayCluster,
+        model: PackedModel,
+        job: ScoringJob,
+        waits: Callable[[str], None],
+    ) -> None:
         self._ray = ray
+        self._cluster = cluster
+        self._waits = waits
         self._count = cluster.places(ray)
         self._model = ray.put(model)
         self._job = job
@@ -51,6 +63,7 @@ class RayPool:
         self._again = list(islice(shards, self._count))[::-1]  # no more workers than there is work for
         for _ in self._again:
             self._start()
+        self._await_the_first()
         while self._again or any(shard is not None for _, shard in self._busy.values()):
             for done in self._ray.wait(list(self._busy), num_returns=1)[0]:
                 worker, shard = self._busy.pop(done)
@@ -65,6 +78,16 @@ class RayPool:
                 if shard is not None:
                     yield Tally.from_json(answer)
                 self._next(shards, worker)
+
+    def _await_the_first(self) -> None:
+        if not self._busy:
+            return
+        if not self._cluster.room(self._ray):
+            self._waits(f"{self._cluster.lacking(self._ray)} The job waits until there is one.")
+        elif not self._ray.wait(list(self._busy), num_returns=1, timeout=_PATIENCE)[0]:
+            self._waits(
+                f"No worker has started in {_PATIENCE:g} seconds: other jobs may have all processors. The job waits."
+            )
 
     def _next(self, shards: Iterator[Shard], worker: Any) -> None:  # noqa: ANN401 - an actor
         shard = self._again.pop() if self._again else next(shards, None)
