@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.version_info >= (3, 14), reason="onnxruntime-openvino 1.24 has no release for Python 3.14"),
+]
 
 
 @pytest.fixture(scope="module")
