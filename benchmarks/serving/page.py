@@ -19,7 +19,7 @@ _STAGES: Final = {
 }
 """Names of the slots of each stage begin with the second."""
 _SLOTS: Final = (
-    *("starts", "least", "beside_others", "batches_served", "batches_predicted", "batches_ratio", "capacity", "idle"),
+    *("starts", "least", "beside_others", "batches", "capacity", "idle"),
     *("open_loop", "pictures_served", "pictures_decoded", "pictures_ratio"),
 )
 
@@ -85,10 +85,11 @@ def _table(rows: Found, cells: Callable[[Found], Iterable[str]], columns: int) -
 
 
 def _batches(found: Found) -> dict[str, str]:
+    rows = ((name, row) for name, row in found.items() if name != "machine")
     return {
-        "batches_served": f"{found['served_per_s']:,}",
-        "batches_predicted": f"{found['predict_per_s']:,}",
-        "batches_ratio": _ratio(found),
+        "batches": table_rows(
+            (name, f"{row['served_per_s']:,}", f"{row['predict_per_s']:,}", _ratio(row)) for name, row in rows
+        )
     }
 
 

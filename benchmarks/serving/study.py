@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.serving import messages
+from benchmarks.serving.batches import NETWORK, SHAPE, batches, export_photograph_bundle
 from benchmarks.serving.load import Load, closed_loop, open_loop
 from benchmarks.serving.page import PAGE, page
 from benchmarks.serving.servers import Running, Server, ours, peers, running, shortest_start
@@ -60,7 +61,7 @@ def main() -> None:
         stages: dict[str, Callable[[], dict[str, Any]]] = {
             "starts": lambda: starts(asked.peers, Path(scratch), asked.rounds),
             "beside_others": lambda: beside_others(asked.peers, Path(scratch), asked.seconds, asked.rounds),
-            "batches_of_64": lambda: batches_of_64(asked.seconds, asked.rounds),
+            "batches_of_64": lambda: batches_of_64(Path(scratch), asked.seconds, asked.rounds),
             "open_loop": lambda: open_loops(asked.seconds, asked.rounds),
             "large_pictures": lambda: large_pictures(asked.seconds, asked.rounds),
         }
@@ -149,26 +150,10 @@ def _medians(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"runs": len(sound)} | {key: round(statistics.median(row[key] for row in sound), 3) for key in sound[0]}
 
 
-def batches_of_64(seconds: float, rounds: int) -> dict[str, Any]:
-    """Images a second in requests of 64, two clients, beside `Classifier.predict` in this process."""
-    batch, served, direct = images(64), [], []
-    request = messages.infer_binary("fashion", batch)
-    with running(ours(BUNDLE, *OURS), request) as up, Classifier.load(BUNDLE, variant="fp32", provider="cpu") as model:
-        for _ in range(rounds):
-            load = asyncio.run(closed_loop(HOST, up.server.port, request, clients=4, seconds=seconds))
-            served.append(64 * load.rate)
-            began, calls = time.perf_counter(), 0
-            while time.perf_counter() - began < seconds:
-                model.predict(batch)
-                calls += 1
-            direct.append(64 * calls / (time.perf_counter() - began))
-    ratios = [one / other for one, other in zip(served, direct, strict=True)]
-    return {
-        "served_per_s": round(statistics.median(served)),
-        "predict_per_s": round(statistics.median(direct)),
-        "ratio": round(statistics.median(ratios), 3),
-        "ratios": [round(one, 3) for one in ratios],
-    }
+def batches_of_64(scratch: Path, seconds: float, rounds: int) -> dict[str, Any]:
+    """Images a second in requests of 64, of a network that is less work than its request, and of a real one."""
+    large = export_photograph_bundle(scratch)
+    return {"small": batches(BUNDLE, (1, 28, 28), seconds, rounds), NETWORK: batches(large, SHAPE, seconds, rounds)}
 
 
 def open_loops(seconds: float, rounds: int) -> dict[str, Any]:

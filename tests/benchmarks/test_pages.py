@@ -84,12 +84,12 @@ def test_every_stage_of_the_servers_study_has_a_section() -> None:
     servers = {"the least": row, "torchstone": row, "other": {**row, "pss_mb": 120.0}, "third": {"error": "no answer"}}
     load = {"planned": 10, "statuses": {"200": 7, "503": 2, "0": 1}, "rate": 9.0, "ms": {"p50": 2.0, "p99": 6.0}}
     load["p99_of_rounds"] = [5.0, 6.0, 8.0]
-    ratio = {"ratio": 0.95, "ratios": [0.95], "served_per_s": 95.0, "predict_per_s": 100, "decoding_alone_per_s": 100.0}
+    ratio = {"ratio": 0.95, "ratios": [0.95], "served_per_s": 95, "predict_per_s": 100, "decoding_alone_per_s": 100.0}
     text = serving.page(
         {
             "starts": {"machine": machine, "servers": servers},
             "beside_others": {"machine": machine, "servers": servers},
-            "batches_of_64": {"machine": machine, **ratio},
+            "batches_of_64": {"machine": machine, "small": ratio},
             "open_loop": {"machine": machine, "idle_20_per_s": load, "capacity_per_s": 10, "at_150%": load},
             "large_pictures": {"machine": machine, **ratio},
         }
@@ -97,6 +97,7 @@ def test_every_stage_of_the_servers_study_has_a_section() -> None:
 
     assert text.count("\n## ") == 5
     assert "| third | no answer |" in text
+    assert "| small | 95 | 100 | 0.95 (0.95) |" in text
     assert "| other | 1 | 120 MB | 0.50 | 100 | 1.00 | 9 ms |" in text
     assert "| 150% | 10 | 7 | 2 | 0 | 1 | 0.90 | 2.0 ms | 6.0 ms (5, 6, 8) | 3.0 |" in text
 

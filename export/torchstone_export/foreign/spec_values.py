@@ -39,22 +39,23 @@ def shape_of(value: object) -> tuple[int, int, int]:
 
 
 def numbers_of(name: str, value: object, channels: int) -> tuple[float, ...]:
-    """Return one finite number per channel, of text or numbers; of `std` greater than 0.
+    """Return one finite number per channel, of text or numbers; of `std` greater than 0. One stands for all channels.
 
     Raises:
         UsageError: it is something else.
     """
     parts = value.split(",") if isinstance(value, str) else value
-    parts = [parts] if isinstance(parts, int | float) else parts
+    parts = [parts] if isinstance(parts, int | float) and not isinstance(parts, bool) else parts
     try:
         numbers = tuple(float(part) for part in cast("Sequence[Any]", parts))
     except (TypeError, ValueError) as error:
         raise UsageError(f"The spec's '{name}' is {value!r}; expected {channels} numbers.", EXAMPLE) from error
-    if len(numbers) != channels:
+    if len(numbers) not in (1, channels):
         raise UsageError(
             f"The spec's '{name}' has {len(numbers)} values, but input has {channels} channels.",
-            "Give one per channel.",
+            "Give one per channel, or one for all.",
         )
+    numbers = numbers * channels if len(numbers) == 1 else numbers
     if not all(map(math.isfinite, numbers)) or (name == "std" and min(numbers) <= 0):
         raise UsageError(f"The spec's '{name}' is {value!r}: every value must be finite, and std greater than 0.")
     return numbers

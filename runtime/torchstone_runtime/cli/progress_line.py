@@ -9,6 +9,7 @@ from typing import Final, TextIO
 
 from torchstone_runtime.cli.output import START_OF_LINE, shows_progress
 from torchstone_runtime.progress import WorkProgress, watched
+from torchstone_runtime.system.garbage import unsearched
 
 _FIRST_AFTER: Final = 1.5
 """Seconds of a command that pass without a word."""
@@ -86,12 +87,14 @@ def progress_shown() -> Iterator[None]:
 def loading_shown(package: str) -> Iterator[None]:
     """Say on the terminal, while the block imports a package that takes seconds, that it is being loaded."""
     if not shows_progress():
-        yield
+        with unsearched():
+            yield
         return
     sys.stderr.write(f"{START_OF_LINE}loading {package} …")
     sys.stderr.flush()
     try:
-        yield
+        with unsearched():
+            yield
     finally:
         sys.stderr.write(START_OF_LINE)
         sys.stderr.flush()

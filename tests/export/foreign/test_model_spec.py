@@ -37,6 +37,14 @@ def test_an_option_replaces_the_files_field(tmp_path: Path) -> None:
     assert (spec.output, spec.mean, spec.color) == ("logits", (0.5,), "L")
 
 
+@pytest.mark.parametrize("one", ["0.5", 0.5, [0.5]])
+def test_one_number_stands_for_all_channels(one: object) -> None:
+    """As text, as a number, and as an array of one."""
+    spec = read_spec(None, GOOD | {"mean": one, "std": one})
+
+    assert (spec.mean, spec.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
 def test_the_input_spec_is_in_rgb_and_in_units_of_one() -> None:
     """A BGR model with a mean in units of 255."""
     spec = read_spec(None, GOOD | {"color": "BGR", "pixel_range": "0-255", "mean": "51,102,153", "std": "255,127.5,51"})
@@ -61,6 +69,7 @@ def test_a_model_that_takes_uint8_is_given_the_pixels() -> None:
         ({"mean": None}, "lacks mean"),
         ({"mean": None, "std": None}, "lacks mean and std"),
         ({"mean": "0.5,0.5"}, "'mean' has 2 values, but input has 3 channels"),
+        ({"mean": True}, "'mean' is True"),
         ({"std": "0.5,0,0.5"}, "std greater than 0"),
         ({"std": "0.5,nan,0.5"}, "finite"),
         ({"mean": "a,b,c"}, "'mean' is 'a,b,c'"),

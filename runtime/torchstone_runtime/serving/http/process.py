@@ -22,6 +22,7 @@ from torchstone_runtime.serving.http.arrivals import ArrivalLoop
 from torchstone_runtime.serving.http.connection import GuardedConnection
 from torchstone_runtime.serving.http.extensions import Extensions
 from torchstone_runtime.serving.http.settings import HttpSettings
+from torchstone_runtime.system.garbage import end_start
 
 _KEEP_ALIVE: Final = 75
 """Seconds that an idle connection is kept: longer than the 60 of usual proxies, or they would reuse a dead one."""
@@ -65,6 +66,7 @@ def run_server(
     Raises:
         TorchstoneError: a model can't be loaded; nobody could connect so far.
     """
+    end_start()  # before the models are there, which a reload replaces
     with asyncio.Runner(loop_factory=ArrivalLoop) as runner:
         stuck = runner.run(_run(make_repository, plan, add))
     if stuck:  # a thread inside a model that doesn't stop would bring down the orderly end of the process
