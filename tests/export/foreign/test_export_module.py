@@ -211,6 +211,12 @@ def test_a_module_that_cannot_run_in_float64_gets_a_weaker_reference(models: Mod
     assert found.noise_floor > 0
 
 
+def test_a_weaker_reference_takes_no_influence_of_the_batch_for_noise(models: ModuleType, place: Path) -> None:
+    """One of its two runs is in batches, the other of single images."""
+    with pytest.raises(DataError, match="depends on the images that are in the same batch"):
+        reference_of(models, "BitsOfLargeBatches", place)
+
+
 def test_a_weaker_reference_is_told_everywhere(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the output, the certificate, the manifest and the card."""
 
