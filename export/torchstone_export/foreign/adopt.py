@@ -18,7 +18,8 @@ from torchstone_export.foreign.doubts import find_doubts
 from torchstone_export.foreign.given_data import load_given_data
 from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.module_model import foreign_provenance
-from torchstone_export.foreign.onnx_original import OnnxOriginal, open_plain_session, read_original
+from torchstone_export.foreign.onnx_original import OnnxOriginal, read_original
+from torchstone_export.foreign.onnx_runner import open_plain_session
 from torchstone_export.foreign.onnx_wrap import wrap_onnx
 from torchstone_export.foreign.original_answers import OriginalAnswers, OriginalClassifier, answers_of, settle_output
 from torchstone_export.foreign.whole_splits import require_same_alone
