@@ -136,6 +136,41 @@ def test_a_file_of_float16_is_adopted(ending: str | None, layout: str, data: Pat
     assert (found.indices == expected.argmax(axis=1)).all()
 
 
+def leave_traces(model: onnx.ModelProto) -> None:
+    """Write a maker's path wherever a file has room for one: in a function, a constant, an annotation."""
+    path = "/home/maker/net.py"
+    function = helper.make_function(
+        *("made.here", "Same", ["x"], ["y"]),
+        nodes=[helper.make_node("Identity", ["x"], ["y"], doc_string=path)],
+        opset_imports=[helper.make_opsetid("", 17)],
+    )
+    function.node[0].metadata_props.add(key="pkg.torch.onnx.stack_trace", value=path)
+    value = onnx.numpy_helper.from_array(np.array(0, dtype=np.float32), path)
+    constant = helper.make_node("Constant", [], ["nought"], value=value)
+    constant.attribute[0].doc_string = constant.attribute[0].t.doc_string = path
+    model.functions.append(function)
+    model.opset_import.append(helper.make_opsetid("made.here", 1))
+    model.graph.node.extend(
+        [
+            helper.make_node("Same", ["before"], ["same"], domain="made.here"),
+            constant,
+            helper.make_node("Add", ["same", "nought"], ["output"]),
+        ]
+    )
+    model.graph.quantization_annotation.add(tensor_name=path)
+
+
+def test_no_corner_of_the_file_keeps_its_makers_paths(data: Path, tmp_path: Path) -> None:
+    """Neither functions, as PyTorch's exporter may write them, nor constants."""
+    model = onnx_model(names=("input", "before"))
+    leave_traces(model)
+    model.graph.output[0].name = "output"
+    onnx.save(model, tmp_path / "made.onnx")
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
+
+    assert b"maker" not in (tmp_path / "bundle" / "model.onnx").read_bytes()
+
+
 def test_weights_beside_the_file_are_taken_into_it(data: Path, tmp_path: Path) -> None:
     """The bundle's model is one file."""
     onnx.save(onnx_model(), tmp_path / "made.onnx", save_as_external_data=True, location="made.data", size_threshold=0)
