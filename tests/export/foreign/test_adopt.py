@@ -136,6 +136,22 @@ def test_a_file_of_float16_is_adopted(ending: str | None, layout: str, data: Pat
     assert (found.indices == expected.argmax(axis=1)).all()
 
 
+def test_maps_of_classes_are_refused_with_the_way_to_tensors(data: Path, tmp_path: Path) -> None:
+    """As scikit-learn's converter gives probabilities by default."""
+    model = onnx_model(ending="Softmax", names=("input", "before_map"))
+    names: dict[str, Any] = {"classlabels_int64s": [0, 1, 2, 3]}
+    model.graph.node.append(helper.make_node("ZipMap", ["before_map"], ["chances"], domain="ai.onnx.ml", **names))
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))
+    kind = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_value_info("chances", helper.make_sequence_type_proto(kind)))
+    onnx.save(model, tmp_path / "made.onnx")
+    with pytest.raises(DataError, match="'chances' holds text, or a sequence or map") as refused:
+        adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of(output="probabilities")), request_for(tmp_path, data))
+
+    assert "zipmap" in str(refused.value)
+
+
 def leave_traces(model: onnx.ModelProto) -> None:
     """Write a maker's path wherever a file has room for one: in a function, a constant, an annotation."""
     path = "/home/maker/net.py"

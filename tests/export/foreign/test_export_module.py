@@ -115,6 +115,7 @@ def test_probabilities_become_logits(models: ModuleType, place: Path, tmp_path: 
         ("Net", {"input": "3x9x9"}, ["images of the data are 3 x 8 x 8", "3 x 9 x 9"]),
         ("Raises", {}, ["ValueError: this takes 224 x 224", "foreign_models.py", "in forward"]),
         ("broken", {}, ["factory foreign_models:broken failed", "NameError", "undefined_name"]),
+        ("Lazy", {}, ["'head.weight' has no shape before its first call", "Call it once in the factory"]),
         ("number", {}, ["returned int, not a torch.nn.Module"]),
     ],
 )
