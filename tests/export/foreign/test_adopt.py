@@ -187,6 +187,17 @@ def test_no_corner_of_the_file_keeps_its_makers_paths(data: Path, tmp_path: Path
     assert b"maker" not in (tmp_path / "bundle" / "model.onnx").read_bytes()
 
 
+def test_a_network_that_always_gives_zero_has_a_certificate(data: Path, tmp_path: Path) -> None:
+    """A last layer that was never trained from its zeros: all errors are 0, and so is what they are compared with."""
+    model = onnx_model()
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * 0, tensor.name))
+    onnx.save(model, tmp_path / "made.onnx")
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
+    with Classifier.load(tmp_path / "bundle") as classifier:
+        assert not classifier.predict(np.load(data)["images"]).logits.any()
+
+
 def test_weights_beside_the_file_are_taken_into_it(data: Path, tmp_path: Path) -> None:
     """The bundle's model is one file."""
     onnx.save(onnx_model(), tmp_path / "made.onnx", save_as_external_data=True, location="made.data", size_threshold=0)

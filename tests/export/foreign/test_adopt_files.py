@@ -126,6 +126,19 @@ def test_a_place_outside_the_directory_is_refused(location: str, data: Path, tmp
         adopt_onnx(OnnxSource(path, spec_of()), request_for(tmp_path, data))
 
 
+def test_a_place_beyond_the_end_of_the_weights_is_refused(data: Path, tmp_path: Path) -> None:
+    """Without a length, all that follows would be the tensor."""
+    path = save_apart(tmp_path / "models", "w.data")
+    model = onnx.load(path, load_external_data=False)
+    tensor = model.graph.initializer[0]
+    del tensor.external_data[:]
+    for key, value in {"location": "w.data", "offset": "99999999"}.items():
+        tensor.external_data.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(DataError, match=r"w\.data is too short or too long"):
+        adopt_onnx(OnnxSource(path, spec_of()), request_for(tmp_path, data))
+
+
 @given(parts=st.lists(st.sampled_from(["..", ".", "", "in", "out", "w", "link"]), max_size=6))
 def test_no_path_opens_a_file_outside(parts: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever the parts are, also through links to directories."""
