@@ -30,8 +30,8 @@ def require_same_alone(parts: Mapping[str, SplitReference], usual: Answer, exact
 
     Args:
         parts: the two runs by split.
-        usual: how `logits` of the parts were computed.
-        exact: how `exact` of the parts were computed.
+        usual: function that gave `logits` of the parts.
+        exact: function that gave `exact` of the parts.
         batch_hint: sentence on the part of the model that may look at the whole batch, where it is known; else empty.
 
     Raises:
