@@ -24,6 +24,7 @@ BATCH_VALUES: Final = 4 << 20
 _IN_A_ROW: Final = "PyTorch with long sums in a row"
 _IDS_SHOWN: Final = 3
 _FLOAT32_EPSILON: Final = float(np.finfo(np.float32).eps)
+_SMALLEST: Final = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -101,9 +102,12 @@ class Reference:
 
     @property
     def noise_floor(self) -> float:
-        """Float32's own largest logit error over all splits; at least one rounding of the largest logit."""
+        """Float32's own largest logit error over all splits; at least one rounding of the largest logit.
+
+        Never 0, not even where all logits are: errors are given as multiples of it.
+        """
         largest = max(float(np.abs(split.exact).max()) for split in self.splits.values())
-        return max(*(split.noise for split in self.splits.values()), largest * _FLOAT32_EPSILON)
+        return max(*(split.noise for split in self.splits.values()), largest * _FLOAT32_EPSILON, _SMALLEST)
 
     def require_finite(self) -> None:
         """Check that the model gives numbers for every image.
@@ -128,7 +132,7 @@ class Reference:
         error that is uniform within half a unit in the last place): 0.14 to 0.29 epsilon.
         """
         scale = float(np.sqrt(np.mean(part.exact**2)))
-        return max(part.rms_noise, scale * _FLOAT32_EPSILON / 4)
+        return max(part.rms_noise, scale * _FLOAT32_EPSILON / 4, _SMALLEST)
 
 
 @freed_memory_kept()

@@ -18,9 +18,11 @@ from torchstone_export.foreign.doubts import find_doubts
 from torchstone_export.foreign.given_data import load_given_data
 from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.module_model import foreign_provenance
-from torchstone_export.foreign.onnx_original import OnnxOriginal, open_plain_session, read_original
+from torchstone_export.foreign.onnx_original import OnnxOriginal, read_original
+from torchstone_export.foreign.onnx_runner import open_plain_session
 from torchstone_export.foreign.onnx_wrap import wrap_onnx
 from torchstone_export.foreign.original_answers import OriginalAnswers, OriginalClassifier, answers_of, settle_output
+from torchstone_export.foreign.whole_splits import require_same_alone
 from torchstone_export.model import ExportableClassifier, TrainedModel
 from torchstone_export.pipeline import Exported, ExportRequest, export_model, open_signer
 from torchstone_export.room import require_room
@@ -90,7 +92,8 @@ def adopt_onnx(source: OnnxSource, request: ExportRequest, tell: Callable[[str],
     answers, plain = (answers_of(original, spec, two_classes, optimized=optimized) for optimized in (True, False))
     model = _describe(source.path, original, answers, whole if sample else data)
     free_shapes = _needs_freed_shapes(original, answers, model, next(data.validation.batches(PROBED)))
-    reference = _make_reference(answers, plain, {"validation": data.validation, "test": data.test}, original.batch)
+    splits = {"validation": data.validation, "test": data.test}
+    reference = _make_reference(answers, plain, splits, original.batch, _batch_hint(original))
     reference = replace(reference, sample=sample)
 
     def build(built: TrainedModel) -> dict[str, bytes]:
@@ -108,11 +111,10 @@ def adopt_onnx(source: OnnxSource, request: ExportRequest, tell: Callable[[str],
 def _describe(path: Path, original: OnnxOriginal, answers: OriginalAnswers, data: TrainingData) -> TrainedModel:
     spec, names = answers.spec, data.validation.class_names
     model = ExportableClassifier(cast("ImageClassifier", OriginalClassifier(answers))).eval()
-    reducing = find_batch_reductions(original.model)
     check_answers(
         *(model, next(data.validation.batches(_READ)), spec, len(names)),
         one_output=answers.two_classes is not None,
-        batch_hint=f"{reducing[0]} may be what looks at the whole batch." if reducing else "",
+        batch_hint=_batch_hint(original),
     )
     origin = {
         "kind": "onnx",
@@ -126,6 +128,11 @@ def _describe(path: Path, original: OnnxOriginal, answers: OriginalAnswers, data
     }
     provenance = foreign_provenance(origin, data)
     return TrainedModel(spec.name or path.stem, answers.input_spec, names, model, data.ref.kind, provenance)
+
+
+def _batch_hint(original: OnnxOriginal) -> str:
+    reducing = find_batch_reductions(original.model)
+    return f"{reducing[0]} may be what looks at the whole batch." if reducing else ""
 
 
 def _needs_freed_shapes(
@@ -166,7 +173,7 @@ def _needs_freed_shapes(
 
 
 def _make_reference(
-    answers: OriginalAnswers, plain: OriginalAnswers, splits: dict[str, Split], batch: int | None
+    answers: OriginalAnswers, plain: OriginalAnswers, splits: dict[str, Split], batch: int | None, batch_hint: str
 ) -> Reference:
     # What differs between the two runs is all that may differ in rounding between two honest runs of one file.
     parts = {}
@@ -175,6 +182,8 @@ def _make_reference(
         alone = partial(plain.logits, precision=np.float64)
         exact = run_over_split(split, batch or 1, alone, "the file as given, one by one", most=sys.maxsize)
         parts[name] = SplitReference(split, logits.astype(np.float32), exact)
+    usual = partial(answers.logits, precision=np.float32)
+    require_same_alone(parts, usual, partial(plain.logits, precision=np.float64), batch_hint)
     names = next(iter(splits.values())).class_names
     origin = _ORIGIN if answers.two_classes is None else f"{_ORIGIN}; {answers.two_classes.describe(names)}"
     return Reference(parts, origin=origin, owner="the original file's", caveat=_CAVEAT)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.system.thread_output import own_output_to
@@ -31,7 +32,20 @@ def make_module(reference: str, arguments: dict[str, Any]) -> nn.Module:
             f"The factory {reference} returned {type(made).__name__}, not a torch.nn.Module.",
             "It must return the model itself.",
         )
-    return made.eval().float().cpu().requires_grad_(requires_grad=False)
+    _require_shapes(made)
+    module = made.eval().float().cpu()
+    for parameter in module.parameters():  # `Module.requires_grad_` is not there for TorchScript
+        parameter.requires_grad = False
+    return module
+
+
+def _require_shapes(module: nn.Module) -> None:
+    tensors = (*module.named_parameters(), *module.named_buffers())
+    if unmade := [name for name, tensor in tensors if is_lazy(tensor)]:
+        raise DataError(
+            f"The module is not complete: '{unmade[0]}' has no shape before its first call (lazy layers).",
+            "Call it once in the factory, with zeros of the shape of one image: model(torch.zeros(1, 3, 224, 224)).",
+        )
 
 
 def parse_arguments(items: Sequence[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from copy import deepcopy
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from torchstone_export.certificate.reference import BATCH_VALUES, Reference, SplitReference, sums_in_a_row
+from torchstone_export.foreign.whole_splits import require_same_alone
 from torchstone_export.model import ExportableClassifier
 from torchstone_export.run_over import run_over_split
 from torchstone_runtime.arrays import Float32Array, Float64Array, Uint8Array
@@ -72,6 +74,7 @@ def _float32_reference(model: ExportableClassifier, splits: Mapping[str, Split],
         name: SplitReference(split, _plain(model, split), _by_other_kernels(model, split), rows.get(name))
         for name, split in splits.items()
     }
+    require_same_alone(parts, lambda images: _run(model, images, nullcontext()), partial(_without_onednn, model))
     return Reference(
         parts,
         longest_sum=longest,
@@ -96,10 +99,14 @@ def _require_float64(model: ExportableClassifier, split: Split) -> None:
 
 
 def _by_other_kernels(model: ExportableClassifier, split: Split) -> Float64Array:
+    return run_over_split(split, 1, partial(_without_onednn, model), "PyTorch, one by one")
+
+
+def _without_onednn(model: ExportableClassifier, images: Uint8Array) -> Float64Array:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of settings for devices that are not there
         with torch.backends.mkldnn.flags(enabled=False):
-            return run_over_split(split, 1, lambda image: _run(model, image, nullcontext()), "PyTorch, one by one")
+            return _run(model, images, nullcontext())
 
 
 def _plain(model: ExportableClassifier, split: Split, task: str = "PyTorch in float32") -> Float32Array:

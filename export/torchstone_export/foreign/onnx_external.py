@@ -75,7 +75,7 @@ def _read_part(tensor: TensorProto, folders: Sequence[Path]) -> bytes:
     with open_beside(location, folders) as handle:
         size = os.fstat(handle.fileno()).st_size
         length = size - offset if length < 0 else length
-        if offset < 0 or offset + length > size or length > LARGEST_FILE:
+        if offset < 0 or length < 0 or offset + length > size or length > LARGEST_FILE:
             raise DataError(
                 f"{showable(location)} is too short or too long for the weights that the ONNX file keeps in it.",
                 "Copy both files again; they belong together.",

@@ -1,24 +1,18 @@
-"""An ONNX file made elsewhere: what it takes and gives, and its answers."""
+"""An ONNX file made elsewhere: what it takes and gives."""
 
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
-import numpy as np
-import numpy.typing as npt
 import onnx
-import onnxruntime as ort
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from torchstone_export.foreign.batch_statistics import require_no_batch_statistics
 from torchstone_export.foreign.model_spec import Layout, ModelSpec
 from torchstone_export.foreign.onnx_external import LARGEST_FILE, embed_external_data
-from torchstone_runtime.errors import BundleError, DataError, UsageError
-from torchstone_runtime.inference.load_options import ON_CPU
-from torchstone_runtime.inference.providers import accept_onnx_alone, open_session
-from torchstone_runtime.inference.session_io import OrtSession
+from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.path_kinds.wanted import not_an_onnx_file
 from torchstone_runtime.text import is_showable
 
@@ -30,7 +24,6 @@ _DTYPES: Final[dict[int, str]] = {
 }
 _RANK: Final = 4
 _SHAPING: Final = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast"})
-_FATAL_ONLY: Final = 4
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -57,10 +50,6 @@ class OnnxOriginal:
     batch: int | None
     with_sigmoid: "OnnxOriginal | None" = None
 
-    def content(self) -> bytes:
-        """Return the file's bytes, with its weights inside."""
-        return bytes(self.model.SerializeToString())
-
 
 def read_original(path: Path, spec: ModelSpec) -> OnnxOriginal:
     """Read an ONNX file and find its input and its class outputs.
@@ -81,6 +70,7 @@ def read_original(path: Path, spec: ModelSpec) -> OnnxOriginal:
     embed_external_data(model, path)
     given = _single_input(path, model)
     dtype, dims = _input_type(given, spec)
+    output = _output(model, spec)
     return OnnxOriginal(
         model=model,
         sha256=hashlib.sha256(content).hexdigest(),
@@ -88,7 +78,7 @@ def read_original(path: Path, spec: ModelSpec) -> OnnxOriginal:
         input_name=given.name,
         dtype=dtype,
         layout=_layout(given.name, dims, spec),
-        output_name=_output(model, spec),
+        output_name=output.name,
         batch=dims[0] if dims and isinstance(dims[0], int) else None,
     )
 
@@ -108,51 +98,6 @@ def without_final_sigmoid(original: OnnxOriginal) -> OnnxOriginal | None:
             break
         name = node.input[0]
     return None
-
-
-class OriginalRunner:
-    """Runs the file as it was given, through ONNX Runtime on the CPU.
-
-    Args:
-        original: the file.
-        optimized: whether ONNX Runtime may fuse and rearrange its nodes, as it does by default.
-    """
-
-    def __init__(self, original: OnnxOriginal, *, optimized: bool) -> None:
-        self._original = original
-        content = original.content()
-        try:
-            self._session = open_session(content, ON_CPU).session if optimized else open_plain_session(content)
-        except BundleError as error:
-            raise DataError(error.problem, "It can only be adopted where ONNX Runtime runs it.") from error
-
-    def run(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the class outputs for images (N, C, H, W) in the file's dtype and channel order."""
-        arranged = images if self._original.layout == "NCHW" else np.moveaxis(images, 1, -1)
-        size = self._original.batch or max(1, len(arranged))
-        parts = [self._run_call(arranged[start : start + size], size) for start in range(0, len(arranged), size)]
-        return np.concatenate(parts)
-
-    def _run_call(self, images: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
-        # A file with a fixed batch gets its number; the rest is filled with the last image and dropped.
-        missing = size - len(images) if self._original.batch else 0
-        filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)]) if missing else images
-        feed = {self._original.input_name: np.ascontiguousarray(filled)}
-        outputs: npt.NDArray[Any] = np.asarray(self._session.run([self._original.output_name], feed)[0])
-        if outputs.ndim == 0:  # one number of one image, whose batch axis was squeezed away
-            outputs = outputs.reshape(1)
-        return outputs[: len(images)] if missing else outputs
-
-
-def open_plain_session(content: bytes) -> OrtSession:
-    """Return a session on the CPU without graph optimisations, which says nothing of a call that fails."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.log_severity_level = _FATAL_ONLY
-    accept_onnx_alone(options)
-    session: OrtSession = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return session
 
 
 def _parse(path: Path, content: bytes) -> ModelProto:
@@ -229,8 +174,21 @@ def _fits(dims: list[int | str], shape: tuple[int, ...]) -> bool:
     return all(not isinstance(dim, int) or dim == side for dim, side in zip(dims[1:], shape, strict=False))
 
 
-def _output(model: ModelProto, spec: ModelSpec) -> str:
+def _output(model: ModelProto, spec: ModelSpec) -> ValueInfoProto:
     names = [item.name for item in model.graph.output]
+    chosen = model.graph.output[names.index(_output_name(names, spec))]
+    kind = chosen.type
+    known = kind.WhichOneof("value") is not None
+    if known and (not kind.HasField("tensor_type") or kind.tensor_type.elem_type == TensorProto.STRING):
+        raise DataError(
+            f"The output '{chosen.name}' holds text, or a sequence or map, and no tensor of numbers.",
+            "Name another output (output_name), or convert again: skl2onnx with options={'zipmap': False} gives "
+            "probabilities as one tensor.",
+        )
+    return cast("ValueInfoProto", chosen)
+
+
+def _output_name(names: list[str], spec: ModelSpec) -> str:
     if spec.output_name is not None:
         if spec.output_name not in names:
             raise UsageError(f"The file has no output '{spec.output_name}'.", f"It has: {', '.join(names)}.")

@@ -12,7 +12,7 @@ from torchstone_export.foreign.onnx_original import OnnxOriginal
 from torchstone_export.foreign.onnx_steps import Step, chain, constant
 from torchstone_export.foreign.onnx_two_classes import logits_of_two
 from torchstone_export.foreign.two_classes import TwoClasses
-from torchstone_export.formats.onnx_file import IR_VERSION, strip_traces
+from torchstone_export.formats.onnx_file import IR_VERSION, strip_attributes, strip_traces
 from torchstone_export.model import TrainedModel
 from torchstone_runtime.bundle.manifest import METADATA_KEY, essentials_json
 from torchstone_runtime.errors import DataError, first_line
@@ -169,8 +169,10 @@ def _finished(model: ModelProto, described: TrainedModel) -> bytes:
     model.model_version = 0
     strip_traces(model.graph)
     for function in model.functions:
-        function.doc_string = ""
-        del function.metadata_props[:]
+        for item in (function, *function.node, *function.value_info):
+            item.doc_string = ""
+            del item.metadata_props[:]
+        strip_attributes(function.node)
     del model.metadata_props[:], model.training_info[:]
     essentials = essentials_json(described.name, described.class_names, described.spec, described.module.temperature)
     helper.set_model_props(model, {METADATA_KEY: essentials})

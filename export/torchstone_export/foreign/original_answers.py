@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torchstone_export.foreign.answer_checks import PROBED, run_owners_code
 from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.module_network import SMALLEST_PROBABILITY
-from torchstone_export.foreign.onnx_original import OnnxOriginal, OriginalRunner, without_final_sigmoid
+from torchstone_export.foreign.onnx_original import OnnxOriginal, without_final_sigmoid
+from torchstone_export.foreign.onnx_runner import OriginalRunner
 from torchstone_export.foreign.two_classes import TwoClasses, is_one_output, make_two_classes, told_by_sigmoid
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import Split
@@ -52,7 +53,7 @@ class OriginalAnswers:
         outputs = self.outputs(images, precision)
         if self.two_classes is not None:
             chance = None
-            if self.chances is not None and outputs.dtype == np.float32:
+            if self.chances is not None and outputs.dtype == np.float32 and not self.runner.is_half:
                 chance = torch.from_numpy(self.chances.run(self._prepared(images, precision)))
             logits = self.two_classes.logits(torch.from_numpy(outputs), torch.float64, chance)
             return cast("npt.NDArray[np.float64]", logits.numpy())
@@ -66,7 +67,7 @@ class OriginalAnswers:
         return replace(self, spec=spec, input_spec=spec.input_spec()).logits(images, np.float32)
 
     def outputs(self, images: Uint8Array, precision: type[np.floating[Any]]) -> npt.NDArray[Any]:
-        """Return the file's own class outputs of uint8 images (N, C, H, W)."""
+        """Return the file's own class outputs of uint8 images (N, C, H, W); float32 where the file gives 16 bits."""
         return self.runner.run(self._prepared(images, precision))
 
     def _prepared(self, images: Uint8Array, precision: type[np.floating[Any]]) -> npt.NDArray[Any]:
@@ -76,7 +77,10 @@ class OriginalAnswers:
                 np.array(numbers, dtype=precision).reshape(1, -1, 1, 1)
                 for numbers in (self.input_spec.mean, self.input_spec.std)
             )
-            values = ((images.astype(precision) / precision(255) - mean) / std).astype(self.dtype)
+            values = (images.astype(precision) / precision(255) - mean) / std
+            if self.dtype == "float16" and precision is np.float64:
+                values = values.astype(np.float16)  # in the other run ONNX Runtime may leave this rounding out
+            values = values.astype("float32" if self.dtype == "float16" else self.dtype)
         return values[:, ::-1] if self.spec.color == "BGR" else values
 
 

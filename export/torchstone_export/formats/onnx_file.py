@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -60,21 +60,34 @@ def strip_traces(graph: onnx.GraphProto) -> None:
     """Remove names, notes and stack traces of the machine that made a graph, from its sub-graphs too."""
     # PyTorch's exporter writes stack traces, with source paths and code, into every node.
     graph.name, graph.doc_string = "torchstone", ""
-    del graph.metadata_props[:]
+    del graph.metadata_props[:], graph.quantization_annotation[:]
     values: tuple[Any, ...] = (
         *graph.node,
         *graph.input,
         *graph.output,
         *graph.value_info,
         *graph.initializer,
+        *(tensor.values for tensor in graph.sparse_initializer),
     )
     for item in values:
         item.doc_string = ""
         del item.metadata_props[:]
-    for node in graph.node:
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        value.type.denotation = ""
+    strip_attributes(graph.node)
+
+
+def strip_attributes(nodes: Iterable[onnx.NodeProto]) -> None:
+    """Remove the same from the attributes of nodes: from what they say of themselves, their tensors and sub-graphs."""
+    for node in nodes:
         for attribute in node.attribute:
-            if attribute.HasField("g"):
-                strip_traces(attribute.g)
+            attribute.doc_string = ""
+            constants = (*attribute.tensors, *([attribute.t] if attribute.HasField("t") else []))
+            for tensor in constants:
+                tensor.name, tensor.doc_string = "", ""
+                del tensor.metadata_props[:]
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                strip_traces(inner)
 
 
 @contextmanager

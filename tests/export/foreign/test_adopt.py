@@ -106,6 +106,98 @@ def test_a_sure_model_of_probabilities_stays_finite(data: Path, tmp_path: Path) 
     assert (found.indices == expected.argmax(axis=1)).all()
 
 
+def halved(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network in float16 throughout, input and output included."""
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    return model
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("ending", [None, "Softmax"])
+def test_a_file_of_float16_is_adopted(ending: str | None, layout: str, data: Path, tmp_path: Path) -> None:
+    """As `model.half()` gives it: ONNX Runtime rounds less of it in a bundle than where it stands alone."""
+    made: dict[str, Any] = {"dims": ("n", 8, 8, 3), "layout": layout} if layout == "NHWC" else {}
+    model = halved(onnx_model(ending=ending, **made))
+    onnx.save(model, tmp_path / "made.onnx")
+    spec = spec_of(output="probabilities" if ending else "logits")
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec), request_for(tmp_path, data))
+    images = np.load(data)["images"]
+    pixels = (images.astype(np.float32) / 255 - MEAN) / STD
+    expected = answers(model, (np.moveaxis(pixels, 1, -1) if made else pixels).astype(np.float16))
+    with Classifier.load(tmp_path / "bundle") as classifier:
+        found = classifier.predict(images)
+
+    np.testing.assert_allclose(found.probabilities if ending else found.logits, expected, atol=0.01)
+    assert (found.indices == expected.argmax(axis=1)).all()
+
+
+def test_maps_of_classes_are_refused_with_the_way_to_tensors(data: Path, tmp_path: Path) -> None:
+    """As scikit-learn's converter gives probabilities by default."""
+    model = onnx_model(ending="Softmax", names=("input", "before_map"))
+    names: dict[str, Any] = {"classlabels_int64s": [0, 1, 2, 3]}
+    model.graph.node.append(helper.make_node("ZipMap", ["before_map"], ["chances"], domain="ai.onnx.ml", **names))
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 1))
+    kind = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_value_info("chances", helper.make_sequence_type_proto(kind)))
+    onnx.save(model, tmp_path / "made.onnx")
+    with pytest.raises(DataError, match="'chances' holds text, or a sequence or map") as refused:
+        adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of(output="probabilities")), request_for(tmp_path, data))
+
+    assert "zipmap" in str(refused.value)
+
+
+def leave_traces(model: onnx.ModelProto) -> None:
+    """Write a maker's path wherever a file has room for one: in a function, a constant, an annotation."""
+    path = "/home/maker/net.py"
+    function = helper.make_function(
+        *("made.here", "Same", ["x"], ["y"]),
+        nodes=[helper.make_node("Identity", ["x"], ["y"], doc_string=path)],
+        opset_imports=[helper.make_opsetid("", 17)],
+    )
+    function.node[0].metadata_props.add(key="pkg.torch.onnx.stack_trace", value=path)
+    value = onnx.numpy_helper.from_array(np.array(0, dtype=np.float32), path)
+    constant = helper.make_node("Constant", [], ["nought"], value=value)
+    constant.attribute[0].doc_string = constant.attribute[0].t.doc_string = path
+    model.functions.append(function)
+    model.opset_import.append(helper.make_opsetid("made.here", 1))
+    model.graph.node.extend(
+        [
+            helper.make_node("Same", ["before"], ["same"], domain="made.here"),
+            constant,
+            helper.make_node("Add", ["same", "nought"], ["output"]),
+        ]
+    )
+    model.graph.quantization_annotation.add(tensor_name=path)
+
+
+def test_no_corner_of_the_file_keeps_its_makers_paths(data: Path, tmp_path: Path) -> None:
+    """Neither functions, as PyTorch's exporter may write them, nor constants."""
+    model = onnx_model(names=("input", "before"))
+    leave_traces(model)
+    model.graph.output[0].name = "output"
+    onnx.save(model, tmp_path / "made.onnx")
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
+
+    assert b"maker" not in (tmp_path / "bundle" / "model.onnx").read_bytes()
+
+
+def test_a_network_that_always_gives_zero_has_a_certificate(data: Path, tmp_path: Path) -> None:
+    """A last layer that was never trained from its zeros: all errors are 0, and so is what they are compared with."""
+    model = onnx_model()
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * 0, tensor.name))
+    onnx.save(model, tmp_path / "made.onnx")
+    adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
+    with Classifier.load(tmp_path / "bundle") as classifier:
+        assert not classifier.predict(np.load(data)["images"]).logits.any()
+
+
 def test_weights_beside_the_file_are_taken_into_it(data: Path, tmp_path: Path) -> None:
     """The bundle's model is one file."""
     onnx.save(onnx_model(), tmp_path / "made.onnx", save_as_external_data=True, location="made.data", size_threshold=0)

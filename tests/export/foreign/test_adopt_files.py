@@ -126,6 +126,19 @@ def test_a_place_outside_the_directory_is_refused(location: str, data: Path, tmp
         adopt_onnx(OnnxSource(path, spec_of()), request_for(tmp_path, data))
 
 
+def test_a_place_beyond_the_end_of_the_weights_is_refused(data: Path, tmp_path: Path) -> None:
+    """Without a length, all that follows would be the tensor."""
+    path = save_apart(tmp_path / "models", "w.data")
+    model = onnx.load(path, load_external_data=False)
+    tensor = model.graph.initializer[0]
+    del tensor.external_data[:]
+    for key, value in {"location": "w.data", "offset": "99999999"}.items():
+        tensor.external_data.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(DataError, match=r"w\.data is too short or too long"):
+        adopt_onnx(OnnxSource(path, spec_of()), request_for(tmp_path, data))
+
+
 @given(parts=st.lists(st.sampled_from(["..", ".", "", "in", "out", "w", "link"]), max_size=6))
 def test_no_path_opens_a_file_outside(parts: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever the parts are, also through links to directories."""
@@ -317,6 +330,65 @@ def test_statistics_of_the_batch_are_refused_and_their_operator_named(
 
     for fragment in fragments:
         assert fragment in str(refused.value)
+
+
+def mix_with_the_batch(model: onnx.ModelProto) -> None:
+    """Attention along the wrong axis, as `batch_first` forgotten makes it; of few images each attends to itself."""
+    gemm = model.graph.node.pop()
+    for node in (
+        helper.make_node("Gemm", ["flat", "flat"], ["likeness"], alpha=0.05, transB=1),
+        helper.make_node("Softmax", ["likeness"], ["attention"], axis=1),
+        helper.make_node("MatMul", ["attention", "flat"], ["less"]),
+    ):
+        model.graph.node.append(node)
+    gemm.input[0] = "less"
+    model.graph.node.append(gemm)
+
+
+def double_large_batches(model: onnx.ModelProto) -> None:
+    """Twice the logits, for more than five images."""
+    gemm = model.graph.node.pop()
+    for name, value in {"first": np.array(0), "five": np.array(5), "one": np.array(1, dtype=np.float32)}.items():
+        model.graph.initializer.append(numpy_helper.from_array(value, name))
+    for node in (
+        helper.make_node("Shape", ["flat"], ["sizes"]),
+        helper.make_node("Gather", ["sizes", "first"], ["count"]),
+        helper.make_node("Greater", ["count", "five"], ["many"]),
+        helper.make_node("Cast", ["many"], ["more"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Add", ["more", "one"], ["factor"]),
+        helper.make_node("Mul", ["flat", "factor"], ["less"]),
+    ):
+        model.graph.node.append(node)
+    gemm.input[0] = "less"
+    model.graph.node.append(gemm)
+
+
+@pytest.mark.parametrize("change", [mix_with_the_batch, double_large_batches])
+def test_a_batch_that_the_first_images_do_not_tell_of_is_found(
+    change: Callable[[onnx.ModelProto], None], data: Path, tmp_path: Path
+) -> None:
+    """It is not taken for the rounding of the file."""
+    model = onnx_model()
+    change(model)
+    (tmp_path / "made.onnx").write_bytes(model.SerializeToString())
+    images = np.load(data)["images"]
+    images[::7] = 0  # likes every other image as well as itself
+    np.savez(tmp_path / "dark.npz", images=images, labels=np.load(data)["labels"])
+    with pytest.raises(DataError, match="depends on the images that are in the same batch"):
+        adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, tmp_path / "dark.npz"))
+
+
+def test_a_little_noise_is_no_rounding(data: Path, tmp_path: Path) -> None:
+    """A ten-thousandth of the features: each call gives other answers, of which the certificate would bear as much."""
+    model = onnx_model()
+    gemm = model.graph.node.pop()
+    model.graph.node.append(helper.make_node("RandomNormalLike", ["flat"], ["noise"], scale=1e-4))
+    model.graph.node.append(helper.make_node("Add", ["flat", "noise"], ["less"]))
+    gemm.input[0] = "less"
+    model.graph.node.append(gemm)
+    (tmp_path / "made.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(DataError, match="other outputs each time"):
+        adopt_onnx(OnnxSource(tmp_path / "made.onnx", spec_of()), request_for(tmp_path, data))
 
 
 def test_a_reduction_over_each_image_is_no_statistic_of_the_batch(data: Path, tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ def test_probabilities_become_logits(models: ModuleType, place: Path, tmp_path: 
         ("Net", {"input": "3x9x9"}, ["images of the data are 3 x 8 x 8", "3 x 9 x 9"]),
         ("Raises", {}, ["ValueError: this takes 224 x 224", "foreign_models.py", "in forward"]),
         ("broken", {}, ["factory foreign_models:broken failed", "NameError", "undefined_name"]),
+        ("Lazy", {}, ["'head.weight' has no shape before its first call", "Call it once in the factory"]),
         ("number", {}, ["returned int, not a torch.nn.Module"]),
     ],
 )
@@ -209,6 +210,12 @@ def test_a_module_that_cannot_run_in_float64_gets_a_weaker_reference(models: Mod
     assert "cannot be run in float64 (RuntimeError" in found.caveat
     assert "float32" in found.origin
     assert found.noise_floor > 0
+
+
+def test_a_weaker_reference_takes_no_influence_of_the_batch_for_noise(models: ModuleType, place: Path) -> None:
+    """One of its two runs is in batches, the other of single images."""
+    with pytest.raises(DataError, match="depends on the images that are in the same batch"):
+        reference_of(models, "BitsOfLargeBatches", place)
 
 
 def test_a_weaker_reference_is_told_everywhere(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
