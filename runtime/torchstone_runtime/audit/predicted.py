@@ -136,11 +136,11 @@ def read_predicted(path: Path, source: AuditSource) -> Predicted:
         source: the data.
 
     Raises:
-        DataError: not such a file, or of pictures that this data doesn't have.
+        DataError: not such a file, or of pictures that this data doesn't have, or that several parts have alike.
     """
     given, classes, probabilities = read_probabilities(path)
     names = [given.class_names[label] for label in given.labels.tolist()]
-    found = max(_matchings(source, given.ids, names), key=lambda places: int((places >= 0).sum()))
+    found = _best_matching(path, source, given.ids, names)
     if (found < 0).any():
         lost = [given.ids[place] for place in np.flatnonzero(found < 0).tolist()]
         raise DataError(
@@ -159,18 +159,47 @@ def _best_first(classes: Int64Array, probabilities: Float64Array) -> tuple[Int64
     return np.take_along_axis(classes, order, axis=1), np.take_along_axis(probabilities, order, axis=1)
 
 
-def _matchings(source: AuditSource, ids: Sequence[str], names: Sequence[str]) -> Iterator[Int64Array]:
-    """Yield for each way to read the ids the index over all parts of each picture; -1 where there is none."""
+def _best_matching(path: Path, source: AuditSource, ids: Sequence[str], names: Sequence[str]) -> Int64Array:
+    """Return the index over all parts of each picture, -1 for none, as the part has them that the predictions are of.
+
+    Parts often name their pictures alike, each from 1 on. Predictions are made for a whole part, so they are of the
+    one in which they leave out none.
+    """
+    matchings = list(_matchings(source, ids, names))
+    fitting = [matching for matching in matchings if (matching.places >= 0).all()]
+    if not fitting:
+        return max((matching.places for matching in matchings), key=lambda places: int((places >= 0).sum()))
+    best = [matching for matching in fitting if matching.size == len(ids)] or fitting
+    if any(not np.array_equal(best[0].places, other.places) for other in best[1:]):
+        parts = " or of the ".join(matching.part for matching in best)
+        raise DataError(
+            f"{path} may be of the {parts} part of {source.ref}: their pictures have the same names.",
+            "Give that part alone, in the way of folder:PATH/test.",
+        )
+    return best[0].places
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Matching:
+    """A way to read ids: as those of a part of `size` pictures, or of all parts; the place of each is -1 if unknown."""
+
+    part: str
+    size: int
+    places: Int64Array
+
+
+def _matchings(source: AuditSource, ids: Sequence[str], names: Sequence[str]) -> Iterator[_Matching]:
+    """Yield for each way to read the ids the index over all parts of each picture."""
     labels = np.concatenate([part.labels for part in source.parts]).tolist()
     whole = [name for part in source.parts for name in part.names]
-    readings: list[tuple[int, Sequence[str]]] = [(0, whole)]
+    readings: list[tuple[str, int, Sequence[str]]] = [("whole", 0, whole)]
     for part, (_, start, _) in zip(source.parts, part_of_each(source), strict=True):
-        readings.append((start, part.ids))
-    for start, known in readings:
+        readings.append((part.name, start, part.ids))
+    for part_name, start, known in readings:
         place = {identifier: index for index, identifier in enumerate(known, start)}
         found = [place.get(identifier, -1) for identifier in ids]
         fits = [
             index if index >= 0 and source.class_names[labels[index]] == name else -1
             for index, name in zip(found, names, strict=True)
         ]
-        yield np.array(fits, dtype=np.int64)
+        yield _Matching(part_name, len(known), np.array(fits, dtype=np.int64))

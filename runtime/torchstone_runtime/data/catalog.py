@@ -15,6 +15,7 @@ from torchstone_runtime.data.npz import load_npz
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError, UsageError, suggestion
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.text import shortlist
 
 MNIST_FAMILY: Final[dict[str, MnistLayout]] = {layout.name: layout for layout in (FASHION_MNIST, MNIST)}
 _WITH_PATH: Final = ("folder", "shards", "npz")
@@ -135,8 +136,8 @@ class Dataset:
 
     def validation(self) -> Split | None:
         """Return the validation part that the source separates itself, or None."""
-        if self.ref.has_pictures and "validation" in (parts := self.ref.trees()):
-            return self._load_tree(parts["validation"], "validation", self.training().class_names)
+        if self.ref.has_pictures and "validation" in self.ref.trees():
+            return self._load_beside_training("validation")
         return None
 
     def test(self) -> Split:
@@ -156,11 +157,20 @@ class Dataset:
     def _load_part(self, part: str) -> Split:
         if layout := MNIST_FAMILY.get(self.ref.kind):
             return self._renamed(load_mnist_part(layout, self.data_dir, part))
-        parts = self.ref.trees()
-        names = self.class_names
-        if part == "test" and names is None:
-            names = self._load_tree(parts["train"], "train", None).class_names
-        return self._load_tree(parts[part], part, names)
+        if part != "train" and self.class_names is None:
+            return self._load_beside_training(part)
+        return self._load_tree(self.ref.trees()[part], part, self.class_names)
+
+    def _load_beside_training(self, part: str) -> Split:
+        """Load another part with the classes of the training part, whose places they have in the labels."""
+        tree, names = self.ref.trees()[part], self.training().class_names
+        if self.class_names is None and (lacking := sorted(set(tree.counts()) - {*names, *self.left_out})):
+            raise DataError(
+                f"{self.ref} has classes in its {part} part that its training part lacks: {shortlist(lacking)}.",
+                f"The training part's classes: {shortlist(names)}.\n"
+                "Call a class the same in both, also in upper and lower case, or take it out of the part.",
+            )
+        return self._load_tree(tree, part, names)
 
     def _divide(self) -> tuple[Split, Split]:
         whole = self.whole()

@@ -79,6 +79,27 @@ def test_predictions_find_their_pictures_in_the_part_that_has_them(tmp_path: Pat
     assert found.confidences.own.tolist() == [0.9] * 3 + [0.1] * 3
 
 
+def test_predictions_are_of_the_part_that_they_cover_where_both_have_their_names(tmp_path: Path) -> None:
+    """Each part counts its pictures from the same number on, and the training part has more."""
+    photograph_tree(tmp_path / "data" / "train", {"cat": 3, "dog": 3})
+    photograph_tree(tmp_path / "data" / "test", {"cat": 1, "dog": 1})
+    rows = [("cat/0.jpg", "cat", [0.9, 0.1]), ("dog/0.jpg", "dog", [0.2, 0.8])]
+    (tmp_path / "p.csv").write_text(predictions_of(rows, ["cat", "dog"]))
+    found = read_predicted(tmp_path / "p.csv", open_source(DatasetRef("folder", tmp_path / "data")))
+
+    assert found.indices.tolist() == [6, 7]
+
+
+def test_predictions_that_may_be_of_two_parts_are_refused(tmp_path: Path) -> None:
+    """Both have all of the names, so labels of one could be blamed for the answers to the other's pictures."""
+    photograph_tree(tmp_path / "data" / "train", {"cat": 1, "dog": 1})
+    photograph_tree(tmp_path / "data" / "test", {"cat": 1, "dog": 1})
+    rows = [("cat/0.jpg", "cat", [0.9, 0.1]), ("dog/0.jpg", "dog", [0.2, 0.8])]
+    (tmp_path / "p.csv").write_text(predictions_of(rows, ["cat", "dog"]))
+    with pytest.raises(DataError, match=r"may be of the train or of the test part"):
+        read_predicted(tmp_path / "p.csv", open_source(DatasetRef("folder", tmp_path / "data")))
+
+
 def test_predictions_of_other_data_are_refused(tmp_path: Path) -> None:
     """One message names pictures that are not there."""
     root = photograph_tree(tmp_path / "data", {"cat": 2, "dog": 2})

@@ -78,11 +78,20 @@ def test_a_divided_folder_keeps_its_parts(tmp_path: Path, gray: InputSpec) -> No
 
 
 def test_a_test_class_that_training_lacks_is_refused(tmp_path: Path, gray: InputSpec) -> None:
-    """The model could never give it."""
+    """The model could never give it. There is no model yet, nor a map of its names in a training."""
     write_image_tree(tmp_path / "train", {"a": 1, "b": 1})
     write_image_tree(tmp_path / "test", {"a": 1, "z": 1})
-    with pytest.raises(DataError, match="does not know: z"):
+    with pytest.raises(DataError, match=r"in its test part that its training part lacks: z") as refused:
         Dataset(DatasetRef.parse(f"folder:{tmp_path}"), tmp_path, gray).test()
+    assert "--class-map" not in str(refused.value)
+
+
+def test_a_validation_class_that_training_lacks_is_refused(tmp_path: Path, gray: InputSpec) -> None:
+    """As one of the test part is."""
+    for part, names in (("train", "ab"), ("val", "az"), ("test", "ab")):
+        write_image_tree(tmp_path / part, dict.fromkeys(names, 1))
+    with pytest.raises(DataError, match=r"in its validation part that its training part lacks: z"):
+        Dataset(DatasetRef.parse(f"folder:{tmp_path}"), tmp_path, gray).validation()
 
 
 def test_an_npz_file_is_divided_the_same_way_each_time(tmp_path: Path) -> None:

@@ -135,6 +135,22 @@ def test_numbers_are_places_among_the_classes(tmp_path: Path) -> None:
     assert named.labels.tolist() == read.labels.tolist()
 
 
+def test_a_number_that_training_lacks_is_refused(tmp_path: Path) -> None:
+    """Its class would take the place of another one."""
+    samples = make_samples(tmp_path / "folder", ("0", "1", "2"), each=2)
+    write_tar(tmp_path / "train-0.tar", [sample for sample in samples if sample[0] != "1"])
+    write_tar(tmp_path / "test-0.tar", samples)
+    with pytest.raises(DataError, match="in its test part that its training part lacks: 1"):
+        dataset(f"shards:{tmp_path}/*.tar").test()
+
+
+def test_numbers_are_names_for_a_model_whose_classes_are_numbers(tmp_path: Path) -> None:
+    """A model of 0, 2 and 3 would take 1 for its second class, which is 2."""
+    write_tar(tmp_path / "s.tar", make_samples(tmp_path / "folder", ("0", "1", "2"), each=2))
+    with pytest.raises(DataError, match="does not know: 1"):
+        dataset(f"shards:{tmp_path}/s.tar", class_names=("0", "2", "3")).whole()
+
+
 def test_an_archive_that_is_cut_off_between_two_members_is_refused(tmp_path: Path) -> None:
     """To tarfile it is whole."""
     path = write_tar(tmp_path / "s.tar", make_samples(tmp_path / "photos"))

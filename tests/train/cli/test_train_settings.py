@@ -132,6 +132,25 @@ def test_a_run_is_repeated_with_all_fields(tiny_run: Path) -> None:
     }
 
 
+def test_mean_and_std_that_were_stated_are_repeated(tiny_run: Path, tmp_path: Path) -> None:
+    """They are not in the recipe, whose own were replaced; numbers that are all the same fit any colour."""
+    info = json.loads((tiny_run / "run.json").read_text())
+    info["input"]["in_graph"] |= {"mean": [0.2, 0.3, 0.4], "std": [0.1, 0.1, 0.1]}
+    (tmp_path / "run.json").write_text(json.dumps(info))
+    options = read_run(tmp_path).options
+
+    assert (options["mean"], options["std"]) == ((0.2, 0.3, 0.4), (0.1,))
+
+
+def test_one_fold_is_not_repeated_as_a_whole_training(tiny_run: Path, tmp_path: Path) -> None:
+    """It would be trained on other images; the message says how all folds are repeated."""
+    info = json.loads((tiny_run / "run.json").read_text())
+    info["dataset"]["fold"] = {"number": 2, "of": 3}
+    (tmp_path / "run.json").write_text(json.dumps(info))
+
+    assert_refused(run_torchstone("train", "--from", "run.json", cwd=tmp_path), "fold 2 of 3", "--folds 3")
+
+
 def test_what_is_no_run_is_told(tmp_path: Path) -> None:
     """A missing run.json and one that is damaged are errors of the data."""
     with pytest.raises(DataError, match="is an empty folder, and has no run"):

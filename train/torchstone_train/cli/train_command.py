@@ -20,7 +20,7 @@ from torchstone_runtime.text import showable, showable_lines
 from torchstone_train.cli.option_types import RecipeName
 from torchstone_train.cli.train_folds import train_folds
 from torchstone_train.cli.train_options import take_fields, train_options
-from torchstone_train.cli.train_settings import Settings, read_config, read_run
+from torchstone_train.cli.train_settings import Settings, read_config, read_run, require_whole_run
 from torchstone_train.compute.openmp import wait_passively
 from torchstone_train.recipes.fields import parse_assignments
 from torchstone_train.recipes.recipe import FieldError, Recipe
@@ -65,7 +65,8 @@ def train(
     assigned = parse_assignments(assignments)
     fields = {**earlier.fields, **assigned, **given}
     stated = {name: value for name, value in options.items() if value not in (None, ())}
-    options = {**_without_other_fit(earlier.options, stated), **stated}
+    options = {**_without_other_fit(earlier.options, stated, fields), **stated}
+    require_whole_run(options.pop("lone_fold", None), options.get("folds"))
     chosen = with_backbone(_chosen(recipe, earlier, repeated), options.pop("backbone", None), options.pop("head", None))
     resolved = _resolved(chosen, fields, {**dict.fromkeys(assigned, "--set "), **dict.fromkeys(given, "--")})
     require_writable([json_file])
@@ -93,7 +94,8 @@ def _earlier(config_file: Path | None, repeated: Path | None, context: click.Con
     return Settings(run.recipe or config.recipe, {**run.options, **config.options}, config.fields)
 
 
-def _without_other_fit(earlier: dict[str, Any], stated: dict[str, Any]) -> dict[str, Any]:
+def _without_other_fit(earlier: dict[str, Any], stated: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    earlier = {name: value for name, value in earlier.items() if name not in fields}  # --set mean=0.4 wins
     # What a file or a run says of its own fit means nothing to another one.
     if stated.get("fit", earlier.get("fit")) == earlier.get("fit"):
         return earlier

@@ -152,12 +152,37 @@ def read_run(path: Path) -> Settings:
             options |= {"color": spec["color"], "bits": spec.get("bits")}
             options |= {name: spec.get(name) for name in ("fit", "resize", "fill", "antialias", "decode")}
             options["resize_filter"] = spec.get("resample")
-        if "backbone" in info:
-            options |= _weights_of(info)
+        options |= _weights_of(info) if "backbone" in info else _stated_levels(info, recipe)
+        if fold := info["dataset"].get("fold"):
+            options["lone_fold"] = (int(fold["number"]), int(fold["of"]))
         taught = [str(teacher["name"]) for teacher in info.get("teachers", ())]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{file} is not valid: {error!r}.", "Give the run.json of a training.") from error
     return Settings(recipe, options | ({"taught": taught} if taught else {}))
+
+
+def require_whole_run(fold: tuple[int, int] | None, folds: int | None) -> None:
+    """Refuse to repeat one fold of a cross-validation as if it were a training on all images.
+
+    Args:
+        fold: number of the fold that a run is, and of how many; None if it is none.
+        folds: number of folds that are asked for.
+    """
+    if fold is not None and folds is None:
+        raise UsageError(
+            f"That run is fold {fold[0]} of {fold[1]} of a cross-validation; one fold alone is not repeated.",
+            f"Add --folds {fold[1]} to repeat all of them. To train on all images, name the recipe and --data.",
+        )
+
+
+def _stated_levels(info: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """Return the mean and the standard deviation that were stated by channel, in the place of the recipe's."""
+    found = {}
+    for key, usual in (("mean", recipe.mean), ("std", recipe.std)):
+        levels = tuple(map(float, info["input"]["in_graph"][key]))
+        if set(levels) != {usual}:
+            found[key] = levels if len(set(levels)) > 1 else levels[:1]
+    return found
 
 
 def _weights_of(info: Mapping[str, Any]) -> dict[str, Any]:
