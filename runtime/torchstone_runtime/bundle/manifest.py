@@ -195,6 +195,19 @@ def parse_essentials(text: str) -> tuple[str, tuple[str, ...], InputSpec]:
         raise BundleError(f"The metadata of the ONNX file is not valid: {error!r}.") from error
 
 
+def parse_temperature(text: str) -> float | None:
+    """Read the temperature from the metadata of a lone ONNX file; None if it doesn't say.
+
+    Raises:
+        BundleError: as for `parse_manifest`.
+    """
+    stated = _parse_object(text.encode("utf-8", "surrogatepass"), "The metadata of the ONNX file").get("temperature")
+    try:
+        return None if stated is None else _positive(stated)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BundleError(f"The metadata of the ONNX file is not valid: {error!r}.") from error
+
+
 def require_any(text: str, features: tuple[str, ...]) -> str:
     """Return the metadata of a lone ONNX file with the processor features of which it needs one on the CPU."""
     return json.dumps(json.loads(text) | {"requires_any": list(features)}, sort_keys=True, ensure_ascii=True)

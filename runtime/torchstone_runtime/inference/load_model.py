@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torchstone_runtime.bundle.agreement import require_agreement
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.bundle.bundle import Bundle, no_bundle_error
 from torchstone_runtime.bundle.manifest import METADATA_KEY, parse_essentials, parse_requirements
@@ -67,9 +68,12 @@ def model_of_bundle(bundle: Bundle, variant: str, opened: OpenedSession, options
     """Return the model of a bundle's variant, whose session has been opened.
 
     Raises:
-        BundleError: its inputs or outputs are not those that the manifest implies.
+        BundleError: its inputs or outputs are not those that the manifest implies, or its own metadata contradicts it.
     """
     manifest = bundle.manifest
+    check_signature(opened.session, manifest.input_spec, len(manifest.class_names))
+    if (metadata := read_metadata(opened.session).get(METADATA_KEY)) is not None:
+        require_agreement(manifest, metadata, manifest.variants[variant].name)
     sha256 = manifest.variants[variant].sha256
     source = ModelSource(_absolute(bundle.path), options.for_another_process(variant), sha256)
     essentials = manifest.name, manifest.class_names, manifest.input_spec
@@ -99,7 +103,9 @@ def _load_lone_file(path: Path, options: LoadOptions) -> LoadedModel:
         raise ProviderError(f"{path} would give wrong results on this processor: {missing}.", "Use the fp32 file.")
     sha256 = hashlib.sha256(content).hexdigest()
     source = ModelSource(_absolute(path), options.for_another_process(None), sha256)
-    return _assemble(opened, parse_essentials(metadata), path.name, source, None)
+    essentials = parse_essentials(metadata)
+    check_signature(opened.session, essentials[2], len(essentials[1]))
+    return _assemble(opened, essentials, path.name, source, None)
 
 
 def _assemble(
@@ -110,7 +116,6 @@ def _assemble(
     bundle: Bundle | None,
 ) -> LoadedModel:
     name, class_names, spec = essentials
-    check_signature(opened.session, spec, len(class_names))
     options = source.options
     served = replace(options, provider=opened.provider, precision=opened.precision)
     opener = SecondSession(source, variant, bundle, served)

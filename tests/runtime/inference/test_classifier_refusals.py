@@ -153,6 +153,23 @@ def test_a_manifest_that_does_not_fit_the_model_is_refused(
         Classifier.load(bundle_copy)
 
 
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (lambda data: data["classes"].reverse(), "'classes'"),
+        (lambda data: data.update(temperature=data["temperature"] * 1.01), "'temperature'"),
+        (lambda data: data["input"]["in_graph"]["mean"].__setitem__(0, 0.25), "'input'"),
+    ],
+)
+def test_a_manifest_that_contradicts_the_model_file_is_refused(
+    bundle_copy: Path, edit_manifest: EditManifest, change: Callable[[dict[str, Any]], object], field: str
+) -> None:
+    """The file's own metadata says the same, and has a hash; names in another order would be wrong answers."""
+    edit_manifest(bundle_copy, change)
+    with pytest.raises(BundleError, match=rf"manifest\.json and model\.onnx contradict each other in {field}:"):
+        Classifier.load(bundle_copy)
+
+
 def test_a_model_that_onnx_runtime_cannot_read_is_refused(bundle_copy: Path, edit_manifest: EditManifest) -> None:
     """Also when the manifest agrees with the damage."""
     (bundle_copy / "model.onnx").write_bytes(b"not a model")
