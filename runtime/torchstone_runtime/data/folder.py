@@ -121,7 +121,7 @@ def load_folder(root: Path, part: str, spec: InputSpec, class_names: tuple[str, 
         raise DataError(
             f"{root} has classes that the model does not know: {shortlist(unknown)}.",
             f"{hint}The folder's classes: {shortlist(tuple(found))}.\nThe model's classes: {shortlist(names)}.\n"
-            "If the model calls them otherwise, say so in a file: --class-map FILE.",
+            "Rename the folders as the model calls them; evaluate, compare and robustness also take --class-map FILE.",
         )
     if class_names is None:
         _require_usable_classes(root, found)

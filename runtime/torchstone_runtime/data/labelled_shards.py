@@ -88,7 +88,7 @@ class ShardPart:
             raise DataError(
                 f"{shown} has classes that the model does not know: {shortlist(unknown)}.",
                 f"The data's classes: {shortlist(tuple(self.by_class))}.\nThe model's classes: {shortlist(names)}.\n"
-                "If the model calls them otherwise, say so in a file: --class-map FILE.",
+                "Call them as the model does; evaluate, compare and robustness also take --class-map FILE.",
             )
         if unknown:  # numbers are places among the model's classes, as they are in an npz file
             names = tuple(map(str, range(max(map(int, self.by_class)) + 1)))
