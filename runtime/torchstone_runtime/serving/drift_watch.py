@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.drift.reference_images import DEFAULT_WINDOW
 from torchstone_runtime.errors import TorchstoneError, UsageError
 from torchstone_runtime.serving.core.repository import ModelRepository
@@ -29,6 +30,9 @@ go: one by one, measuring them held the interpreter a quarter of the time that a
 twentieth of a processor."""
 _LONGEST_PAUSE: Final = 0.25
 """In seconds: also the longest that the end of the process waits for it."""
+_PORTION: Final = 512
+_PORTION_BYTES: Final = 4 << 20
+"""Images, and their bytes, that are measured in one go: some 8 ms, after which the longest pause is long enough."""
 
 
 class DriftWatch:
@@ -108,13 +112,16 @@ class DriftWatch:
 
     def _measure_all(self) -> None:
         while batch := self._next():
-            begun = time.perf_counter()
-            model = batch[0][0]
+            model, requests = batch[0][0], [seen for _, seen in batch]
             try:
-                self._measure(model, [seen for _, seen in batch])
+                for images, logits in portions(requests):
+                    begun = time.perf_counter()
+                    self._measure(model, images, logits)
+                    time.sleep(min(_LONGEST_PAUSE, _PAUSE * (time.perf_counter() - begun)))
             except Exception as error:  # noqa: BLE001 - whoever watches must not stop for good
                 model.statistics.add_observer_failure(error)
-            time.sleep(min(_LONGEST_PAUSE, _PAUSE * (time.perf_counter() - begun)))
+            with self._lock:
+                self._waiting -= sum(len(seen.images) for seen in requests)
 
     def _next(self) -> list[tuple[ServedModel, Seen]]:
         """Return the requests to one model that have come since; with none, the work is ended."""
@@ -122,17 +129,37 @@ class DriftWatch:
             batch: list[tuple[ServedModel, Seen]] = []
             while self._seen and (not batch or self._seen[0][0] is batch[0][0]):
                 batch.append(self._seen.popleft())
-            self._waiting -= sum(len(seen.images) for _, seen in batch)
             self._at_work = bool(batch)
         return batch
 
-    def _measure(self, model: ServedModel, requests: Sequence[Seen]) -> None:
+    def _measure(self, model: ServedModel, images: Uint8Array, logits: Float32Array) -> None:
         if model not in self._monitors:
             self._monitors[model] = _monitor_of(model, self._window)
         monitor = self._monitors[model]
         if monitor is not None:
-            images = np.concatenate([seen.images for seen in requests])
-            monitor.add(images, np.concatenate([seen.answer.logits for seen in requests]))
+            monitor.add(images, logits)
+
+
+def portions(requests: Sequence[Seen]) -> Iterator[tuple[Uint8Array, Float32Array]]:
+    """Yield the images of requests and their logits in portions: small requests together, a large one in pieces."""
+    most = max(1, min(_PORTION, _PORTION_BYTES // max(1, requests[0].images[0].nbytes)))
+    held: list[tuple[Uint8Array, Float32Array]] = []
+    count = 0
+    for seen in requests:
+        for start in range(0, len(seen.images), most):
+            piece = slice(start, start + most)
+            images, logits = seen.images[piece], seen.answer.logits[piece]
+            if held and count + len(images) > most:
+                yield _together(held)
+                held, count = [], 0
+            held.append((images, logits))
+            count += len(images)
+    yield _together(held)
+
+
+def _together(pieces: Sequence[tuple[Uint8Array, Float32Array]]) -> tuple[Uint8Array, Float32Array]:
+    images, logits = zip(*pieces, strict=True)
+    return np.concatenate(images), np.concatenate(logits)
 
 
 def _monitor_of(model: ServedModel, window: int) -> "DriftMonitor | None":
