@@ -61,13 +61,16 @@ class Batcher:
     """Hands images to workers: first come, first served, several requests at a time. Lives on one event loop.
 
     A worker that is idle takes all that waits, up to `max_batch` images; a request that has more by itself is taken
-    alone. Only where `max_delay` is set does an idle worker wait for more to come.
+    alone. Only where `max_delay` is set does an idle worker wait for more to come. Batches that compute on several
+    processors don't run beside one another where these are too few; meanwhile smaller requests pass those that wait.
 
     Args:
         compute: function that computes the images of some requests, each uint8 [n, C, H, W], in one batch.
         max_batch: most images of several requests in a batch.
         max_delay: seconds that the first of a batch waits for others.
-        workers: batches computed at once.
+        workers: batches computed at once, as many as there are processors.
+        share: number of images that one processor computes at a time: a batch of more takes several, up to all; None
+            where every batch takes one.
         merge: whether requests are put together at all.
 
     Attributes:
@@ -81,9 +84,12 @@ class Batcher:
         max_batch: int,
         max_delay: float = 0.0,
         workers: int = 1,
+        share: int | None = None,
         merge: bool = True,
     ) -> None:
         self._compute = compute
+        self._share = share
+        self._wide = 0  # processors of the batches that take several
         self.merge = merge
         self._max_batch = max_batch
         self._max_delay = max_delay
@@ -130,8 +136,11 @@ class Batcher:
 
     def _dispatch(self) -> None:
         while self._idle and (batch := self._take()):
+            processors = self._processors(sum(len(job.images) for job in batch))
+            wide = processors if processors > 1 else 0
             self._idle -= 1
-            task = asyncio.get_running_loop().create_task(self._run(batch))
+            self._wide += wide
+            task = asyncio.get_running_loop().create_task(self._run(batch, wide))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
@@ -141,15 +150,27 @@ class Batcher:
         self._drop_stale(now)
         if not self._jobs or self._must_wait(now):
             return []
+        first = next((place for place, job in enumerate(self._jobs) if self._may_start(len(job.images))), None)
         batch: list[_Job] = []
         images = 0
-        while self._jobs and (not batch or images + len(self._jobs[0].images) <= self._most):
-            job = self._jobs.popleft()
+        while first is not None and first < len(self._jobs) and self._joins(images, len(self._jobs[first].images)):
+            job = self._jobs[first]
+            del self._jobs[first]
             job.taken()
             if not job.future.done() and not _expired(job, now):
                 batch.append(job)
                 images += len(job.images)
         return batch
+
+    def _joins(self, images: int, more: int) -> bool:
+        return self._may_start(images + more) and (not images or images + more <= self._most)
+
+    def _may_start(self, images: int) -> bool:
+        processors = self._processors(images)
+        return processors == 1 or self._wide + processors <= self._workers
+
+    def _processors(self, images: int) -> int:
+        return 1 if self._share is None else min(self._workers, max(1, -(-images // self._share)))
 
     def _drop_stale(self, now: float) -> None:
         # From the front only: what is further back is looked at when its turn comes.
@@ -166,7 +187,7 @@ class Batcher:
         self._alarm = asyncio.get_running_loop().call_at(due, self._dispatch)
         return True
 
-    async def _run(self, batch: list[_Job]) -> None:
+    async def _run(self, batch: list[_Job], wide: int) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
@@ -178,6 +199,7 @@ class Batcher:
                     job.future.set_exception(error)
         finally:
             self._idle += 1
+            self._wide -= wide
             self._dispatch()
 
 

@@ -109,6 +109,8 @@ class ServedModel:
             max_batch=limits.max_batch,
             max_delay=limits.max_delay,
             workers=workers,
+            # A call of several tiles computes on all processors: two at once would stand in each other's way.
+            share=classifier.plan.micro_batch if classifier.plan.provider == "cpu" else None,
             merge=False,
         )
         self._trial = MergeTrial(classifier, limits.max_batch, self._batcher.allow_merging)

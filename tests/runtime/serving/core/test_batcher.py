@@ -53,7 +53,13 @@ def outputs(images: Uint8Array) -> Float32Array:
 
 
 def simulate(
-    arrivals: Sequence[Arrival], *, durations: Sequence[float], max_batch: int, max_delay: float, workers: int
+    arrivals: Sequence[Arrival],
+    *,
+    durations: Sequence[float],
+    max_batch: int,
+    max_delay: float,
+    workers: int,
+    share: int | None = None,
 ) -> Trace:
     """Run a plan of arrivals through a batcher whose batches take the given durations in turn."""
     trace = Trace()
@@ -90,7 +96,7 @@ def simulate(
         trace.ends[number] = loop.time(), end
 
     async def all_clients() -> None:
-        batcher = Batcher(compute, max_batch=max_batch, max_delay=max_delay, workers=workers)
+        batcher = Batcher(compute, max_batch=max_batch, max_delay=max_delay, workers=workers, share=share)
         async with asyncio.TaskGroup() as group:
             for number, arrival in enumerate(arrivals):
                 await asyncio.sleep(arrival.gap)
@@ -176,6 +182,50 @@ def test_without_a_delay_no_worker_is_idle_while_something_waits(
         for number in requests:
             came = trace.arrived[number]
             assert time == came or sum(start <= came <= end + 1e-9 for start, end in spans) >= workers
+
+
+shared_plan = given(
+    arrivals=plans,
+    durations=durations,
+    max_batch=st.integers(1, 10),
+    workers=st.integers(1, 4),
+    share=st.integers(1, 4),
+)
+
+
+@shared_plan
+@settings(deadline=None)
+def test_every_request_ends_once_also_where_batches_take_several_processors(
+    arrivals: list[Arrival], durations: list[float], max_batch: int, workers: int, share: int
+) -> None:
+    """However small ones pass large ones."""
+    trace = simulate(arrivals, durations=durations, max_batch=max_batch, max_delay=0.0, workers=workers, share=share)
+    assert trace.ends.keys() == set(range(len(arrivals)))
+    assert trace.taken == dict.fromkeys(range(len(arrivals)), 1)
+    assert len(set(trace.computed)) == len(trace.computed)
+
+
+@shared_plan
+@settings(deadline=None)
+def test_batches_of_several_processors_have_no_more_than_there_are(
+    arrivals: list[Arrival], durations: list[float], max_batch: int, workers: int, share: int
+) -> None:
+    """Together, at any time; those of one processor don't count, and are as many as workers at most."""
+    trace = simulate(arrivals, durations=durations, max_batch=max_batch, max_delay=0.0, workers=workers, share=share)
+    ends = [start + durations[index % len(durations)] for index, (start, _, _) in enumerate(trace.batches)]
+    for index, (now, _, _) in enumerate(trace.batches):
+        beside = [batch for batch, end in zip(trace.batches[:index], ends, strict=False) if end > now]
+        processors = [min(workers, -(-images // share)) for _, _, images in (*beside, trace.batches[index])]
+        assert len(processors) <= workers
+        assert sum(count for count in processors if count > 1) <= workers
+
+
+def test_a_small_request_passes_a_large_one_that_waits_for_another() -> None:
+    """Two large ones would share the processors and both take longer; a small one waits for neither."""
+    arrivals = [Arrival(0.0, 8), Arrival(0.01, 8), Arrival(0.01, 1), Arrival(0.01, 1)]
+    trace = simulate(arrivals, durations=[0.2], max_batch=64, max_delay=0.0, workers=2, share=2)
+
+    assert [(round(time, 3), requests) for time, requests, _ in trace.batches] == [(0, [0]), (0.02, [2]), (0.2, [1, 3])]
 
 
 def test_what_waits_while_the_worker_is_busy_becomes_one_batch() -> None:
