@@ -19,6 +19,7 @@ import pytest
 
 from helpers.in_process import run_in_process
 from helpers.protocol_server import Stand, protocol_server
+from helpers.renamed_classes import rename_classes
 from helpers.support import run_torchstone
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.deployment.clients import _in_c as quoted_in_c
@@ -52,8 +53,7 @@ class Asked:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     """Serve the built-in bundle under awkward class names, and as it is."""
     bundle = shutil.copytree(FASHION, tmp_path_factory.mktemp("clients") / "awkward")
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    (bundle / "manifest.json").write_text(json.dumps({**manifest, "classes": AWKWARD}))
+    rename_classes(bundle, AWKWARD)
     with _own_server(bundle) if _is_installed() else _stand_in() as url:
         yield Asked(url, bundle)
 
