@@ -16,13 +16,12 @@ from torch import nn
 from benchmarks.places import ROOT
 from benchmarks.serving import messages
 from benchmarks.serving.load import closed_loop
-from benchmarks.serving.servers import ours, running
+from benchmarks.serving.servers import HOST, OURS, ours, running
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.inference.classifier import Classifier
 
 NETWORK: Final = "mobilenet_v3_small"
 SHAPE: Final = (3, 224, 224)
-_HOST: Final = "127.0.0.1"
 _CLIENTS: Final = 4
 _COUNT: Final = 64
 
@@ -57,13 +56,12 @@ def batches(bundle: Path, shape: tuple[int, ...], seconds: float, rounds: int) -
         seconds: length of a round of each side.
         rounds: number of rounds.
     """
-    choice: dict[str, Any] = {"variant": "fp32", "provider": "cpu"}
-    server = ours(bundle, "--variant", "fp32", "--provider", "cpu")
+    server = ours(bundle, *OURS)
     batch: Uint8Array = np.random.default_rng(18).integers(0, 256, (_COUNT, *shape), dtype=np.uint8)
     request, served, direct = messages.infer_binary("fashion", batch), [], []
-    with running(server, request), Classifier.load(bundle, **choice) as classifier:
+    with running(server, request), Classifier.load(bundle, variant="fp32", provider="cpu") as classifier:
         for _ in range(rounds):
-            load = asyncio.run(closed_loop(_HOST, server.port, request, clients=_CLIENTS, seconds=seconds))
+            load = asyncio.run(closed_loop(HOST, server.port, request, clients=_CLIENTS, seconds=seconds))
             served.append(_COUNT * load.rate)
             direct.append(_predicted_per_second(classifier, batch, seconds))
     ratios = [one / other for one, other in zip(served, direct, strict=True)]

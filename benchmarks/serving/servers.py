@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+HOST: Final = "127.0.0.1"
+OURS: Final = ("--variant", "fp32", "--provider", "cpu")
+"""Options of `torchstone serve`: what the other servers run, too."""
 _PROGRAMS: Final = Path(__file__).parent / "peers"
 _START_SECONDS: Final = 120.0
 

@@ -26,7 +26,7 @@ from benchmarks.serving import messages
 from benchmarks.serving.batches import NETWORK, SHAPE, batches, export_photograph_bundle
 from benchmarks.serving.load import Load, closed_loop, open_loop
 from benchmarks.serving.page import PAGE, page
-from benchmarks.serving.servers import Running, Server, ours, peers, running, shortest_start
+from benchmarks.serving.servers import HOST, OURS, Running, Server, ours, peers, running, shortest_start
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.images.decode import decode_image
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RESULTS = Path(__file__).parents[1] / "results" / "serving.json"
-HOST = "127.0.0.1"
 BUNDLE = locate_bundle("fashion")
 STAGES = ("starts", "beside_others", "batches_of_64", "open_loop", "large_pictures")
 SHARES = (0.7, 1.5, 3.0)
@@ -46,7 +45,6 @@ IMAGES = 8
 """Images of a request of the open loop: of one alone the generator would be the slower side."""
 CLIENTS = 24
 """Clients that measure the capacity: with their images the queue is not full, whose refusals would take time too."""
-OURS = ("--variant", "fp32", "--provider", "cpu")
 
 
 def main() -> None:

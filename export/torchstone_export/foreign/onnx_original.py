@@ -70,7 +70,7 @@ def read_original(path: Path, spec: ModelSpec) -> OnnxOriginal:
     embed_external_data(model, path)
     given = _single_input(path, model)
     dtype, dims = _input_type(given, spec)
-    output = _output(model, spec)
+    output_name = _output(model, spec)
     return OnnxOriginal(
         model=model,
         sha256=hashlib.sha256(content).hexdigest(),
@@ -78,7 +78,7 @@ def read_original(path: Path, spec: ModelSpec) -> OnnxOriginal:
         input_name=given.name,
         dtype=dtype,
         layout=_layout(given.name, dims, spec),
-        output_name=output.name,
+        output_name=output_name,
         batch=dims[0] if dims and isinstance(dims[0], int) else None,
     )
 
@@ -174,18 +174,18 @@ def _fits(dims: list[int | str], shape: tuple[int, ...]) -> bool:
     return all(not isinstance(dim, int) or dim == side for dim, side in zip(dims[1:], shape, strict=False))
 
 
-def _output(model: ModelProto, spec: ModelSpec) -> ValueInfoProto:
+def _output(model: ModelProto, spec: ModelSpec) -> str:
     names = [item.name for item in model.graph.output]
-    chosen = model.graph.output[names.index(_output_name(names, spec))]
-    kind = chosen.type
+    name = _output_name(names, spec)
+    kind = model.graph.output[names.index(name)].type
     known = kind.WhichOneof("value") is not None
     if known and (not kind.HasField("tensor_type") or kind.tensor_type.elem_type == TensorProto.STRING):
         raise DataError(
-            f"The output '{chosen.name}' holds text, or a sequence or map, and no tensor of numbers.",
+            f"The output '{name}' holds text, or a sequence or map, and no tensor of numbers.",
             "Name another output (output_name), or convert again: skl2onnx with options={'zipmap': False} gives "
             "probabilities as one tensor.",
         )
-    return cast("ValueInfoProto", chosen)
+    return name
 
 
 def _output_name(names: list[str], spec: ModelSpec) -> str:

@@ -86,18 +86,17 @@ def progress_shown() -> Iterator[None]:
 @contextmanager
 def loading_shown(package: str) -> Iterator[None]:
     """Say on the terminal, while the block imports a package that takes seconds, that it is being loaded."""
-    if not shows_progress():
-        with unsearched():
-            yield
-        return
-    sys.stderr.write(f"{START_OF_LINE}loading {package} …")
-    sys.stderr.flush()
+    shown = shows_progress()
+    if shown:
+        sys.stderr.write(f"{START_OF_LINE}loading {package} …")
+        sys.stderr.flush()
     try:
         with unsearched():
             yield
     finally:
-        sys.stderr.write(START_OF_LINE)
-        sys.stderr.flush()
+        if shown:
+            sys.stderr.write(START_OF_LINE)
+            sys.stderr.flush()
 
 
 def _clock(seconds: float) -> str:

@@ -84,7 +84,7 @@ class ShardPart:
         names = class_names or tuple(self.by_class)
         unknown = sorted(set(self.by_class) - {unicodedata.normalize("NFC", name) for name in names})
         # Numbers are names for a model whose classes are called by numbers, perhaps with gaps between them.
-        if unknown and not (self.numbered and not all(name.isdecimal() for name in names)):
+        if unknown and (not self.numbered or all(name.isdecimal() for name in names)):
             raise DataError(
                 f"{shown} has classes that the model does not know: {shortlist(unknown)}.",
                 f"The data's classes: {shortlist(tuple(self.by_class))}.\nThe model's classes: {shortlist(names)}.\n"

@@ -116,8 +116,10 @@ class DriftWatch:
             try:
                 for images, logits in portions(requests):
                     begun = time.perf_counter()
-                    self._measure(model, images, logits)
-                    time.sleep(min(_LONGEST_PAUSE, _PAUSE * (time.perf_counter() - begun)))
+                    try:
+                        self._measure(model, images, logits)
+                    finally:
+                        time.sleep(min(_LONGEST_PAUSE, _PAUSE * (time.perf_counter() - begun)))
             except Exception as error:  # noqa: BLE001 - whoever watches must not stop for good
                 model.statistics.add_observer_failure(error)
             with self._lock:

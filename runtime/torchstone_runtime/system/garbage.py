@@ -30,7 +30,7 @@ class _Start:
 
 
 def start_unsearched() -> None:
-    """Let the imports of a command pass without a search, which would take 5 to 9% of a short one's processor time.
+    """Let the imports of a command pass without a search, which would take 7 to 10% of a short one's processor time.
 
     With the first search, what is there is left out of all later ones (`gc.freeze`), and they come as often as before.
     Does nothing where the collector is off. For programs alone: it changes the whole process.

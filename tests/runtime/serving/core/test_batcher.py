@@ -14,6 +14,10 @@ from torchstone_runtime.serving.core.batcher import Batcher, Computed, Ran
 from torchstone_runtime.serving.core.refusals import DeadlineError
 
 
+ROUNDING = 1e-9
+"""Seconds: a sum of times that ends where another one begins may lie beyond it by its rounding."""
+
+
 @dataclass(frozen=True)
 class Arrival:
     """A request: seconds since the one before, images, deadline and the client's patience in seconds, or None."""
@@ -214,7 +218,7 @@ def test_batches_of_several_processors_have_no_more_than_there_are(
     trace = simulate(arrivals, durations=durations, max_batch=max_batch, max_delay=0.0, workers=workers, share=share)
     ends = [start + durations[index % len(durations)] for index, (start, _, _) in enumerate(trace.batches)]
     for index, (now, _, _) in enumerate(trace.batches):
-        beside = [batch for batch, end in zip(trace.batches[:index], ends, strict=False) if end > now]
+        beside = [batch for batch, end in zip(trace.batches[:index], ends, strict=False) if end > now + ROUNDING]
         processors = [min(workers, -(-images // share)) for _, _, images in (*beside, trace.batches[index])]
         assert len(processors) <= workers
         assert sum(count for count in processors if count > 1) <= workers
