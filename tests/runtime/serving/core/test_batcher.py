@@ -13,7 +13,6 @@ from torchstone_runtime.arrays import Float32Array, Uint8Array
 from torchstone_runtime.serving.core.batcher import Batcher, Computed, Ran
 from torchstone_runtime.serving.core.refusals import DeadlineError
 
-
 ROUNDING = 1e-9
 """Seconds: a sum of times that ends where another one begins may lie beyond it by its rounding."""
 
