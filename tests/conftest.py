@@ -68,6 +68,16 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
+@pytest.fixture(autouse=True, scope="module")
+def same_threads() -> Iterator[None]:
+    """Check that a module's tests leave PyTorch the number of threads that they found: sums round by it."""
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "get_num_threads"):
+        expected = int(os.environ["OMP_NUM_THREADS"].partition(",")[0] or os.cpu_count() or 1)
+        assert torch.get_num_threads() == expected, "these tests have changed PyTorch's number of threads"
+
+
 @pytest.fixture(scope="session")
 def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
     """Make a folder once for all processes that share the tests of a run: the first makes it, the others wait."""

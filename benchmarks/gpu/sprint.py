@@ -70,7 +70,11 @@ def _sprint(setting: Setting, dataset: str, case: dict[str, Any], seed: int, **c
 
 
 def _document(setting: Setting, dataset: str, case: dict[str, Any], seed: int) -> dict[str, Any]:
-    return run_document(setting.device, setting.data_dir(), dataset, case, seed, setting.size(MOST_EPOCHS, 1))
+    threads = torch.get_num_threads()
+    try:
+        return run_document(setting.device, setting.data_dir(), dataset, case, seed, setting.size(MOST_EPOCHS, 1))
+    finally:
+        torch.set_num_threads(threads)  # what is measured after it computes as if it had not been
 
 
 def run_document(
