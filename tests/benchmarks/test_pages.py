@@ -44,16 +44,18 @@ def test_the_committed_page_of_results_on_photographs_is_that_of_what_was_kept()
 
 
 def test_a_study_of_equal_time_has_its_mean_its_spread_and_its_seeds() -> None:
-    """A budget that a side did not run in has a dash."""
+    """A budget that a side did not run in, or ran beyond, has a dash."""
     rows = [
         {"side": "one", "minutes": 1, "seed": seed, "epochs": 3, "seconds": 100.0, "accuracy": accuracy}
         for seed, accuracy in enumerate((0.5, 0.75))
     ]
     other = {"side": "two", "minutes": 5, "seed": 0, "epochs": 9, "seconds": 500.0, "accuracy": 0.25}
+    late = {"side": "late", "minutes": 1, "seed": 0, "epochs": 1, "seconds": 144.0, "accuracy": 1.0}
     machine = {"processor": "P", "processors": 2, "versions": {"torch": "1"}}
-    page = photograph_results.page({"photos-accuracy": {"machine": machine, "rows": [*rows, other]}})
+    page = photograph_results.page({"photos-accuracy": {"machine": machine, "rows": [*rows, other, late]}})
 
     assert "| one | 0.6250 (0.5000 to 0.7500, 2 seeds, 3 epochs) | — |" in page
+    assert "| late | — (takes 1.2 minutes) | — |" in page
     assert "| two | — | 0.2500 (1 seed, 9 epochs) |" in page
     assert "## Small colour pictures" not in page
 
