@@ -14,6 +14,7 @@ from torchstone_train.compute.precision import Precision
 from torchstone_train.data.picture_loading import Opener
 from torchstone_train.data.selection import Selection
 from torchstone_train.data.training_data import TrainingData, load_training_data
+from torchstone_train.data.training_size import check_training_size, training_spec
 from torchstone_train.network_choice import ChosenNetwork, input_of_weights
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.environment import git_commit, versions
@@ -73,6 +74,8 @@ def prepare(
     # The layout in which convolutions run fastest, on CPUs and NVIDIA's GPUs alike; values don't change.
     layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
     model = chosen.model.to(device, memory_format=layout)  # type: ignore[call-overload]  # torch's stub lacks it
+    small = training_spec(data.spec, request.recipe.train_size)
+    check_training_size(model, data.spec, small, taught=teacher is not None)
     opener = Opener(request.loading, request.loading.memory_bytes(request.resident_budget), device, world, say)
     train, validation = opener.open(data, request.recipe, request.seed)
     labels = torch.from_numpy(data.train.labels.copy())

@@ -22,6 +22,7 @@ from torchstone_train.compute.torch_settings import usual_settings
 from torchstone_train.data.augmented_samples import augmented_samples
 from torchstone_train.data.describe import describe_data
 from torchstone_train.data.training_data import TrainingData
+from torchstone_train.data.training_size import describe_training_size
 from torchstone_train.network_choice import ChosenNetwork, describe_network, open_network, resolve_backbone
 from torchstone_train.networks.penultimate import penultimate_features
 from torchstone_train.preparation import describe, load_data, prepare
@@ -168,7 +169,8 @@ def _describe_choices(chosen: ChosenNetwork, data: TrainingData) -> list[str]:
     fitted = request.geometry.fit is not None or chosen.record is not None
     schedule = schedule_warning(RunDirectory(request.out), request.recipe) if request.resume else ()
     told = describe_data(data, bits_stated=request.bits is not None, fit_stated=fitted)
-    return [*told, *describe_network(chosen, data.spec), *schedule]
+    size = describe_training_size(data.spec, request.recipe.train_size)
+    return [*told, *describe_network(chosen, data.spec), *size, *schedule]
 
 
 def _loop(

@@ -19,6 +19,7 @@ from torchstone_train.data.cached_pictures import CachedPictures, CachedStore, M
 from torchstone_train.data.disk_cache import DiskCache
 from torchstone_train.data.pictures import ArrayPictures, FilePictures, PictureSource, shorter_side_of_crops
 from torchstone_train.data.training_data import TrainingData
+from torchstone_train.data.training_size import training_spec
 from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.recipes.transforms import CacheName, parse_transforms
 
@@ -95,9 +96,11 @@ class Opener:
         # Loads torchvision, which takes as long as PyTorch itself: not for trainings that don't need it.
         from torchstone_train.data.transforms import PictureTransforms  # noqa: PLC0415
 
-        transforms = PictureTransforms(parse_transforms(recipe.transforms), data.spec)
-        pictures = self._pictures(data.train, disk, cropped=transforms.crops)
-        made = (data.train.labels, transforms, data.spec)
+        spec = training_spec(data.spec, recipe.train_size)
+        transforms = PictureTransforms(parse_transforms(recipe.transforms), spec)
+        shortest = shorter_side_of_crops(spec.height, spec.width) if transforms.crops else None
+        pictures = self._pictures(data.train, disk, shortest)
+        made = (data.train.labels, transforms, spec)
         train = AugmentedBatches(pictures, *made, seed=seed, device=self.device, workers=self._workers)
         return train, validation
 
@@ -125,11 +128,10 @@ class Opener:
         kept = CachedPictures(files, disk, files.key)
         return replace(split, store=CachedStore(kept, split.image_shape, self._workers))
 
-    def _pictures(self, split: Split, disk: DiskCache | None, *, cropped: bool) -> PictureSource:
+    def _pictures(self, split: Split, disk: DiskCache | None, shortest: int | None) -> PictureSource:
         if not isinstance(split.store, FileStore | ShardStore):
             return ArrayPictures(split.store)
-        _, height, width = split.image_shape
-        files = FilePictures(split.store, shorter_side_of_crops(height, width) if cropped else None)
+        files = FilePictures(split.store, shortest)
         if disk is not None:
             return CachedPictures(files, disk, files.key)
         budget = self._budget()

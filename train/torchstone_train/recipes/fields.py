@@ -36,6 +36,7 @@ _SUMMARIES: Final = {
     "distill_temperature": "With a teacher: temperature that softens both answers.",
     "augment": "Random changes of each training image: one of these words, or a list of transforms.",
     "transforms": "Random changes of each picture, in this order, with such numbers as random-resized-crop=0.5.",
+    "train_size": "Shorter side of the training's images in pixels; 0 = the input's; needs random-resized-crop.",
     "flips": "How augmentation flips images: at random, or in every second epoch.",
     "amp": "Mixed precision.",
     "compile": "Compile the steps of training: a mode of torch.compile; needs a compiler on the machine.",

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, Self, get_args
 
 from torchstone_runtime.errors import UsageError
-from torchstone_train.recipes.transforms import AugmentName, parse_transforms
+from torchstone_train.recipes.transforms import CROP, AugmentName, parse_transforms
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
 ScheduleName = Literal["constant", "cosine", "one-cycle"]
@@ -35,6 +35,10 @@ _CHOICES: Final = {
     "class_weights": ClassWeightsName,
     "sampler": SamplerName,
 }
+
+
+_SMALLEST_SIDE: Final = 8
+"""Of the images of a training; less is a slip of the pen, such as a share in the place of pixels."""
 
 
 class FieldError(UsageError):
@@ -107,6 +111,8 @@ class Recipe:
             of `AugmentName`, at random for each image and epoch.
         transforms: random changes of each picture, made before `augment`, from whole photographs where the first is a
             crop: names of `transforms.TRANSFORMS`, separated by commas; empty: none.
+        train_size: shorter side, in pixels, of the images that the steps of a training see (`training_size`), which are
+            cut out by `transforms` that begin with a crop; 0: that of the model's input, as in validation.
         flips: choice of the images that `flip` mirrors: `random` or `alternating` (`augment.Augmentation`).
         amp: mixed precision: `off` (float32), `auto`, `bf16` or `fp16` (`precision.choose_precision`).
         compile: mode of `torch.compile` for the steps of training, or `off` (`compiled_steps.CompiledSteps`).
@@ -154,6 +160,7 @@ class Recipe:
     teacher: str = ""
     augment: AugmentName = "none"
     transforms: str = ""
+    train_size: int = 0
     flips: FlipName = "random"
     amp: AmpName = "off"
     compile: CompileName = "off"
@@ -171,7 +178,7 @@ class Recipe:
         for option, names in _CHOICES.items():
             value = getattr(self, option)
             _require(value in get_args(names), option, f"one of {', '.join(get_args(names))}")
-        parse_transforms(self.transforms)
+        self._check_images()
         _require(math.isfinite(self.lr) and self.lr > 0, "lr", "a number greater than 0")
         _require(0 <= self.weight_decay < math.inf, "weight_decay", "0 or more")
         _require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and less than 1")
@@ -189,6 +196,14 @@ class Recipe:
         _require(0 <= self.min_delta < 1, "min_delta", "at least 0 and less than 1")
         _require(0 < self.val_fraction < 1, "val_fraction", "between 0 and 1")
         self._check_stages()
+
+    def _check_images(self) -> None:
+        transforms = parse_transforms(self.transforms)
+        _require(
+            self.train_size == 0 or self.train_size >= _SMALLEST_SIDE, "train_size", f"0, or {_SMALLEST_SIDE} or more"
+        )
+        cut = bool(transforms) and transforms[0].name == CROP and self.method != "probe"
+        _require(self.train_size == 0 or cut, "train_size", f"left out, unless the transforms begin with {CROP}")
 
     def _check_stages(self) -> None:
         _require(0 <= self.head_epochs < self.epochs, "head_epochs", f"0 or more, and less than epochs ({self.epochs})")
