@@ -18,6 +18,7 @@ _TEMPLATE: Final = Path(__file__).with_name("photograph_results.md.in")
 _LOADED: Final = ("ours, no cache", "ours, first epoch", "ours, in memory", "ours, on disk")
 _MARGIN: Final = 1.1
 """How far over its budget a training may be: the same work takes more processor time beside other work."""
+_KEPT: Final = ("photos-accuracy", "small-pictures-accuracy", "photos-pretrained", "photos-loading")
 _PARTS: Final = ("head", "rule", "rows", "machine")
 
 Document = Mapping[str, Any]
@@ -25,9 +26,7 @@ Document = Mapping[str, Any]
 
 def read_documents() -> dict[str, Document]:
     """Return the kept results by their name; those that are not there are left out."""
-    files = {
-        name: RESULTS / f"{name}.json" for name in ("photos-accuracy", "small-pictures-accuracy", "photos-loading")
-    }
+    files = {name: RESULTS / f"{name}.json" for name in _KEPT}
     return {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()}
 
 
@@ -37,6 +36,7 @@ def page(documents: Mapping[str, Document]) -> str:
         _TEMPLATE,
         _accuracy("photograph", documents.get("photos-accuracy"))
         | _accuracy("small", documents.get("small-pictures-accuracy"))
+        | _pretrained(documents.get("photos-pretrained"))
         | _loading(documents.get("photos-loading")),
     )
 
@@ -74,6 +74,19 @@ def _machine(machine: Mapping[str, Any]) -> str:
     versions = machine.get("versions") or {name: machine[name] for name in ("torch", "torchvision", "pillow")}
     listed = ", ".join(f"{name} {number}" for name, number in versions.items())
     return f"{machine['processors']} processors of an {machine['processor']}, {listed}"
+
+
+def _pretrained(document: Document | None) -> dict[str, str | None]:
+    if document is None:
+        return {f"pretrained_{name}": None for name in ("count", "right", "bundle", "differ", "machine")}
+    count, right = document["photographs"], document["right"]
+    return {
+        "pretrained_count": f"{count:,}",
+        "pretrained_right": f"{right['pytorch']:,} ({right['pytorch'] / count:.4f})",
+        "pretrained_bundle": f"{right['bundle']:,} ({right['bundle'] / count:.4f})",
+        "pretrained_differ": f"{document['differ']:,}",
+        "pretrained_machine": _machine(document["machine"]),
+    }
 
 
 def _loading(document: Document | None) -> dict[str, str | None]:
