@@ -1,6 +1,8 @@
 """Python's garbage collector in a process of our own: what a start imports stays to the end, and is not searched."""
 
+import atexit
 import gc
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -27,6 +29,14 @@ class _Start:
         gc.callbacks.remove(self)
         gc.set_threshold(*self._thresholds)
         gc.freeze()
+        atexit.register(_let_go)
+
+
+def _let_go() -> None:
+    # PyTorch for NVIDIA's GPUs brings Triton, whose bindings (nanobind) name at the end of the process whatever was not
+    # collected: dozens of lines on stderr. Where there is none, the last search, of a second and more, is saved.
+    if "triton" in sys.modules:
+        gc.unfreeze()
 
 
 def start_unsearched() -> None:

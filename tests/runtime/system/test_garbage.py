@@ -84,3 +84,17 @@ def test_a_collector_that_is_off_stays_off() -> None:
     on, thresholds, frozen, _ = state_after("gc.disable()\nstart_unsearched()\nwith unsearched():\n    found = None\n")
 
     assert (on, thresholds, frozen) == (False, USUAL, False)
+
+
+@pytest.mark.parametrize("bindings", [True, False])
+def test_what_was_frozen_goes_at_the_end_where_bindings_would_complain_of_it(bindings: bool) -> None:
+    """Triton's name on stderr what is left of them; without Triton the last search is not worth its time."""
+    program = (
+        "import os, sys, types\nfrom torchstone_runtime.system.garbage import end_start, start_unsearched\n"
+        f"sys.modules |= dict.fromkeys(['triton'] if {bindings} else [], types.ModuleType('triton'))\n"
+        "class Node:\n    def __del__(self): os.write(1, b'gone')\n"
+        "start_unsearched()\nnode = Node(); node.itself = node; del node\nend_start()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout == ("gone" if bindings else "")
