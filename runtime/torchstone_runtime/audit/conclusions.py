@@ -18,7 +18,7 @@ _FEW: Final = 2
 _UNEQUAL: Final = 10
 _SMALL: Final = 32
 _SHOWN: Final = 5
-_EIGHT_BIT: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
+_EIGHT_BIT: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from torchstone_runtime.audit.perceptual_hash import SIDE
 from torchstone_runtime.data.shard_store import ShardStore
 from torchstone_runtime.data.split import READ_BATCH, ImageStore
 from torchstone_runtime.errors import ImageError
-from torchstone_runtime.images.decode import check_size, decode_original, describe, read_picture
+from torchstone_runtime.images.decode import check_size, describe, read_picture, to_eight_bits
+from torchstone_runtime.images.input_spec import MAX_BITS
+from torchstone_runtime.images.picture_file import PixelStorage
 from torchstone_runtime.system.cpu import usable_cpus
 
 DIGEST_BYTES: Final = 16
@@ -123,15 +125,21 @@ def look_at_file(path: str | os.PathLike[str] | bytes) -> PictureFacts:
 def _facts_of(image: Image.Image, name: str) -> PictureFacts:
     check_size(image, name)
     form = (image.format or "", image.mode, bool(getattr(image, "is_animated", False)))
+    container = PixelStorage.of(image)
     image.load()
     upright = ImageOps.exif_transpose(image)
     digest = hashlib.blake2b(f"{upright.mode} {upright.size}".encode(), digest_size=DIGEST_BYTES)
     if palette := upright.getpalette():
         digest.update(bytes(palette))
     digest.update(upright.tobytes())
-    gray = Image.fromarray(decode_original(upright, "L", upright=False)[0])
+    gray = _in_gray(to_eight_bits(upright, name, container, MAX_BITS))
     small = np.asarray(gray.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0))
     return PictureFacts(digest.digest(), small, upright.height, upright.width, form)
+
+
+def _in_gray(image: Image.Image) -> Image.Image:
+    # Pillow converts LAB to RGB alone, which is what most trainings ask for.
+    return (image.convert("RGB") if image.mode == "LAB" else image).convert("L")
 
 
 def look_at_files(paths: Sequence[os.PathLike[str]]) -> Iterator[PictureFacts]:

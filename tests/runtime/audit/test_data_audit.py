@@ -143,6 +143,24 @@ def test_a_picture_that_pillow_warns_of_stops_nothing(tmp_path: Path) -> None:
         assert list(look(root).unreadable.values()) == ["has 10,000 x 9,000 pixels; the limit is 89,478,485 in all."]
 
 
+@pytest.mark.parametrize("mode", ["I;16", "LAB"])
+def test_what_a_training_reads_is_readable(tmp_path: Path, mode: str) -> None:
+    """A PGM file of 16 bits, whose white the file states, and a picture in LAB colours."""
+    root = photograph_tree(tmp_path, {"cat": 2, "dog": 2})
+    values = np.asarray(photograph(7).convert("L")).astype(">u2") * 257
+    if mode == "LAB":
+        photograph(7).convert("LAB").save(root / "cat" / "lab.tif")
+    else:
+        header = f"P5 {values.shape[1]} {values.shape[0]} 65535\n".encode()
+        (root / "cat" / "deep.pgm").write_bytes(header + values.tobytes())
+    photograph(7).convert("L").save(root / "cat" / "plain.png")
+
+    found = look(root)
+
+    assert not found.unreadable
+    assert [len(group.members) for group in found.groups] == [2]
+
+
 def test_arrays_are_judged_by_equal_pixels(tmp_path: Path) -> None:
     """Copies, and one under two labels; near ones are not looked for."""
     images = np.random.default_rng(0).integers(0, 256, (12, 8, 8), dtype=np.uint8)
