@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import torchstone
 from helpers.in_process import run_in_process
+from helpers.photographs import photograph_tree
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.evaluation.predictions_file import read_predictions
@@ -125,6 +126,22 @@ def test_a_cross_validation_goes_on_where_it_was_left(cross_validation: Path, ti
     assert "fold 3 of 3: complete already" not in result.stderr
     with np.load(out / "predictions.npz") as again, np.load(cross_validation / "predictions.npz") as before:
         assert (again["probabilities"] == before["probabilities"]).all()
+
+
+def test_folds_that_are_trained_later_read_their_pictures_alike(tmp_path: Path) -> None:
+    """What was said of the input need not be said again; something else is refused."""
+    data = photograph_tree(tmp_path / "photos", {"cat": 8, "dog": 8})
+    out = tmp_path / "cv"
+    command = ("train", "mlp", "--data", f"folder:{data}", "--folds", "2", "--epochs", "1", "--out", out)
+    said = ("--fit", "crop", "--resize", "20", "--image-size", "16", "--color", "L", "--mean", "0.4")
+    assert run_in_process(*command, *said).returncode == 0
+    before = (out / "predictions.csv").read_bytes()
+    shutil.rmtree(out / "fold-2")
+    refused = run_in_process(*command, "--resume", "--fit", "pad", "--mean", "0.4")
+    assert "made with other settings: fit." in refused.stderr
+    result = run_in_process(*command, "--resume", "--mean", "0.4")
+    assert result.returncode == 0, result.stderr
+    assert (out / "predictions.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any, Final
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.text import showable
 from torchstone_train.compute.torch_settings import usual_settings
+from torchstone_train.crossvalidation.begun_input import like_first_fold
 from torchstone_train.crossvalidation.directory import CrossValidationDirectory
 from torchstone_train.crossvalidation.fold_figures import CrossValidationResult, FoldResult, decisions, fold_figures
 from torchstone_train.crossvalidation.held_out import predict_held_out
@@ -47,6 +48,8 @@ def cross_validate(request: TrainingRequest, folds: int) -> CrossValidationResul
     settings = _settings(request, folds)
     with claimed(request.out):
         directory.begin(settings, resume=request.resume, overwrite=request.overwrite)
+        if directory.has_begun(1):
+            request = like_first_fold(request, directory.fold(1))
         for number in range(1, folds + 1):
             progress.later_runs = sum(not directory.is_complete(later) for later in range(number + 1, folds + 1))
             if not _train_fold(directory, request, Fold(number, folds), progress):
