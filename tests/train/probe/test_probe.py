@@ -10,6 +10,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from helpers.in_process import run_in_process
+from helpers.small_backbone import SmallBackbone
 from torchstone_train.probe.feature_cache import FOLDER
 from torchstone_train.probe.regression import LastLayer, fit_last_layer
 from torchstone_train.run.run_dir import RunDirectory
@@ -128,6 +129,20 @@ def test_another_backbone_has_features_of_its_own(photos: Path, probed: Path) ->
     result = run_in_process(*arguments(photos, probed.parent / "fresh", "--weights", "none"))
     assert result.returncode == 0, result.stderr
     assert " 0 computed now" not in result.stderr
+
+
+def test_features_of_code_that_was_changed_are_computed_anew(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Name and weights, which the key holds, are the same; the accuracy is that of a run without what was kept."""
+    assert run_in_process(*arguments(photos, tmp_path / "before")).returncode == 0
+    monkeypatch.setattr(SmallBackbone, "forward", lambda self, x: self.classifier(self.body(self.stem(x)).amax((2, 3))))
+    after = run_in_process(*arguments(photos, tmp_path / "after"))
+    fresh = run_in_process(*arguments(photos, tmp_path / "elsewhere" / "fresh"))
+    assert (after.returncode, fresh.returncode) == (0, 0), after.stderr
+    assert read_info(tmp_path / "after")["metrics"] == read_info(tmp_path / "elsewhere" / "fresh")["metrics"]
+    again = run_in_process(*arguments(photos, tmp_path / "again"))
+    assert " 0 computed now" in again.stderr
 
 
 def test_a_damaged_cache_is_made_anew(photos: Path, probed: Path, tmp_path: Path) -> None:

@@ -12,6 +12,10 @@ from torchstone_train.probe.feature_cache import Digests, FeatureCache, digests_
 from torchstone_train.training.progress import Progress
 
 _BATCH = 64
+_CHECKED = 8
+"""Images whose kept features are computed again, to see whether they are still the backbone's."""
+_ALIKE = 1e-3
+"""Difference that other threads and batches make at most, in shares of the largest feature."""
 
 
 @torch.inference_mode()
@@ -32,12 +36,18 @@ def features_of(
     """
     extractor, places = feature_extractor(model.network, head), cache.places()
     found: list[Float32Array] = []
+    unchecked = True
     new: list[tuple[Digests, Float32Array]] = []
     progress.start_epoch(1, len(batches))
     try:
         for images, _ in batches.walk(torch.arange(len(batches)), _BATCH):
             digests = digests_of(images.cpu().numpy())
             known = np.array([places.get(digest, -1) for digest in digests.tolist()])
+            if unchecked and (known >= 0).any():
+                unchecked = False
+                if not _still_hold(images, known, cache.features, model, extractor):
+                    cache.forget()
+                    places, known = {}, np.full_like(known, -1)
             missing = np.flatnonzero(known < 0)
             computed = _computed(images, missing, model, extractor) if len(missing) else cache.features[:0]
             if len(missing):
@@ -49,6 +59,15 @@ def features_of(
             cache.add(*(np.concatenate(column) for column in zip(*new, strict=True)))
             cache.write(progress.say)
     return np.concatenate(found)
+
+
+def _still_hold(
+    images: Tensor, known: Int64Array, kept: Float32Array, model: ImageClassifier, extractor: FeatureExtractor
+) -> bool:
+    # The key holds weights and names. The owner's code, or another version of a package, may compute something else.
+    chosen = np.flatnonzero(known >= 0)[:_CHECKED]
+    now, before = _computed(images, chosen, model, extractor), kept[known[chosen]]
+    return now.shape == before.shape and bool(np.abs(now - before).max() <= _ALIKE * max(1e-6, np.abs(now).max()))
 
 
 def _computed(images: Tensor, chosen: Int64Array, model: ImageClassifier, extractor: FeatureExtractor) -> Float32Array:

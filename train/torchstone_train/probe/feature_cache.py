@@ -26,6 +26,7 @@ _DIGEST: Final = 16
 _HALF: Final = 2
 
 Digests = npt.NDArray[np.bytes_]
+_NOTHING: Final = (np.zeros(0, dtype=f"S{2 * _DIGEST}"), np.zeros((0, 0), dtype=np.float32))
 
 
 @dataclass(slots=True)
@@ -36,11 +37,13 @@ class FeatureCache:
         file: file that keeps them.
         digests: digests of the images that are known, [M].
         features: their features, float32 [M, F].
+        added: number of images whose features were added since it was opened.
     """
 
     file: Path
     digests: Digests
     features: Float32Array
+    added: int = 0
 
     @classmethod
     def open(cls, folder: Path, key: str) -> Self:
@@ -53,7 +56,7 @@ class FeatureCache:
                 return cls(file, digests, features)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             pass
-        return cls(file, np.zeros(0, dtype=f"S{2 * _DIGEST}"), np.zeros((0, 0), dtype=np.float32))
+        return cls(file, *_NOTHING)
 
     def places(self) -> dict[bytes, int]:
         """Return the place of each image that is kept, by its digest."""
@@ -65,6 +68,11 @@ class FeatureCache:
         features = features[first]
         self.features = np.concatenate([self.features, features]) if len(self.features) else features
         self.digests = np.concatenate([self.digests, digests])
+        self.added += len(digests)
+
+    def forget(self) -> None:
+        """Keep nothing any more, in memory: what comes next is all that is written."""
+        self.digests, self.features = _NOTHING
 
     def write(self, say: Callable[[str], None]) -> None:
         """Write the file; where it can't be written, say so: a probe can do without."""

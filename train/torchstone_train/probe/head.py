@@ -117,10 +117,9 @@ def _features(task: TrainingTask, spec: InputSpec, beside: Path, progress: Progr
     head, network = task.recipe.head, task.model.eval().network
     key = cache_key(network, task.recipe.architecture, head, spec, task.device)
     cache = FeatureCache.open(beside.absolute().parent / FOLDER, key)
-    before = len(cache.digests)
     features = features_of(task.train, task.model, head, cache, progress)
-    new = len(cache.digests) - before
-    progress.say(f"features {len(features):,} images with {features.shape[1]:,} features each, {new:,} computed now")
+    each = f"{len(features):,} images with {features.shape[1]:,} features each"
+    progress.say(f"features {each}, {cache.added:,} computed now")
     return features
 
 
