@@ -13,6 +13,7 @@ from torchstone_runtime.data.catalog import Dataset, DatasetRef
 from torchstone_runtime.data.left_out import without_classes
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.data.folds import Fold
 from torchstone_train.data.selection import Selection
 from torchstone_train.data.training_data import TrainingData, load_training_data
 from torchstone_train.recipes.catalog import CNN3
@@ -51,6 +52,20 @@ def test_parts_of_its_own_need_fewer_images(tmp_path: Path) -> None:
     write_classes(tmp_path / "train", cat=6, owl=2)
     write_classes(tmp_path / "test", cat=2, owl=1)
     assert len(load(tmp_path).train.class_names) == 2
+
+
+@pytest.mark.parametrize(("folds", "least"), [(2, 4), (3, 3)])
+def test_folds_are_refused_before_the_first_where_a_later_one_would_fail(
+    tmp_path: Path, folds: int, least: int
+) -> None:
+    """Of three images one of two folds holds two: the one that is left would have to train and to validate."""
+    for name, owls in (("few", least - 1), ("enough", least)):
+        write_classes(tmp_path / name / "train", cat=9, dog=9, owl=owls)
+        write_classes(tmp_path / name / "test", cat=2, dog=2, owl=1)
+    for number in range(1, folds + 1):
+        with pytest.raises(DataError, match=f"--min-class-size {least}"):
+            load(tmp_path / "few", fold=Fold(number, folds))
+        assert load(tmp_path / "enough", fold=Fold(number, folds))
 
 
 def test_small_classes_are_left_out(tmp_path: Path) -> None:

@@ -85,10 +85,13 @@ def require_divisible(dataset: Dataset, selection: Selection, *, own_validation:
     parts = ["training", *([] if own_validation else ["validation"]), *([] if has_test else ["test"])]
     if selection.fold and not dataset.has_test_part:
         parts.append("held-out fold")
+    least = len(parts)
+    if selection.fold and selection.fold.count == 2 and not own_validation:  # noqa: PLR2004
+        least += 1  # the larger half of three is held out, and the one that is left is not divided
     small = {
         name: count
         for name, count in class_sizes(dataset).items()
-        if name not in selection.left_out and 0 < count < len(parts)
+        if name not in selection.left_out and 0 < count < least
     }
     if small:
         noun, verb = ("class", "has") if len(small) == 1 else ("classes", "have")
@@ -96,7 +99,7 @@ def require_divisible(dataset: Dataset, selection: Selection, *, own_validation:
         raise DataError(
             f"{len(small):,} {noun} {verb} too few images to be split into {parts_text}: "
             f"{_listed([f'{showable(name)} ({count})' for name, count in small.items()])}.",
-            f"Give every class at least {len(parts)} images, or leave such classes out: --min-class-size {len(parts)}.",
+            f"Give every class at least {least} images, or leave such classes out: --min-class-size {least}.",
         )
 
 
