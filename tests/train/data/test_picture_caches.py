@@ -85,6 +85,26 @@ def test_changed_file_is_decoded_anew(store: FileStore, tmp_path: Path) -> None:
     assert cached.picture(2).getpixel((0, 0)) == (9, 8, 7)
 
 
+@pytest.mark.parametrize("moved", [True, False])
+def test_another_picture_of_the_same_size_and_date_is_decoded(store: FileStore, tmp_path: Path, moved: bool) -> None:
+    """As an archive unpacks them, whose files all have one date; written over, or moved into its place."""
+    first = store.root / store.names[0]
+    paths = [tmp_path / "black.bmp", tmp_path / "white.bmp"]
+    for path, level in zip(paths, (0, 255), strict=True):
+        Image.new("RGB", (20, 20), (level,) * 3).save(path)
+        os.utime(path, (1_000_000_000,) * 2)
+    paths[0].replace(first)
+    files = FilePictures(store)
+    cached, _ = on_disk(files, tmp_path / "cache")
+    assert max(cached.picture(0).tobytes()) == 0
+    if moved:
+        paths[1].replace(first)
+    else:
+        first.write_bytes(paths[1].read_bytes())
+        os.utime(first, (1_000_000_000,) * 2)
+    assert min(on_disk(files, tmp_path / "cache")[0].picture(0).tobytes()) == 255
+
+
 def test_another_size_or_specification_is_another_entry(store: FileStore, tmp_path: Path) -> None:
     """One directory serves all trainings."""
     for shorter_side in (None, 12, 14):

@@ -90,7 +90,10 @@ class FilePictures:
             raise self._store.named(index, content, error) from error
 
     def key(self, index: int) -> str:
-        """Return a text that is the same as long as the file and what is made of it are: path, size, time, how.
+        """Return a text that is the same as long as the file and what is made of it are: path, size, times, how.
+
+        The file's number and the time of its last change of any kind are part of it: a date that was set back, as
+        copying and unpacking do, does not hide another picture.
 
         Of a picture in an archive or a table its content stands for the file.
 
@@ -101,7 +104,8 @@ class FilePictures:
             return f"{self._store.digest(index)}\n{self._made_by}"
         path = os.path.join(self._place, self._store.names[index])  # noqa: PTH118 - a tenth of the time, for each picture
         found = os.stat(path)  # noqa: PTH116 - likewise
-        return f"{path}\n{found.st_size} {found.st_mtime_ns}\n{self._made_by}"
+        state = f"{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+        return f"{path}\n{state}\n{self._made_by}"
 
     def _decoded(self, source: Path | bytes) -> Image.Image:
         if self._shorter_side is None:
