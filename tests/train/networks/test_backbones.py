@@ -1,5 +1,6 @@
 """Backbones of torchvision, timm and own code: opened, built again, and refused in one message."""
 
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import safetensors.torch
 import torch
 import torchvision
 from torch import nn
+from torchvision.models.vision_transformer import interpolate_embeddings
 
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.images.input_spec import InputSpec
@@ -18,6 +20,7 @@ from torchstone_train.networks.backbones.opening import (
     stated_input,
 )
 from torchstone_train.networks.backbones.stages import stages_of
+from torchstone_train.networks.backbones.torchvision_networks import adapt_weights
 from torchstone_train.networks.image_classifier import BACKBONE_CHANNELS, ImageClassifier
 from torchstone_train.networks.shape import ModelShape
 
@@ -154,6 +157,28 @@ def test_head_of_the_same_size_is_kept(tmp_path: Path) -> None:
     opened = open_backbone(SMALL[0], SHAPE, str(file))
     assert torch.equal(opened.network.state_dict()["classifier.3.weight"], source.classifier[3].weight)
     assert "its last layer of 5 outputs as well" in opened.notes[0]
+
+
+def test_auxiliary_outputs_of_a_checkpoint_are_left_out(tmp_path: Path) -> None:
+    """As of published weights, although its names stand behind a prefix."""
+    source = torchvision.models.googlenet(num_classes=11, aux_logits=True, init_weights=False)
+    torch.save({"epoch": 3, "model": source.state_dict()}, tmp_path / "checkpoint.pt")
+    opened = open_backbone("torchvision:googlenet", SHAPE, str(tmp_path / "checkpoint.pt"))
+    assert torch.equal(opened.network.state_dict()["conv1.conv.weight"], source.conv1.conv.weight)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "model.module."])
+def test_positions_of_a_transformer_are_fitted_to_the_images(prefix: str) -> None:
+    """Behind a prefix as well: of 2 x 2 patches those of 3 x 3 are made."""
+    generator = torch.Generator().manual_seed(0)
+    given = {
+        "encoder.pos_embedding": torch.randn(1, 5, 8, generator=generator),
+        "conv_proj.weight": torch.zeros(8, 3, 16, 16),
+    }
+    expected = interpolate_embeddings(48, 16, OrderedDict(given))["encoder.pos_embedding"]
+    found = adapt_weights("vit_b_16", {prefix + key: value for key, value in given.items()}, ModelShape(3, 48, 48, 5))
+    assert torch.equal(found[f"{prefix}encoder.pos_embedding"], expected)
+    assert set(found) == {prefix + key for key in given}
 
 
 def test_weights_of_another_network_are_refused_with_what_differs(tmp_path: Path) -> None:

@@ -20,7 +20,10 @@ _OF_ANY_SIZE: Final = ("vit_", "swin_", "maxvit")
 _DENSENET_NAME: Final = re.compile(
     r"^(.*denselayer\d+\.(?:norm|relu|conv))\.((?:[12])\.(?:weight|bias|running_mean|running_var))$"
 )
-_AUXILIARY: Final = ("aux1.", "aux2.", "AuxLogits.")
+_AUXILIARY: Final = re.compile(r"(^|\.)(aux1|aux2|AuxLogits)\.")
+_POSITIONS: Final = "encoder.pos_embedding"
+_PATCHES: Final = "conv_proj.weight"
+_USUAL_PATCH: Final = 16
 
 
 def names() -> list[str]:
@@ -117,12 +120,16 @@ def _other_size(name: str, shape: ModelShape, why: str) -> UsageError:
 
 
 def adapt_weights(name: str, tensors: Mapping[str, Tensor], shape: ModelShape) -> dict[str, Tensor]:
-    """Return published weights under today's names, without auxiliary outputs, and for images of the shape."""
-    found = {key: value for key, value in tensors.items() if not key.startswith(_AUXILIARY)}
+    """Return published weights under today's names, without auxiliary outputs, and for images of the shape.
+
+    All names may stand behind a prefix, as in the checkpoint of a training.
+    """
+    found = {key: value for key, value in tensors.items() if not _AUXILIARY.search(key)}
     if name.startswith("densenet"):
         found = {_DENSENET_NAME.sub(r"\1\2", key): value for key, value in found.items()}
-    if name.startswith("vit_") and (positions := found.get("encoder.pos_embedding")) is not None:
-        patch = found["conv_proj.weight"].shape[-1] if "conv_proj.weight" in found else 16
-        if positions.ndim == 3 and positions.shape[1] != (shape.height // patch) ** 2 + 1:  # noqa: PLR2004
-            found = dict(interpolate_embeddings(shape.height, patch, found))
+    for key in [key for key in found if name.startswith("vit_") and key.endswith(_POSITIONS)]:
+        patches = found.get(f"{key.removesuffix(_POSITIONS)}{_PATCHES}")
+        patch = _USUAL_PATCH if patches is None else patches.shape[-1]
+        if found[key].ndim == 3 and found[key].shape[1] != (shape.height // patch) ** 2 + 1:  # noqa: PLR2004
+            found |= {key: interpolate_embeddings(shape.height, patch, {_POSITIONS: found[key]})[_POSITIONS]}
     return found
