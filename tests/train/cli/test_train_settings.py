@@ -1,6 +1,7 @@
 """`train --set`, `--config` and `--from`: what is trained, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,8 +10,9 @@ import pytest
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.errors import DataError, TorchstoneError, UsageError
 from torchstone_train.cli import train
+from torchstone_train.cli.repeated_options import repeated_options
 from torchstone_train.cli.train_options import take_fields
-from torchstone_train.cli.train_settings import read_config, read_run
+from torchstone_train.cli.train_settings import Settings, read_config, read_run
 from torchstone_train.recipes.catalog import CNN3, RECIPES
 from torchstone_train.recipes.fields import RECIPE_FIELDS, RecipeField, check_values, parse_assignments
 from torchstone_train.recipes.resolve import OVERRIDABLE
@@ -140,6 +142,40 @@ def test_mean_and_std_that_were_stated_are_repeated(tiny_run: Path, tmp_path: Pa
     options = read_run(tmp_path).options
 
     assert (options["mean"], options["std"]) == ((0.2, 0.3, 0.4), (0.1,))
+
+
+RUN = Settings(
+    replace(RECIPES["finetune"], architecture="torchvision:resnet18", head="fc"),
+    {
+        "dataset": "folder:photos",
+        "seed": 3,
+        "color": "RGB",
+        "image_size": (224, 224),
+        "fit": "crop",
+        "resize": 256,
+        "mean": (0.485, 0.456, 0.406),
+        "weights": "ResNet18_Weights.IMAGENET1K_V1",
+        "weights_sha256": "f37072fd",
+    },
+)
+
+
+@pytest.mark.parametrize(("size", "resize"), [((224, 224), 256), ((112, 112), 128), ((64, 96), 96), ((448, 448), 512)])
+def test_a_run_that_is_repeated_at_another_size_cuts_out_the_same_share(size: tuple[int, int], resize: int) -> None:
+    """The old side before the crop would leave a small centre of each picture, or be too small."""
+    assert repeated_options(RUN, {"image_size": size})["resize"] == resize
+
+
+@pytest.mark.parametrize("backbone", ["inception_v3", "timm:resnet18", "helpers.small_backbone:build"])
+def test_a_run_that_is_repeated_with_another_backbone_takes_its_weights_and_their_input(backbone: str) -> None:
+    """The old ones are another network's."""
+    assert repeated_options(RUN, {"backbone": backbone}) == {"dataset": "folder:photos", "seed": 3, "color": "RGB"}
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "torchvision:resnet18", None])
+def test_a_run_that_is_repeated_with_the_same_backbone_keeps_its_weights(backbone: str | None) -> None:
+    """Named anew or not."""
+    assert repeated_options(RUN, {"backbone": backbone}) == RUN.options
 
 
 def test_one_fold_is_not_repeated_as_a_whole_training(tiny_run: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from torchstone_runtime.errors import UsageError
 from torchstone_runtime.files import numbered_directory
 from torchstone_runtime.text import showable, showable_lines
 from torchstone_train.cli.option_types import RecipeName
+from torchstone_train.cli.repeated_options import repeated_options
 from torchstone_train.cli.train_folds import train_folds
 from torchstone_train.cli.train_options import take_fields, train_options
 from torchstone_train.cli.train_settings import Settings, read_config, read_run, require_whole_run
@@ -61,10 +62,10 @@ def train(
     torchrun --nproc-per-node N -m torchstone_runtime train RECIPE ...
     """
     given = take_fields(options)
-    earlier = _earlier(config_file, repeated, context)
+    stated = {name: value for name, value in options.items() if value not in (None, ())}
+    earlier = _earlier(config_file, repeated, context, stated)
     assigned = parse_assignments(assignments)
     fields = {**earlier.fields, **assigned, **given}
-    stated = {name: value for name, value in options.items() if value not in (None, ())}
     options = {**_without_other_fit(earlier.options, stated, fields), **stated}
     require_whole_run(options.pop("lone_fold", None), options.get("folds"))
     chosen = with_backbone(_chosen(recipe, earlier, repeated), options.pop("backbone", None), options.pop("head", None))
@@ -84,14 +85,15 @@ def train(
     return 0
 
 
-def _earlier(config_file: Path | None, repeated: Path | None, context: click.Context) -> Settings:
+def _earlier(
+    config_file: Path | None, repeated: Path | None, context: click.Context, stated: dict[str, Any]
+) -> Settings:
     run = read_run(repeated) if repeated is not None else Settings()
-    if config_file is None:
-        return run
-    config = read_config(config_file, context)
+    config = Settings() if config_file is None else read_config(config_file, context)
     if run.recipe is not None and config.recipe is not None:
         raise UsageError(f"--from repeats a run, and {config_file} names a recipe.", "Leave one of them out.")
-    return Settings(run.recipe or config.recipe, {**run.options, **config.options}, config.fields)
+    kept = repeated_options(run, {**config.options, **stated})
+    return Settings(run.recipe or config.recipe, {**kept, **config.options}, config.fields)
 
 
 def _without_other_fit(earlier: dict[str, Any], stated: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:

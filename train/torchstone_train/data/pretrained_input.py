@@ -22,10 +22,20 @@ def like_template(
     height, width = image_size or (template.height, template.width)
     resize = template.resize
     if resize is not None and image_size is not None:
-        share = resize / min(template.height, template.width)
-        resize = max(round(share * min(height, width)), height, width)
+        resize = same_share(resize, (template.height, template.width), (height, width))
     spec = replace(template, height=height, width=width, resize=resize)
     return spec if color in (None, template.color) else _in_gray(spec)
+
+
+def same_share(resize: int, before: tuple[int, int], after: tuple[int, int]) -> int:
+    """Return the pixels of the shorter side with which a centre crop of another size cuts out the same share.
+
+    Args:
+        resize: pixels of the shorter side before the centre is cut out.
+        before: height and width that are cut out of it.
+        after: height and width of the other crop.
+    """
+    return max(round(resize / min(before) * min(after)), *after)
 
 
 def of_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:
