@@ -1,6 +1,6 @@
 """What a model says of an audited dataset's pictures: by a bundle, or by a file of predictions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +13,7 @@ from torchstone_runtime.audit.audited_pictures import AuditSource, Part, part_of
 from torchstone_runtime.audit.duplicates import ignore
 from torchstone_runtime.audit.label_errors import Confidences, LabelError, find_label_errors
 from torchstone_runtime.data.folder import FileStore
+from torchstone_runtime.data.left_out import recorded_left_out, without_classes
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.evaluation.choose_split import align_classes, certified_fingerprint
@@ -60,6 +61,8 @@ def predict_with(
 ) -> list[Predicted]:
     """Classify the readable pictures of every part; the parts are judged apart, for one may have been trained on.
 
+    Pictures of classes that the model's training left out (`--min-class-size`) are not classified.
+
     Args:
         classifier: the model.
         source: the data.
@@ -71,10 +74,12 @@ def predict_with(
         DataError: the data has classes that the model doesn't know, or arrays of another shape.
     """
     results, start = [], 0
+    left_out = set(recorded_left_out(classifier.provenance.get("dataset", {}))) - set(classifier.class_names)
+    gone = [index for index, name in enumerate(source.class_names) if name in left_out]
     for part in source.parts:
-        usable = np.flatnonzero(readable[start : start + len(part)])
+        usable = np.flatnonzero(readable[start : start + len(part)] & ~np.isin(part.labels, gone))
         if len(usable):
-            split = _split_of(part, source, usable, classifier)
+            split = _split_of(part, source, usable, classifier, left_out)
             results.append(
                 Predicted(
                     usable + start,
@@ -104,16 +109,19 @@ def _confidences(classifier: "Classifier", split: Split, on_pictures: Callable[[
     return Confidences.joined(batches)
 
 
-def _split_of(part: Part, source: AuditSource, usable: Int64Array, classifier: "Classifier") -> Split:
+def _split_of(
+    part: Part, source: AuditSource, usable: Int64Array, classifier: "Classifier", left_out: Collection[str]
+) -> Split:
     known = {name: index for index, name in enumerate(classifier.class_names)}
     if part.store is not None:
         whole = Split(part.name, part.store, part.labels, part.class_names, part.ids, source.names_given)
-        split = align_classes(whole.in_order(classifier.class_names), classifier.class_names)
+        known_classes = without_classes(whole, left_out).in_order(classifier.class_names)
+        split = align_classes(known_classes, classifier.class_names)
         from torchstone_runtime.evaluation.evaluate import check_shape  # noqa: PLC0415 - it needs ONNX Runtime
 
         check_shape(classifier, split)
         return split
-    if unknown := [name for name in part.class_names if name not in known]:
+    if unknown := [name for name in part.class_names if name not in known and name not in left_out]:
         raise DataError(
             f"The data has classes that the model does not know: {shortlist(unknown)}.",
             f"The model's classes: {shortlist(classifier.class_names)}.",

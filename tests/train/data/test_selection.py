@@ -103,7 +103,7 @@ def test_leaving_out_what_is_not_there_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_and_its_bundle_know_what_was_left_out(tmp_path: Path) -> None:
-    """The run records it, export finds the same images, and evaluate skips the others with a line."""
+    """The run records it, export finds the same images, and evaluate and data skip the others."""
     folder = write_classes(tmp_path / "photos", cat=12, dog=12, owl=2)
     run, bundle = tmp_path / "run", tmp_path / "bundle"
     arguments = ("--data", f"folder:{folder}", "--epochs", "1", "--min-class-size", "3", "--out", run)
@@ -119,5 +119,7 @@ def test_a_run_and_its_bundle_know_what_was_left_out(tmp_path: Path) -> None:
     measured = run_in_process("evaluate", bundle, "--data", f"folder:{folder}", "--split", "all")
     assert measured.returncode == 0, measured.stderr
     assert "left out by the training (--min-class-size): 2 images of owl (2)" in measured.stderr
+    checked = run_in_process("data", f"folder:{folder}", "--bundle", bundle, "--json")
+    assert checked.returncode == 0, checked.stderr
     verified = run_in_process("verify", bundle, "--data", f"folder:{folder}")
     assert verified.returncode == 0, verified.stderr
