@@ -208,6 +208,12 @@ def _list_images(root: Path, class_folder: str, others: OtherFiles) -> list[str]
     names = []
     for folder, subfolders, files in os.walk(root / class_folder):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        if linked := next((name for name in subfolders if Path(folder, name).is_symlink()), None):
+            # Not followed, since it may lead back here; passing over it would leave its pictures out without a word.
+            raise DataError(
+                f"{Path(folder, linked)} is a link to a folder inside of a class, which is not followed.",
+                "Copy its images into the class folder, or remove the link.",
+            )
         for file in sorted(name for name in files if not name.startswith(".")):
             path = Path(folder, file)
             leads_outside = path.is_symlink() and not path.resolve().is_relative_to(real_root)

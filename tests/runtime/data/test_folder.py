@@ -130,6 +130,16 @@ def test_links_inside_the_folder_are_read(tmp_path: Path) -> None:
     assert list_classes(tmp_path)["a"] == ["a/000.png", "a/same.png"]
 
 
+@pytest.mark.parametrize("target", ["../elsewhere", "b"])
+def test_a_link_to_a_folder_inside_of_a_class_is_refused(tmp_path: Path, target: str) -> None:
+    """It is not followed, and its pictures would be missing without a word."""
+    root = write_image_tree(tmp_path / "data", {"a": 1, "b": 1})
+    write_image_tree(tmp_path, {"elsewhere": 2})
+    (root / "a" / "more").symlink_to(root / target)
+    with pytest.raises(DataError, match="more is a link to a folder"):
+        list_classes(root)
+
+
 def test_a_class_name_with_control_characters_is_refused(tmp_path: Path, gray: InputSpec) -> None:
     """It would steer the terminal that prints it."""
     write_image_tree(tmp_path, {"a": 1, "b\x1b[2J": 1})
