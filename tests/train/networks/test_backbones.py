@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -12,6 +13,7 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.networks.backbones import timm_networks
 from torchstone_train.networks.backbones.head import feature_extractor, head_of, head_parameters
 from torchstone_train.networks.backbones.opening import (
     open_backbone,
@@ -272,6 +274,14 @@ def test_factory_that_fails_is_told_as_its_owners_error() -> None:
     """With the class and message of what it raised."""
     with pytest.raises(DataError, match=r"The factory helpers.small_backbone:fails failed .*no such checkpoint"):
         open_backbone("helpers.small_backbone:fails", SHAPE)
+
+
+def test_network_of_timm_without_a_last_layer_is_refused() -> None:
+    """It is an encoder, and its configuration names none."""
+    network: Any = nn.Linear(2, 2)
+    network.pretrained_cfg = {"architecture": "deepseek_vit", "classifier": None}
+    with pytest.raises(UsageError, match="deepseek_vit has no last layer"):
+        timm_networks.head_of(network)
 
 
 def test_network_of_timm_that_nobody_has_trained_is_opened_by_the_name_that_is_recorded() -> None:

@@ -93,9 +93,18 @@ def build(name: str, shape: ModelShape, **options: Any) -> nn.Module:  # noqa: A
 
 
 def head_of(network: nn.Module) -> str:
-    """Return the dotted name of the last layer; of several, which are averaged, joined by commas."""
+    """Return the dotted name of the last layer; of several, which are averaged, joined by commas.
+
+    Raises:
+        UsageError: it has none, and gives features alone.
+    """
     config: Any = network.pretrained_cfg
-    stated = config["classifier"]
+    stated = config.get("classifier")
+    if not stated:
+        raise UsageError(
+            f"timm's {config.get('architecture')} has no last layer with outputs for classes: it is an encoder.",
+            "Take another --backbone, or wrap it: --backbone package.module:factory.",
+        )
     return stated if isinstance(stated, str) else ",".join(stated)
 
 
