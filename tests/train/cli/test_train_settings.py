@@ -166,6 +166,11 @@ def test_a_run_that_is_repeated_at_another_size_cuts_out_the_same_share(size: tu
     assert repeated_options(RUN, {"image_size": size})["resize"] == resize
 
 
+def test_a_run_that_is_repeated_in_gray_has_one_mean() -> None:
+    """That of the channels, as a backbone's weights in gray have it."""
+    assert repeated_options(RUN, {"color": "L"})["mean"] == pytest.approx((0.449,), abs=1e-3)
+
+
 @pytest.mark.parametrize("backbone", ["inception_v3", "timm:resnet18", "helpers.small_backbone:build"])
 def test_a_run_that_is_repeated_with_another_backbone_takes_its_weights_and_their_input(backbone: str) -> None:
     """The old ones are another network's."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from torchstone_train.cli.train_settings import Settings
-from torchstone_train.data.pretrained_input import same_share
+from torchstone_train.data.pretrained_input import of_channels, same_share
 from torchstone_train.recipes.backbone_name import architecture_of
 
 _OF_WEIGHTS: Final = (
@@ -18,7 +18,7 @@ def repeated_options(run: Settings, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a run that still mean something beside others.
 
     Another backbone has weights of its own, which state its input. Another size of image keeps the share that a crop
-    cuts out of a picture.
+    cuts out of a picture; gray pictures have the mean of what was said by channel.
 
     Args:
         run: settings of the run.
@@ -30,6 +30,8 @@ def repeated_options(run: Settings, asked: Mapping[str, Any]) -> dict[str, Any]:
     size, resize = asked.get("image_size"), options.get("resize")
     if size is not None and resize is not None:
         options["resize"] = same_share(resize, options["image_size"], size)
+    if asked.get("color") == "L":
+        options |= {name: of_channels(options[name], 1) for name in ("mean", "std") if name in options}
     return options
 
 
