@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.split import ArrayStore, Split
 
 CLASS_NAMES: Final = tuple("0123456789")
@@ -24,12 +25,23 @@ def load_digits() -> Split:
     with resources.files(__package__).joinpath("digits.npz").open("rb") as file, np.load(file) as arrays:
         small, labels = arrays["images"], arrays["labels"]
     full_range = np.round(small * (255 / _FULL_SCALE)).astype(np.uint8)
-    images = np.stack([_enlarge(image) for image in full_range])
+    images = _enlarged(full_range)
     ids = [str(index) for index in range(len(labels))]
     return Split("whole", ArrayStore(images[:, None]), labels.astype(np.int64), CLASS_NAMES, ids)
 
 
-def _enlarge(
-    image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+def _enlarged(images: Uint8Array) -> Uint8Array:
+    """Return images (N, 28, 28) of images (N, 8, 8): first along their rows, then along their columns, as Pillow does.
+
+    All of them are one tall picture each time, whose rows don't mix: resized one by one they would take a hundred times
+    as long.
+    """
+    wide = _rows_resized(images)
+    return np.ascontiguousarray(_rows_resized(wide.transpose(0, 2, 1)).transpose(0, 2, 1))
+
+
+def _rows_resized(images: Uint8Array) -> Uint8Array:
+    count, height, width = images.shape
+    tall = Image.fromarray(np.ascontiguousarray(images).reshape(count * height, width))
+    resized = tall.resize((SIDE, tall.height), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(count, height, SIDE)
