@@ -12,11 +12,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
 from helpers.readme import run_session
 from helpers.support import Mount, run_torchstone, write_first_items
+from torchstone_runtime.data.digits import load_digits
 
 # As `torchstone train` does, and before any test imports PyTorch: tests/runtime runs where that isn't installed.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -123,6 +125,40 @@ def digits_bundle(request: pytest.FixtureRequest, make_once: MakeOnce) -> Path:
     return make_once("digits-bundle", export) / "bundle"
 
 
+@pytest.fixture(scope="session")
+def few_digits(make_once: MakeOnce) -> str:
+    """The first 300 digits at half their size, as `--data` takes them: a training or an export over them is short."""
+
+    def cut(folder: Path) -> None:
+        whole = load_digits()
+        images = whole.store.read(np.arange(300))[:, 0, ::2, ::2]
+        np.savez(folder / "few.npz", images=images, labels=whole.labels[:300])
+
+    return f"npz:{make_once('few-digits', cut) / 'few.npz'}"
+
+
+@pytest.fixture(scope="session")
+def small_run(few_digits: str, make_once: MakeOnce) -> Path:
+    """A run of two epochs on `few_digits`, where nothing depends on what it has learnt. Don't change it: copy it."""
+
+    def train(folder: Path) -> None:
+        result = run_torchstone("train", "cnn3", "--data", few_digits, "--epochs", "2", "--out", folder / "run")
+        assert result.returncode == 0, result.stderr
+
+    return make_once("small", train) / "run"
+
+
+@pytest.fixture(scope="session")
+def small_bundle(small_run: Path, make_once: MakeOnce) -> Path:
+    """The bundle exported from `small_run`. Don't change it: copy it."""
+
+    def export(folder: Path) -> None:
+        result = run_torchstone("export", small_run, "--out", folder / "bundle")
+        assert result.returncode == 0, result.stderr
+
+    return make_once("small-bundle", export) / "bundle"
+
+
 @pytest.fixture
 def bundle_copy(digits_bundle: Path, tmp_path: Path) -> Path:
     """A bundle of one's own, to be damaged."""
@@ -194,9 +230,6 @@ def fashion_part(data_dir: Path, make_once: MakeOnce) -> Path:
 
 @pytest.fixture(scope="session")
 def fashion_session(fashion_part: Path, make_once: MakeOnce) -> Path:
-    """The folder in which the first tutorial's session was run on `fashion_part`: `runs/fm` and `bundles/fm`. Slow.
-
-    Without pictures, which the quickstart's session draws.
-    """
+    """The folder in which the first tutorial's session was run on `fashion_part`: `runs/fm` and `bundles/fm`. Slow."""
     data = {"TORCHSTONE_DATA": str(fashion_part)}
-    return make_once("fashion", lambda folder: run_session("fashion", folder, data, pictures=False))
+    return make_once("fashion", lambda folder: run_session("fashion", folder, data))

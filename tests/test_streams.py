@@ -44,7 +44,7 @@ LONG: Final = {
     ),
     "quickstart": ("--out", "quickstart"),
 }
-OF_PYTORCH: Final = ("train", "export", "quickstart")
+OF_PYTORCH: Final = ("train", "export", "adopt", "quickstart")
 """Commands that take seconds to import what they need: forks of a process that has are tried in their place."""
 BESIDE: Final = {"download", "health", "push", "serve"}
 """Commands that are tried elsewhere."""
@@ -120,10 +120,10 @@ def start(arguments: list[str], redirection: str, folder: Path) -> "subprocess.C
 def start_quickly(
     arguments: list[str], folder: Path, stdout: Path | None = None, stderr: Path | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command of PyTorch as a fork that has imported it already, and without pictures."""
+    """Run a command of PyTorch as a fork that has imported it already, without pictures and for one epoch."""
     files = [folder.parent / f"{folder.name}-{name}" for name in ("stdout", "stderr")]
     streams = stdout or files[0], stderr or files[1]
-    command = fork_server().start(arguments, folder, os.environ, *streams, ("matplotlib",))
+    command = fork_server().start(arguments, folder, os.environ, *streams, ("matplotlib",), ["one_epoch"])
     code = command.wait(300)
     said = [file.read_text() if file.is_file() else "" for file in files]
     return subprocess.CompletedProcess(command.args, code, *said)

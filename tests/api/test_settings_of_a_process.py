@@ -19,6 +19,7 @@ from helpers.in_process import without_matplotlib
 from helpers.support import run_torchstone
 from torchstone_runtime.system.cpu import usable_cpus
 
+Train = Callable[[Path], bytes]
 RECIPE = "cnn3"
 """It has dropout, which draws from PyTorch's own generator."""
 
@@ -30,10 +31,10 @@ def _no_pictures() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def in_a_new_process(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def in_a_new_process(few_digits: str, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Weights that the command line trains."""
     out = tmp_path_factory.mktemp("new") / "run"
-    result = run_torchstone("train", RECIPE, "--dataset", "digits", "--epochs", "1", "--device", "cpu", "--out", out)
+    result = run_torchstone("train", RECIPE, "--data", few_digits, "--epochs", "1", "--device", "cpu", "--out", out)
     assert result.returncode == 0, result.stderr
     return weights(out)
 
@@ -43,9 +44,10 @@ def weights(run: Path) -> bytes:
     return (run / "best.safetensors").read_bytes()
 
 
-def trained(out: Path) -> bytes:
-    """Train in this process as the fixture does, and return the weights."""
-    return weights(torchstone.train(RECIPE, data="digits", out=out, epochs=1, device="cpu").path)
+@pytest.fixture(scope="module")
+def trained(few_digits: str) -> Train:
+    """Function that trains in this process as the fixture above does, and returns the weights."""
+    return lambda out: weights(torchstone.train(RECIPE, data=few_digits, out=out, epochs=1, device="cpu").path)
 
 
 @contextmanager
@@ -84,7 +86,7 @@ SURROUNDINGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
 
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
 def test_a_training_gives_the_weights_of_a_new_process(
-    in_a_new_process: bytes, tmp_path: Path, surroundings: str
+    in_a_new_process: bytes, trained: Train, tmp_path: Path, surroundings: str
 ) -> None:
     """Some once ended in a traceback; autocast and bfloat16 for matrices trained other weights in silence."""
     with SURROUNDINGS[surroundings]():
@@ -92,7 +94,7 @@ def test_a_training_gives_the_weights_of_a_new_process(
 
 
 @pytest.fixture(scope="module")
-def at_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[bytes], bool]:
+def at_once(trained: Train, tmp_path_factory: pytest.TempPathFactory) -> tuple[set[bytes], bool]:
     """Weights of two trainings in threads, and whether the process computes deterministically after them."""
     out = tmp_path_factory.mktemp("at-once")
     with ThreadPoolExecutor(2) as pool:
@@ -113,12 +115,14 @@ def test_trainings_at_once_leave_the_settings(at_once: tuple[set[bytes], bool]) 
 
 
 @pytest.mark.parametrize("work", ["train", "export", "folds"])
-def test_random_numbers_go_on_as_if_nothing_had_been_between(digits_run: Path, tmp_path: Path, work: str) -> None:
+def test_random_numbers_go_on_as_if_nothing_had_been_between(
+    small_run: Path, few_digits: str, trained: Train, tmp_path: Path, work: str
+) -> None:
     """Else whoever draws after each training would get the same numbers each time."""
     calls: dict[str, Callable[[], object]] = {
         "train": partial(trained, tmp_path / "run"),
-        "export": partial(torchstone.export, digits_run, out=tmp_path / "bundle"),
-        "folds": partial(torchstone.train, "mlp", data="digits", out=tmp_path / "folds", epochs=1, folds=2),
+        "export": partial(torchstone.export, small_run, out=tmp_path / "bundle"),
+        "folds": partial(torchstone.train, "mlp", data=few_digits, out=tmp_path / "folds", epochs=1, folds=2),
     }
     torch.manual_seed(5)
     wanted = torch.rand(8)
@@ -128,20 +132,20 @@ def test_random_numbers_go_on_as_if_nothing_had_been_between(digits_run: Path, t
 
 
 @pytest.fixture(scope="module")
-def exported_at_once(digits_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], bool]:
+def exported_at_once(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], bool]:
     """Bundles that two threads exported, and whether the process has its streams after them."""
     out, before = tmp_path_factory.mktemp("at-once"), (sys.stdout, sys.stderr)
     with ThreadPoolExecutor(2) as pool:
-        work = [pool.submit(torchstone.export, digits_run, out=out / name) for name in ("a", "b")]
+        work = [pool.submit(torchstone.export, small_run, out=out / name) for name in ("a", "b")]
     kept = (sys.stdout, sys.stderr) == before
     sys.stdout, sys.stderr = before
     return [each.result().path for each in work if not each.exception()], kept
 
 
-def test_exports_at_once_give_the_same_bundle(digits_bundle: Path, exported_at_once: tuple[list[Path], bool]) -> None:
+def test_exports_at_once_give_the_same_bundle(small_bundle: Path, exported_at_once: tuple[list[Path], bool]) -> None:
     """PyTorch's exporters know one export at a time in a process; at once, all of them failed."""
     made = [(bundle / "manifest.json").read_bytes() for bundle in exported_at_once[0]]
-    assert made == [(digits_bundle / "manifest.json").read_bytes()] * 2
+    assert made == [(small_bundle / "manifest.json").read_bytes()] * 2
 
 
 def test_exports_at_once_leave_the_streams(exported_at_once: tuple[list[Path], bool]) -> None:
@@ -149,7 +153,7 @@ def test_exports_at_once_leave_the_streams(exported_at_once: tuple[list[Path], b
     assert exported_at_once[1]
 
 
-def test_a_training_needs_no_current_directory(tmp_path: Path) -> None:
+def test_a_training_needs_no_current_directory(trained: Train, tmp_path: Path) -> None:
     """A service may have been started in one that is gone."""
     (tmp_path / "gone").mkdir()
     here = Path.cwd()
@@ -162,7 +166,9 @@ def test_a_training_needs_no_current_directory(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(usable_cpus() == 1, reason="PyTorch computes on one thread, which a fork takes along")
-def test_a_training_in_a_forked_child_is_refused(at_once: tuple[set[bytes], bool], tmp_path: Path) -> None:
+def test_a_training_in_a_forked_child_is_refused(
+    at_once: tuple[set[bytes], bool], trained: Train, tmp_path: Path
+) -> None:
     """OpenMP knows of the parent's threads, which are not there: it waited for them without end."""
     assert at_once
     assert _ended_in_a_child(lambda: trained(tmp_path / "run")) == "UsageError"
@@ -171,7 +177,8 @@ def test_a_training_in_a_forked_child_is_refused(at_once: tuple[set[bytes], bool
 def test_a_training_in_a_forked_child_of_a_process_that_only_loaded_pytorch(tmp_path: Path) -> None:
     """As a server that forks its workers does."""
     program = f"""
-import os, signal, torchstone
+import os, signal, sys, torchstone
+sys.modules["matplotlib"] = None
 import torchstone_train.run_training
 if not (child := os.fork()):
     signal.alarm(60)

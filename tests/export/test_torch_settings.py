@@ -31,9 +31,9 @@ BLOCKS: dict[str, Callable[[], AbstractContextManager[object]]] = {
 
 
 @pytest.fixture
-def exported(digits_run: Path, tmp_path: Path) -> Callable[[], Path]:
-    """Function that exports the run of the digits in this process."""
-    return lambda: torchstone.export(digits_run, out=tmp_path / "bundle").path
+def exported(small_run: Path, tmp_path: Path) -> Callable[[], Path]:
+    """Function that exports the run in this process."""
+    return lambda: torchstone.export(small_run, out=tmp_path / "bundle").path
 
 
 def changed_files(bundle: Path, other: Path) -> list[str]:
@@ -43,34 +43,34 @@ def changed_files(bundle: Path, other: Path) -> list[str]:
 
 @pytest.mark.parametrize("flag", FLAGS)
 def test_a_flag_changes_no_file(
-    digits_bundle: Path, exported: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, flag: str
+    small_bundle: Path, exported: Callable[[], Path], monkeypatch: pytest.MonkeyPatch, flag: str
 ) -> None:
     """A trace would write cuDNN's down, and oneDNN's would change the reference."""
     owner, name, value = FLAGS[flag]
     monkeypatch.setattr(owner, name, value)
-    assert changed_files(exported(), digits_bundle) == []
+    assert changed_files(exported(), small_bundle) == []
     assert getattr(owner, name) == value
 
 
 @pytest.mark.parametrize("setting", CALLS)
-def test_a_setting_changes_no_file(digits_bundle: Path, exported: Callable[[], Path], setting: str) -> None:
+def test_a_setting_changes_no_file(small_bundle: Path, exported: Callable[[], Path], setting: str) -> None:
     """bfloat16 would make the certificate one of another computation, float64 would end in a traceback."""
     choose, chosen, usual = CALLS[setting]
     choose(chosen)
     try:
-        assert changed_files(exported(), digits_bundle) == []
+        assert changed_files(exported(), small_bundle) == []
     finally:
         choose(usual)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_block_around_the_export_changes_no_file(
-    digits_bundle: Path, exported: Callable[[], Path], block: str
+    small_bundle: Path, exported: Callable[[], Path], block: str
 ) -> None:
     """Each of them would end in a traceback, or be traced."""
     with BLOCKS[block]():
         bundle = exported()
-    assert changed_files(bundle, digits_bundle) == []
+    assert changed_files(bundle, small_bundle) == []
 
 
 def test_an_export_leaves_the_precision_of_the_process(exported: Callable[[], Path]) -> None:

@@ -60,14 +60,16 @@ class ForkServer:
         stdout: Path,
         stderr: Path,
         hidden: Sequence[str] = (),
+        changes: Sequence[str] = (),
     ) -> "ForkedCommand":
         """Start a command of Torchstone, one at a time; its streams go to the ends of files, named pipes or terminals.
 
         A pipe is to be opened by the reader: the command begins once both ends are. `CLOSED` in the place of a file is
-        a stream that was closed before the command began. Hidden modules seem not installed.
+        a stream that was closed before the command began. Hidden modules seem not installed. Changes are modules of
+        `helpers` that the process imports first, for what they change in it.
         """
         request = {"arguments": list(arguments), "cwd": str(cwd), "environment": dict(environment)}
-        request |= {"streams": [str(stdout), str(stderr)], "hidden": list(hidden)}
+        request |= {"streams": [str(stdout), str(stderr)], "hidden": list(hidden), "changes": list(changes)}
         os.write(self._requests, f"{json.dumps(request)}\n".encode())
         return ForkedCommand(["torchstone", *arguments], self._replies)
 
@@ -154,8 +156,18 @@ def serve(requests: IO[str], replies: IO[str]) -> None:
     sys.exit()
 
 
-def become(arguments: list[str], cwd: str, environment: dict[str, str], streams: list[str], hidden: list[str]) -> None:
+def become(
+    arguments: list[str],
+    cwd: str,
+    environment: dict[str, str],
+    streams: list[str],
+    hidden: list[str],
+    changes: list[str],
+) -> None:
     """Take over what a fresh process is given."""
+    sys.path[0] = str(Path(__file__).parents[1])
+    for module in changes:
+        importlib.import_module(f"helpers.{module}")
     for number, path in enumerate(streams, 1):
         if path != str(CLOSED):
             os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), number)

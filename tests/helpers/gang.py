@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -11,8 +12,13 @@ from helpers.fork_server import ForkServer
 from helpers.support import fork_server
 
 
-def run_together(processes: int, *arguments: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
-    """Run a command of PyTorch in so many processes; give all they printed, and the first exit code that is not 0."""
+def run_together(
+    processes: int, *arguments: str, timeout: float = 120, changes: Sequence[str] = ()
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command of PyTorch in so many processes; give all they printed, and the first exit code that is not 0.
+
+    Changes are as in `ForkServer.start`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         streams = [(Path(folder) / f"{rank}.stdout", Path(folder) / f"{rank}.stderr") for rank in range(processes)]
         # With the variables that torchrun sets (PyTorch's documentation of it, "Environment Variables").
@@ -25,6 +31,7 @@ def run_together(processes: int, *arguments: str, timeout: float = 120) -> "subp
                 {**os.environ, **world, "RANK": str(rank), "LOCAL_RANK": str(rank)},
                 *streams[rank],
                 ("matplotlib",),
+                changes,
             )
             for rank in range(processes)
         ]

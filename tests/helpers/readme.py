@@ -56,11 +56,11 @@ def check_output(example: Example, output: str) -> None:
             assert masked(line) in printed, f"{example.command}: the page shows {line!r}"
 
 
-def run_session(name: str, folder: Path, env: dict[str, str] | None = None, *, pictures: bool = True) -> None:
-    """Run the examples of a session one after another in a folder, with a training's pictures or without."""
+def run_session(name: str, folder: Path, env: dict[str, str] | None = None) -> None:
+    """Run the examples of a session one after another in a folder, without a training's pictures."""
     for example in (item for item in EXAMPLES if item.session == name):
         if example.command.startswith("torchstone "):
-            result = run_torchstone(*example.command.split()[1:], cwd=folder, env=env, timeout=1500, pictures=pictures)
+            result = run_torchstone(*example.command.split()[1:], cwd=folder, env=env, timeout=1500)
         else:
             command = [sys.executable, "-c", example.command]
             result = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)

@@ -263,33 +263,33 @@ def test_an_encrypted_key_without_a_password_says_where_to_put_it(
         BundleSigner(private)
 
 
-def test_the_command_line_signs_verifies_and_refuses(digits_run: Path, digits_bundle: Path, tmp_path: Path) -> None:
+def test_the_command_line_signs_verifies_and_refuses(small_run: Path, small_bundle: Path, tmp_path: Path) -> None:
     """With an encrypted key; everything but the signature has the bytes of an unsigned export."""
     private, public = write_keys(tmp_path, "mine", password="secret")  # noqa: S106 - of a key that lives for this test
     bundle = tmp_path / "bundle"
-    command = ("export", digits_run, "--out", bundle, "--sign", private)
+    command = ("export", small_run, "--out", bundle, "--sign", private)
     assert_refused(run_torchstone(*command, env={"TORCHSTONE_SIGN_PASSWORD": "wrong"}), "cannot be signed with")
     assert not bundle.exists()
     exported = run_torchstone(*command, env={"TORCHSTONE_SIGN_PASSWORD": "secret"})
     assert exported.returncode == 0, exported.stderr
 
     files = {path.name for path in bundle.iterdir()} - {SIGNATURE_FILE}
-    assert files == {path.name for path in digits_bundle.iterdir()}
-    assert all((bundle / name).read_bytes() == (digits_bundle / name).read_bytes() for name in files)
+    assert files == {path.name for path in small_bundle.iterdir()}
+    assert all((bundle / name).read_bytes() == (small_bundle / name).read_bytes() for name in files)
     verified = run_torchstone("verify", bundle, "--public-key", public)
     assert verified.returncode == 0, verified.stderr
     assert "valid signature by" in verified.stdout
     assert "not checked without --public-key" in run_in_process("verify", bundle).stdout
     for name, *rest in (("verify",), ("evaluate", "--data", "digits"), ("predict", "x.png")):
-        unsigned = run_in_process(name, digits_bundle, *rest, "--public-key", public)
+        unsigned = run_in_process(name, small_bundle, *rest, "--public-key", public)
         assert unsigned.returncode == 1
         assert "is not signed" in unsigned.stderr
         assert "Traceback" not in unsigned.stderr
 
 
-def test_a_signed_bundle_can_be_exported_to_again(digits_run: Path, signed: Path) -> None:
+def test_a_signed_bundle_can_be_exported_to_again(small_run: Path, signed: Path) -> None:
     """Its signature is a part of it; the new bundle is unsigned and does not keep the old signature."""
-    result = run_torchstone("export", digits_run, "--out", signed, "--certify-limit", "50")
+    result = run_torchstone("export", small_run, "--out", signed)
     assert result.returncode == 0, result.stderr
     assert not (signed / SIGNATURE_FILE).exists()
 

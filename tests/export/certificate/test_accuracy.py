@@ -23,18 +23,18 @@ def certificate(correct: int, samples: int) -> VariantCertificate:
     return VariantCertificate(splits={"test": figures})
 
 
-def test_an_export_prints_accuracy_and_number_of_images(digits_run: Path, tmp_path: Path) -> None:
+def test_an_export_prints_accuracy_and_number_of_images(small_run: Path, tmp_path: Path) -> None:
     """Of both splits."""
-    result = run_in_process("export", digits_run, "--out", tmp_path / "bundle", "--no-torchscript")
+    result = run_in_process("export", small_run, "--out", tmp_path / "bundle", "--no-torchscript")
 
     line = next(line for line in result.stdout.splitlines() if line.startswith("accuracy"))
     assert line.startswith("accuracy of fp32: validation 0.")
     assert line.count(" images)") == 2
 
 
-def test_an_accuracy_that_is_not_reached_writes_nothing(digits_run: Path, tmp_path: Path) -> None:
+def test_an_accuracy_that_is_not_reached_writes_nothing(small_run: Path, tmp_path: Path) -> None:
     """Exit code 1, the figure that was found, and where to look."""
-    arguments = ("export", digits_run, "--out", tmp_path / "bundle", "--no-torchscript")
+    arguments = ("export", small_run, "--out", tmp_path / "bundle", "--no-torchscript")
     result = run_in_process(*arguments, "--expect-accuracy", "1")
 
     assert result.returncode == 1
@@ -60,9 +60,9 @@ def test_causes_that_were_found_take_the_place_of_the_usual_ones() -> None:
     assert "So few images can't tell the two apart" in str(failed.value)
 
 
-def test_python_takes_an_expectation(digits_run: Path, tmp_path: Path) -> None:
+def test_python_takes_an_expectation(small_run: Path, tmp_path: Path) -> None:
     """As the command does; what is no share is refused before any work."""
     with pytest.raises(UsageError, match=r"0\.761"):
-        torchstone.export(digits_run, out=tmp_path / "bundle", expect_accuracy=76.1)
+        torchstone.export(small_run, out=tmp_path / "bundle", expect_accuracy=76.1)
     with pytest.raises(CheckFailedError):
-        torchstone.export(digits_run, out=tmp_path / "bundle", torchscript=False, expect_accuracy=1)
+        torchstone.export(small_run, out=tmp_path / "bundle", torchscript=False, expect_accuracy=1)

@@ -92,10 +92,9 @@ def test_the_onnx_file_is_one_file_of_a_version_that_the_runtime_reads(digits_bu
     assert dims == ["batch", 1, 28, 28]
 
 
-def test_without_torchscript_the_bundle_has_none(digits_run: Path, tmp_path: Path) -> None:
+def test_without_torchscript_the_bundle_has_none(small_run: Path, tmp_path: Path) -> None:
     """--no-torchscript leaves the file and its entry out."""
-    options = ("--no-torchscript", "--certify-limit", "50")
-    result = run_torchstone("export", digits_run, "--out", tmp_path / "bundle", *options)
+    result = run_torchstone("export", small_run, "--out", tmp_path / "bundle", "--no-torchscript")
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
 
     assert result.returncode == 0, result.stderr
@@ -119,7 +118,7 @@ def test_the_certificate_covers_every_sample_of_validation_and_test(digits_bundl
 
 
 def test_a_mismatch_ends_with_1_and_the_numbers_and_keeps_the_earlier_bundle(
-    digits_run: Path, bundle_copy: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    small_run: Path, bundle_copy: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """An exporter that loses precision is caught before anything is published."""
     before = digests(bundle_copy)
@@ -129,7 +128,7 @@ def test_a_mismatch_ends_with_1_and_the_numbers_and_keeps_the_earlier_bundle(
 
     monkeypatch.setattr("torchstone_export.trained_files.export_onnx", lossy)
     with pytest.raises(SystemExit) as ended:
-        main(["export", str(digits_run), "--out", str(bundle_copy), "--certify-limit", "50"])
+        main(["export", str(small_run), "--out", str(bundle_copy)])
     message = capfd.readouterr().err
 
     assert ended.value.code == 1
@@ -151,7 +150,7 @@ def test_kill_9_in_the_middle_keeps_the_earlier_bundle(digits_run: Path, bundle_
 
     assert len(list(bundle_copy.parent.iterdir())) == 2
     assert run_torchstone("verify", bundle_copy, "--data", "digits").returncode == 0
-    assert run_torchstone(*command, "--certify-limit", "50").returncode == 0
+    assert run_torchstone(*command, "--certify-limit", "50", "--no-torchscript").returncode == 0
     assert [path.name for path in bundle_copy.parent.iterdir()] == ["bundle"]
 
 
@@ -163,24 +162,27 @@ def test_verify_with_the_run_repeats_the_certificate(digits_run: Path, digits_bu
     assert "all 646 decisions are PyTorch's" in result.stdout
 
 
-def test_verify_with_another_run_fails(digits_bundle: Path, tmp_path: Path) -> None:
+def test_verify_with_another_run_fails(small_bundle: Path, few_digits: str, tmp_path: Path) -> None:
     """A run with other weights is not the one that the bundle was exported from: exit code 1."""
-    train = run_torchstone("train", "cnn3", "--dataset", "digits", "--epochs", "1", "--out", tmp_path / "run")
-    result = run_torchstone("verify", digits_bundle, "--run", tmp_path / "run")
+    train = run_torchstone("train", "cnn3", "--data", few_digits, "--epochs", "1", "--out", tmp_path / "run")
+    result = run_torchstone("verify", small_bundle, "--run", tmp_path / "run")
 
     assert train.returncode == 0, train.stderr
     assert result.returncode == 1
     assert "does not do what the run's model does" in result.stderr
 
 
-def test_verify_with_the_run_opens_only_what_the_manifest_lists(digits_run: Path, bundle_copy: Path) -> None:
+def test_verify_with_the_run_opens_only_what_the_manifest_lists(
+    small_run: Path, small_bundle: Path, tmp_path: Path
+) -> None:
     """A TorchScript file under another name is checked and used; an unlisted one in its place is never opened."""
-    manifest = json.loads((bundle_copy / "manifest.json").read_text())
-    (bundle_copy / "model.torchscript.pt").rename(bundle_copy / "other.pt")
-    (bundle_copy / "model.torchscript.pt").write_text("not an archive at all")
+    bundle = shutil.copytree(small_bundle, tmp_path / "bundle")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "model.torchscript.pt").rename(bundle / "other.pt")
+    (bundle / "model.torchscript.pt").write_text("not an archive at all")
     manifest["variants"]["torchscript"]["file"] = "other.pt"
-    (bundle_copy / "manifest.json").write_text(json.dumps(manifest))
-    result = run_torchstone("verify", bundle_copy, "--run", digits_run)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    result = run_torchstone("verify", bundle, "--run", small_run)
 
     assert result.returncode == 0, result.stderr
 
@@ -220,10 +222,10 @@ def test_an_output_that_cannot_be_written_is_one_message(digits_run: Path, tmp_p
     assert_refused(result, "Cannot write")
 
 
-def test_a_full_disk_is_one_message_and_leaves_nothing(digits_run: Path, small_disk: Mount) -> None:
-    """A real disk of one MiB, too small for two model files."""
-    disk = small_disk(1 << 20)
-    result = run_torchstone("export", digits_run, "--out", disk / "bundle")
+def test_a_full_disk_is_one_message_and_leaves_nothing(small_run: Path, small_disk: Mount) -> None:
+    """A real disk of a quarter of a MiB, too small for two model files."""
+    disk = small_disk(1 << 18)
+    result = run_torchstone("export", small_run, "--out", disk / "bundle")
 
     assert_refused(result, "No space left on device")
     assert list(disk.iterdir()) == []

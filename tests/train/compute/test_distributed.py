@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,16 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def train(
-    processes: int, out: Path, *options: str, recipe: str = "cnn3", dataset: str = "digits", timeout: float = 120
+    processes: int,
+    out: Path,
+    *options: str,
+    recipe: str = "cnn3",
+    dataset: str = "digits",
+    changes: Sequence[str] = (),
 ) -> "subprocess.CompletedProcess[str]":
     """Train two epochs with as many processes."""
     arguments = ["train", recipe, "--data", dataset, "--epochs", "2", "--device", "cpu", "--out", str(out)]
-    return run_together(processes, *arguments, *options, timeout=timeout)
+    return run_together(processes, *arguments, *options, changes=changes)
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +75,7 @@ def test_two_processes_learn_as_one_does(runs: dict[int, Path]) -> None:
 @pytest.mark.slow
 def test_two_processes_compile_their_steps(runs: dict[int, Path], tmp_path: Path) -> None:
     """The gradients of the compiled module are averaged: it learns as without it, but for dropout."""
-    result = train(2, tmp_path / "compiled", "--compile", "default", timeout=300)
+    result = train(2, tmp_path / "compiled", "--compile", "default", changes=["all_traced"])
     assert result.returncode == 0, result.stderr
     plain, compiled = (
         [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
