@@ -3,17 +3,20 @@
     python tests/fuzz/fuzz_readers.py TARGET -max_total_time=20 [other options of libFuzzer]
 
 TARGET is one of manifest, golden, onnx, idx, npz, npy, image, infer. Whatever is not a TorchstoneError ends the run
-with the input that caused it. test_fuzz.py runs each for a few seconds where atheris is installed.
+with the input that caused it. Of several, separated by commas, each has a process of its own, and its exit code is a
+line on stdout. test_fuzz.py runs each for a few seconds where atheris is installed.
 """
 
 import contextlib
 import gzip
 import io
+import os
 import sys
 import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import atheris
 import numpy as np
@@ -117,9 +120,20 @@ def seeds() -> dict[str, list[bytes]]:
 
 
 def main() -> None:
-    """Fuzz the target that the first argument names."""
-    name = sys.argv.pop(1)
-    corpus = FOLDER / "corpus"
+    """Fuzz the target that the first argument names, or each of several in a fork: what is read is prepared once."""
+    names = sys.argv.pop(1).split(",")
+    if len(names) == 1:
+        fuzz(*names)
+    for name in names:
+        if not (child := os.fork()):
+            fuzz(name)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        sys.stdout.write(f"{name} {code}\n")
+
+
+def fuzz(name: str) -> NoReturn:
+    """Fuzz one target; the process ends with it."""
+    corpus = FOLDER / f"corpus-{name}"
     corpus.mkdir()
     for index, content in enumerate(seeds()[name]):
         (corpus / str(index)).write_bytes(content)
@@ -130,6 +144,7 @@ def main() -> None:
 
     atheris.Setup([*sys.argv, f"-artifact_prefix={FOLDER}/", str(corpus)], one_input)
     atheris.Fuzz()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -109,8 +109,8 @@ def test_few_images_a_class_keep_the_level(classes: int, samples: int, recall: f
         pytest.param(100, 300, 0.9, marks=pytest.mark.study),
         pytest.param(100, 10_000, 0.99, marks=pytest.mark.study),
         pytest.param(10, 1000, 0.9, marks=pytest.mark.study),
+        pytest.param(2, 30, 0.9, marks=pytest.mark.study),
         (10, 60, 0.5),
-        (2, 30, 0.9),
     ],
 )
 def test_the_level_is_kept_by_many_draws(classes: int, samples: int, recall: float) -> None:

@@ -1,7 +1,6 @@
 """`torchstone score`: every picture once, whatever happens."""
 
 import csv
-import gzip
 import io
 import json
 import os
@@ -18,6 +17,7 @@ from PIL import Image
 
 from helpers.in_process import run_in_process
 from helpers.processors import needs_exact_int8
+from torchstone_runtime.data.idx import read_idx
 
 Rows = list[dict[str, str]]
 
@@ -197,37 +197,32 @@ def _killed(arguments: list[str], out: Path, parts: int, seconds: float) -> bool
 @pytest.mark.parametrize("times", [3, pytest.param(50, marks=pytest.mark.study)])
 def test_killed_at_any_moment_and_run_again_it_writes_the_same(tmp_path: Path, times: int) -> None:
     """Each kill meets a job that is at work and has shards left, at a random one of them."""
-    images = np.random.default_rng(0).integers(0, 256, (8_000, 28, 28), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (2_000, 28, 28), dtype=np.uint8)
     np.savez(tmp_path / "images.npz", images=images)
-    given = ["score", "fashion", str(tmp_path / "images.npz"), "--format", "csv", "--per-shard", "20"]
+    given = ["score", "fashion", str(tmp_path / "images.npz"), "--format", "csv", "--per-shard", "10"]
     assert run_in_process(*given, "--out", tmp_path / "whole").returncode == 0
     out, chance = tmp_path / "killed", random.Random(19)  # noqa: S311 - moments, not secrets
     for _ in range(times):
-        more = chance.randrange(200 // times + 1)
+        more = chance.randrange(100 // times + 1)
         assert _killed(given, out, _parts(out) + more, 0.004 * chance.random())
-    assert 0 < _parts(out) < _parts(tmp_path / "whole") == 400
+    assert 0 < _parts(out) < _parts(tmp_path / "whole") == 200
     assert run_in_process(*given, "--out", out).returncode == 0
     assert rows(out) == rows(tmp_path / "whole")
     assert not list(out.glob("*.partial"))
 
 
-def read_idx(data_dir: Path, name: str, header: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    """Return the bytes of one of Fashion-MNIST's files behind its header."""
-    plain = data_dir / "FashionMNIST" / "raw" / name
-    packed = plain.with_name(f"{name}.gz")
-    content = plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes())
-    return np.frombuffer(content, np.uint8)[header:]
-
-
 @pytest.mark.data
-def test_scores_of_the_test_split_give_the_accuracy_of_evaluate(data_dir: Path, tmp_path: Path) -> None:
+def test_scores_of_the_test_split_give_the_accuracy_of_evaluate(fashion_part: Path, tmp_path: Path) -> None:
     """Scores of the test split give the accuracy of evaluate."""
-    images = read_idx(data_dir, "t10k-images-idx3-ubyte", 16).reshape(-1, 28, 28)
-    labels = read_idx(data_dir, "t10k-labels-idx1-ubyte", 8)
+    raw = fashion_part / "FashionMNIST" / "raw"
+    images = read_idx(raw / "t10k-images-idx3-ubyte", 3)
+    labels = read_idx(raw / "t10k-labels-idx1-ubyte", 1)
     np.savez(tmp_path / "test.npz", images=images, labels=labels)
     score(tmp_path / "test.npz", "--out", tmp_path / "out")
     found = rows(tmp_path / "out")
-    measured = run_in_process("evaluate", "fashion", "--data", "fashion-mnist", "--data-dir", data_dir, "--json", "-q")
+    measured = run_in_process(
+        "evaluate", "fashion", "--data", "fashion-mnist", "--data-dir", fashion_part, "--json", "-q"
+    )
     accuracy = json.loads(measured.stdout)["metrics"]["accuracy"]
     value = accuracy["value"] if isinstance(accuracy, dict) else accuracy
     assert sum(row["class"] == row["label"] for row in found) / len(found) == value

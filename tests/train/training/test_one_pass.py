@@ -49,7 +49,7 @@ def test_one_pass_gives_figures_predictions_and_the_features_asked_for(monkeypat
 
 
 def test_training_lets_each_validation_image_through_once_an_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    few_digits: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And no more for the report at its end; the map looks at the test images once."""
     seen: list[int] = []
@@ -60,7 +60,7 @@ def test_training_lets_each_validation_image_through_once_an_epoch(
         return forward(self, images)
 
     monkeypatch.setattr(ImageClassifier, "forward", counted)
-    run = torchstone.train("mlp", data="digits", epochs=2, device="cpu", out=tmp_path / "run")
+    run = torchstone.train("mlp", data=few_digits, epochs=2, device="cpu", out=tmp_path / "run")
     dataset = json.loads((run.path / "run.json").read_text())["dataset"]
 
     assert (run.path / "figures" / "map.png").is_file()
