@@ -85,7 +85,7 @@ def prepare(tmp_path: Path, request: pytest.FixtureRequest) -> Prepare:
         if any("BUNDLE" in word for word in given):
             named["BUNDLE"] = request.getfixturevalue("digits_bundle")
         if "RUN" in given:
-            named["RUN"] = request.getfixturevalue("digits_run")
+            named["RUN"] = request.getfixturevalue("small_run")
         if "PICTURES" in given:
             named["PICTURES"] = write_image_tree(tmp_path / "pictures", {"a": 300}, side=4)
         if "ORT" in given:

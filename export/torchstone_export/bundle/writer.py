@@ -1,6 +1,7 @@
 """What lies beside the model files in a bundle: golden samples, certificate, model card, manifest."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -101,8 +102,11 @@ def _manifest(folder: Path, certified: CertifiedExport, files: dict[str, FileEnt
 
 
 def _export_versions() -> dict[str, str]:
-    known = {item.name for item in metadata.distributions()}
-    return {name: metadata.version(name) for name in _PACKAGES if name in known}
+    found = {}
+    for name in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _entry(folder: Path, file: str) -> FileEntry:
