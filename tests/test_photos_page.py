@@ -39,10 +39,10 @@ def photographs(tmp_path: Path) -> Path:
 @pytest.mark.data
 @pytest.mark.slow
 def test_every_command_of_the_page_succeeds(photographs: Path) -> None:
-    """With fresh weights, since none can be downloaded here, a smaller input and two epochs."""
+    """With fresh weights, since none can be downloaded here, a smaller input, two epochs and two folds."""
     assert len(COMMANDS) == 8
     for command in COMMANDS:
-        arguments = command.replace("--epochs 10", "--epochs 2").split()
+        arguments = command.replace("--epochs 10", "--epochs 2").replace("--folds 5", "--folds 2").split()
         if "--backbone" in arguments:
             arguments += ["--weights", "none", "--image-size", "64", "--device", "cpu"]
         result = run_torchstone(*arguments, cwd=photographs, timeout=600)

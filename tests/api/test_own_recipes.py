@@ -35,9 +35,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(("recipe", "name"), [("own_nets:MINE", "mine"), ("own_nets:tiny_net", "tiny-net")])
-def test_a_run_of_ones_own_network_is_exported_in_another_process(here: Path, recipe: str, name: str) -> None:
+def test_a_run_of_ones_own_network_is_exported_in_another_process(
+    here: Path, few_digits: str, recipe: str, name: str
+) -> None:
     """run.json says where the network comes from; the certificate is that of any other."""
-    trained = run_torchstone("train", recipe, "--dataset", "digits", "--epochs", "1", "--out", here / "run", cwd=here)
+    trained = run_torchstone("train", recipe, "--data", few_digits, "--epochs", "1", "--out", here / "run", cwd=here)
     assert trained.returncode == 0, trained.stderr
     exported = run_torchstone("export", here / "run", "--out", here / "bundle", cwd=here)
     assert exported.returncode == 0, exported.stderr

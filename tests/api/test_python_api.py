@@ -99,13 +99,13 @@ def test_a_training_tells_its_history_and_the_figures_of_the_kept_epoch(run: tor
     assert torchstone.TrainingRun.open(run.path) == run
 
 
-def test_a_training_is_quiet_unless_asked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_training_is_quiet_unless_asked(few_digits: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing on stdout or stderr, with pictures; a function gets the lines that a terminal would show."""
-    torchstone.train("mlp", data="digits", out=tmp_path / "quiet", epochs=1, device="cpu")
+    torchstone.train("mlp", data=few_digits, out=tmp_path / "quiet", epochs=1, device="cpu")
     assert capfd.readouterr() == ("", "")
     lines: list[str] = []
     with without_matplotlib():
-        torchstone.train("mlp", data="digits", out=tmp_path / "told", epochs=1, device="cpu", progress=lines.append)
+        torchstone.train("mlp", data=few_digits, out=tmp_path / "told", epochs=1, device="cpu", progress=lines.append)
     assert capfd.readouterr() == ("", "")
     assert any(line.startswith("epoch 1/1") for line in lines)
 

@@ -22,13 +22,13 @@ def folder_of_tools(folder: Path, **programs: str) -> dict[str, str]:
     for name, script in programs.items():
         (tools / name).write_text(f"#!/bin/sh\n{script}\n")
         (tools / name).chmod(0o755)
-    return {**os.environ, "PATH": str(tools), "CXX": "g++", "TORCHINDUCTOR_CACHE_DIR": str(folder / "cache")}
+    return {**os.environ, "PATH": str(tools), "TORCHINDUCTOR_CACHE_DIR": str(folder / "cache")}
 
 
 @pytest.mark.slow
 def test_without_a_compiler_the_message_says_what_to_install(tmp_path: Path) -> None:
     """And that it goes without; no run was begun."""
-    result = run_torchstone(*DIGITS, "--out", tmp_path / "run", env=folder_of_tools(tmp_path), fresh=True)
+    result = run_torchstone(*DIGITS, "--out", tmp_path / "run", env=folder_of_tools(tmp_path))
 
     assert_refused(result, "No working C++ compiler found")
     assert "--compile default was asked for" in result.stderr
@@ -45,7 +45,7 @@ def test_what_a_compiler_says_is_in_the_message(tmp_path: Path) -> None:
         'case "$*" in *-version*) echo "g++ (GCC) 12.2.0";; *) echo "a.cpp:1: fatal error: Python.h"; exit 1;; esac'
     )
     variables = folder_of_tools(tmp_path, **{"g++": compiler})
-    result = run_torchstone(*DIGITS, "--out", tmp_path / "run", env=variables, fresh=True)
+    result = run_torchstone(*DIGITS, "--out", tmp_path / "run", env=variables)
 
     assert_refused(result, "fatal error: Python.h.")
     assert not (tmp_path / "run").exists()
