@@ -4,4 +4,4 @@ import torch
 
 from helpers.traced import without_machine_code
 
-torch.compile = without_machine_code(torch.compile)  # type: ignore[assignment]
+torch.compile = without_machine_code(torch.compile)

@@ -13,6 +13,7 @@ from typing import Final
 
 import pytest
 
+from torchstone_runtime.benchmark.timing import interleave
 from torchstone_runtime.cli.main import _run
 
 _BOMB: Final = "Image size .* could be decompression bomb"
@@ -59,7 +60,7 @@ def short_stopwatch() -> Iterator[None]:
         patch.setattr(speed, "_SECONDS_A_CALL", 0.001)
         patch.setattr(speed, "_EXTENSIONS", 0)
         patch.setattr(speed, "_fitting", lambda _engine, images: images[:16])
-        patch.setattr(speed, "interleave", partial(speed.interleave, pause=0.0))
+        patch.setattr(speed, "interleave", partial(interleave, pause=0.0))
         yield
 
 

@@ -48,10 +48,11 @@ with suppress(
     _read: Any = ONNXRegistry.from_torchlib
     _kept = cache(lambda torchvision, **opset: _read(**opset))  # noqa: ARG005 - as above
 
-    def _copied(_class: type, **opset: int) -> Any:  # noqa: ANN401 - PyTorch's
+    def _copied(_class: Any, /, **opset: int) -> Any:  # noqa: ANN401 - PyTorch's
         read, copy = _kept(_torchvision(), **opset), ONNXRegistry()
         vars(copy).update(vars(read), functions={name: [*found] for name, found in read.functions.items()})
         return copy
 
-    ONNXRegistry.from_torchlib = classmethod(_copied)  # type: ignore[method-assign, assignment]
+    _registry: Any = ONNXRegistry
+    _registry.from_torchlib = classmethod(_copied)
     vars(torch._ops)["Callable"] = _CheapCallable
