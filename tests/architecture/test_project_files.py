@@ -1,3 +1,5 @@
+import shutil
+import subprocess
 import tomllib
 import zipfile
 from pathlib import Path
@@ -28,6 +30,15 @@ def test_the_citation_is_of_this_version() -> None:
 
     assert {"cff-version", "message", "title", "authors"} <= cited.keys()
     assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists() or shutil.which("git") is None, reason="this is no clone")
+def test_nothing_is_tracked_that_a_build_or_a_download_makes() -> None:
+    """A wheel that was once committed stays in the history of every clone."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607 - the system's own
+    made = (".whl", ".so", ".pyd", ".dylib", ".pyc", ".compiled", ".gz", ".zip")
+
+    assert [name for name in listed.stdout.splitlines() if name.endswith(made)] == []
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form.name != "config.yml"], ids=lambda form: form.stem)
