@@ -64,7 +64,7 @@ def check_training_size(model: nn.Module, spec: InputSpec, small: InputSpec, *, 
     model.eval()
     place = next(model.parameters()).device
     try:
-        with torch.inference_mode():
+        with torch.no_grad():  # what a network keeps of inference mode could not be trained with
             model(torch.zeros(1, small.channels, small.height, small.width, dtype=torch.uint8, device=place))
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
         raise UsageError(
