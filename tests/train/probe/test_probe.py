@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from helpers.in_process import run_in_process
 from helpers.small_backbone import SmallBackbone
+from torchstone_train.probe import regression
 from torchstone_train.probe.feature_cache import FOLDER
 from torchstone_train.probe.regression import LastLayer, fit_last_layer
 from torchstone_train.run.run_dir import RunDirectory
@@ -100,6 +102,53 @@ def test_a_layer_without_bias_gets_none() -> None:
     labels = np.arange(40) % 2
     features = np.random.default_rng(0).normal(0, 1, (40, 3)) + labels[:, None]
     assert (fitted(features, labels, 2, intercept=False).bias == 0).all()
+
+
+def blas_threads() -> set[int]:
+    """Threads of the loaded libraries of linear algebra."""
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_regressions_compute_on_one_thread_and_give_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the process has set is there again afterwards."""
+    seen: set[int] = set()
+
+    fit = LogisticRegression.fit
+
+    def watched(*given: Any, **more: Any) -> Any:  # noqa: ANN401 - scikit-learn's own
+        seen.update(blas_threads())
+        return fit(*given, **more)
+
+    monkeypatch.setattr(LogisticRegression, "fit", watched)
+    labels = np.arange(40) % 2
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        fitted(np.random.default_rng(0).normal(0, 1, (40, 3)) + labels[:, None], labels, 2)
+        assert blas_threads() == before
+    assert seen == {1}
+
+
+def test_folds_side_by_side_give_what_they_give_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layer does not depend on the number of processors, to the bit."""
+    labels = np.arange(90) % 3
+    features = np.random.default_rng(0).normal(0, 1, (90, 8)) + labels[:, None]
+    layers = []
+    for processors in (1, 8):
+        monkeypatch.setattr(regression, "usable_cpus", lambda count=processors: count)
+        layers.append(fitted(features, labels, 3))
+    np.testing.assert_array_equal(layers[0].weight, layers[1].weight)
+    assert layers[0].losses == layers[1].losses
+
+
+def test_folds_whose_features_do_not_fit_beside_each_other_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies of all folds take half of the available memory at most."""
+    features = np.zeros((1000, 10))
+    monkeypatch.setattr(regression, "usable_cpus", lambda: 8)
+    found = []
+    for copies in (1, 8, 1000):
+        monkeypatch.setattr(regression, "memory_available", lambda room=copies: 2 * room * features.nbytes)
+        found.append(regression._fits_at_once(features, 5))
+    assert found == [1, 4, 5]
 
 
 def test_a_probe_is_a_run_like_any_other(probed: Path) -> None:

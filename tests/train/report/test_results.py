@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.in_process import run_in_process
 from helpers.support import run_torchstone
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_train.report.figures import save_figures
@@ -236,3 +237,16 @@ def test_failing_figure_loses_nothing_else(tiny_npz: Path, tmp_path: Path) -> No
     assert "left out figures/:" in result.stderr
     assert "Traceback" not in result.stderr
     assert (run / "report.html").is_file()
+
+
+@pytest.mark.parametrize("folds", [(), ("--folds", "2")])
+def test_a_training_without_a_report_draws_nothing(folds: tuple[str, ...], tiny_npz: Path, tmp_path: Path) -> None:
+    """Neither the run, nor a cross-validation, nor its folds; nothing is said of packages that would be needed."""
+    arguments = ("train", "mlp", "--data", f"npz:{tiny_npz}", "--epochs", "1", "--no-report", *folds)
+    result = run_in_process(*arguments, "--out", tmp_path / "out")
+
+    assert result.returncode == 0, result.stderr
+    made = {path.name for path in (tmp_path / "out").rglob("*")}
+    assert {"run.json", "history.jsonl", "best.safetensors"} <= made
+    assert not made & {"report.html", "figures", "tensorboard"}
+    assert "left out" not in result.stderr

@@ -200,6 +200,13 @@ _OPTIONS: Final = (
     ),
     OVERWRITE_OPTION,
     option(
+        "--report/--no-report",
+        group="Output",
+        default=None,
+        help="Draw figures/, write tensorboard/ and report.html; a search over many trainings can do without  "
+        "[default: report]",
+    ),
+    option(
         *("--log", "logs"),
         group="Output",
         type=click.Choice(EXPERIMENT_LOGS),

@@ -47,6 +47,17 @@ class World:
         """CPU threads for this process: its share of what this machine offers."""
         return max(1, usable_cpus() // self.local_size)
 
+    @property
+    def compute_threads(self) -> int:
+        """CPU threads of PyTorch's operators: `threads`, or fewer where OMP_NUM_THREADS says so.
+
+        Of several processes the variable says nothing: `torchrun` sets it to 1 itself.
+        """
+        stated, _, _ = os.environ.get("OMP_NUM_THREADS", "").partition(",")
+        if self.local_size > 1 or not stated.strip().isdecimal():
+            return self.threads
+        return min(self.threads, max(1, int(stated)))
+
     def place(self, device: torch.device) -> torch.device:
         """Return this process's own device: the GPU of its local rank, or the CPU."""
         return torch.device("cuda", self.local_rank) if self.size > 1 and device.type == "cuda" else device

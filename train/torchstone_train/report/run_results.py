@@ -38,6 +38,7 @@ class RunResults:
         title: names of the recipe and the dataset.
         say: function that prints a line.
         logs: opened logs of other systems, by their names.
+        drawn: whether files are made at all; the logs of other systems are told of the training either way.
     """
 
     def __init__(
@@ -46,28 +47,36 @@ class RunResults:
         title: str,
         say: Callable[[str], None],
         logs: "Mapping[str, ExperimentLog] | None" = None,
+        *,
+        drawn: bool = True,
     ) -> None:
         self._run = run
         self._title = title
         self._say = say
         self._others = dict(logs or {})
+        self._drawn = drawn
         self._missing = {output: package for output, package in _NEEDS.items() if find_spec(package) is None}
         self._log: TensorBoardLog | None = None
         self._drawn_for_log: dict[str, bytes] = {}
         self._augment: Callable[[], Augmented] = lambda: NOT_AUGMENTED
         self._augmented = NOT_AUGMENTED
-        if self._missing:
+        if self._missing and drawn:
             packages = [_PACKAGES.get(name, name) for name in self._missing.values()]
             say(f"left out {' and '.join(self._missing)}: {' and '.join(packages)} not installed")
             say(f"to have them: {install_line('train')}")
 
     def observers(self) -> Sequence[TrainingObserver]:
         """Return who is to watch the training."""
-        if "tensorboard/" not in self._missing:
+        if self._drawn and "tensorboard/" not in self._missing:
             shielded(self._open_log, "tensorboard/", self._say)
         own: list[tuple[str, TrainingObserver]] = [("tensorboard/", self._log)] if self._log else []
         others = [(f"--log {name}", log) for name, log in self._others.items()]
         return [Shielded(observer, what, self._say) for what, observer in (*own, *others)]
+
+    @property
+    def wanted(self) -> bool:
+        """Whether `write` has anything to do."""
+        return self._drawn or bool(self._others)
 
     def show_augmented(self, augment: Callable[[], Augmented]) -> None:
         """Have some training images with their random changes shown as well, which `augment` gives."""
@@ -85,6 +94,15 @@ class RunResults:
         Raises:
             OutputError: a file can't be written.
         """
+        if self._drawn:
+            self._write_files(outcome, seen, test, features_of)
+        files = [path for name in _RECORDED if (path := self._run.path / name).is_file()]
+        final = seen.epoch_metrics().to_json()
+        for name, log in self._others.items():
+            shielded(partial(log.training_ended, final, files), f"--log {name}", self._say)
+        self._others.clear()
+
+    def _write_files(self, outcome: Outcome, seen: ValidationPass, test: "Split", features_of: "FeaturesOf") -> None:
         info = self._run.read_info()
         shielded(self._make_augmented, "the picture of augmented images", self._say)
         if "figures/" not in self._missing:
@@ -97,11 +115,6 @@ class RunResults:
         write_report = _told("writing the report", partial(self._write_report, outcome, seen, info))
         if shielded(write_report, "report.html", self._say):
             self._say(f"report   {self._run.path / 'report.html'}")
-        files = [path for name in _RECORDED if (path := self._run.path / name).is_file()]
-        final = seen.epoch_metrics().to_json()
-        for name, log in self._others.items():
-            shielded(partial(log.training_ended, final, files), f"--log {name}", self._say)
-        self._others.clear()
 
     def leave(self) -> None:
         """End the logs of a training that has come to no result; those of one that has are ended already."""
