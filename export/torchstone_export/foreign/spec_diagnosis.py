@@ -20,7 +20,6 @@ from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.foreign.spec_candidates import Numbers, SpecCandidate, candidates_beside, changed_options
 from torchstone_export.foreign.spec_screening import Answer, Sample, Score, mark, screen
 from torchstone_export.foreign.stated_fit import upright_size
-from torchstone_runtime.data.folder import FileStore
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.images.decode import read_picture
 from torchstone_runtime.progress import stage
@@ -120,10 +119,7 @@ def _samples(splits: Mapping[str, Split]) -> tuple[Sample, list[Sample]]:
 
 
 def _has_other_sizes(sample: Sample, spec: ModelSpec) -> bool:
-    store = sample.split.store
-    if not isinstance(store, FileStore):
-        return False
-    paths = [store.root / store.names[index] for index in sample.indices[:_LOOKED_AT].tolist()]
+    paths = Sample(sample.split, sample.indices[:_LOOKED_AT]).files
     return any(read_picture(path, lambda image, _: upright_size(image))[::-1] != spec.input[1:] for path in paths)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from PIL import Image
 from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_runtime.arrays import Float64Array, Int64Array, Uint8Array
 from torchstone_runtime.data.folder import FileStore
-from torchstone_runtime.data.split import Split
+from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.images.decode import decode_image, read_picture
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.system.cpu import usable_cpus
@@ -91,13 +92,20 @@ class Sample:
         labels: Int64Array = self.split.labels[self.indices]
         return labels
 
+    @property
+    def files(self) -> list[Path]:
+        """Their picture files, also of pictures that are held in memory; none where they were no files."""
+        store = self.split.store
+        if isinstance(store, ArrayStore) and store.origin is not None:
+            store = store.origin
+        return [store.root / store.names[i] for i in self.indices.tolist()] if isinstance(store, FileStore) else []
+
     def read(self, specs: Sequence[InputSpec]) -> dict[InputSpec, Uint8Array]:
         """Return the images as each spec has them, decoded once."""
-        store = self.split.store
-        if not isinstance(store, FileStore):
-            pixels = store.read(self.indices)
+        names = self.files
+        if not names:
+            pixels = self.split.store.read(self.indices)
             return dict.fromkeys(specs, pixels)
-        names = [store.root / store.names[index] for index in self.indices.tolist()]
         with ThreadPoolExecutor(usable_cpus()) as pool:
             rows = list(pool.map(lambda path: read_picture(path, lambda image, _: _as_each(image, specs)), names))
         return {spec: np.stack([row[place] for row in rows]) for place, spec in enumerate(specs)}

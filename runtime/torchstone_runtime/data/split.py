@@ -37,9 +37,15 @@ class ImageStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ArrayStore:
-    """Images held in one uint8 array of shape (N, C, H, W)."""
+    """Images held in one uint8 array of shape (N, C, H, W).
+
+    Attributes:
+        array: the images.
+        origin: store that they were read from, in the same order; None where they came as an array.
+    """
 
     array: Uint8Array
+    origin: ImageStore | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -58,7 +64,7 @@ class ArrayStore:
 
     def select(self, indices: Int64Array) -> "ArrayStore":
         """Return a store of the images at `indices`, in that order."""
-        return ArrayStore(self.array[indices])
+        return ArrayStore(self.array[indices], None if self.origin is None else self.origin.select(indices))
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,7 @@ class Split:
         for batch in self.batches():
             array[start : start + len(batch)] = batch
             start += len(batch)
-        return self._like(store=ArrayStore(array))
+        return self._like(store=ArrayStore(array, self.store))
 
     def _walk(self, size: int) -> Iterator[Uint8Array]:
         for start in range(0, len(self), size):

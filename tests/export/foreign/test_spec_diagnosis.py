@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageDraw
 
+from helpers.support_foreign import request_for
 from torchstone_export.certificate.reference import Reference, SplitReference
+from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
 from torchstone_export.foreign.doubts import find_doubts
 from torchstone_export.foreign.given_data import load_given_data
 from torchstone_export.foreign.model_spec import ModelSpec
@@ -68,8 +72,9 @@ def prepared(spec: ModelSpec, images: Uint8Array) -> Float64Array:
 
 @dataclass(frozen=True)
 class Scene:
-    """Validation and test pictures of four classes, and a classifier that has seen others of them."""
+    """Validation and test pictures of four classes in a folder, and a classifier that has seen others of them."""
 
+    folder: Path
     splits: dict[str, Split]
     answer: Nearest
 
@@ -84,7 +89,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
         for index in range(COUNT):
             picture(kind, rng).save(folder / f"kind{kind}" / f"{index:03}.png", compress_level=0)
     data = load_given_data(DatasetRef("folder", folder), folder, RIGHT)
-    return Scene({"validation": data.validation, "test": data.test}, Nearest.fitted(data.train))
+    return Scene(folder, {"validation": data.validation, "test": data.test}, Nearest.fitted(data.train))
 
 
 def diagnosed(stated: ModelSpec, scene: Scene) -> BetterSpec | None:
@@ -103,6 +108,42 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "fit": {"fit": "stretch", "resize": None},
     "normalisation": {"mean": (0.0,) * 3, "std": (1.0,) * 3},
 }
+
+
+def written(answer: Nearest, path: Path) -> Path:
+    """Write the classifier as an ONNX file of normalised images; up to a term of each image, its logits are linear."""
+    weights = {"scale": answer.centers.T / 25, "bias": -(answer.centers**2).sum(axis=1) / 50}
+    tensors = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()]
+    nodes = [
+        helper.make_node("Flatten", ["input"], ["flat"], axis=1),
+        helper.make_node("Gemm", ["flat", "scale", "bias"], ["logits"]),
+    ]
+    given, made = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("input", ["n", *RIGHT.input]), ("logits", ["n", len(answer.centers)]))
+    )
+    graph = helper.make_graph(nodes, "nearest", [given], [made], tensors)
+    opset = helper.make_opsetid("", 17)
+    path.write_bytes(helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString())
+    return path
+
+
+def test_an_adoption_tries_other_fits_of_its_pictures(scene: Scene, tmp_path: Path) -> None:
+    """It holds them in memory as they are stated, and goes back to their files."""
+    stated = replace(RIGHT, **MISTAKES["fit"])
+    request = replace(request_for(tmp_path, tmp_path), dataset=DatasetRef("folder", scene.folder))
+    adopted = adopt_onnx(OnnxSource(written(scene.answer, tmp_path / "nearest.onnx"), stated), request)
+
+    assert [warning for warning in adopted.warnings if "--fit crop --resize 27" in warning]
+
+
+def test_a_part_of_pictures_in_memory_has_its_own_files(scene: Scene) -> None:
+    """In the order of the part."""
+    split = scene.splits["test"]
+    chosen = np.array([5, 2, 9])
+    files = Sample(split, chosen).files
+    assert Sample(split.in_memory().select(chosen, "test"), np.arange(3)).files == files
+    assert len({path.name for path in files}) > 1
 
 
 @pytest.mark.parametrize("factor", MISTAKES)
