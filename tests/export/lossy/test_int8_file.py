@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from types import SimpleNamespace
+from typing import Any, Final, Literal
 
 import numpy as np
 import onnx
@@ -14,7 +15,7 @@ from torch import nn
 from helpers.int8_networks import network_that_int8_ruins
 from helpers.processors import HAS_EXACT_INT8
 from torchstone_export.formats.onnx_file import export_onnx
-from torchstone_export.lossy import int8_file
+from torchstone_export.lossy import int8_file, layer_error
 from torchstone_export.lossy.fp16_file import to_fp16
 from torchstone_export.lossy.int8_file import Int8Config, layer_names, pixel_scale_of, quantize
 from torchstone_export.lossy.int8_search import CALIBRATION_IMAGES, calibration_sample
@@ -210,6 +211,30 @@ def test_the_errors_match_those_of_the_outputs(content: bytes, images: Uint8Arra
     expected = 10 * np.log10(np.square(exact).sum() / np.square(exact - rounded).sum())
 
     assert layer_errors(content, quantized, images)[-1].sqnr_db == pytest.approx(expected, abs=2.0)
+
+
+def test_layers_are_compared_on_a_few_images_at_a_time(
+    content: bytes, images: Uint8Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is found is the same; the maps of all layers for many photographs would not fit into memory."""
+    quantized, seen = quantize(content, images, FOLDED), set()
+    whole = layer_errors(content, quantized, images)
+    opened = layer_error.open_session
+
+    def watched(*given: Any) -> Any:  # noqa: ANN401 - as the original
+        made = opened(*given)
+        run = made.session.run
+        session = SimpleNamespace(run=lambda names, feeds: (seen.add(len(feeds["images"])), run(names, feeds))[1])
+        return SimpleNamespace(session=session)
+
+    monkeypatch.setattr(layer_error, "open_session", watched)
+    monkeypatch.setattr(layer_error, "_CHUNK_VALUES", 10 * images[0].size)
+    parts = layer_errors(content, quantized, images)
+
+    assert max(seen) == 10
+    for part, other in zip(parts, whole, strict=True):
+        assert (part.node, part.quantized) == (other.node, other.quantized)
+        assert (part.sqnr_db, part.added) == pytest.approx((other.sqnr_db, other.added), rel=1e-6)
 
 
 def test_the_fp16_file_computes_in_half_and_answers_in_float(images: Uint8Array) -> None:
