@@ -22,6 +22,7 @@ from torchstone_export.run_data import certified_part, load_run_data
 from torchstone_export.trained_files import build_files
 from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.evaluation.occurring import missing_by_split
 from torchstone_runtime.progress import stage
@@ -146,7 +147,8 @@ def export_run(source: RunSource | CascadeSource, request: ExportRequest) -> Exp
         routing = choose_routing(first, model, data.validation, threshold=source.threshold, mirror=source.mirror)
         model = cascade_of(first, model, routing, {"validation": data.validation, "test": data.test})
     reference = make_reference(model.module, {"validation": data.validation, "test": data.test})
-    return export_model(model, data, request, signer=signer, reference=replace(reference, sample=sample))
+    reference = replace(reference, sample=sample)
+    return export_model(model, data, request, signer=signer, reference=reference, chosen_on=whole.validation)
 
 
 def open_signer(request: ExportRequest) -> BundleSigner | None:
@@ -167,6 +169,7 @@ def export_model(
     reference: Reference | None = None,
     build: Callable[[TrainedModel], dict[str, bytes]] | None = None,
     doubts: Callable[[Reference], list[str]] = lambda _: [],
+    chosen_on: Split | None = None,
 ) -> Exported:
     """Export a model, verify the files over the whole validation and test splits of `data`, and publish the bundle.
 
@@ -178,6 +181,7 @@ def export_model(
         reference: outputs over both splits that the files are compared with; the model's, float32 and float64, if None.
         build: function that makes the files' bytes by variant; PyTorch's exporters if None.
         doubts: function of the reference that returns what its owner should know of the model, a line each.
+        chosen_on: images that the model was chosen on, where `data` has a sample of them alone.
 
     Raises:
         CheckFailedError: the model gives no answer for an image, an exported file does not do what the model does, is
@@ -185,7 +189,7 @@ def export_model(
             was.
         OutputError: the bundle can't be written; the target is as it was.
     """
-    own = own_data(data, request.data_dir, request.calibration_data, request.certify_data)
+    own = own_data(data, request.data_dir, request.calibration_data, request.certify_data, chosen_on)
     reference = reference or make_reference(model.module, {"validation": data.validation, "test": data.test})
     reference.require_finite()
     doubtful = doubts(reference)

@@ -38,12 +38,20 @@ class VariantCertificate:
         batches: dependence of an image's outputs on its batch, see `check_batches`.
         failures: sentences on what is wrong, with the numbers; empty where everything is right.
         outputs: the logits by split, for comparison with other variants; not part of the file.
+        chosen_by: names of splits that the variant was chosen by among others: its flips there say nothing of images
+            that were not run.
     """
 
     splits: dict[str, dict[str, Any]] = field(default_factory=dict)
     batches: dict[str, Any] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     outputs: dict[str, Float32Array] = field(default_factory=dict, repr=False)
+    chosen_by: tuple[str, ...] = ()
+
+    @property
+    def unbiased(self) -> dict[str, dict[str, Any]]:
+        """The figures of the splits that the variant was not chosen by."""
+        return {name: figures for name, figures in self.splits.items() if name not in self.chosen_by}
 
     def to_json(self) -> dict[str, Any]:
         """Return the variant's part of `certificate.json`."""
@@ -54,7 +62,7 @@ class VariantCertificate:
             "batch_sizes": self.batches.get("by_size", {}),
             "batches": others,
             "splits": self.splits,
-            **({"unseen_flips": unseen_flips(self.splits)} if self.splits else {}),
+            **({"unseen_flips": unseen_flips(self.unbiased)} if self.splits else {}),
         }
 
 

@@ -57,7 +57,7 @@ def split_figures(part: SplitReference, logits: Float32Array, reference: Referen
 
 
 def unseen_flips(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return `unseen_flips` of `certificate.json`: what the flips over all splits say of images that were not run.
+    """Return `unseen_flips` of `certificate.json`: what the flips over some splits say of images that were not run.
 
     Args:
         splits: figures by split, as `split_figures` returns them; of a split that could not be run, `samples` alone.

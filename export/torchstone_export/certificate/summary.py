@@ -61,7 +61,7 @@ def _variant_lines(name: str, variant: VariantCertificate, reference: Reference)
             f"{name}: RMS error {rms:.2f} x {reference.owner} own (accepted: largest {limits.max_multiple:g} x, RMS "
             f"{limits.rms_multiple:g} x); {_settled(parts, near)}"
         ),
-        bound_line(name, variant.splits, reference.owner),
+        bound_line(name, variant.unbiased, reference.owner),
     ]
 
 

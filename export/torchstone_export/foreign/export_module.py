@@ -68,7 +68,9 @@ def export_module(
     def doubts(found: Reference) -> list[str]:
         return find_doubts(source.spec, found, answer_of(network) if request.check_spec else None, tell)
 
-    return export_model(model, data, request, signer=signer, reference=reference, build=build, doubts=doubts)
+    return export_model(
+        model, data, request, signer=signer, reference=reference, build=build, doubts=doubts, chosen_on=whole.validation
+    )
 
 
 def build_module_files(model: TrainedModel, *, torchscript: bool) -> dict[str, bytes]:

@@ -74,13 +74,14 @@ def judge_variant(
     variant.report |= {"paired": paired.to_json(), "changes": changes, "speed": speed.to_json()}
     with serving(variant.content, classes, limits.provider, variant.precision) as engine:
         certified = certify_variant(reference, partial(run_in_batches, engine), variant=variant.name)
+    certified.chosen_by = ("validation",) if variant.name == "int8" else ()
     for name, logits in certified.outputs.items():
         # It need not give PyTorch's outputs again, but its own.
         certified.splits[name]["repeat"] = _repeat(variant, reference.splits[name].split, logits)
     variant.validation_logits = certified.outputs["validation"]
     variant.certificate = certified.to_json() | {"passed": not variant.reasons, "failures": variant.reasons}
     variant.line = summary_line(variant, paired, speed)
-    variant.bound_line = bound_line(variant.name, certified.splits, reference.owner)
+    variant.bound_line = bound_line(variant.name, certified.unbiased, reference.owner)
 
 
 def _repeat(variant: LossyVariant, split: Split, logits: Float32Array) -> dict[str, Any]:

@@ -37,7 +37,11 @@ class OwnData:
 
 
 def own_data(
-    data: TrainingData, data_dir: Path, calibration: DatasetRef | None = None, certify: DatasetRef | None = None
+    data: TrainingData,
+    data_dir: Path,
+    calibration: DatasetRef | None = None,
+    certify: DatasetRef | None = None,
+    chosen_on: Split | None = None,
 ) -> OwnData:
     """Load what was given; the model's own training and test parts stand in for what was not.
 
@@ -48,6 +52,7 @@ def own_data(
         data_dir: directory of the downloaded datasets.
         calibration: reference of the images for calibration.
         certify: reference of the labelled images that decide.
+        chosen_on: images that the model's epoch was chosen on, where `data` has a sample of them alone.
 
     Raises:
         DataError: it is missing, has other classes, or pictures to decide on were learnt or calibrated on.
@@ -56,7 +61,8 @@ def own_data(
     calibrated = data.train if calibration is None else _load(calibration, data, data_dir, test=False)
     deciding = data.test if certify is None else _load(certify, data, data_dir, test=True)
     if certify is not None:
-        _require_unseen(deciding, certify, {"trained": data.train, "calibrated": calibrated, "chosen": data.validation})
+        chosen = data.validation if chosen_on is None else chosen_on
+        _require_unseen(deciding, certify, {"trained": data.train, "calibrated": calibrated, "chosen": chosen})
     return OwnData(calibrated, deciding, tuple(given))
 
 

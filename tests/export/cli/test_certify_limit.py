@@ -8,7 +8,9 @@ import pytest
 
 from conftest import MakeOnce
 from helpers.in_process import run_in_process
+from torchstone_export.run_data import load_run_data
 from torchstone_runtime.bundle.bundle import Bundle
+from torchstone_train.run.run_dir import RunDirectory
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,18 @@ def test_verify_runs_the_same_images(limited: Path) -> None:
     result = run_in_process("verify", limited / "bundle", "--data", "digits")
     assert result.returncode == 0, result.stderr
     assert "all 100 test decisions are those of the certificate" in result.stdout
+
+
+def test_a_validation_picture_outside_the_sample_may_not_decide_on_int8(digits_run: Path, tmp_path: Path) -> None:
+    """The model's epoch was chosen by all of them."""
+    validation = load_run_data(RunDirectory.open(digits_run).read_info(), None, tmp_path).validation
+    np.savez(tmp_path / "extra.npz", images=validation.store.read(np.arange(287))[:, 0], labels=validation.labels)
+    options = ("--int8", "--certify-limit", "5", "--certify-data", f"npz:{tmp_path / 'extra.npz'}")
+    result = run_in_process("export", digits_run, *options, "--out", tmp_path / "bundle")
+
+    assert result.returncode == 2
+    assert "287 of the 287 pictures" in result.stderr
+    assert "chosen on" in result.stderr
 
 
 def test_the_certificate_is_computed_anew_over_the_same_images(limited: Path, digits_run: Path) -> None:

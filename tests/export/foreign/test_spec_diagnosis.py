@@ -118,10 +118,8 @@ def written(answer: Nearest, path: Path) -> Path:
         helper.make_node("Flatten", ["input"], ["flat"], axis=1),
         helper.make_node("Gemm", ["flat", "scale", "bias"], ["logits"]),
     ]
-    given, made = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("input", ["n", *RIGHT.input]), ("logits", ["n", len(answer.centers)]))
-    )
+    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", *RIGHT.input])
+    made = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(answer.centers)])
     graph = helper.make_graph(nodes, "nearest", [given], [made], tensors)
     opset = helper.make_opsetid("", 17)
     path.write_bytes(helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString())

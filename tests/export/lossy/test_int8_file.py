@@ -27,6 +27,8 @@ from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import ProviderError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.classifier import Classifier
+from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.inference.providers import open_session
 from torchstone_train.networks.image_classifier import ImageClassifier
 
 SPEC = InputSpec(color="L", height=8, width=8, mean=(0.286,), std=(0.353,))
@@ -217,21 +219,24 @@ def test_layers_are_compared_on_a_few_images_at_a_time(
     content: bytes, images: Uint8Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is found is the same; the maps of all layers for many photographs would not fit into memory."""
-    quantized, seen = quantize(content, images, FOLDED), set()
+    quantized = quantize(content, images, FOLDED)
     whole = layer_errors(content, quantized, images)
-    opened = layer_error.open_session
+    counts: list[int] = []
 
-    def watched(*given: Any) -> Any:  # noqa: ANN401 - as the original
-        made = opened(*given)
-        run = made.session.run
-        session = SimpleNamespace(run=lambda names, feeds: (seen.add(len(feeds["images"])), run(names, feeds))[1])
-        return SimpleNamespace(session=session)
+    def watched(content: bytes, options: LoadOptions) -> SimpleNamespace:
+        run = open_session(content, options).session.run
+
+        def counted(names: list[str], feeds: dict[str, Uint8Array]) -> Any:  # noqa: ANN401 - as the original
+            counts.append(len(feeds["images"]))
+            return run(names, feeds)
+
+        return SimpleNamespace(session=SimpleNamespace(run=counted))
 
     monkeypatch.setattr(layer_error, "open_session", watched)
     monkeypatch.setattr(layer_error, "_CHUNK_VALUES", 10 * images[0].size)
     parts = layer_errors(content, quantized, images)
 
-    assert max(seen) == 10
+    assert max(counts) == 10
     for part, other in zip(parts, whole, strict=True):
         assert (part.node, part.quantized) == (other.node, other.quantized)
         assert (part.sqnr_db, part.added) == pytest.approx((other.sqnr_db, other.added), rel=1e-6)

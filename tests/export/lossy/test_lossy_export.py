@@ -69,6 +69,18 @@ def test_the_certificate_has_the_figures(lossy: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+def test_images_that_the_form_was_chosen_by_say_nothing_of_others(int8_bundle: Path) -> None:
+    """The bound on unseen flips is that of the test part; of the float file, that of both parts."""
+    variants = json.loads((int8_bundle / "certificate.json").read_text())["variants"]
+    flips = variants["int8"]["splits"]["test"]["flips"]
+    bound = variants["int8"]["unseen_flips"]
+
+    assert (bound["images"], bound["flips"]) == (359, flips)
+    assert variants["fp32"]["unseen_flips"]["images"] == 287 + 359
+    assert f"({flips} of 359 were not" in "".join(Bundle.open(int8_bundle).manifest.certificate["summary"])
+
+
+@pytest.mark.slow
 def test_the_other_commands_know_the_variant(int8_bundle: Path, digits_run: Path) -> None:
     """Verify with data and with the run, inspect, and evaluate, which takes it as the default."""
     verified = run_torchstone("verify", int8_bundle, "--data", "digits", "--run", digits_run)

@@ -1,5 +1,6 @@
 """Data of one's own: what is calibrated on, what decides, and that nothing that was learnt may decide."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,16 @@ def test_a_picture_that_the_model_has_seen_may_not_decide(
     """It would make a variant look better than it is."""
     with pytest.raises(DataError, match=f"among those that were {what} on"):
         own_data(data, tmp_path, None, archive(tmp_path, np.arange(first, first + 1)))
+
+
+def test_a_picture_that_the_epoch_was_chosen_by_may_not_decide_where_a_sample_is_certified(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    """The whole validation part counts."""
+    sampled = replace(data, validation=part("validation", 100, 110))
+    given = archive(tmp_path, np.arange(149, 150))
+    with pytest.raises(DataError, match="chosen on"):
+        own_data(sampled, tmp_path, None, given, data.validation)
 
 
 def test_a_picture_that_int8_is_calibrated_on_may_not_decide(data: TrainingData, tmp_path: Path) -> None:
