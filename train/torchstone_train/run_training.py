@@ -20,6 +20,7 @@ from torchstone_train.compute.distributed import World, joined_world
 from torchstone_train.compute.precision import Precision, choose_precision
 from torchstone_train.compute.torch_settings import usual_settings
 from torchstone_train.data.augmented_samples import augmented_samples
+from torchstone_train.data.batches import StreamedBatches
 from torchstone_train.data.describe import describe_data
 from torchstone_train.data.training_data import TrainingData
 from torchstone_train.data.training_size import describe_training_size
@@ -136,7 +137,9 @@ def _train_in_world(
             task = replace(task, featured=shown_on_map(data.validation.labels))
         results = _results(request, run, info, progress, opened) if world.is_first else None
         observers = results.observers() if results else ()
-        begin_head(task, data.spec, run, progress, resumed=request.resume)
+        # A crop for each image, drawn at random, would make another head for each seed and fold, and a worse one.
+        still = StreamedBatches(data.train, device) if request.recipe.transforms else task.train
+        begin_head(task, still, data.spec, run, progress, resumed=request.resume)
         loop = _loop(task, run, info, progress, observers, data.spec)
         if isinstance(loop, TrainingLoop) and not request.resume:
             loop.compile()

@@ -46,6 +46,15 @@ def test_the_head_begins_with_the_weights_of_a_probe(photos: Path, tmp_path: Pat
     assert float((head_of(tmp_path / "fresh") - probe).abs().max()) > 0.1
 
 
+def test_random_changes_have_no_part_in_the_head(photos: Path, tmp_path: Path) -> None:
+    """It is fitted on the pictures as they will be decided on, and finds the features that a probe has kept."""
+    trained("probe", photos, tmp_path / "probe")
+    options = ("--set", "head_start=probe", "--set", "class_weights=auto", "--augment", "random-resized-crop,flip")
+    found = trained("finetune", photos, tmp_path / "tuned", *STILL, *options)
+    assert "0 computed now" in found.stderr
+    torch.testing.assert_close(head_of(tmp_path / "tuned"), head_of(tmp_path / "probe"), rtol=0, atol=1e-5)
+
+
 def test_a_run_that_is_replaced_begins_anew(photos: Path, tmp_path: Path) -> None:
     """The checkpoint of the run that stood there is none of the new one's."""
     out = tmp_path / "run"

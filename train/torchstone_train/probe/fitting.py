@@ -101,7 +101,7 @@ class ProbeFit:
 
     def _fit(self) -> tuple[Record, dict[str, Any], NetworkAnswers]:
         task, started = self._task, time.perf_counter()
-        fitted = fit_head(task, self._spec, self._run.path, self._progress)
+        fitted = fit_head(task, task.train, self._spec, self._run.path, self._progress)
         count, seconds = len(fitted.features), time.perf_counter() - started
         answers = answer_all(task.model, task.validation, task.class_names, task.device, task.featured)
         record = {

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchstone_runtime.arrays import Float32Array
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.data.batches import Batches
 from torchstone_train.networks.backbones.head import head_of
 from torchstone_train.probe.backbone_features import features_of
 from torchstone_train.probe.feature_cache import FOLDER, FeatureCache, cache_key
@@ -46,11 +47,12 @@ class FittedHead:
     converged: bool
 
 
-def fit_head(task: TrainingTask, spec: InputSpec, beside: Path, progress: Progress) -> FittedHead:
+def fit_head(task: TrainingTask, images: Batches, spec: InputSpec, beside: Path, progress: Progress) -> FittedHead:
     """Fit the last layer of a task's backbone on the features of its training images, and lay it into the network.
 
     Args:
         task: task whose recipe names the last layer; its model is left in evaluation mode.
+        images: training images as the network will be given them when it is used, without random changes.
         spec: input of the network.
         beside: run directory, beside which features are kept.
         progress: display that is told of the progress.
@@ -60,7 +62,7 @@ def fit_head(task: TrainingTask, spec: InputSpec, beside: Path, progress: Progre
     """
     from torchstone_train.probe.regression import fit_last_layer  # noqa: PLC0415 - scikit-learn takes a second
 
-    features = _features(task, spec, beside, progress)
+    features = _features(task, images, spec, beside, progress)
     _, head = head_of(task.model.network, task.recipe.head)
     balanced = are_balanced(task.recipe.class_weights, task.labels)
     layer = fit_last_layer(
@@ -76,11 +78,13 @@ def fit_head(task: TrainingTask, spec: InputSpec, beside: Path, progress: Progre
         progress.say("Warning: the regression had not converged after 1,000 iterations.")
     _lay(head, layer.weight, layer.bias)
     logits = torch.from_numpy(features) @ torch.from_numpy(layer.weight).T + torch.from_numpy(layer.bias)
-    _require_last(task, logits[:_CHECKED])
+    _require_last(task, images, logits[:_CHECKED])
     return FittedHead(features, logits, layer.strength, layer.losses, balanced, layer.converged)
 
 
-def begin_head(task: TrainingTask, spec: InputSpec, run: RunDirectory, progress: Progress, *, resumed: bool) -> None:
+def begin_head(
+    task: TrainingTask, images: Batches, spec: InputSpec, run: RunDirectory, progress: Progress, *, resumed: bool
+) -> None:
     """Fit the last layer before a fine-tuning whose recipe says so; fresh where the backbone has no such features.
 
     From a fresh layer the first steps spoil the features that were pretrained (A. Kumar et al., "Fine-Tuning can
@@ -89,6 +93,7 @@ def begin_head(task: TrainingTask, spec: InputSpec, run: RunDirectory, progress:
 
     Args:
         task: task before its training.
+        images: as for `fit_head`.
         spec: input of the network.
         run: run of the training, beside which features are kept.
         progress: display that is told of the progress.
@@ -98,35 +103,35 @@ def begin_head(task: TrainingTask, spec: InputSpec, run: RunDirectory, progress:
         return
     with task.world.first_goes_ahead():  # the others take its weights when the model is wrapped
         if task.world.is_first:
-            _begin(task, spec, run.path, progress)
+            _begin(task, images, spec, run.path, progress)
 
 
-def _begin(task: TrainingTask, spec: InputSpec, beside: Path, progress: Progress) -> None:
+def _begin(task: TrainingTask, images: Batches, spec: InputSpec, beside: Path, progress: Progress) -> None:
     if len(task.labels) * len(task.class_names) > _LARGEST:
         progress.say("head     starts from random weights, not as a probe: with this many images it learns soon enough")
         return
     state = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
     try:
-        fit_head(task, spec, beside, progress)
+        fit_head(task, images, spec, beside, progress)
     except (UsageError, DataError) as error:
         task.model.load_state_dict(state)
         progress.say(f"head     starts from random weights, not as a probe: {error.lines[0]}")
 
 
-def _features(task: TrainingTask, spec: InputSpec, beside: Path, progress: Progress) -> Float32Array:
+def _features(task: TrainingTask, images: Batches, spec: InputSpec, beside: Path, progress: Progress) -> Float32Array:
     head, network = task.recipe.head, task.model.eval().network
     key = cache_key(network, task.recipe.architecture, head, spec, task.device)
     cache = FeatureCache.open(beside.absolute().parent / FOLDER, key)
-    features = features_of(task.train, task.model, head, cache, progress)
+    features = features_of(images, task.model, head, cache, progress)
     each = f"{len(features):,} images with {features.shape[1]:,} features each"
     progress.say(f"features {each}, {cache.added:,} computed now")
     return features
 
 
 @torch.inference_mode()
-def _require_last(task: TrainingTask, expected: Tensor) -> None:
-    images, _ = next(iter(task.train.walk(torch.arange(len(expected)), len(expected))))
-    given = task.model(images).float().cpu()
+def _require_last(task: TrainingTask, images: Batches, expected: Tensor) -> None:
+    first, _ = next(iter(images.walk(torch.arange(len(expected)), len(expected))))
+    given = task.model(first).float().cpu()
     if given.shape != expected.shape or float((given - expected).abs().max()) > _TOLERANCE * max(
         1.0, float(expected.abs().max())
     ):
