@@ -144,7 +144,12 @@ def train(
     wait_passively()
     from torchstone_train.data.picture_geometry import PictureGeometry  # noqa: PLC0415
     from torchstone_train.data.picture_loading import Loading  # noqa: PLC0415 - likewise
-    from torchstone_train.recipes.resolve import get_recipe, resolve_recipe, with_backbone  # noqa: PLC0415 - likewise
+    from torchstone_train.recipes.resolve import (  # noqa: PLC0415 - likewise
+        get_recipe,
+        resolve_recipe,
+        unstated_stages,
+        with_backbone,
+    )
     from torchstone_train.run_training import TrainingRequest  # noqa: PLC0415 - loads PyTorch
     from torchstone_train.run_training import train as run_training  # noqa: PLC0415
     from torchstone_train.training.progress import make_progress  # noqa: PLC0415
@@ -180,6 +185,7 @@ def train(
         min_class_size=min_class_size,
         deterministic=deterministic,
         report=report,
+        unstated=unstated_stages(fields),
         progress=make_progress(resolved.epochs, progress),
     )
     if folds is not None:

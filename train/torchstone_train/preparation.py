@@ -1,6 +1,7 @@
 """What a training needs before its first step: data, network, batches, and what `run.json` records of them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,31 @@ from torchstone_train.data.selection import Selection
 from torchstone_train.data.training_data import TrainingData, load_training_data
 from torchstone_train.data.training_size import check_training_size, training_spec
 from torchstone_train.network_choice import ChosenNetwork, input_of_weights
+from torchstone_train.recipes.recipe import Recipe
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.environment import git_commit, versions
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.training.distill import Teacher
 from torchstone_train.training.task import TrainingTask
+
+
+def with_recorded_stages(request: TrainingRequest) -> TrainingRequest:
+    """Return a request with the first epochs that the run that goes on began with, where nobody stated others.
+
+    The number of epochs may differ, and decides on them where a training begins.
+
+    Raises:
+        FieldError: there are not that many epochs.
+        DataError: the run that is to go on is missing or damaged.
+    """
+    if not (request.resume and request.unstated):
+        return request
+    run = RunDirectory.open(request.out)
+    with run.told_if_damaged():
+        then = Recipe.from_json(run.read_info()["recipe"])
+    if then.name != request.recipe.name:
+        return request  # refused, with all that differs
+    return replace(request, recipe=replace(request.recipe, **{name: getattr(then, name) for name in request.unstated}))
 
 
 def load_data(request: TrainingRequest) -> TrainingData:

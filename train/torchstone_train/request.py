@@ -39,6 +39,7 @@ class TrainingRequest:
         deterministic: same seed, same machine, same weights; False may be faster on a GPU.
         report: whether figures, TensorBoard's log and `report.html` are made once it has ended.
         logs: logs of other systems that watch the training, see `report.experiment_logs.EXPERIMENT_LOGS`.
+        unstated: fields of the recipe that nobody stated: a run that goes on keeps those that it began with.
     """
 
     recipe: Recipe
@@ -65,4 +66,5 @@ class TrainingRequest:
     deterministic: bool = True
     report: bool = True
     logs: tuple[str, ...] = ()
+    unstated: frozenset[str] = frozenset()
     progress: Progress | None = field(default=None)

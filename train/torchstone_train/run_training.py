@@ -26,7 +26,7 @@ from torchstone_train.data.training_data import TrainingData
 from torchstone_train.data.training_size import describe_training_size
 from torchstone_train.network_choice import ChosenNetwork, describe_network, open_network, resolve_backbone
 from torchstone_train.networks.penultimate import penultimate_features
-from torchstone_train.preparation import describe, load_data, prepare
+from torchstone_train.preparation import describe, load_data, prepare, with_recorded_stages
 from torchstone_train.probe.fitting import ProbeFit, require_probe
 from torchstone_train.probe.head import begin_head
 from torchstone_train.recipes.recipe import Recipe
@@ -77,7 +77,7 @@ def train(request: TrainingRequest) -> Outcome:
     require_logs(request.logs)
     set_determinism(wanted=request.deterministic)
     with freed_memory_kept(), joined_world(device) as world, ExitStack() as opened:
-        request = resolve_backbone(gone_on_with(request, world, opened))
+        request = resolve_backbone(with_recorded_stages(gone_on_with(request, world, opened)))
         if request.recipe.method == "probe":
             require_probe(request.recipe, teachers=request.teachers, processes=world.size)
         world.check_batch(request.recipe.batch_size)

@@ -115,3 +115,15 @@ def test_backbones_are_listed_by_part_of_a_name() -> None:
     assert {"resnet18", "timm:resnet18.a1_in1k"} <= set(names)
     assert all("resnet18" in name for name in names)
     assert_refused(run_in_process("recipes", "--backbones", "resnet*81"), "No backbone has 'resnet*81' in its name.")
+
+
+def test_run_goes_on_with_more_epochs_and_the_warm_up_that_it_began_with(colours: str, tmp_path: Path) -> None:
+    """Nobody stated the warm-up, which follows from the epochs of the first command."""
+    arguments = ("--backbone", OWN, "--weights", "none", *options(colours, tmp_path / "run"))
+    assert run_in_process("train", "finetune", *arguments).returncode == 0
+    resumed = run_in_process("train", "finetune", *arguments, "--epochs", "4", "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    found = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (found["epochs_run"], found["recipe"]["epochs"], found["recipe"]["warmup_epochs"]) == (4, 4, 0.6)
+    again = run_in_process("train", "finetune", *arguments, "--epochs", "4", "--set", "warmup_epochs=1", "--resume")
+    assert_refused(again, "made with other settings: warmup_epochs")

@@ -25,7 +25,7 @@ from torchstone_train.cli.train_settings import Settings, read_config, read_run,
 from torchstone_train.compute.openmp import wait_passively
 from torchstone_train.recipes.fields import parse_assignments
 from torchstone_train.recipes.recipe import FieldError, Recipe
-from torchstone_train.recipes.resolve import get_recipe, resolve_recipe, with_backbone
+from torchstone_train.recipes.resolve import get_recipe, resolve_recipe, unstated_stages, with_backbone
 
 EXIT_INTERRUPTED: Final = 130
 _LOADING: Final = ("cache", "cache_size", "cache_dir", "workers")
@@ -72,6 +72,7 @@ def train(
     resolved = _resolved(chosen, fields, {**dict.fromkeys(assigned, "--set "), **dict.fromkeys(given, "--")})
     require_writable([json_file])
     folds = options.pop("folds", None)
+    options["unstated"] = unstated_stages(fields)
     outcome_code, out = _train(resolved, options, folds, json_file)
     if folds or outcome_code or os.environ.get("RANK", "0") != "0":  # of several processes the first one speaks
         return outcome_code

@@ -15,6 +15,8 @@ from torchstone_train.recipes.transforms import settle_augment
 OVERRIDABLE: Final = frozenset(field.name for field in fields(Recipe)) - {
     *("name", "summary", "architecture", "teacher", "method", "head"),
 }
+_STAGES: Final = frozenset({"head_epochs", "warmup_epochs"})
+"""What a recipe's first epochs are for, shortened where it has few (`resolve_recipe`)."""
 RECIPE_GROUP: Final = "torchstone.recipes"
 """Entry points of other packages: a name, and the `Recipe` or the function of a `ModelShape` that it stands for."""
 
@@ -54,6 +56,11 @@ def resolve_recipe(recipe: str | Recipe, overrides: Mapping[str, Any]) -> Recipe
         if name not in OVERRIDABLE:
             raise UsageError(f"A recipe has no field '{name}'.", suggestion(name, OVERRIDABLE))
     return found.with_overrides(_fitting_stages(found, settle_augment(overrides)))
+
+
+def unstated_stages(overrides: Mapping[str, Any]) -> frozenset[str]:
+    """Return the fields on a recipe's first epochs that nobody states, so that the number of epochs decides."""
+    return _STAGES - {name for name, value in overrides.items() if value is not None}
 
 
 _WARMUP_SHARE: Final = 0.3
