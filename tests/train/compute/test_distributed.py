@@ -13,8 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.gang import run_together
+from torchstone_runtime.data.catalog import DatasetRef
 from torchstone_runtime.errors import UsageError
 from torchstone_train.compute.distributed import World, joined_world
+from torchstone_train.data.batches import make_batches
+from torchstone_train.data.training_data import load_training_data
+from torchstone_train.networks.image_classifier import build_classifier
+from torchstone_train.recipes.recipe import Recipe
+from torchstone_train.run.run_dir import RunDirectory
+from torchstone_train.training.validate import validate
 
 if TYPE_CHECKING:
     import subprocess
@@ -129,6 +136,26 @@ def test_no_process_is_left_with_one_image_that_batch_norm_cannot_take(tmp_path:
 
     assert result.returncode == 0, result.stderr
     assert json.loads((tmp_path / "run" / "run.json").read_text())["epochs_run"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ema", [0.0, 0.5])
+def test_validation_of_two_processes_is_that_of_the_weights_that_are_kept(
+    tiny_npz: Path, tmp_path: Path, ema: float
+) -> None:
+    """Their statistics of batch norm are those of one process, or an average of them."""
+    options = ("--set", f"ema={ema}", "--batch-size", "16")
+    result = train(2, tmp_path, *options, recipe="bn-cnn", dataset=f"npz:{tiny_npz}")
+    assert result.returncode == 0, result.stderr
+    run, cpu = RunDirectory.open(tmp_path), torch.device("cpu")
+    info = run.read_info()
+    recipe = Recipe.from_json(info["recipe"])
+    data = load_training_data(DatasetRef.parse(f"npz:{tiny_npz}"), tmp_path, recipe, info["seed"])
+    model = build_classifier(recipe.architecture, data.spec, len(info["class_names"]))
+    model.network.load_state_dict(run.read_weights())
+
+    alone = validate(model, make_batches(data.validation, cpu), data.train.class_names, cpu)
+    assert info["metrics"]["validation"]["loss"] == pytest.approx(alone.loss, rel=1e-5)
 
 
 @given(count=st.integers(1, 200), size=st.integers(1, 7))

@@ -84,6 +84,15 @@ class World:
         added = torch.arange(missing) % max(1, len(order))
         return torch.cat([order, order[added]])[self.rank :: self.size]
 
+    def spread_buffers(self, model: nn.Module) -> None:
+        """Let the model have the buffers of numbers with a fraction that it has in the first process.
+
+        Batch norm's statistics are such: in training, each process takes its own share of a batch into them.
+        """
+        for buffer in model.buffers() if self.size > 1 else ():
+            if buffer.is_floating_point():  # others count batches, or are the same from the start
+                distributed.broadcast(buffer, src=0)
+
     def sum(self, values: Tensor) -> Tensor:
         """Return the sum of a tensor over all processes."""
         if self.size > 1:

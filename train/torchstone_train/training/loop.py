@@ -254,6 +254,7 @@ class TrainingLoop:
         task = self._task
         with self._averaged():
             if task.world.size > 1:
+                task.world.spread_buffers(task.model)  # the weights that are kept are the first process's
                 return validate(task.model, task.validation, task.class_names, task.device, task.world)
             given = (task.model, task.validation, task.class_names, task.device)
             self._answers = answer_all(*given, task.featured)
