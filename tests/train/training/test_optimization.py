@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from helpers.support import run_torchstone
-from torchstone_train.compute.precision import choose_precision
+from torchstone_train.compute.precision import Precision, choose_precision
 from torchstone_train.recipes.recipe import Recipe, ScheduleName
 from torchstone_train.training.optimization import Optimization
 from torchstone_train.training.schedule import schedule_factor
@@ -68,6 +68,15 @@ def test_going_on_from_a_state_gives_the_same_weights(schedule: ScheduleName) ->
         second.step(images, labels)
 
     assert torch.equal(whole_model.state_dict()["weight"], second_model.state_dict()["weight"])
+
+
+def test_a_state_without_loss_scaling_goes_on_with_it() -> None:
+    """As where a run that began on the CPU goes on in fp16 on a GPU: the scale is that of a start."""
+    recipe, model = Recipe(name="x", summary="", architecture="mlp"), nn.Linear(4, 3)
+    saved = Optimization(recipe, model, choose_precision("off", torch.device("cpu")), 4).state_dict()
+    resumed = Optimization(recipe, model, Precision("cpu", torch.float16, ""), 4)
+    resumed.load_state_dict(saved)
+    assert resumed.state_dict()["scaler"]["scale"] == torch.amp.GradScaler("cpu").get_scale()
 
 
 def test_the_rate_of_each_epoch_is_recorded(tmp_path: Path) -> None:

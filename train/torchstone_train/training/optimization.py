@@ -158,7 +158,8 @@ class Optimization:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned."""
         self._optimizer.load_state_dict(state["optimizer"])
-        self._scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # it has none where the training began without fp16, as on another device
+            self._scaler.load_state_dict(state["scaler"])
         self._steps_done = int(state["steps_done"])
 
 
