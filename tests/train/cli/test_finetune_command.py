@@ -127,3 +127,16 @@ def test_run_goes_on_with_more_epochs_and_the_warm_up_that_it_began_with(colours
     assert (found["epochs_run"], found["recipe"]["epochs"], found["recipe"]["warmup_epochs"]) == (4, 4, 0.6)
     again = run_in_process("train", "finetune", *arguments, "--epochs", "4", "--set", "warmup_epochs=1", "--resume")
     assert_refused(again, "made with other settings: warmup_epochs")
+
+
+@pytest.mark.parametrize("place", ["set", "config"])
+def test_a_mean_for_all_channels_replaces_that_of_the_weights(colours: str, tmp_path: Path, place: str) -> None:
+    """Also where it is a field of a recipe: one without a backbone has its mean there."""
+    config = tmp_path / "train.toml"
+    config.write_text("mean = 0.3\nstd = 0.2\n")
+    said = ("--set", "mean=0.3", "--set", "std=0.2") if place == "set" else ("--config", config)
+    base = ("--data", colours, "--device", "cpu", "--epochs", "1", "--set", "amp=off", "-o", tmp_path / "run")
+    result = run_in_process("train", "finetune", "--backbone", "resnet18", "--weights", "none", *base, *said)
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert [found["input"]["in_graph"][name] for name in ("mean", "std")] == [[0.3] * 3, [0.2] * 3]

@@ -69,6 +69,7 @@ def train(
     options = {**_without_other_fit(earlier.options, stated, fields), **stated}
     require_whole_run(options.pop("lone_fold", None), options.get("folds"))
     chosen = with_backbone(_chosen(recipe, earlier, repeated), options.pop("backbone", None), options.pop("head", None))
+    options = {**_taken_levels(fields, chosen), **options}
     resolved = _resolved(chosen, fields, {**dict.fromkeys(assigned, "--set "), **dict.fromkeys(given, "--")})
     require_writable([json_file])
     folds = options.pop("folds", None)
@@ -103,6 +104,12 @@ def _without_other_fit(earlier: dict[str, Any], stated: dict[str, Any], fields: 
     if stated.get("fit", earlier.get("fit")) == earlier.get("fit"):
         return earlier
     return {name: value for name, value in earlier.items() if name not in ("resize", "fill")}
+
+
+def _taken_levels(fields: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """Take mean and std out of the fields where a backbone's weights state them: options replace those, fields don't."""
+    names = () if recipe.method == "scratch" else [name for name in ("mean", "std") if name in fields]
+    return {name: (fields.pop(name),) for name in names}
 
 
 def _chosen(recipe: str | None, earlier: Settings, repeated: Path | None) -> Recipe:

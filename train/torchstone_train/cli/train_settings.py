@@ -100,9 +100,7 @@ def _settings(content: dict[str, Any], context: click.Context) -> Settings:
         found.recipe = get_recipe(name)
     if not isinstance(table, Mapping):
         raise UsageError("set is not a table.", "Write [set], and below it such lines as ema = 0.99.")
-    fields_of_input = {"mean", "std"} & set(content)
-    pretrained = found.recipe is not None and found.recipe.method != "scratch"
-    by_channel = {key for key in fields_of_input if pretrained or isinstance(content[key], list | str)}
+    by_channel = {key for key in ("mean", "std") if isinstance(content.get(key), list | str)}
     fields = {key: content.pop(key) for key in list(content) if key in RECIPE_FIELDS and key not in by_channel}
     found.fields = check_values({**fields, **table})
     for key, value in content.items():
