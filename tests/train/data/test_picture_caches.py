@@ -166,6 +166,33 @@ def test_entries_unused_for_longest_make_room(store: FileStore, tmp_path: Path) 
     assert sum(path.stat().st_size for path in kept(place)) <= 6 * SIZE
 
 
+def test_room_of_a_removed_file_is_taken_once(store: FileStore, tmp_path: Path) -> None:
+    """Two processes found the same files of an earlier run; together they stay within the budget."""
+    files, place = FilePictures(store, 40), tmp_path / "cache"
+    pixels(on_disk(files, place)[0])
+    caches = [DiskCache(place, 6 * SIZE, print, processes=2) for _ in range(2)]
+    smaller = FilePictures(store, 19)
+    for index in ALL:
+        caches[index // 3].store(smaller.key(index), smaller.picture(index))
+    assert sum(path.stat().st_size for path in kept(place)) <= 6 * SIZE
+
+
+def test_a_picture_in_use_is_noted_while_nobody_makes_room(store: FileStore, tmp_path: Path) -> None:
+    """Threads decode side by side: the files that may be removed don't change under the one that goes through them."""
+
+    class Guarded(dict[Path, int]):
+        def pop(self, path: Path, default: int | None = None) -> int | None:  # type: ignore[override]
+            assert cache._lock.locked()
+            return super().pop(path, default)
+
+    files, place = FilePictures(store, 40), tmp_path / "cache"
+    pixels(on_disk(files, place)[0])
+    cache = DiskCache(place, 1 << 20, print)
+    cache._unused = Guarded(cache._unused)
+    assert cache.load(files.key(0)) is not None
+    assert len(cache._unused) == 5
+
+
 def test_place_that_cannot_be_made_is_one_warning(store: FileStore, tmp_path: Path) -> None:
     """And the training goes on."""
     (tmp_path / "file").touch()

@@ -58,7 +58,9 @@ class DiskCache:
         try:
             path = self._path(key)
             content = path.read_bytes()
-            if self._unused.pop(path, None) is not None:
+            with self._lock:
+                unused = self._unused.pop(path, None)
+            if unused is not None:
                 os.utime(path)  # when it was used last
         except OSError:
             return None
@@ -91,9 +93,10 @@ class DiskCache:
         with self._lock:
             while self._room < size and self._unused:
                 path = next(iter(self._unused))
-                self._room += self._unused.pop(path, 0)
-                with suppress(OSError):
+                freed = self._unused.pop(path)
+                with suppress(OSError):  # another process may have removed it, and has its room
                     path.unlink()
+                    self._room += freed
             if self._room >= size:
                 self._room -= size
                 return True
