@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.support import write_image_tree
+from torchstone_runtime.arrays import Int64Array, Uint8Array
 from torchstone_runtime.data.folder import load_folder
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import ImageError
@@ -59,6 +61,30 @@ def test_batches_are_raw_pixels(folder_split: Split) -> None:
 def test_images_are_streamed_only_if_they_exceed_the_budget(folder_split: Split, budget: int, kind: type) -> None:
     """What just fits is held in memory; one byte more is streamed."""
     assert type(make_batches(folder_split, CPU, budget)) is kind
+
+
+def test_pictures_take_their_memory_once() -> None:
+    """Also while they are read: the budget says how much may be held."""
+
+    class Decoded:
+        image_shape = (3, 16, 16)
+
+        def __len__(self) -> int:
+            return 4096
+
+        def read(self, indices: Int64Array) -> Uint8Array:
+            return np.zeros((len(indices), *self.image_shape), dtype=np.uint8)
+
+        def select(self, indices: Int64Array) -> "Decoded":
+            raise NotImplementedError
+
+    split = Split("train", Decoded(), np.arange(4096) % 2, ("a", "b"), [""] * 4096)
+    tracemalloc.start()
+    try:
+        ResidentBatches(split, CPU)
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * 4096 * 3 * 16 * 16
+    finally:
+        tracemalloc.stop()
 
 
 def test_unreadable_picture_stops_the_walk_by_name(tmp_path: Path) -> None:

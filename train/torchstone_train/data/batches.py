@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor
 
-from torchstone_runtime.data.split import Split
+from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.system.memory import memory_available
 
@@ -49,8 +49,10 @@ class ResidentBatches:
 
     def __init__(self, split: Split, device: torch.device) -> None:
         order = torch.arange(len(split)).numpy()
-        images = torch.from_numpy(split.in_memory().store.read(order).copy())
-        self._images = images.to(device)
+        pixels = split.in_memory().store.read(order)
+        if isinstance(split.store, ArrayStore):
+            pixels = pixels.copy()  # of somebody else's array, which may be read-only
+        self._images = torch.from_numpy(pixels).to(device)
         self._labels = torch.from_numpy(split.labels.copy()).to(device)
         self._device = device
 
