@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -15,14 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from helpers.support import assert_refused, run_torchstone
+from helpers.support import assert_refused, run_torchstone, write_image_tree
+from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.data.catalog import DatasetRef
+from torchstone_runtime.errors import UsageError
 from torchstone_runtime.inference.classifier import Classifier
 from torchstone_train.compute.precision import choose_precision
 from torchstone_train.data.training_data import load_training_data
 from torchstone_train.recipes.catalog import CNN3
 from torchstone_train.recipes.recipe import Recipe
-from torchstone_train.training.distill import Teacher, distillation_loss
+from torchstone_train.training.distill import Teacher, check_teacher, distillation_loss
 from torchstone_train.training.optimization import Optimization
 
 CPU = torch.device("cpu")
@@ -150,6 +154,30 @@ def test_a_teacher_for_other_images_is_refused(teacher_bundle: Path, tmp_path: P
     arguments = ("train", "cnn3", "--dataset", "digits", "--out", tmp_path / "run", "--teacher", teacher_bundle)
 
     assert_refused(run_torchstone(*arguments), "tells other classes apart")
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        ({"fit": "crop", "resize": 20}, "--fit crop --resize 20"),
+        ({"fit": "pad", "fill": 9, "antialias": False}, "--fit pad --fill 9 --no-antialias"),
+        (
+            {"resample": "bicubic", "decode": "reduced", "bits": 12},
+            "--resize-filter bicubic --decode reduced --bits 12",
+        ),
+    ],
+)
+def test_a_teacher_of_pictures_that_are_read_otherwise_is_refused(
+    teacher_bundle: Path, tmp_path: Path, change: dict[str, Any], options: str
+) -> None:
+    """It would not be known whether it has learnt from the validation images; the message says how to read them."""
+    root = write_image_tree(tmp_path, {"train/a": 8, "train/b": 8, "test/a": 2, "test/b": 2}, side=16, mode="RGB")
+    data = load_training_data(DatasetRef.parse(f"folder:{root}"), Path(), CNN3, 0)
+    same = replace(Bundle.open(teacher_bundle).manifest, class_names=("a", "b"), input_spec=data.spec)
+    check_teacher("bundle", replace(same, input_spec=replace(data.spec, mean=(0.1,) * 3)), data)
+    with pytest.raises(UsageError) as caught:
+        check_teacher("bundle", replace(same, input_spec=replace(data.spec, **change)), data)
+    assert caught.value.remedy.endswith(f": {options}")
 
 
 def test_resuming_asks_for_the_same_teacher(

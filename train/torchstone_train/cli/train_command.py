@@ -107,7 +107,7 @@ def _without_other_fit(earlier: dict[str, Any], stated: dict[str, Any], fields: 
 
 
 def _taken_levels(fields: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """Take mean and std out of the fields where a backbone's weights state them: options replace those, fields don't."""
+    """Take mean and std out of the fields where a backbone's weights state them, which options alone replace."""
     names = () if recipe.method == "scratch" else [name for name in ("mean", "std") if name in fields]
     return {name: (fields.pop(name),) for name in names}
 

@@ -15,6 +15,7 @@ from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.manifest import Manifest
 from torchstone_runtime.data.known_fingerprints import known_fingerprint
 from torchstone_runtime.errors import UsageError
+from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.data.training_data import TrainingData
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ class Teacher:
             threads: calls that run at once.
 
         Raises:
-            UsageError: a bundle takes other images or has other classes, or has learnt from images that this training
-                is validated on.
+            UsageError: a bundle takes other images, or pictures fitted or decoded otherwise, or has other classes, or
+                has learnt from images that this training is validated on.
             BundleError, CheckFailedError, ProviderError: as for `Classifier.load`.
         """
         from torchstone_runtime.inference.classifier import Classifier  # noqa: PLC0415 - loads ONNX Runtime: [train] lacks it
@@ -133,6 +134,12 @@ def check_teacher(name: str, manifest: Manifest, data: TrainingData) -> None:
             f"{data.spec.shape}.",
             "Give a teacher that takes the same images.",
         )
+    if data.ref.has_pictures and (options := _options_of_pictures(manifest.input_spec, data.spec)):
+        # The fingerprints below are of pixels: read otherwise, the images that it has learnt from would not be known.
+        raise UsageError(
+            f"The teacher {name} takes pictures that are fitted or decoded otherwise than in this training.",
+            f"Read them as the teacher does: {' '.join(options)}",
+        )
     learnt_from: Mapping[str, Any] = manifest.provenance.get("dataset", {})
     same_data = learnt_from.get("test", {}).get("fingerprint") == known_fingerprint(data.test)
     same_split = learnt_from.get("validation", {}).get("fingerprint") == known_fingerprint(data.validation)
@@ -141,6 +148,25 @@ def check_teacher(name: str, manifest: Manifest, data: TrainingData) -> None:
             f"The teacher {name} was trained on images that this training is validated on.",
             "Train both with the same --seed and --val-fraction, so that they hold out the same images.",
         )
+
+
+def _options_of_pictures(wanted: InputSpec, own: InputSpec) -> list[str]:
+    """Return the options with which pictures of the same size are read as another input has them; none if they are."""
+    spelled = {
+        "fit": f"--fit {wanted.fit}",
+        "resize": f"--resize {wanted.resize}",
+        "fill": f"--fill {wanted.fill}",
+        "resample": f"--resize-filter {wanted.resample}",
+        "antialias": "--antialias" if wanted.antialias else "--no-antialias",
+        "decode": f"--decode {wanted.decode}",
+        "bits": f"--bits {wanted.bits}",
+    }
+    of_other_fits = {"resize": "crop", "fill": "pad"}
+    return [
+        text
+        for field, text in spelled.items()
+        if getattr(wanted, field) != getattr(own, field) and of_other_fits.get(field, wanted.fit) == wanted.fit
+    ]
 
 
 def _identify(member: Member) -> dict[str, Any]:
