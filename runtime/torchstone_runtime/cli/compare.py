@@ -153,9 +153,10 @@ def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | No
                 (b, LoadOptions(variant=wanted.variant_b, provider=wanted.provider_b, tf32=wanted.tf32_b)),
             )
         ]
-        split = _split(classifiers, wanted)
+        splits = _splits(classifiers, wanted)
         first, second = (
-            _predictions(path, classifier, split) for path, classifier in zip((a, b), classifiers, strict=True)
+            _predictions(path, classifier, split)
+            for path, classifier, split in zip((a, b), classifiers, splits, strict=True)
         )
         first, second = with_shared_classes(first, second)
         # In the order of the split where there is one, so that pictures can be found.
@@ -163,12 +164,12 @@ def _compare(a: Path, b: Path, wanted: _Wanted) -> "tuple[Comparison, Split | No
             first = first.in_order_of(second, "A", "B")
         else:
             second = second.in_order_of(first, "B", "A")
-        speed = _speed(classifiers, split) if wanted.speed else None
+        speed = _speed(classifiers, splits) if wanted.speed else None
         sides = [
             Side(name, _what(path, classifier), predictions)
             for name, path, classifier, predictions in zip("AB", (a, b), classifiers, (first, second), strict=True)
         ]
-    return Comparison(sides[0], sides[1], speed), split
+    return Comparison(sides[0], sides[1], speed), splits[0] or splits[1]
 
 
 def _load(stack: ExitStack, path: Path, options: LoadOptions) -> "Classifier | None":
@@ -181,27 +182,27 @@ def _load(stack: ExitStack, path: Path, options: LoadOptions) -> "Classifier | N
     return stack.enter_context(Classifier.load_with(path, options))
 
 
-def _split(classifiers: "list[Classifier | None]", wanted: _Wanted) -> "Split | None":
-    loaded = [item for item in classifiers if item is not None]
-    if not loaded:
+def _splits(classifiers: "list[Classifier | None]", wanted: _Wanted) -> "list[Split | None]":
+    """Return for each model the same samples, prepared as it takes them; None for a predictions file."""
+    if classifiers == [None, None]:
         if wanted.dataset is not None:
             raise UsageError("Two predictions files need no --data.", "Leave it out.")
         if wanted.class_map is not None:
             raise UsageError("--class-map renames the classes of --data; there is none.", "Leave it out.")
-        return None
+        return [None, None]
     if wanted.dataset is None:
         raise UsageError(
             "--data is required unless A and B are both CSV files.", "Add it, such as --data fashion-mnist."
         )
-    split, _ = find_split(loaded[0], wanted.dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
-    if len(loaded) == 1 or loaded[0].input_spec == loaded[1].input_spec:
-        return split
-    other, _ = find_split(loaded[1], wanted.dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
-    if other.ids != split.ids:
+    choice = (wanted.dataset, wanted.data_dir, wanted.split, wanted.class_map, wanted.bits)
+    splits = [None if item is None else find_split(item, *choice)[0] for item in classifiers]
+    first, second = splits
+    # Which part is chosen depends on what a model was trained on.
+    if first is not None and second is not None and list(first.ids) != list(second.ids):
         raise UsageError(
             "A and B would be measured on different parts of the data.", "Name the part: --split test or --split all."
         )
-    return split
+    return splits
 
 
 def _predictions(path: Path, classifier: "Classifier | None", split: "Split | None") -> "LabelledPredictions":
@@ -211,14 +212,16 @@ def _predictions(path: Path, classifier: "Classifier | None", split: "Split | No
     return read_predictions(path) if classifier is None or split is None else evaluate(classifier, split)
 
 
-def _speed(classifiers: "list[Classifier | None]", split: "Split | None") -> "TimeEstimate | None":
+def _speed(classifiers: "list[Classifier | None]", splits: "list[Split | None]") -> "TimeEstimate | None":
     from torchstone_runtime.benchmark.timing import compare as measure
 
-    first, second = classifiers
-    if first is None or second is None or split is None or not len(split):
-        return None
+    sides = [(item, split) for item, split in zip(classifiers, splits, strict=True) if item and split]
+    return measure(*(_call(*side) for side in sides)).ratio if len(sides) == len(splits) else None
+
+
+def _call(classifier: "Classifier", split: "Split") -> "Callable[[], object]":
     images = next(iter(split.batches(min(_SPEED_IMAGES, len(split)))))
-    return measure(lambda: first.predict(images), lambda: second.predict(images)).ratio
+    return lambda: classifier.predict(images)
 
 
 def _what(path: Path, classifier: "Classifier | None") -> str:

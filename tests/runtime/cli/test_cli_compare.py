@@ -2,12 +2,14 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from helpers.in_process import run_in_process
-from helpers.support import run_torchstone
+from helpers.renamed_classes import show_the_centre
+from helpers.support import run_torchstone, write_image_tree
 
 HEADER = "id,true,predicted,correct,margin,p(cat),p(dog)\n"
 
@@ -108,6 +110,27 @@ def test_the_page_shows_the_samples_that_differ(digits_bundle: Path, tmp_path: P
     result = run_in_process("compare", stored, digits_bundle, *options)
     assert result.returncode == 0, result.stderr
     assert page.read_text().count("<figure") == 2
+
+
+def test_each_bundle_is_measured_on_pictures_that_are_prepared_as_it_takes_them(
+    digits_bundle: Path, bundle_copy: Path, tmp_path: Path
+) -> None:
+    """Two inputs of one size, of which one shows the centre of a picture alone."""
+    show_the_centre(bundle_copy, 40)
+    folder = write_image_tree(tmp_path / "photos", {str(digit): 8 for digit in range(10)}, side=40)
+    options = ("--data", f"folder:{folder}", "--json", "-")
+    compared = run_in_process("compare", digits_bundle, bundle_copy, *options, "--no-speed")
+    alone = run_in_process("evaluate", bundle_copy, *options)
+    assert json.loads(compared.stdout)["b"]["metrics"] == json.loads(alone.stdout)["metrics"]
+
+
+def test_a_bundle_is_not_measured_on_what_it_was_trained_on_since_the_other_was_not(
+    digits_bundle: Path, bundle_copy: Path, edit_manifest: Callable[..., None]
+) -> None:
+    """A part that is chosen by where B comes from too: all of the digits are fair for the first only."""
+    edit_manifest(bundle_copy, lambda data: data["provenance"]["dataset"]["test"].update(fingerprint="0" * 64))
+    result = run_in_process("compare", bundle_copy, digits_bundle, "--data", "digits")
+    assert (result.returncode, "would be measured on different parts" in result.stderr) == (2, True), result.stderr
 
 
 @pytest.mark.parametrize(
