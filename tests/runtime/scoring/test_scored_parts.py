@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from helpers.in_process import run_in_process
+from helpers.support import write_image_tree
 from torchstone_runtime.bundle.builtin import locate_bundle
 
 
@@ -44,6 +45,49 @@ def test_a_gate_on_probabilities_that_were_not_written_is_refused(tmp_path: Path
     assert run_in_process("evaluate", "fashion", "--scored", out, "--min-accuracy", "1").returncode == 1
     refused = run_in_process("evaluate", "fashion", "--scored", out, "--max-log-loss", "9")
     assert (refused.returncode, "lacks the probabilities" in refused.stderr) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the float32 file of `fashion` says of its golden images."""
+    folder = tmp_path_factory.mktemp("scored")
+    options = ("--out", folder / "out", "--format", "csv", "--variant", "fp32")
+    result = run_in_process("score", "fashion", npz_of(folder), *options)
+    assert result.returncode == 0, result.stderr
+    return folder / "out"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        (("--split", "test"), 2, "--split needs the pictures"),
+        (("--by-class",), 2, "--by-class needs the pictures"),
+        (("--provider", "cpu"), 2, "--provider is for a model that runs"),
+        (("--check", "none"), 2, "--check is for a model that runs"),
+        (("--variant", "fp32"), 0, ""),
+        (("--variant", "int8"), 2, "was scored by the variant fp32, not by int8"),
+    ],
+)
+def test_an_option_is_heeded_or_refused(scored: Path, options: tuple[str, ...], code: int, told: str) -> None:
+    """What needs the pictures or a model that runs has no effect on parts."""
+    result = run_in_process("evaluate", "fashion", "--scored", scored, *options)
+    assert (result.returncode, told in result.stderr) == (code, True), result.stderr
+
+
+@pytest.mark.skipif(not find_spec("model_signing"), reason="no model-signing")
+def test_a_signature_that_is_asked_for_is_checked(scored: Path, tmp_path: Path) -> None:
+    """A key that there isn't."""
+    result = run_in_process("evaluate", "fashion", "--scored", scored, "--public-key", tmp_path / "key.pub")
+    assert (result.returncode, "There is no public key" in result.stderr) == (2, True), result.stderr
+
+
+def test_a_row_without_an_answer_is_named_and_fails(tmp_path: Path) -> None:
+    """A picture that could not be read."""
+    pictures = write_image_tree(tmp_path / "pictures", {"Bag": 2, "Coat": 2}, side=28)
+    (pictures / "Bag" / "broken.png").write_bytes(b"no picture")
+    assert run_in_process("score", "fashion", pictures, "--out", tmp_path / "out", "--format", "csv").returncode == 0
+    result = run_in_process("evaluate", "fashion", "--scored", tmp_path / "out")
+    assert (result.returncode, "broken.png" in result.stderr) == (1, True), result.stderr
 
 
 def test_parts_without_labels_or_with_a_part_missing_are_refused(tmp_path: Path) -> None:
