@@ -38,46 +38,65 @@ def find_pictures(
 
     Args:
         arguments: a file; a folder, which is searched for image files, hidden ones left out, sorted;
-            a pattern with `*`, `?`, `[...]` or `**`, unless there is a file of that name; or `-` for `stdin`.
+            a pattern with `*`, `?`, `[...]` or `**`, unless there is a file of that name: each picture that it names
+            or that lies in a folder which it names, once; or `-` for `stdin`.
         stdin: stream that is read where `-` is given: an image file, or paths of files and folders, one per line, in
             UTF-8 with or without a byte order mark. If None, `-` is a file of that name.
         others: record of the files in folders that are no pictures.
 
     Raises:
-        DataError: a folder without images, or nothing of use on stdin.
+        DataError: a folder or a pattern without images, or nothing of use on stdin.
     """
     others = OtherFiles() if others is None else others
     for argument in arguments:
         if argument == STDIN and stdin is not None:
             yield from _from_stdin(stdin, others)
         elif glob.has_magic(argument) and not os.path.lexists(argument):
-            # Without a match the pattern is taken for a name, as a shell does: it is then told as missing.
-            for found in sorted(glob.glob(argument, recursive=True)) or [argument]:  # noqa: PTH207 - `**` as in a shell
-                yield from _from_path(found, others)
+            yield from _from_pattern(argument, others)
         else:
             yield from _from_path(argument, others)
 
 
+def _from_pattern(pattern: str, others: OtherFiles) -> Iterator[Picture]:
+    # Without a match the pattern is taken for a name, as a shell does: it is then told as missing.
+    matches = sorted({*glob.glob(pattern, recursive=True)}) or [pattern]  # noqa: PTH207 - `**` as in a shell
+    # What matches within a folder that matches too has its own turn.
+    own = frozenset(str(Path(match)) for match in matches)
+    yield from _some_of(pattern, (found for match in matches for found in _pictures_at(match, others, own)))
+
+
 def _from_path(path: str, others: OtherFiles) -> Iterator[Picture]:
+    yield from _some_of(path, _pictures_at(path, others))
+
+
+def _some_of(argument: str, pictures: Iterator[Picture]) -> Iterator[Picture]:
+    """Yield the pictures of an argument; there must be one."""
+    empty = True
+    for picture in pictures:
+        empty = False
+        yield picture
+    if empty:
+        raise DataError(f"{argument} holds no image files.", "Give image files or a folder with some.")
+
+
+def _pictures_at(path: str, others: OtherFiles, own: frozenset[str] = frozenset()) -> Iterator[Picture]:
     if not os.path.isdir(path):  # noqa: PTH112 - names stay as they were given
         yield Picture(path, Path(path))
         return
-    empty = True
-    for found in _search(path, others):
-        empty = False
+    for found in _search(path, others, own):
         yield Picture(str(Path(found)), Path(found))
-    if empty:
-        raise DataError(f"{path} holds no image files.", "Give image files or a folder with some.")
 
 
-def _search(folder: str, others: OtherFiles) -> Iterator[str]:
+def _search(folder: str, others: OtherFiles, left_out: frozenset[str]) -> Iterator[str]:
     """Yield image files in a folder and its sub-folders; one folder's names are held at a time, not a million."""
     with os.scandir(folder) as entries:
         visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     for entry in visible:
+        if left_out and str(Path(entry.path)) in left_out:
+            continue
         # A link to a folder might lead back here.
         if entry.is_dir(follow_symlinks=False):
-            yield from _search(entry.path, others)
+            yield from _search(entry.path, others, left_out)
         elif is_picture(entry.path):
             yield entry.path
         elif entry.is_file(follow_symlinks=False):

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
 from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.image_formats import IMAGE_SUFFIXES, OtherFiles, is_picture
+from torchstone_runtime.shards.path_pattern import each_once, matches
 from torchstone_runtime.shards.sorted_entries import sorted_entries
 from torchstone_runtime.shards.storage import Entry, Storage, locate, split_query, unreadable
 from torchstone_runtime.text import showable
@@ -114,26 +116,32 @@ class _Search:
         return FoundInput(kind_of(address), address, entry.size, entry.stamp, shown, self._query)
 
     def folder(self, path: str) -> Iterator[FoundInput]:
-        empty = True
-        for entry in self._walk(path):
-            empty = False
-            yield self.found(entry, path)
-        if empty:
-            raise DataError(f"{showable(self._storage.address(path))} holds no pictures.", _REMEDY)
+        yield from _some((self.found(entry, path) for entry in self._walk(path)), self._storage.address(path))
 
     def pattern(self, path: str, shown: str) -> Iterator[FoundInput]:
         parts = path.strip("/").split("/")
-        nothing = True
-        for entry in self._matching("/" if path.startswith("/") else "", parts):
-            nothing = False
-            yield from self.folder(entry.path) if entry.kind == "folder" else [self.found(entry)]
-        if nothing:
+        matching = self._matching("/" if path.startswith("/") else "", parts)
+        first = next(matching, None)
+        if first is None:
             raise DataError(f"Nothing matches {showable(shown)}.", _REMEDY)
+        found = (one for entry in each_once(chain([first], matching), parts) for one in self._within(entry, parts))
+        yield from _some(found, shown)
 
-    def _walk(self, folder: str) -> Iterator[Entry]:
+    def _within(self, entry: Entry, parts: list[str]) -> Iterator[FoundInput]:
+        """Yield a match, or what lies in it and has no turn of its own as another match."""
+        if entry.kind != "folder":
+            yield self.found(entry)
+            return
+        for inner in self._walk(entry.path, parts):
+            yield self.found(inner, entry.path)
+
+    def _walk(self, folder: str, left_out: list[str] | None = None) -> Iterator[Entry]:
+        """Yield the inputs below a folder, but for what matches the parts of a pattern."""
         for entry in self._children(folder):
+            if left_out is not None and matches(entry.path.strip("/").split("/"), left_out):
+                continue
             if entry.kind == "folder":
-                yield from self._walk(entry.path)
+                yield from self._walk(entry.path, left_out)
             elif self._is_input(entry):
                 yield entry
             else:
@@ -176,6 +184,15 @@ class _Search:
                 yield from self._matching(entry.path, parts)
             elif not rest and self._is_input(entry):
                 yield entry
+
+
+def _some(found: Iterator[FoundInput], shown: str) -> Iterator[FoundInput]:
+    empty = True
+    for one in found:
+        empty = False
+        yield one
+    if empty:
+        raise DataError(f"{showable(shown)} holds no pictures.", _REMEDY)
 
 
 def _join(folder: str, name: str) -> str:

@@ -47,10 +47,14 @@ def through_stdin(bundle: Path, content: bytes, folder: Path) -> "subprocess.Com
         ("[b-z].png", ["b.png"]),
         ("**/*.png", ["a.png", "b.png", "sub/c.png", "sub/deep/d.png"]),
         ("su?", ["sub/c.png", "sub/deep/d.png"]),
+        ("**/*", ["a.png", "b.png", "sub/c.png", "sub/deep/d.png"]),
+        ("**", ["a.png", "b.png", "sub/c.png", "sub/deep/d.png"]),
+        ("**/[sd]*", ["sub/c.png", "sub/deep/d.png"]),
     ],
 )
 def test_patterns_are_expanded(digits_bundle: Path, folder: Path, pattern: str, expected: list[str]) -> None:
-    """As a shell would, sorted; folders that match are searched."""
+    """As a shell would, sorted; folders that match are searched, and each picture is named once."""
+    (folder / "sub" / "empty").mkdir()
     assert named(run_in_process("predict", digits_bundle, pattern, cwd=folder)) == expected
 
 

@@ -70,6 +70,17 @@ def test_patterns_ranges_and_lists_name_the_same_files(tmp_path: Path) -> None:
         assert [item.id for item in items(given)] == files, given
 
 
+@pytest.mark.parametrize("pattern", ["**/*", "**/sub*/**/*", "*", "**/su?"])
+def test_a_pattern_names_each_picture_once(tmp_path: Path, pattern: str) -> None:
+    """Folders that match are searched for what does not match itself; one of them is empty."""
+    (tmp_path / "sub" / "sub" / "deep").mkdir(parents=True)
+    (tmp_path / "subempty").mkdir()
+    names = ["sub/a.png", "sub/sub/b.png", "sub/sub/deep/c.png"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    assert sorted(item.id for item in items(f"{tmp_path}/{pattern}")) == [str(tmp_path / name) for name in names]
+
+
 def test_a_webdataset_archive_gives_pictures_with_their_classes(tmp_path: Path) -> None:
     """A webdataset archive gives pictures with their classes."""
     members = {"0.png": b"first", "0.cls": b"3", "1.jpg": b"second", "1.cls": b"Bag", "2.txt": b"no picture"}
