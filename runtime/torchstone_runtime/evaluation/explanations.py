@@ -62,7 +62,8 @@ def explain(classifier: Classifier, evaluation: Evaluation, chosen: Int64Array) 
     """
 
     def run(images: Uint8Array) -> Float32Array:
-        return classifier.predict(np.ascontiguousarray(images), unanswered="keep").logits
+        logits = classifier.predict(np.ascontiguousarray(images), unanswered="keep").logits
+        return logits / np.float32(classifier.temperature)
 
     explanations = []
     for index in chosen.tolist():

@@ -25,7 +25,7 @@ _CALL_BYTES: Final = 16 << 20
 """Covered copies held at once."""
 
 Run = Callable[[Uint8Array], Float32Array]
-"""Gives the logits, float32 [n, K], of images, uint8 [n, C, H, W]."""
+"""Gives what the softmax is taken of, float32 [n, K], for images, uint8 [n, C, H, W]."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -49,6 +49,7 @@ class Classifier:
         input_spec: size, colour and normalisation of the images that the model takes.
         bundle: bundle that it was loaded from; None for a lone file.
         source: path and options that load it again.
+        temperature: divisor of the logits in the softmax that makes the probabilities.
         statistics: statistics of the validation images that the bundle keeps, for sets of classes and to tell drift.
     """
 
@@ -59,6 +60,7 @@ class Classifier:
         self._plan = model.plan
         self.bundle = model.bundle
         self.source = model.source
+        self.temperature = model.temperature
         self._engine = model.engine
         check_hash = model.source.options.check_hashes
         self.statistics = StatisticsSource(model.bundle, model.plan.variant, check_hash=check_hash)
@@ -323,8 +325,7 @@ class Classifier:
         options = ort.RunOptions() if self.plan.provider == "cpu" else None
         with load_deadline("to answer its golden samples", options):
             logits, probabilities = self._engine.run(samples.images, run_options=options)
-        temperature = self.bundle.manifest.temperature if self.bundle is not None else 1.0
-        return samples.check(logits, probabilities, tolerance, temperature)
+        return samples.check(logits, probabilities, tolerance, self.temperature)
 
     def give_back_memory(self) -> None:
         """Give the system the working memory of the largest call so far; the next such call takes it again.

@@ -8,7 +8,7 @@ from pathlib import Path
 from torchstone_runtime.bundle.agreement import require_agreement
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.bundle.bundle import Bundle, no_bundle_error
-from torchstone_runtime.bundle.manifest import METADATA_KEY, parse_essentials, parse_requirements
+from torchstone_runtime.bundle.manifest import METADATA_KEY, parse_essentials, parse_requirements, parse_temperature
 from torchstone_runtime.errors import BundleError, ProviderError, UsageError
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.inference.engine import Engine, make_engine
@@ -34,6 +34,7 @@ class LoadedModel:
         engine: engine that runs the model.
         bundle: bundle that it was loaded from; None for a lone file.
         source: path and options that load it again.
+        temperature: divisor of the logits in the softmax that makes the probabilities.
     """
 
     name: str
@@ -43,6 +44,7 @@ class LoadedModel:
     engine: Engine
     bundle: Bundle | None
     source: ModelSource
+    temperature: float
 
 
 def load_model(path: str | os.PathLike[str], options: LoadOptions) -> LoadedModel:
@@ -77,7 +79,7 @@ def model_of_bundle(bundle: Bundle, variant: str, opened: OpenedSession, options
     sha256 = manifest.variants[variant].sha256
     source = ModelSource(_absolute(bundle.path), options.for_another_process(variant), sha256)
     essentials = manifest.name, manifest.class_names, manifest.input_spec
-    return _assemble(opened, essentials, variant, source, bundle)
+    return _assemble(opened, essentials, variant, source, bundle, manifest.temperature)
 
 
 def _load_lone_file(path: Path, options: LoadOptions) -> LoadedModel:
@@ -105,7 +107,7 @@ def _load_lone_file(path: Path, options: LoadOptions) -> LoadedModel:
     source = ModelSource(_absolute(path), options.for_another_process(None), sha256)
     essentials = parse_essentials(metadata)
     check_signature(opened.session, essentials[2], len(essentials[1]))
-    return _assemble(opened, essentials, path.name, source, None)
+    return _assemble(opened, essentials, path.name, source, None, parse_temperature(metadata) or 1.0)
 
 
 def _assemble(
@@ -114,6 +116,7 @@ def _assemble(
     variant: str,
     source: ModelSource,
     bundle: Bundle | None,
+    temperature: float,
 ) -> LoadedModel:
     name, class_names, spec = essentials
     options = source.options
@@ -131,7 +134,7 @@ def _assemble(
         cuda_graphs=opened.cuda_graphs,
         precision=opened.precision,
     )
-    return LoadedModel(name, class_names, spec, plan, engine, bundle, source)
+    return LoadedModel(name, class_names, spec, plan, engine, bundle, source, temperature)
 
 
 def _absolute(path: Path) -> Path:

@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from helpers.support_corner import CORNER, write_corner_model
 from torchstone_runtime.arrays import Float32Array, Uint8Array
+from torchstone_runtime.data.split import Split
 from torchstone_runtime.evaluation import occlusion
+from torchstone_runtime.evaluation.evaluate import evaluate
+from torchstone_runtime.evaluation.explanations import explain, explained_mistakes
 from torchstone_runtime.evaluation.occlusion import cover_count, explain_by_occlusion
 from torchstone_runtime.inference.classifier import Classifier
 
@@ -38,6 +41,15 @@ def test_the_map_points_at_the_corner_that_decides(corner: Classifier, noise: Ui
     assert (found.fall[2 * CORNER :] == 0).all()
     assert (found.fall[:, 2 * CORNER :] == 0).all()
     assert found.probability > found.lowest
+
+
+def test_an_explained_mistake_has_the_probability_of_the_evaluation(classifier: Classifier, digits: Split) -> None:
+    """The model divides its logits by a temperature before it takes their softmax."""
+    evaluation = evaluate(classifier, digits)
+    chosen = explained_mistakes(evaluation, 1)
+    (found,) = explain(classifier, evaluation, chosen)
+    assert classifier.temperature != 1
+    assert found.answered.probability == pytest.approx(float(evaluation.confidence[chosen[0]]), abs=1e-5)
 
 
 def test_what_speaks_for_a_class_speaks_against_the_other(corner: Classifier, noise: Uint8Array) -> None:
