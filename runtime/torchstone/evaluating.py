@@ -33,6 +33,7 @@ from torchstone_runtime.metrics.classification import Metrics
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.html import render_html
 from torchstone_runtime.report.measured_file import MeasuredFile
+from torchstone_runtime.strict_json import finite_values
 
 _ROWS: Final = 50
 
@@ -61,7 +62,7 @@ class EvaluationResult:
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
-        """95% Wilson score interval of the accuracy."""
+        """95% Clopper-Pearson interval of the accuracy."""
         return self.metrics.accuracy_interval
 
     @property
@@ -108,8 +109,9 @@ class EvaluationResult:
         return self.document.evaluation.drift
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the document that `torchstone evaluate --json` prints."""
-        return self.document.to_json()
+        """Return the document that `torchstone evaluate --json` prints; None where a figure is not defined."""
+        document: dict[str, Any] = finite_values(self.document.to_json())
+        return document
 
     def to_pandas(self) -> Any:  # noqa: ANN401 - a pandas.DataFrame, where pandas is installed
         """Return precision, recall, F1 and support as a pandas DataFrame with a row per class.

@@ -144,6 +144,15 @@ def test_an_evaluation_has_figures_by_name(bundle: torchstone.ExportedBundle) ->
     assert result.by_class["7"]["support"] == int((result.labels == 7).sum())
 
 
+def test_an_evaluation_as_json_data_is_strict(digits_bundle: Path) -> None:
+    """A class that does not occur has no recall: None, and not NaN, which JSON has no sign for."""
+    digits = load_digits()
+    ones = np.flatnonzero(digits.labels == 1)[:5]
+    found = torchstone.evaluate(digits_bundle, data=(digits.store.read(ones), digits.labels[ones])).to_dict()
+    assert found == json.loads(json.dumps(found, allow_nan=False))
+    assert found["metrics"]["per_class"][0]["recall"] is None
+
+
 def test_an_evaluation_is_a_table_in_a_notebook_and_a_page(bundle: torchstone.ExportedBundle, tmp_path: Path) -> None:
     """The page is that of `evaluate --report`."""
     result = torchstone.evaluate(bundle, data="digits")
