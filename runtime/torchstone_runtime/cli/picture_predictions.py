@@ -1,9 +1,9 @@
 """The pictures that `predict` is given, classified in their order; what can't be classified is told on stderr."""
 
 import sys
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -55,10 +55,9 @@ def predict_with_progress(
     stack.callback(_complain_of_others, others)
     pictures = _named_folders(find_pictures(options.paths, stdin, others), options.paths)
     if options.bits is None and classifier.input_spec.bits == MAX_BITS:
-        first = list(islice(pictures, SAMPLE_SIZE))
+        first, pictures = _first_of(pictures, SAMPLE_SIZE)
         if warning := narrow_warning(sampled_depths(picture.source for picture in first)):
             complain(warning)
-        pictures = chain(first, pictures)
     side = _thumbnail_side() if options.gallery else 0
     # Closed whatever happens: an interrupted command doesn't wait for pictures that nobody asks for any more.
     answers = stack.enter_context(
@@ -77,8 +76,8 @@ def predict_with_progress(
     )
     if not shows_progress() or sys.stdout.isatty():
         return answers
-    counted = None if STDIN in options.paths else sum(1 for _ in find_pictures(options.paths, stdin))
-    done = stack.enter_context(stage("classifying", counted or 0, "pictures"))
+    counted = 0 if STDIN in options.paths else _count(find_pictures(options.paths, stdin))
+    done = stack.enter_context(stage("classifying", counted, "pictures"))
     return _counted(answers, done)
 
 
@@ -94,6 +93,32 @@ def _counted(
     for answer in answers:
         yield answer
         done(1)
+
+
+def _first_of(pictures: "Iterator[Picture]", count: int) -> "tuple[list[Picture], Iterator[Picture]]":
+    """Return the first pictures, and all of them; what goes wrong among the first is told in its turn."""
+    first: list[Picture] = []
+    try:
+        for picture in islice(pictures, count):
+            first.append(picture)  # noqa: PERF402 - what came before an error counts
+    except DataError as error:
+        return first, _all_of(first, pictures, error)
+    return first, _all_of(first, pictures, None)
+
+
+def _all_of(first: "list[Picture]", others: "Iterator[Picture]", failure: DataError | None) -> "Iterator[Picture]":
+    yield from first
+    if failure is not None:
+        raise failure
+    yield from others
+
+
+def _count(pictures: "Iterator[Picture]") -> int:
+    count = 0
+    with suppress(DataError):
+        for _ in pictures:
+            count += 1
+    return count
 
 
 def _named_folders(pictures: "Iterator[Picture]", paths: tuple[str, ...]) -> "Iterator[Picture]":

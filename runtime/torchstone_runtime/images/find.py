@@ -45,7 +45,7 @@ def find_pictures(
         others: record of the files in folders that are no pictures.
 
     Raises:
-        DataError: a folder or a pattern without images, or nothing of use on stdin.
+        DataError: a folder that cannot be read, a folder or a pattern without images, or nothing of use on stdin.
     """
     others = OtherFiles() if others is None else others
     for argument in arguments:
@@ -89,9 +89,7 @@ def _pictures_at(path: str, others: OtherFiles, own: frozenset[str] = frozenset(
 
 def _search(folder: str, others: OtherFiles, left_out: frozenset[str]) -> Iterator[str]:
     """Yield image files in a folder and its sub-folders; one folder's names are held at a time, not a million."""
-    with os.scandir(folder) as entries:
-        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    for entry in visible:
+    for entry in _visible(folder):
         if left_out and str(Path(entry.path)) in left_out:
             continue
         # A link to a folder might lead back here.
@@ -101,6 +99,17 @@ def _search(folder: str, others: OtherFiles, left_out: frozenset[str]) -> Iterat
             yield entry.path
         elif entry.is_file(follow_symlinks=False):
             others.add(entry.name)
+
+
+def _visible(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((item for item in entries if not item.name.startswith(".")), key=lambda item: item.name)
+    except OSError as error:
+        raise DataError(
+            f"The folder {folder} cannot be read: {error.strerror or error}.",
+            "Make it readable, or name other pictures.",
+        ) from error
 
 
 def _from_stdin(stdin: BufferedReader, others: OtherFiles) -> Iterator[Picture]:

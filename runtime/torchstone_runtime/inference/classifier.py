@@ -203,7 +203,7 @@ class Classifier:
 
         Raises:
             UsageError: an array of another dtype or shape than the model takes, or one too large for the memory.
-            DataError: a folder without pictures.
+            DataError: a folder without pictures, or one that cannot be read.
             ImageError: a picture cannot be decoded.
             NoAnswerError: the model gives no answer for an image.
         """
@@ -248,7 +248,7 @@ class Classifier:
             unanswered: treatment of images without an answer, as for `predict`.
 
         Raises:
-            DataError: no such folder, or one without pictures.
+            DataError: no such folder, one without pictures, or one that cannot be read.
             ImageError: a picture cannot be decoded.
             NoAnswerError: the model gives no answer for a picture.
         """

@@ -26,12 +26,23 @@ def decoded_batches(
 
     Yields:
         The pictures of a batch, each with what becomes of it; the future holds its error.
+
+    Raises:
+        What `sources` raises, after the pictures before it.
     """
     remaining = iter(sources)
+    failure: Exception | None = None
     pool = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="torchstone-decode")
 
     def begin() -> list[tuple[_Source, Future[_Decoded]]]:
-        return [(source, pool.submit(decode, source)) for source in islice(remaining, size)]
+        nonlocal failure, remaining
+        batch = []
+        try:
+            for source in islice(remaining, size):
+                batch.append((source, pool.submit(decode, source)))  # noqa: PERF401 - what came before an error counts
+        except Exception as error:  # noqa: BLE001 - raised below
+            failure, remaining = error, iter(())
+        return batch
 
     ended = False
     try:
@@ -41,5 +52,7 @@ def decoded_batches(
             yield batch
             following = following or begin()
         ended = True
+        if failure is not None:
+            raise failure
     finally:
         pool.shutdown(cancel_futures=not ended)

@@ -1,12 +1,15 @@
 """Where `predict` takes its pictures from, and how it ends when somebody interrupts it."""
 
+import errno
 import os
 import pty
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +17,9 @@ import pytest
 from helpers.in_process import run_in_process
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.data.split import Split
+from torchstone_runtime.errors import DataError
 from torchstone_runtime.images.encode import encode_png
+from torchstone_runtime.inference.classifier import Classifier
 
 PREDICT = [sys.executable, "-m", "torchstone_runtime", "predict"]
 
@@ -56,6 +61,30 @@ def test_patterns_are_expanded(digits_bundle: Path, folder: Path, pattern: str, 
     """As a shell would, sorted; folders that match are searched, and each picture is named once."""
     (folder / "sub" / "empty").mkdir()
     assert named(run_in_process("predict", digits_bundle, pattern, cwd=folder)) == expected
+
+
+def test_pictures_before_an_empty_folder_are_classified(digits_bundle: Path, folder: Path) -> None:
+    """The folder is told after them."""
+    (folder / "empty").mkdir()
+    result = run_in_process("predict", digits_bundle, "a.png", "empty", "b.png", cwd=folder)
+    assert result.returncode == 2
+    assert "empty holds no image files" in result.stderr
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["a.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    classifier: Classifier, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may read everything, as these tests may, is refused by nothing but a replaced function."""
+
+    def refusing(path: str, _real: Callable[[str], Any] = os.scandir) -> Any:  # noqa: ANN401 - as os.scandir
+        if path == str(folder / "sub"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return _real(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(DataError, match=rf"The folder {folder}/sub cannot be read: Permission denied"):
+        classifier.predict(str(folder))
 
 
 def test_a_file_whose_name_looks_like_a_pattern(digits_bundle: Path, folder: Path) -> None:

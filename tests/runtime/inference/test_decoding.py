@@ -55,6 +55,22 @@ def test_an_error_stays_in_its_place() -> None:
     assert batches[1][0][1].result() == 5
 
 
+@pytest.mark.parametrize("ahead", [True, False])
+@pytest.mark.parametrize("count", [0, 3, 4, 6])
+def test_what_comes_before_an_error_of_the_source_is_handed_out(count: int, ahead: bool) -> None:
+    """The error follows, once."""
+
+    def failing() -> Iterator[int]:
+        yield from range(count)
+        raise OSError("no more")
+
+    found: list[int] = []
+    batches = decoded_batches(failing(), lambda number: number, 4, ahead=ahead)
+    with pytest.raises(OSError, match="no more"):
+        found.extend(future.result() for batch in batches for _, future in batch)
+    assert found == [*range(count)]
+
+
 def test_what_nobody_waits_for_is_not_decoded() -> None:
     """A caller that stops early leaves no work behind."""
     batches = decoded_batches(range(10_000), lambda number: number, 5_000, ahead=True)
