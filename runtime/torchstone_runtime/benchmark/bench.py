@@ -200,6 +200,7 @@ def measure_startup(request: Request, variant: str) -> Startup:
             "variant": variant,
             "provider": request.options.provider,
             "threads": request.threads[-1],
+            "mode": request.options.mode,
             "tf32": request.options.tf32,
             "cuda_graphs": request.options.cuda_graphs,
         }

@@ -1,16 +1,18 @@
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from helpers.in_process import run_in_process
 from helpers.support import assert_refused, run_torchstone
+from torchstone_runtime.benchmark import bench, startup
 from torchstone_runtime.benchmark.bench import SteadyState, golden_batch, measure_steady_state
 from torchstone_runtime.benchmark.timing import TimeEstimate
 from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.inference.classifier import Classifier
+from torchstone_runtime.inference.load_options import LoadOptions
 
 if TYPE_CHECKING:
     import subprocess
@@ -45,6 +47,23 @@ def test_the_phases_add_up_to_less_than_the_process(result: "subprocess.Complete
 
     assert seconds["import"] + seconds["session"] + seconds["first_run"] < seconds["process"]
     assert all(value > 0 for value in seconds.values())
+
+
+def test_the_start_is_measured_in_the_mode_that_was_asked_for(
+    digits_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the steady state is; this process stands in for the fresh ones."""
+    given: list[dict[str, Any]] = []
+
+    def here(argument: str) -> dict[str, Any]:
+        given.append(json.loads(argument))
+        return startup.measure(**given[-1])
+
+    monkeypatch.setattr(bench, "_fresh_process", here)
+    monkeypatch.setattr(bench, "PROCESSES", 1)
+    request = bench.Request(str(digits_bundle), LoadOptions(mode="latency"), (1,), (2,), rounds=1)
+    bench.measure_startup(request, "fp32")
+    assert {options["mode"] for options in given} == {"latency"}
 
 
 def test_a_noisy_state_gives_no_figures() -> None:
