@@ -82,9 +82,12 @@ class SetFigures:
         return share_interval(self.covered, self.images)
 
     @property
-    def expected(self) -> Interval:
-        """Range in which theory has the coverage of so many images, in 95% of calibrations; see `coverage_range`."""
-        return coverage_range(self.asked, self.calibration_images, self.images)
+    def expected(self) -> Interval | None:
+        """Range in which theory has the coverage of so many images, in 95% of calibrations; see `coverage_range`.
+
+        It is that of one threshold for all images; None where each class has its own.
+        """
+        return None if self.by_class else coverage_range(self.asked, self.calibration_images, self.images)
 
     @property
     def mean_size(self) -> float:
@@ -93,6 +96,7 @@ class SetFigures:
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON data."""
+        expected = self.expected
         return {
             "asked": self.asked,
             "by_class": self.by_class,
@@ -101,7 +105,7 @@ class SetFigures:
             "covered": self.covered,
             "coverage": self.coverage,
             "coverage_interval_95": list(self.interval),
-            "expected_range_95": list(self.expected),
+            "expected_range_95": None if expected is None else list(expected),
             "mean_size": self.mean_size,
             "sizes": {str(size): count for size, count in self.sizes.items()},
             "per_class": [item.to_json() for item in self.classes],

@@ -32,16 +32,24 @@ def sets_html(sets: SetFigures | None) -> str:
     """Return coverage and set sizes, overall and by class; nothing where there are none."""
     if sets is None:
         return ""
-    low, high = sets.expected
     note = (
         f"The sets hold the right class with a probability of {sets.asked:.6g}"
         f"{', for the images of each class' if sets.by_class else ''}, by {sets.calibration_images:,} validation "
-        f"images. Here {_in_words(sets)}. For images drawn as the validation images were, theory expects "
-        f"{low:.1%} to {high:.1%}, or more where the model is right more often than was asked for."
+        f"images. Here {_in_words(sets)}.{_expectation(sets)}"
     )
     sizes = [(str(size), f"{count:,}", f"{count / sets.images:.1%}") for size, count in sets.sizes.items()]
     by_size = table(("classes in the set", "images", "share"), sizes, name="Sizes of the sets")
     return f'<p class="soft">{escape(note)}</p>{by_size}{_by_class_html(sets)}'
+
+
+def _expectation(sets: SetFigures) -> str:
+    if (expected := sets.expected) is None:
+        return ""
+    low, high = expected
+    return (
+        f" For images drawn as the validation images were, theory expects {low:.1%} to {high:.1%}, or more where the "
+        "model is right more often than was asked for."
+    )
 
 
 def _by_class_html(sets: SetFigures) -> str:

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 import torchstone
 from torchstone_runtime.data.digits import load_digits
+from torchstone_runtime.evaluation.conformal_sets import ClassSets, SetFigures
 from torchstone_runtime.metrics.conformal import coverage_range
+from torchstone_runtime.report.validation_watch import sets_html
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -20,6 +22,15 @@ def test_the_range_is_scipys_beta_binomial(calibration: int, images: int, covera
     low, high = stats.betabinom(images, calibration + 1 - below, below).ppf([0.025, 0.975])
 
     assert coverage_range(coverage, calibration, images) == pytest.approx((low / images, high / images))
+
+
+@pytest.mark.parametrize("by_class", [False, True])
+def test_theory_has_a_range_for_one_threshold_alone(by_class: bool) -> None:
+    """With one for each class, each has a range of its own."""
+    sets = SetFigures(0.9, by_class, 99, {1: 50}, [ClassSets("cat", 30, 28, 30), ClassSets("dog", 20, 19, 20)])
+
+    assert (sets.to_json()["expected_range_95"] is None) == by_class
+    assert ("theory expects" in sets_html(sets)) != by_class
 
 
 def test_the_python_api_counts_what_the_predictions_say() -> None:
