@@ -93,7 +93,7 @@ def begin_head(
 
     Args:
         task: task before its training.
-        images: as for `fit_head`.
+        images: training images without random changes, see `fit_head`.
         spec: input of the network.
         run: run of the training, beside which features are kept.
         progress: display that is told of the progress.
