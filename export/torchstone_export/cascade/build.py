@@ -84,7 +84,7 @@ def cascade_of(
         routing: rule that says which model answers which image.
         splits: splits of which the share that `second` is asked about is counted and recorded.
     """
-    classifier = CascadeClassifier(_plain(first), _plain(second).network, second.spec, routing)
+    classifier = CascadeClassifier(_plain(first), _plain(second), second.spec, routing)
     origin: dict[str, Any] = {"fast": first.provenance, "routing": routing.to_json()}
     if splits is not None:
         origin["asked"] = {name: _share_asked(first, split, routing) for name, split in splits.items()}
@@ -105,7 +105,7 @@ def export_cascade(model: TrainedModel, cascade: CascadeClassifier) -> bytes:
     """
     fast, accurate = (
         export_onnx(ExportableClassifier(part).eval(), model.name, model.class_names, model.spec)
-        for part in (cascade.fast, ImageClassifier(cascade.network, model.spec))
+        for part in (cascade.fast, ImageClassifier(cascade.network, model.spec, cascade.channels))
     )
     temperature = model.module.temperature
     essentials = essentials_json(model.name, model.class_names, model.spec, temperature)

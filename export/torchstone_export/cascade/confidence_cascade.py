@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchstone_runtime.arrays import Float32Array, Int64Array
 from torchstone_runtime.errors import UsageError
@@ -58,13 +58,13 @@ class CascadeClassifier(ImageClassifier):
 
     Args:
         fast: looks at every picture.
-        network: network of the accurate classifier, which looks at those of which `fast` is not sure.
+        accurate: looks at those of which `fast` is not sure.
         spec: input specification of the accurate classifier.
         routing: rule that says which model answers which image.
     """
 
-    def __init__(self, fast: ImageClassifier, network: nn.Module, spec: InputSpec, routing: Routing) -> None:
-        super().__init__(network, spec)
+    def __init__(self, fast: ImageClassifier, accurate: ImageClassifier, spec: InputSpec, routing: Routing) -> None:
+        super().__init__(accurate.network, spec, accurate.channels)
         self.fast = fast
         self.routing = routing
 

@@ -20,9 +20,12 @@ from torchstone_export.cascade import cascade_file
 from torchstone_export.cascade.build import cascade_of
 from torchstone_export.cascade.confidence_cascade import Routing, choose_threshold
 from torchstone_export.certificate.reference import run_module
-from torchstone_export.model import TrainedModel, load_trained
+from torchstone_export.model import ExportableClassifier, TrainedModel, load_trained
+from torchstone_export.trained_files import build_files
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.data.catalog import Dataset, DatasetRef
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_train.networks.image_classifier import build_classifier
 from torchstone_train.run.run_dir import RunDirectory
 
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
@@ -91,6 +94,21 @@ def test_the_sure_are_answered_by_the_fast_model_and_the_rest_by_the_accurate_on
     assert min(sure.sum(), unsure.sum()) > 20
     np.testing.assert_allclose(found[sure], fast[sure], atol=1e-4)
     np.testing.assert_allclose(found[unsure], (accurate + mirrored)[unsure] / 2, atol=1e-4)
+
+
+def test_a_cascade_of_backbones_on_gray_pictures_answers_as_its_accurate_model(images: Uint8Array) -> None:
+    """In PyTorch and in the file; both repeat the gray channel for their networks of colours."""
+    spec = InputSpec(color="L", height=28, width=28, mean=(0.3,), std=(0.4,))
+    fast, accurate = (
+        TrainedModel("backbone", spec, tuple("0123456789"), ExportableClassifier(network).eval(), "digits", {})
+        for network in (build_classifier("helpers.small_backbone:build", spec, 10, "classifier") for _ in range(2))
+    )
+    cascade = cascade_of(fast, accurate, Routing(threshold=1.0))
+    expected = run_module(accurate.module, images[:8])[0]
+    file = build_files(cascade, torchscript=False)["fp32"]
+
+    np.testing.assert_allclose(run_module(cascade.module, images[:8])[0], expected, atol=1e-5)
+    np.testing.assert_allclose(answers(file, images[:8]), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("mirror", [False, True])

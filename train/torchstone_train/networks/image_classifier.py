@@ -28,7 +28,8 @@ class ImageClassifier(nn.Module):
     def __init__(self, network: nn.Module, spec: InputSpec, channels: int | None = None) -> None:
         super().__init__()
         self.network = network
-        self._repeated = channels if channels not in (None, spec.channels) else None
+        self.channels = channels or spec.channels
+        self._repeated = self.channels if self.channels != spec.channels else None
         mean = torch.tensor(spec.mean, dtype=torch.float64).reshape(1, -1, 1, 1)
         std = torch.tensor(spec.std, dtype=torch.float64).reshape(1, -1, 1, 1)
         # (x / 255 - mean) / std as one multiplication and one addition.
