@@ -160,8 +160,19 @@ def export(
     wait_passively()
     from torchstone_export.bundle.default_path import default_bundle  # noqa: PLC0415 - not installed everywhere
     from torchstone_export.lossy.decide import LossyLimits  # noqa: PLC0415 - loads PyTorch
+    from torchstone_export.option_checks import require_cascade  # noqa: PLC0415
     from torchstone_export.pipeline import CascadeSource, ExportRequest, RunSource, export_run  # noqa: PLC0415
 
+    lossy = tuple(name for name, wanted in (("int8", int8), ("fp16", fp16), ("bf16", bf16)) if wanted)
+    limits: dict[str, Any] = {
+        "max_accuracy_drop": max_accuracy_drop,
+        "min_speedup": min_speedup,
+        "provider": provider,
+        "int8_minutes": int8_minutes,
+    }
+    others = {"require_variants": require_variants, "calibration_data": calibration_data, "certify_data": certify_data}
+    _require_variants(lossy, default_variant, limits | others)
+    require_cascade(fast, threshold, mirror=mirror, spelled=str)
     path = _run_path(run)
     source: RunSource | CascadeSource = RunSource(path)
     if fast is not None:
@@ -173,10 +184,8 @@ def export(
         torchscript=torchscript,
         temperature=temperature,
         sign=Path(sign) if sign is not None else None,
-        lossy=tuple(name for name, wanted in (("int8", int8), ("fp16", fp16), ("bf16", bf16)) if wanted),
-        limits=LossyLimits(
-            max_accuracy_drop=max_accuracy_drop, min_speedup=min_speedup, provider=provider, int8_minutes=int8_minutes
-        ),
+        lossy=lossy,
+        limits=LossyLimits(**limits),
         calibration_data=DatasetRef.parse(calibration_data) if calibration_data is not None else None,
         certify_data=DatasetRef.parse(certify_data) if certify_data is not None else None,
         require_lossy=require_variants,
@@ -186,6 +195,13 @@ def export(
     )
     exported = export_run(source, request)
     return ExportedBundle(request.out, tuple(exported.summary), (*exported.warnings, *exported.rejected))
+
+
+def _require_variants(names: tuple[str, ...], default: str, options: dict[str, Any]) -> None:
+    from torchstone_export.option_checks import require_variants  # noqa: PLC0415 - not installed everywhere
+
+    given = [name for name, value in options.items() if value != (export.__kwdefaults__ or {})[name]]
+    require_variants(names, given, default=default, provider=options["provider"], spelled=str)
 
 
 def _accuracy(expected: float | None) -> float | None:

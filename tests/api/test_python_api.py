@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,6 +134,28 @@ def test_an_export_has_its_certificate(bundle: torchstone.ExportedBundle) -> Non
     assert bundle.variants == ("fp32", "torchscript")
     assert any("decisions are PyTorch's" in line for line in bundle.summary)
     assert json.loads(json.dumps(bundle.to_dict()))["class_names"] == list("0123456789")
+
+
+@pytest.mark.parametrize(
+    ("options", "fragment"),
+    [
+        ({"threshold": 0.9}, "threshold and mirror belong to a cascade"),
+        ({"mirror": True}, "with fast"),
+        ({"default_variant": "int8"}, "Add int8"),
+        ({"require_variants": True}, "that require_variants would be for"),
+        ({"certify_data": "digits", "min_speedup": 2.0}, "that min_speedup, certify_data would be for"),
+        ({"int8": True, "provider": "gpu"}, "Give cpu or cuda"),
+    ],
+)
+def test_options_of_an_export_that_do_not_fit_are_refused(
+    run: torchstone.TrainingRun, tmp_path: Path, options: dict[str, Any], fragment: str
+) -> None:
+    """As on the command line: nothing is left out in silence."""
+    with pytest.raises(torchstone.UsageError) as refused:
+        torchstone.export(run, out=tmp_path / "bundle", **options)
+
+    assert fragment in str(refused.value)
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_an_evaluation_has_figures_by_name(bundle: torchstone.ExportedBundle) -> None:

@@ -29,6 +29,7 @@ from torchstone_export.cli.export_options import (
 )
 from torchstone_export.cli.spec_options import any_given, spec_from_options, spec_options
 from torchstone_export.lossy.names import LOSSY_VARIANTS
+from torchstone_export.option_checks import require_cascade, require_variants
 from torchstone_runtime.cli.command import command, option
 from torchstone_runtime.cli.options import DATA_DIR_OPTION, data_option, json_option, out_option
 from torchstone_runtime.cli.output import require_writable, tell
@@ -170,10 +171,7 @@ def _require_one_origin(run: Path | None, foreign: dict[str, Any]) -> None:
 
 def _require_cascade(run: Path | None, options: dict[str, Any]) -> None:
     fast = options["fast"]
-    if fast is None and (options["threshold"] is not None or options["mirror"]):
-        raise UsageError(
-            "--threshold and --mirror belong to a cascade.", "Name the run of its faster model with --fast."
-        )
+    require_cascade(fast, options["threshold"], mirror=options["mirror"], spelled=_flag)
     if fast is not None and run is None:
         raise UsageError("--fast is the first of a cascade's two runs.", "Give RUN, which answers the rest.")
 
@@ -201,18 +199,14 @@ def _was_given(name: str) -> bool:
 
 def _lossy_names(options: Mapping[str, Any]) -> tuple[str, ...]:
     names = tuple(name for name in LOSSY_VARIANTS if options[name])
-    if options["provider"] not in ("cpu", "cuda"):
-        raise UsageError(f"--provider {options['provider']} is not known here.", "Give cpu or cuda.")
-    if options["default_variant"] not in ("fp32", *names):
-        raise UsageError(
-            f"--default-variant {options['default_variant']} names a variant that is not exported.",
-            f"Add --{options['default_variant']}.",
-        )
     given = [name for name in LOSSY_NAMES if name not in (*LOSSY_VARIANTS, "default_variant") and _was_given(name)]
-    if given and not names:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise UsageError(f"No variant was asked for that {flags} would be for.", "Add --int8, --fp16 or --bf16.")
+    default, provider = options["default_variant"], options["provider"]
+    require_variants(names, given, default=default, provider=provider, spelled=_flag)
     return names
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 @command(examples=("torchstone quickstart", "torchstone quickstart --out demo"))
