@@ -161,10 +161,11 @@ def _require_one_origin(run: Path | None, foreign: dict[str, Any]) -> None:
     module = foreign["module"]
     if run is None and module is None:
         raise UsageError("Nothing to export was named.", "Give the RUN that a training wrote, or --module.")
-    if run is not None and (any_given(foreign) or any(foreign[name] for name in MODULE_NAMES)):
+    of_module = any_given(foreign) or any(foreign[name] for name in MODULE_NAMES) or _was_given("check_spec")
+    if run is not None and of_module:
         raise UsageError(
-            "RUN is exported as it was trained; --module, --weights and the options from --spec on are for modules of "
-            "your own.",
+            "RUN is exported as it was trained; --module, --arg, --weights, --check-spec and the options from --spec "
+            "on are for modules of your own.",
             "Give RUN or --module, not both.",
         )
 

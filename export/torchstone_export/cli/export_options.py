@@ -19,7 +19,7 @@ LOSSY_NAMES: Final = (
     *("int8_minutes", "calibration_data", "certify_data"),
 )
 CASCADE_NAMES: Final = ("fast", "threshold", "mirror")
-MODULE_NAMES: Final = ("module", "weights", "weights_key")
+MODULE_NAMES: Final = ("module", "arguments", "weights", "weights_key")
 
 _LOSSY: Final = (
     option(
@@ -154,7 +154,7 @@ def cascade_options(command: _Command) -> _Command:
 
 
 def module_options(command: _Command) -> _Command:
-    """Give a command the options of a module of other origin: `MODULE_NAMES`, and `arguments`."""
+    """Give a command the options of a module of other origin: `MODULE_NAMES`."""
     return _with(command, _MODULE)
 
 

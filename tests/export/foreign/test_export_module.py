@@ -272,6 +272,8 @@ def test_the_command_exports_a_module_with_a_spec_file(place: Path, tmp_path: Pa
     [
         (["RUN", "--module", "a:b"], "not both"),
         (["RUN", "--weights", "w.pt", "--data", "digits"], "Give RUN or --module"),
+        (["RUN", "--arg", "width=12"], "Give RUN or --module"),
+        (["RUN", "--no-check-spec"], "Give RUN or --module"),
         ([], "Nothing to export was named"),
         (["--module", "a:b", "--data", "digits"], "needs --weights"),
         (["--module", "a:b", "--weights", "w.pt"], "needs --data"),
