@@ -34,6 +34,9 @@ class ModuleSource:
         factory: `package.module:factory`; arguments: keyword arguments of the call of the factory.
         weights: path of the file; weights_key: key of the set in it, where it holds several (see `fit_weights`).
         spec: input and output of the module.
+
+    Raises:
+        UsageError: the spec states a field of ONNX files.
     """
 
     factory: str
@@ -41,6 +44,15 @@ class ModuleSource:
     spec: ModelSpec
     arguments: dict[str, Any] = field(default_factory=dict)
     weights_key: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("layout", "dtype"):
+            if (stated := getattr(self.spec, name)) is not None:
+                raise UsageError(
+                    f"The spec states {name} {stated}, which is of an ONNX file's input; a module is given float32 "
+                    "images, channels first.",
+                    f"Leave {name} out, or put what the module takes into the module itself.",
+                )
 
 
 def load_module(source: ModuleSource, data: TrainingData, tell: Callable[[str], None] = lambda _: None) -> TrainedModel:

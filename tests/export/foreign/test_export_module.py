@@ -299,6 +299,23 @@ def test_options_that_do_not_belong_together_are_refused(
     assert fragment in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("field", ['layout = "NHWC"', 'dtype = "uint8"'])
+def test_fields_of_an_onnx_file_are_refused_for_a_module(
+    field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """A module is given float32 images with their channels first, whatever the spec says."""
+    from torchstone_runtime.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    numbers = "" if "dtype" in field else "mean = 0.5\nstd = 0.5\n"
+    (tmp_path / "spec.toml").write_text(f'input = "3x8x8"\n{numbers}{field}\n')
+    with pytest.raises(SystemExit) as ended:
+        main(["export", "--module", "a:b", "--weights", "w.pt", "--data", "digits", "--spec", "spec.toml"])
+
+    assert ended.value.code == 2
+    assert f"The spec states {field.split(maxsplit=1)[0]}" in capsys.readouterr().err
+
+
 def test_weights_that_are_missing_are_one_message(models: ModuleType, place: Path, tmp_path: Path) -> None:
     """The command line, in a process of its own."""
     del models
