@@ -90,7 +90,7 @@ def _from_processor(config: dict[str, Any], source: str) -> Preprocessing:
     if odd := [what for key, what in _UNUSUAL.items() if stated.get(key)]:
         raise no_such_geometry(source, odd[0])
     geometry = _geometry(kind, stated, source)
-    mean, std = _normalisation(stated)
+    mean, std = _normalisation(stated, source)
     fields = {
         "color": "BGR" if stated.get("do_flip_channel_order") else "RGB",
         "pixel_range": "0-1",
@@ -168,7 +168,7 @@ def _size(stated: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def _crop_size(stated: Mapping[str, Any], source: str) -> tuple[int, int]:
-    size = stated["crop_size"]
+    size = _required(stated, "crop_size", "do_center_crop", source)
     if isinstance(size, dict):
         if not {"height", "width"} <= set(size):
             size = {"height": size.get("shortest_edge"), "width": size.get("shortest_edge")}
@@ -176,7 +176,7 @@ def _crop_size(stated: Mapping[str, Any], source: str) -> tuple[int, int]:
     return require_sides(size, "crop_size", source)
 
 
-def _normalisation(stated: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalisation(stated: Mapping[str, Any], source: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and std, in units of 0 to 1, of all that is done to the numbers, as one step.
 
     Of a pixel p the processor makes (p * factor - offset - mean) / std; EfficientNet's divides by std once more.
@@ -184,7 +184,10 @@ def _normalisation(stated: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[
     factor = float(stated["rescale_factor"]) if stated["do_rescale"] else 1.0
     offset = 1.0 if stated["do_rescale"] and stated.get("rescale_offset") else 0.0
     mean, std = [0.0] * 3, [1.0] * 3
-    given = [_three(stated[key]) for key in ("image_mean", "image_std")] if _needs_std(stated) else [mean, std]
+    given = [mean, std]
+    for cause in ("do_normalize", "include_top"):
+        if stated.get(cause):
+            given = [_three(_required(stated, key, cause, source)) for key in ("image_mean", "image_std")]
     if stated["do_normalize"]:
         mean, std = given
     if stated.get("include_top"):
@@ -193,8 +196,13 @@ def _normalisation(stated: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[
     return tuple((offset + value) / unit for value in mean), tuple(value / unit for value in std)
 
 
-def _needs_std(stated: Mapping[str, Any]) -> bool:
-    return bool(stated["do_normalize"] or stated.get("include_top"))
+def _required(stated: Mapping[str, Any], name: str, cause: str, source: str) -> Any:  # noqa: ANN401 - JSON
+    if name not in stated:
+        raise UsageError(
+            f"{source} states {cause} but no '{name}', for which its processor has no default.",
+            "Give the file as it was published with the model, or state the preprocessing by options.",
+        )
+    return stated[name]
 
 
 def _three(value: object) -> list[float]:

@@ -101,6 +101,11 @@ def test_scaling_offset_and_normalisation_become_one_step(
             {"image_processor_type": "ViTImageProcessor", "size": {"shortest_edge": 224, "longest_edge": 900}},
             "limits the longer side",
         ),
+        ({"image_processor_type": "ViTImageProcessor", "do_center_crop": True, "size": 224}, "but no 'crop_size'"),
+        (
+            {"image_processor_type": "MobileViTImageProcessor", "size": 288, "do_normalize": True},
+            "do_normalize but no 'image_mean'",
+        ),
         ({"image_processor_type": "VitsImageProcessor"}, "Did you mean 'ViTImageProcessor'?"),
         ({"image_processor_type": "DonutImageProcessor"}, "whose way with pictures is not known here"),
         ({"architectures": ["ViTForImageClassification"]}, "not the configuration of an image processor"),
