@@ -15,7 +15,7 @@ from torchstone_export.foreign.model_spec import (
     OutputKind,
     PixelRange,
 )
-from torchstone_export.foreign.spec_overlay import describe_source, lay_over
+from torchstone_export.foreign.spec_overlay import describe_source, lay_over, still_meant
 from torchstone_export.foreign.spec_values import (
     classes_of,
     flag_of,
@@ -51,7 +51,7 @@ def read_spec(
     model: Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> ModelSpec:
-    """Read a TOML file and options of the command line; an option replaces the file's field.
+    """Read a TOML file and options of the command line; an option replaces the file's field, and what hangs on it.
 
     Both replace the fields of the source that `preprocess` names, or of the model's own metadata.
 
@@ -69,7 +69,8 @@ def read_spec(
     folder = Path() if path is None or options.get("preprocess") is not None else path.parent
     if isinstance(values.get("classes"), str) and path is not None:
         values["classes"] = classes_of(values["classes"], path.parent)
-    values |= {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
+    values = still_meant(values, given) | given
     source = optional_text("preprocess", values.pop("preprocess", None))
     if unknown := [name for name in values if name not in FIELDS]:
         raise UsageError(f"The spec has a field '{unknown[0]}'.", suggestion(unknown[0], [*FIELDS, "preprocess"]))

@@ -6,7 +6,8 @@ from typing import Any, Final
 from torchstone_export.foreign.model_spec import ModelSpec
 from torchstone_export.preprocessing.preprocessing import Preprocessing
 
-_OF_FIT: Final = ("resize", "fill")
+_OF_FIT: Final = {"resize": "crop", "fill": "pad"}
+_OF_FLOATS: Final = ("mean", "std", "pixel_range")
 _SHOWN: Final = (
     *("input", "color", "fit", "resize", "fill", "resize_filter", "antialias", "decode"),
     *("pixel_range", "mean", "std", "output"),
@@ -15,17 +16,22 @@ _QUIET: Final = {"pixel_range": "0-1", "color": "RGB", "antialias": True, "decod
 """Values that go without saying."""
 
 
-def lay_over(fields: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a source, each replaced where it is stated.
+def still_meant(fields: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that still mean something beside those that replace some of them.
 
-    With another fit, what belongs to the source's goes; a model that takes uint8 needs no mean and std; in the other
-    order of colours the source's mean and std are turned round as well.
+    With another fit, what belongs to the one before goes; a model that takes uint8 needs no mean and std.
     """
-    kept = dict(fields)
-    if stated.get("dtype") == "uint8":
-        kept = {name: value for name, value in kept.items() if name not in ("mean", "std", "pixel_range")}
-    if stated.get("fit") not in (None, kept.get("fit")):
-        kept = {name: value for name, value in kept.items() if name not in _OF_FIT}
+    gone = [name for name, fit in _OF_FIT.items() if stated.get("fit") not in (None, fit)]
+    gone += _OF_FLOATS if stated.get("dtype") == "uint8" else ()
+    return {name: value for name, value in fields.items() if name not in gone}
+
+
+def lay_over(fields: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a source that are still meant, each replaced where it is stated.
+
+    In the other order of colours the source's mean and std are turned round as well.
+    """
+    kept = still_meant(fields, stated)
     if {stated.get("color"), kept.get("color")} == {"RGB", "BGR"}:
         kept |= {name: kept[name][::-1] for name in ("mean", "std") if name in kept}
     return kept | dict(stated)

@@ -37,6 +37,26 @@ def test_an_option_replaces_the_files_field(tmp_path: Path) -> None:
     assert (spec.output, spec.mean, spec.color) == ("logits", (0.5,), "L")
 
 
+def test_an_option_replaces_what_hangs_on_the_files_field(tmp_path: Path) -> None:
+    """Another fit has no use for the file's resize and fill, pixels of uint8 none for its mean and std."""
+    (tmp_path / "crop.toml").write_text('input = "3x8x8"\nmean = 0.5\nstd = 0.5\nfit = "crop"\nresize = 9\n')
+    (tmp_path / "pad.toml").write_text('input = "3x8x8"\nmean = 0.5\nstd = 0.5\nfit = "pad"\nfill = 9\n')
+    stretched = read_spec(tmp_path / "crop.toml", {"fit": "stretch"})
+    cropped = read_spec(tmp_path / "pad.toml", {"fit": "crop"})
+    pixels = read_spec(tmp_path / "crop.toml", {"dtype": "uint8"})
+
+    assert (stretched.fit, stretched.resize) == ("stretch", None)
+    assert (cropped.fit, cropped.fill) == ("crop", 0)
+    assert (pixels.mean, pixels.resize) == ((0.0,) * 3, 9)
+
+
+def test_a_files_resize_stays_where_an_option_states_the_crop(tmp_path: Path) -> None:
+    """It belongs to that fit."""
+    (tmp_path / "spec.toml").write_text('input = "3x8x8"\nmean = 0.5\nstd = 0.5\nresize = 9\n')
+
+    assert read_spec(tmp_path / "spec.toml", {"fit": "crop"}).resize == 9
+
+
 @pytest.mark.parametrize("one", ["0.5", 0.5, [0.5]])
 def test_one_number_stands_for_all_channels(one: object) -> None:
     """As text, as a number, and as an array of one."""
