@@ -62,6 +62,8 @@ def changed_options(old: ModelSpec, new: ModelSpec) -> str:
     for group in (_NORMALISATION, _GEOMETRY):
         if changed & set(group):
             changed |= set(group)
+    if "color" in changed:  # a source's mean and std would be turned round with it
+        changed |= set(_NORMALISATION)
     return " ".join(_option(name, new) for name in _FIELDS if name in changed and _is_needed(name, new))
 
 

@@ -1,10 +1,12 @@
 """The spec's diagnosis: an injected mistake is named with what to type, and a right spec is left alone."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -12,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from helpers.support_foreign import request_for
 from torchstone_export.certificate.reference import Reference, SplitReference
+from torchstone_export.cli.spec_options import spec_from_options, spec_options
 from torchstone_export.foreign.adopt import OnnxSource, adopt_onnx
 from torchstone_export.foreign.doubts import find_doubts
 from torchstone_export.foreign.given_data import load_given_data
@@ -191,6 +194,25 @@ def test_every_candidate_is_another_valid_spec_and_can_be_typed(spec: ModelSpec)
     for other in found:
         other.input_spec()
         assert changed_options(spec, other).startswith("--")
+
+
+@click.command()
+@spec_options
+def read_options(**options: Any) -> ModelSpec:  # noqa: ANN401 - those of `spec_options`
+    """Read a spec from the command line."""
+    return spec_from_options(options)
+
+
+def test_the_options_named_beside_a_source_give_the_spec_that_was_tested() -> None:
+    """Whatever the source would do to other fields for them; numbers to the six digits that are shown."""
+    source = ["--preprocess", "torchvision:ResNet50_Weights.IMAGENET1K_V2"]
+    spec = read_options.main(source, standalone_mode=False)
+
+    for item in candidates_beside(spec, pictures=True):
+        typed = shlex.split(changed_options(spec, item.spec))
+        found = read_options.main([*source, *typed], standalone_mode=False)
+        assert replace(found, mean=item.spec.mean, std=item.spec.std) == item.spec
+        assert (*found.mean, *found.std) == pytest.approx((*item.spec.mean, *item.spec.std), rel=1e-5)
 
 
 def test_a_model_that_takes_uint8_has_no_other_normalisation() -> None:
