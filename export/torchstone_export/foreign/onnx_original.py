@@ -22,6 +22,7 @@ _DTYPES: Final[dict[int, str]] = {
     TensorProto.DOUBLE: "float64",
     TensorProto.UINT8: "uint8",
 }
+_USUAL_OUTPUT: Final = "logits"
 _RANK: Final = 4
 _SHAPING: Final = frozenset({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast"})
 
@@ -193,6 +194,8 @@ def _output_name(names: list[str], spec: ModelSpec) -> str:
         if spec.output_name not in names:
             raise UsageError(f"The file has no output '{spec.output_name}'.", f"It has: {', '.join(names)}.")
         return spec.output_name
+    if _USUAL_OUTPUT in names:
+        return _USUAL_OUTPUT
     if len(names) != 1:
         raise UsageError(
             f"The file has {len(names)} outputs: {', '.join(names)}.", "Name the classes' one: output_name in the spec."

@@ -46,6 +46,16 @@ def own_logits(data: Path) -> np.ndarray[Any, Any]:
     return result
 
 
+def test_of_several_outputs_the_one_named_logits_is_taken(data: Path, tmp_path: Path) -> None:
+    """As exporters of Hugging Face's networks name it, whatever stands before it."""
+    model = onnx_model(names=("input", "logits"))
+    model.graph.output.insert(0, helper.make_tensor_value_info("flat", onnx.TensorProto.FLOAT, ["n", 216]))
+    onnx.save(model, tmp_path / "made.onnx")
+
+    found = adopted_logits(tmp_path / "made.onnx", data, tmp_path)
+    np.testing.assert_allclose(found, own_logits(data), atol=1e-4)
+
+
 @pytest.mark.parametrize(
     "dims", [(-1, 3, 8, 8), (0, 3, 8, 8), (-2, 3, 8, 8), ("", 3, 8, 8), ("N", 3, 8, 8), ("-1", 3, 8, 8), None]
 )
