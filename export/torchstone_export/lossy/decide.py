@@ -76,9 +76,9 @@ def _build(variant: LossyVariant, fp32: bytes, data: TrainingData, limits: Lossy
     else:
         built = [_build_file(variant.name, part, data, limits, own) for part in parts]
         variant.content = cascade_file.rejoin(fp32, *(content for content, _, _ in built))
-        variant.report |= {
-            name: report for name, (_, report, _) in zip(("fast", "accurate"), built, strict=True) if report
-        }
+        named = list(zip(("fast", "accurate"), built, strict=True))
+        variant.report |= {name: report for name, (_, report, _) in named if report}
+        variant.note = "; ".join(f"{name} model: {note}" for name, (_, _, note) in named if note)
     variant.requires_any = requirements(variant.content)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,14 @@ def fast_run(make_once: MakeOnce) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(digits_run: Path, fast_run: Path, make_once: MakeOnce) -> Path:
-    """A cascade of both, with an int8 variant whatever that gives."""
+    """A cascade of both, with an int8 variant whatever that gives, of the first way tried; `told.txt` beside it."""
 
     def export(folder: Path) -> None:
         options = ("--threshold", "0.8", "--mirror", "--int8", "--max-accuracy-drop", "0.2", "--min-speedup", "0.01")
-        result = export_with_a_short_stopwatch(digits_run, "--fast", fast_run, *options, "--out", folder / "bundle")
+        arguments = ("--fast", fast_run, *options, "--int8-minutes", "0.0001", "--out", folder / "bundle")
+        result = export_with_a_short_stopwatch(digits_run, *arguments)
         assert result.returncode == 0, result.stderr
+        (folder / "told.txt").write_text(result.stdout)
 
     return make_once("digits-cascade", export) / "bundle"
 
@@ -209,6 +212,14 @@ def test_both_models_are_quantised(bundle: Path) -> None:
     assert all(any(name.startswith(part) for name in quantised) for part in ("fast/", "accurate/"))
     assert report["fast"]["candidates"]
     assert report["accurate"]["layers"]
+
+
+def test_the_summary_says_what_the_search_of_each_model_left_out(bundle: Path) -> None:
+    """As for a plain model."""
+    told = (bundle.parent / "told.txt").read_text()
+
+    for name in ("fast", "accurate"):
+        assert re.search(rf"; {name} model: \d+ ways to quantise not tried within 0.0001 minutes", told)
 
 
 def test_a_cascade_taken_apart_and_joined_again_is_the_same_file(bundle: Path, images: Uint8Array) -> None:
