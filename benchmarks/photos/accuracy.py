@@ -38,7 +38,7 @@ def _ours(recipe: str, *options: str) -> Train:
         return [
             *(*_TORCHSTONE, "train", recipe, "--data", f"folder:{_photos()}"),
             *("--backbone", "benchmarks.photos.lite0_backbone:lite0", "--weights", weights_file(), *INPUT),
-            *("--seed", str(seed), "--out", str(out / "run"), "--overwrite", "--no-report", *length, *options),
+            *("--seed", str(seed), "--out", str(out / "run"), "--overwrite", "--no-figures", *length, *options),
         ]
 
     return command

@@ -48,7 +48,7 @@ def train(
     teachers: Sequence[str | os.PathLike[str]] = (),
     min_class_size: int | None = None,
     deterministic: bool = True,
-    report: bool = True,
+    figures: bool = True,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | ProgressCallback = False,
@@ -84,7 +84,7 @@ def train(
     teachers: Sequence[str | os.PathLike[str]] = (),
     min_class_size: int | None = None,
     deterministic: bool = True,
-    report: bool = True,
+    figures: bool = True,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | ProgressCallback = False,
@@ -124,7 +124,7 @@ def train(
         teachers: bundles whose answers are learnt beside the labels.
         min_class_size: classes with fewer training images are left out; none is if None.
         deterministic: same seed, same machine, same weights; False may be faster on a GPU.
-        report: whether figures, TensorBoard's log and `report.html` are made.
+        figures: whether figures, TensorBoard's log and `report.html` are made.
         resume: whether the run at `out` is continued.
         overwrite: whether a run at `out` is replaced.
         progress: True for lines and a bar on stderr, or a function that is called with each line.
@@ -184,7 +184,7 @@ def train(
         teachers=tuple(map(Path, teachers)),
         min_class_size=min_class_size,
         deterministic=deterministic,
-        report=report,
+        figures=figures,
         unstated=unstated_stages(fields),
         progress=make_progress(resolved.epochs, progress),
     )

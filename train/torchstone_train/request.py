@@ -37,7 +37,7 @@ class TrainingRequest:
         min_class_size: images that a class must have to be learnt; any number if None, or that of a run that goes on.
         fold: the fold of a cross-validation that is held out in the place of the test part.
         deterministic: same seed, same machine, same weights; False may be faster on a GPU.
-        report: whether figures, TensorBoard's log and `report.html` are made once it has ended.
+        figures: whether figures, TensorBoard's log and `report.html` are made once it has ended.
         logs: logs of other systems that watch the training, see `report.experiment_logs.EXPERIMENT_LOGS`.
         unstated: fields of the recipe that nobody stated: a run that goes on keeps those that it began with.
     """
@@ -64,7 +64,7 @@ class TrainingRequest:
     min_class_size: int | None = None
     fold: Fold | None = None
     deterministic: bool = True
-    report: bool = True
+    figures: bool = True
     logs: tuple[str, ...] = ()
     unstated: frozenset[str] = frozenset()
     progress: Progress | None = field(default=None)

@@ -133,7 +133,7 @@ def _train_in_world(
             # First of all: a kill while the images are read leaves what --resume takes for a run.
             _begin(request, info)
         task = prepare(chosen, data, device, precision, world, teacher, progress.say)
-        if request.report:
+        if request.figures:
             task = replace(task, featured=shown_on_map(data.validation.labels))
         results = _results(request, run, info, progress, opened) if world.is_first else None
         observers = results.observers() if results else ()
@@ -232,7 +232,7 @@ def _results(
 ) -> RunResults:
     title, settings = _title(request), settings_of(info)
     logs = {name: open_log(name, request.out, settings, title) for name in dict.fromkeys(request.logs)}
-    results = RunResults(run, title, progress.say, logs, drawn=request.report)
+    results = RunResults(run, title, progress.say, logs, drawn=request.figures)
     opened.callback(results.leave)
     return results
 

@@ -162,7 +162,7 @@ def test_a_log_that_cannot_be_begun_is_one_message(tmp_path: Path, monkeypatch: 
 
 def test_without_a_report_logs_are_told_of_the_end_all_the_same(opened: dict[str, _Log], tmp_path: Path) -> None:
     """With the final figures, and the one file that there is."""
-    result = run_in_process(*TRAINING, "--out", tmp_path / "run", "--log", "mlflow", "--no-report")
+    result = run_in_process(*TRAINING, "--out", tmp_path / "run", "--log", "mlflow", "--no-figures")
 
     assert result.returncode == 0, result.stderr
     assert opened["mlflow"].told == ["begins", "epoch 1", "epoch 2", "ended with True ['run.json']"]

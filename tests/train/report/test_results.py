@@ -242,7 +242,7 @@ def test_failing_figure_loses_nothing_else(tiny_npz: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("folds", [(), ("--folds", "2")])
 def test_a_training_without_a_report_draws_nothing(folds: tuple[str, ...], tiny_npz: Path, tmp_path: Path) -> None:
     """Neither the run, nor a cross-validation, nor its folds; nothing is said of packages that would be needed."""
-    arguments = ("train", "mlp", "--data", f"npz:{tiny_npz}", "--epochs", "1", "--no-report", *folds)
+    arguments = ("train", "mlp", "--data", f"npz:{tiny_npz}", "--epochs", "1", "--no-figures", *folds)
     result = run_in_process(*arguments, "--out", tmp_path / "out")
 
     assert result.returncode == 0, result.stderr

@@ -200,11 +200,11 @@ _OPTIONS: Final = (
     ),
     OVERWRITE_OPTION,
     option(
-        "--report/--no-report",
+        "--figures/--no-figures",
         group="Output",
         default=None,
         help="Draw figures/, write tensorboard/ and report.html; a search over many trainings can do without  "
-        "[default: report]",
+        "[default: figures]",
     ),
     option(
         *("--log", "logs"),

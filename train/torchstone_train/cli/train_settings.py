@@ -38,7 +38,7 @@ _KEYS: Final = {
     "min_class_size": "min_class_size",
     "folds": "folds",
     "deterministic": "deterministic",
-    "report": "report",
+    "figures": "figures",
     "teacher": "teachers",
     "log": "logs",
     "backbone": "backbone",

@@ -58,7 +58,7 @@ def cross_validate(request: TrainingRequest, folds: int) -> CrossValidationResul
         result = _collect(directory, request, folds)
         directory.write_info({"settings": settings, "state": "complete", **result.to_json()})
         write_predictions(directory, result.held_out)
-        if request.report:
+        if request.figures:
             _report(directory, request, result, progress.say)
     return result
 
