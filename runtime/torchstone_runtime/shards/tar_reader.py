@@ -5,7 +5,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from torchstone_runtime.errors import first_line
 from torchstone_runtime.images.image_formats import IMAGE_SUFFIXES
@@ -20,6 +20,27 @@ FACTS_ENDING: Final = "json"
 MAX_FACTS: Final = 1 << 20
 """Bytes of a label, or of facts about a picture, that are read."""
 _DAMAGE: Final = (tarfile.TarError, EOFError, zlib.error, ValueError)
+_NO_HEADER: Final[tuple[type[tarfile.HeaderError], ...]] = (
+    tarfile.InvalidHeaderError,  # type: ignore[attr-defined]  # typeshed lacks these three
+    tarfile.TruncatedHeaderError,  # type: ignore[attr-defined]
+    tarfile.EmptyHeaderError,  # type: ignore[attr-defined]
+)
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header is intact: a `TarFile` takes one that isn't, and a missing end, for the archive's end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        """Read the next header.
+
+        Raises:
+            tarfile.ReadError: it is damaged, or the file ends before the blocks of zeros that end an archive.
+        """
+        try:
+            return super().fromtarfile(archive)
+        except _NO_HEADER as error:
+            raise tarfile.ReadError(str(error)) from error
 
 
 @dataclass(slots=True)
@@ -44,7 +65,7 @@ def read_tar(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
     with open_shard(shard) as file:
         sample = _Sample("")
         try:
-            with tarfile.open(fileobj=file, mode="r|*") as archive:
+            with tarfile.open(fileobj=file, mode="r|*", tarinfo=_Member) as archive:
                 for member in archive:
                     if not member.isfile():
                         continue

@@ -101,6 +101,16 @@ def test_a_damaged_archive_gives_what_comes_before_and_an_item_that_says_so(tmp_
     assert "damaged" in found[-1].error
 
 
+@pytest.mark.parametrize("end", [b"\xff" * 1024, b"\xff" * 200, b""], ids=["bad header", "cut header", "no end"])
+def test_an_archive_without_its_end_is_damaged(tmp_path: Path, end: bytes) -> None:
+    """To tarfile each of these is the end, unless nothing precedes it."""
+    write_tar(tmp_path / "a.tar", {"0.png": b"x" * 2000})
+    (tmp_path / "a.tar").write_bytes((tmp_path / "a.tar").read_bytes()[: 512 + 2048] + end)
+    found = items(tmp_path / "a.tar")
+    assert found[0].content == b"x" * 2000
+    assert "damaged" in found[-1].error
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_slices_of_an_npz_file_are_its_images(tmp_path: Path, compressed: bool) -> None:
     """Slices of an npz file are its images."""
