@@ -106,7 +106,7 @@ def score_items(classifier: Classifier, items: Sequence[ShardItem], output: Outp
     found = classifier.predict(images, unanswered="keep")
     for index in np.flatnonzero(found.indices_or_none == NO_ANSWER).tolist():
         errors[places[index]] = UNANSWERED
-    names = _labels([item.label for item in items], classifier.class_names)
+    names = _labels(items, classifier.class_names)
     cells = _drift_cells(classifier, images, found) if output.drift else None
     return ScoredRows([item.id for item in items], names, errors, found, np.array(places, np.int64), cells)
 
@@ -133,14 +133,14 @@ def _pixels(item: ShardItem, spec: InputSpec) -> Uint8Array:
     return content
 
 
-def _labels(given: Sequence[str | int | None], class_names: tuple[str, ...]) -> list[str | None]:
-    known = _by_normal_name(class_names)
+def _labels(items: Sequence[ShardItem], class_names: tuple[str, ...]) -> list[str | None]:
+    known, numbered = _by_normal_name(class_names), all(name.isdecimal() for name in class_names)
     named: list[str | None] = []
-    for label in given:
-        if isinstance(label, int):
+    for label, is_index in ((item.label, item.is_index) for item in items):
+        if isinstance(label, int) and (is_index or not numbered):
             named.append(class_names[label] if 0 <= label < len(class_names) else None)
-        else:
-            named.append(None if label is None else known.get(unicodedata.normalize("NFC", label)))
+        else:  # numbers are names for a model whose classes are called by numbers, as they are in an evaluation
+            named.append(None if label is None else known.get(unicodedata.normalize("NFC", str(label))))
     return named
 
 

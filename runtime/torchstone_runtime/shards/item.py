@@ -31,14 +31,16 @@ class ShardItem:
             `FILE#ROW` in a table or an array, the row counted from 0, or the value of the column of ids.
         content: content of an image file, such a file that is yet to be read, or uint8 pixels [C, H, W]; None where
             there is nothing to decode, and `error` says why.
-        label: right class where the input has it: a name, or an index into the model's classes.
+        label: right class where the input has it: a name or a number.
         error: reason why there is no content.
+        is_index: whether a number is an index into the model's classes even where these are called by numbers.
     """
 
     id: str
     content: bytes | PictureFile | Uint8Array | None
     label: str | int | None = None
     error: str = ""
+    is_index: bool = False
 
     def load(self) -> bytes | Uint8Array:
         """Return the content of an image file, or pixels; it may be called from any thread.

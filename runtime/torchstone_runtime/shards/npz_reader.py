@@ -63,7 +63,8 @@ def read_npz(shard: Shard) -> Iterator[ShardItem]:
                 pixels = np.frombuffer(images.read(rows * header.row_bytes), np.uint8).reshape(rows, *header.shape)
                 for offset, image in enumerate(pixels):
                     place = start + offset
-                    yield ShardItem(f"{shown_id(shard.path)}#{place}", image, labels[place] if labels else None)
+                    label = labels[place] if labels else None
+                    yield ShardItem(f"{shown_id(shard.path)}#{place}", image, label, is_index=True)
 
 
 def _labels(archive: zipfile.ZipFile) -> list[Any]:

@@ -8,8 +8,10 @@ import random
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ from PIL import Image
 
 from helpers.in_process import run_in_process
 from helpers.processors import needs_exact_int8
+from helpers.renamed_classes import rename_classes
+from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.data.idx import read_idx
 
 Rows = list[dict[str, str]]
@@ -72,6 +76,22 @@ def test_a_folder_called_as_a_class_is_the_label(pictures: Path, tmp_path: Path)
     score(pictures, "--out", tmp_path / "out")
     assert {row["label"] for row in rows(tmp_path / "out") if "/Bag/" in row["id"]} == {"Bag"}
     assert {row["label"] for row in rows(tmp_path / "out") if "/elsewhere/" in row["id"]} == {""}
+
+
+def test_a_number_in_an_archive_is_the_name_of_a_class_that_is_called_so(tmp_path: Path) -> None:
+    """Not the place of the class among the others, as in an npz file: the numbers may have gaps."""
+    copytree(locate_bundle("fashion"), tmp_path / "model")
+    rename_classes(tmp_path / "model", [str(number) for number in range(1, 11)])
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name, content in (("0.png", png(0)), ("0.cls", b"10"), ("1.png", png(1)), ("1.cls", b"0")):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    np.savez(tmp_path / "b.npz", images=np.zeros((1, 28, 28), np.uint8), labels=np.array([0]))
+    inputs = (tmp_path / "a.tar", tmp_path / "b.npz", "--out", tmp_path / "out", "--format", "csv")
+    result = run_in_process("score", tmp_path / "model", *inputs)
+    assert result.returncode == 0, result.stderr
+    assert [row["label"] for row in rows(tmp_path / "out")] == ["10", "", "1"]
 
 
 def test_a_second_run_leaves_the_parts_as_they_are(pictures: Path, tmp_path: Path) -> None:
