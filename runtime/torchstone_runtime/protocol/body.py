@@ -14,6 +14,10 @@ HEADER_LENGTH: Final = "Inference-Header-Content-Length"
 
 _WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 """zlib's `wbits` of the codings: RFC 1952, and of "deflate" the zlib format (RFC 9110, section 8.4.1.2)."""
+_MOST_MEMBERS: Final = 1_000
+"""Parts that a compressed body may consist of (RFC 1952, section 2.2): empty ones take time, but no room."""
+_SLICE: Final = 64 << 10
+"""Bytes that are decompressed at a time: what is left of them at the end of a part is copied."""
 _LENGTH: Final = re.compile(r"[0-9]{1,15}")
 _MAX_SHOWN: Final = 80
 
@@ -27,7 +31,7 @@ def decompress(content: bytes, coding: str, limit: int) -> bytes:
         limit: most bytes that it may decompress to.
 
     Raises:
-        RequestError: 415 another coding, 413 more than `limit` bytes, 400 damaged or cut short.
+        RequestError: 415 another coding, 413 more than `limit` bytes, 400 damaged, cut short or in too many parts.
     """
     name = coding.strip().lower()
     if name in ("", "identity"):
@@ -35,21 +39,35 @@ def decompress(content: bytes, coding: str, limit: int) -> bytes:
     if name not in _WINDOW_BITS:
         raise RequestError(415, f"The Content-Encoding '{shown(coding)}' is not known. Send gzip, deflate or none.")
     parts: list[bytes] = []
-    room, rest = limit, content
-    while rest or not parts:  # a gzip file may have several members
-        reader = zlib.decompressobj(_WINDOW_BITS[name])
+    room, rest = limit, memoryview(content)
+    for _ in range(_MOST_MEMBERS):
         try:
-            part = reader.decompress(rest, room + 1)
+            part, size = _first_member(rest, name, room)
         except zlib.error as error:
             raise refuse(f"The body is not valid {name}: {error}.") from error
         room -= len(part)
         if room < 0:
             raise RequestError(413, f"The body decompresses to more than {limit:,} bytes, the most that is taken.")
-        if not reader.eof:
-            raise refuse(f"The body is not valid {name}: it ends too early.")
         parts.append(part)
-        rest = reader.unused_data
-    return b"".join(parts)
+        rest = rest[size:]
+        if not rest:
+            return b"".join(parts)
+    raise refuse(f"The body consists of more than {_MOST_MEMBERS:,} parts that were compressed by themselves.")
+
+
+def _first_member(rest: memoryview, name: str, room: int) -> tuple[bytes, int]:
+    """Return what a member decompresses to, one byte more than there is room for at most, and the size that it had."""
+    reader = zlib.decompressobj(_WINDOW_BITS[name])
+    parts: list[bytes] = []
+    size = 0
+    while not reader.eof and room >= 0:
+        piece = rest[size : size + _SLICE]
+        if not piece:
+            raise refuse(f"The body is not valid {name}: it ends too early.")
+        parts.append(reader.decompress(piece, room + 1))
+        room -= len(parts[-1])
+        size += len(piece) - len(reader.unused_data)
+    return b"".join(parts), size
 
 
 def split_body(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:

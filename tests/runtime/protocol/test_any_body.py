@@ -6,6 +6,7 @@ import json
 import math
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -201,3 +202,18 @@ def test_a_bomb_is_not_unpacked(way: str) -> None:
     with pytest.raises(RequestError, match="more than 1,000 bytes") as caught:
         decompress(bomb, way, 1000)
     assert caught.value.status == 413
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+def test_a_body_of_several_parts_is_what_all_of_them_are(compress: Callable[[bytes], bytes]) -> None:
+    """Whatever their sizes, also compressed ones of more than is read at a time."""
+    parts = [np.random.default_rng(size).bytes(size) for size in (0, 1, 200_000, 70_000, 3)]
+    way = "gzip" if compress is gzip.compress else "deflate"
+    assert decompress(b"".join(map(compress, parts)), way, 1 << 20) == b"".join(parts)
+
+
+def test_a_body_of_very_many_empty_parts_is_refused() -> None:
+    """They never reach the limit, and a body of 64 MiB holds millions."""
+    with pytest.raises(RequestError, match="more than 1,000 parts") as caught:
+        decompress(gzip.compress(b"") * 1_001, "gzip", 1000)
+    assert caught.value.status == 400
