@@ -11,10 +11,11 @@ from typing import Final
 import pytest
 
 from helpers.threaded_server import Threaded
-from torchstone_runtime.serving.http import connection
+from torchstone_runtime.serving.http import connection, process
 
 _SECONDS: Final = 30.0
 LIVE: Final = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+CHUNKED: Final = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def until(found: Callable[[], bool]) -> None:
@@ -49,6 +50,26 @@ def test_headers_without_end_are_refused(server: Threaded) -> None:
         b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     ):
         assert server.talk(head).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("trailers", [b"X-Long: " + b"a" * 400_000, b"X-Short: a\r\n" * 30_000], ids=["one", "many"])
+def test_trailers_without_end_are_refused(server: Threaded, trailers: bytes) -> None:
+    """What stands behind the chunks of a body."""
+    assert server.talk(CHUNKED + b"0\r\n" + trailers).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("last", [b"\r\n", b"0\r\n"], ids=["empty line", "half an end"])
+def test_a_client_that_stops_after_its_answer_is_given_up(
+    digits_bundle: Path, monkeypatch: pytest.MonkeyPatch, last: bytes
+) -> None:
+    """Also where what it sent last neither begins a request nor belongs to a body."""
+    monkeypatch.setattr(process, "_KEEP_ALIVE", 0.3)
+    made = Threaded(digits_bundle)
+    first = LIVE if last == b"\r\n" else CHUNKED + b"186A1\r\n" + bytes(100_001) + b"\r\n"
+    try:
+        assert made.talk_in_turns(first, last).startswith(b"HTTP/1.1 ")
+    finally:
+        made.end()
 
 
 def test_half_a_body_is_given_up(server: Threaded) -> None:

@@ -44,20 +44,19 @@ class GuardedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read what came; headers that don't end are refused."""
+        """Read what came; headers that don't end are refused, before a body and behind it."""
         if self._refused:  # read on, or the system would take the answer back (RFC 9112, section 9.6)
             self._discard(len(data))
             return
-        if self._in_headers:
-            self._header_bytes += len(data)
+        self._header_bytes += len(data)  # between the parts of a body, too: no callback tells of half a trailer
         self._unset_keepalive_if_required()
         self._parse(data)
-        if not self._in_headers:
+        if self._refused:
             return
         if self._header_bytes > _MAX_HEADER_BYTES:
             self._refuse(431, "The headers are too long.")
-        elif self._header_timer is None:
-            self._header_timer = self.loop.call_later(_HEADER_SECONDS, self._on_late_headers)
+        else:
+            self._wait_for_more()
 
     def on_message_begin(self) -> None:
         """Begin to read the headers of a request."""
@@ -75,8 +74,8 @@ class GuardedConnection(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Note a header."""
-        if not self._resuming:
+        """Note a header; those behind a body, which nobody reads, are dropped."""
+        if self._in_headers:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -94,11 +93,11 @@ class GuardedConnection(HttpToolsProtocol):
         """Pass the body on, or throw away that of a request that has been answered."""
         if self._refused:
             return
+        self._header_bytes = 0
         if not self._turned_away:
             super().on_body(body)
         if self._turned_away or self.cycle.response_complete:
             self._discard(len(body))
-            self._wait_for_more()  # or a client that stops here would be waited for, forever
 
     def on_message_complete(self) -> None:
         """Note the end of a request."""
@@ -106,7 +105,6 @@ class GuardedConnection(HttpToolsProtocol):
             return
         if self._turned_away:
             self._turned_away = False
-            self._wait_for_more()
             return
         super().on_message_complete()
         if self._asked is not None and not self.cycle.response_complete:
@@ -135,11 +133,14 @@ class GuardedConnection(HttpToolsProtocol):
         else:
             self.transport.write(b"HTTP/1.1 503 Service Unavailable\r\n" + found)
             self._turned_away = True
-            self._wait_for_more()
         return True
 
     def _wait_for_more(self) -> None:
-        if self.timeout_keep_alive_task is None:
+        """Give a client that stops here an end, unless its request is being answered, which has one of its own."""
+        if self._in_headers:
+            if self._header_timer is None:
+                self._header_timer = self.loop.call_later(_HEADER_SECONDS, self._on_late_headers)
+        elif self.cycle is None or self.cycle.response_complete:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
@@ -184,7 +185,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._header_timer = self.loop.call_later(_HEADER_SECONDS, self._on_late_headers)
 
     def _headers_are_here(self) -> None:
-        self._in_headers = False
+        self._in_headers, self._header_bytes = False, 0
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
