@@ -10,6 +10,7 @@ import pytest
 
 from helpers.served import Asked, ask
 from torchstone_runtime.serving.core.histogram import Histogram
+from torchstone_runtime.serving.core.statistics import REJECTIONS
 from torchstone_runtime.serving.http.prometheus import Family, exposition
 from torchstone_runtime.serving.http.settings import HttpSettings
 
@@ -244,6 +245,31 @@ def test_the_metrics_may_have_tritons_names(digits_bundle: Path) -> None:
         assert found["nv_inference_request_duration_us", own] > found["nv_inference_compute_infer_duration_us", own] > 0
         assert found["nv_inference_request_failure", f'{own},reason="REJECTED"'] == 0
         assert not any(name.startswith("torchstone") for name, _ in found)
+
+    ask(digits_bundle, questions, HttpSettings(metric_names="triton"))
+
+
+def test_failures_of_one_kind_of_tritons_are_one_series(digits_bundle: Path) -> None:
+    """Prometheus takes none of the metrics where one is there twice."""
+
+    async def questions(asked: Asked) -> None:
+        for reason in REJECTIONS:
+            asked.app.site.repository.get("m").statistics.add_rejection(reason, 0.0)
+        found = [(name, labels) for name, labels, _ in samples((await asked("GET", "/metrics")).body.decode())]
+        assert sorted(set(found)) == sorted(found)
+
+    ask(digits_bundle, questions, HttpSettings(metric_names="triton"))
+
+
+def test_tritons_pending_requests_are_requests(digits_bundle: Path) -> None:
+    """However many images each of them has."""
+
+    async def questions(asked: Asked) -> None:
+        admission = asked.app.site.repository.get("m")._admission
+        with admission.enter(3), admission.enter(5):  # they wait
+            found = {name: value for name, _, value in samples((await asked("GET", "/metrics")).body.decode())}
+        assert found["nv_inference_pending_request_count"] == 2
+        assert admission.waiting_requests == 0
 
     ask(digits_bundle, questions, HttpSettings(metric_names="triton"))
 

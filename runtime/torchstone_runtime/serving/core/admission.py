@@ -18,8 +18,10 @@ class Place:
 
     def leave(self) -> None:
         """Give the room back; once is enough."""
-        self._admission.waiting -= self._images
-        self._images = 0
+        if self._images:
+            self._admission.waiting -= self._images
+            self._admission.waiting_requests -= 1
+            self._images = 0
 
     def __enter__(self) -> Self:
         return self
@@ -52,13 +54,14 @@ class Admission:
 
     Attributes:
         waiting: number of images that wait now.
+        waiting_requests: number of requests that these belong to.
         announced: number of requests that are on their way here.
         image_seconds: seconds that an image took lately, all workers together; 0 before any was computed.
     """
 
     def __init__(self, max_queue: int) -> None:
         self._max_queue = max_queue
-        self.waiting = 0
+        self.waiting = self.waiting_requests = 0
         self.announced = 0
         self.image_seconds = 0.0
 
@@ -95,6 +98,7 @@ class Admission:
         """
         self.check(images)
         self.waiting += images
+        self.waiting_requests += 1
         return Place(self, images)
 
     def announce(self) -> Announcement:

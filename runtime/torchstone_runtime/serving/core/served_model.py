@@ -140,6 +140,11 @@ class ServedModel:
         return self._admission.waiting
 
     @property
+    def pending_requests(self) -> int:
+        """Number of requests that these images belong to."""
+        return self._admission.waiting_requests
+
+    @property
     def busy(self) -> bool:
         """Whether images wait or are computed."""
         return self._batcher.busy or self._admission.waiting > 0

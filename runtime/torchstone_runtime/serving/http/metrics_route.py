@@ -119,7 +119,7 @@ def triton_metrics(models: Iterable[ServedModel]) -> list[Family]:
     failure = Family("nv_inference_request_failure", "counter", "Number of failed inference requests")
     count = Family("nv_inference_count", "counter", "Number of inferences performed")
     executions = Family("nv_inference_exec_count", "counter", "Number of model executions performed")
-    pending = Family("nv_inference_pending_request_count", "gauge", "Number of pending images")
+    pending = Family("nv_inference_pending_request_count", "gauge", "Number of requests that wait")
     durations = {
         name: Family(f"nv_inference_{name}_duration_us", "counter", f"Cumulative {name} duration in microseconds")
         for name in ("request", "queue", "compute_input", "compute_infer", "compute_output")
@@ -127,11 +127,14 @@ def triton_metrics(models: Iterable[ServedModel]) -> list[Family]:
     for model in models:
         counted, labels = model.statistics, {"model": model.name, "version": model.version}
         success.add(counted.success.count, **labels)
-        for reason, number in sorted(counted.rejected.items()):
-            failure.add(number, **labels, reason=_TRITON_REASONS.get(reason, "OTHER"))
+        failed: Counter[str] = Counter()
+        for reason, number in counted.rejected.items():
+            failed[_TRITON_REASONS.get(reason, "OTHER")] += number
+        for name, number in sorted(failed.items()):
+            failure.add(number, **labels, reason=name)
         count.add(counted.images, **labels)
         executions.add(counted.batches, **labels)
-        pending.add(model.pending_images, **labels)
+        pending.add(model.pending_requests, **labels)
         spent = (counted.success, counted.queue, counted.decode, counted.compute)
         for family, one in zip(durations.values(), (*(part.seconds for part in spent), 0.0), strict=True):
             family.add(round(one * 1e6), **labels)
