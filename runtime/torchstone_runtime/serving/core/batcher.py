@@ -132,7 +132,17 @@ class Batcher:
         job = _Job(images, _NEVER if deadline is None else deadline, loop.time(), taken, loop.create_future())
         self._jobs.append(job)
         self._dispatch()
-        return await job.future
+        try:
+            return await job.future
+        except asyncio.CancelledError:
+            self._withdraw(job)
+            raise
+
+    def _withdraw(self, job: _Job) -> None:
+        """Forget a request that nobody waits for: its images would be kept until its turn, which may be far off."""
+        if job in self._jobs:
+            self._jobs.remove(job)
+            job.taken()
 
     def _dispatch(self) -> None:
         while self._idle and (batch := self._take()):

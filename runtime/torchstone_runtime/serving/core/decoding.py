@@ -107,13 +107,20 @@ class DecodingPool:
         return np.stack([pixels for pixels in found if not isinstance(pixels, ImageError)])
 
     async def _decode(self, file: bytes, spec: InputSpec) -> Uint8Array | ImageError:
+        held = [file]
+        try:
+            return await self._decode_held(held, spec)
+        finally:
+            held.clear()  # where nobody waits any more, the threads keep what they were given until its turn
+
+    async def _decode_held(self, held: list[bytes], spec: InputSpec) -> Uint8Array | ImageError:
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._small, _decode_small, file, spec, self._large_picture)
+        found = await loop.run_in_executor(self._small, _decode_small, held, spec, self._large_picture)
         if not isinstance(found, _Large):
             return found
         await self._gate.enter(found.bytes)
         # The room is given back when the thread is done with the picture, not when nobody waits for it any more.
-        work = self._large.submit(_or_error, lambda: decode_image(file, spec))
+        work = self._large.submit(_or_error, lambda: decode_image(held[0], spec))
         work.add_done_callback(lambda _: _tell(loop, self._gate, found.bytes))
         return await asyncio.wrap_future(work)
 
@@ -128,7 +135,7 @@ def _tell(loop: asyncio.AbstractEventLoop, gate: MemoryGate, size: int) -> None:
         loop.call_soon_threadsafe(gate.leave, size)
 
 
-def _decode_small(file: bytes, spec: InputSpec, large_picture: int) -> Uint8Array | ImageError | _Large:
+def _decode_small(held: list[bytes], spec: InputSpec, large_picture: int) -> Uint8Array | ImageError | _Large:
     def convert(image: Image.Image, name: str) -> Uint8Array | _Large:
         check_size(image, name)
         pixels = _pixels_on_the_way(image, spec)
@@ -136,7 +143,7 @@ def _decode_small(file: bytes, spec: InputSpec, large_picture: int) -> Uint8Arra
             to_pixels(image, spec, name, reduced=spec.decode == "reduced") if pixels < large_picture else _Large(pixels)
         )
 
-    return _or_error(lambda: read_picture(file, convert))
+    return _or_error(lambda: read_picture(held[0], convert))
 
 
 def _pixels_on_the_way(image: Image.Image, spec: InputSpec) -> int:

@@ -1,6 +1,8 @@
 """Laws of the batcher, in fake time: each request once, in order, in bounds, and never after its deadline."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -282,3 +284,30 @@ def test_a_failure_is_told_to_every_request_of_its_batch_and_to_no_other() -> No
     assert [type(one) for one in middle] == [ValueError] * 2
     assert isinstance(first, Ran)
     assert isinstance(last, Ran)
+
+
+def test_a_request_that_is_given_up_leaves_the_queue_at_once() -> None:
+    """Not when its turn comes: until then nobody would count the memory of its images."""
+    held = asyncio.Event()
+
+    async def compute(requests: Sequence[Uint8Array]) -> Computed:
+        await held.wait()
+        images = np.concatenate(requests)
+        return Computed(outputs(images), -outputs(images), 0.0)
+
+    async def clients() -> None:
+        batcher = Batcher(compute, max_batch=1)
+        first = asyncio.create_task(batcher.submit(pixels(0, 1)))
+        images = pixels(1, 1)
+        waiting, there = asyncio.create_task(batcher.submit(images)), weakref.ref(images)
+        del images
+        await asyncio.sleep(1)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        del waiting
+        gc.collect()
+        assert there() is None
+        held.set()
+        await first
+
+    run_in_fake_time(clients())

@@ -1,7 +1,9 @@
 """Decoding beside the model: the same pixels as in training, bounded memory, and nobody held up."""
 
 import asyncio
+import gc
 import io
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -182,3 +184,27 @@ def test_no_more_memory_is_taken_than_may_be_unless_one_picture_does(
 
     run_in_fake_time(all_visitors())
     assert entered == sorted(entered)
+
+
+def test_a_picture_that_nobody_waits_for_is_let_go_before_its_turn(
+    held_up: threading.Event, rgb: InputSpec, make_pool: Callable[..., DecodingPool]
+) -> None:
+    """Its file belongs to no request any more, whose limits would count it."""
+    file = picture(200, 100)
+
+    async def clients() -> None:
+        pool = make_pool(threads=1)
+        first = asyncio.ensure_future(pool.decode([picture(200, 100, seed=1)], rgb))
+        await asyncio.sleep(0.05)
+        waiting = asyncio.ensure_future(pool.decode([file], rgb))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        del waiting
+        gc.collect()
+        assert sys.getrefcount(file) == before
+        held_up.set()
+        await first
+
+    before = sys.getrefcount(file)
+    asyncio.run(clients())
