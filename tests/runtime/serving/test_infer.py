@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from torchstone_runtime.bundle.bundle import Bundle
 from torchstone_runtime.bundle.golden import GoldenSamples
 from torchstone_runtime.images.encode import encode_png
 from torchstone_runtime.serving.core.limits import ServingLimits
+from torchstone_runtime.serving.http import infer_routes
+from torchstone_runtime.serving.http.compression import compress_for
 from torchstone_runtime.serving.http.settings import HttpSettings
 
 INFER: Final = "/v2/models/m/infer"
@@ -127,6 +130,29 @@ def test_an_answer_is_compressed_where_it_is_asked_for_and_worth_it(digits_bundl
         )
 
     ask(digits_bundle, questions)
+
+
+@pytest.mark.parametrize("images", [1_000, 2_000], ids=["compressed alone", "written there too"])
+def test_a_large_answer_is_compressed_by_a_thread(
+    digits_bundle: Path, monkeypatch: pytest.MonkeyPatch, images: int
+) -> None:
+    """Or all others would wait for it."""
+    threads = []
+
+    def noting(accept: str, content: bytes) -> tuple[bytes, str | None]:
+        threads.append(threading.current_thread())
+        return compress_for(accept, content)
+
+    async def questions(asked: Asked) -> None:
+        entry = {"name": "images", "datatype": "UINT8", "shape": [images, 1, 28, 28]}
+        request, headers = binary_request(bytes(images * 784), entry)
+        reply = await asked("POST", INFER, request, headers | {"Accept-Encoding": "gzip"})
+        assert (reply.status, reply.headers["content-encoding"]) == (200, "gzip")
+        assert threads
+        assert threading.current_thread() not in threads
+
+    monkeypatch.setattr(infer_routes, "compress_for", noting)
+    ask(digits_bundle, questions, limits=ServingLimits(max_queue=images))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ _MOST_LOOKED_AT: Final = 16 << 10
 """Bytes of JSON that are read twice, to know early how many images come."""
 _MANY_VALUES: Final = 20_000
 """Numbers in an answer from which a thread writes it."""
+_MANY_BYTES: Final = 64 << 10
+"""Bytes of an answer from which a thread compresses it."""
 
 
 class InferRoute:
@@ -44,8 +46,7 @@ class InferRoute:
         added: dict[str, BoolArray] = {}
         for add in self._site.extensions.outputs:
             added |= add(model, answer, asked.parameters)
-        written = await _write(asked, model, answer, added)
-        return _response(written, request.headers.get("accept-encoding", ""))
+        return await _write(asked, model, answer, added, request.headers.get("accept-encoding", ""))
 
     async def _read(self, request: Request, model: ServedModel) -> InferRequest:
         header_length = request.headers.get(HEADER_LENGTH)
@@ -80,13 +81,19 @@ async def _ask(model: ServedModel, asked: InferRequest, deadline: float) -> Answ
 
 
 async def _write(
-    asked: InferRequest, model: ServedModel, answer: Answer, added: Mapping[str, BoolArray]
-) -> WrittenAnswer:
-    values = {"logits": answer.logits, "probabilities": answer.probabilities}
-    name = model.name, model.version
-    if answer.logits.size < _MANY_VALUES or all(wanted.binary and not wanted.classes for wanted in asked.outputs):
-        return write_infer_answer(asked, name, values, model.class_names, added=added)
-    return await asyncio.to_thread(write_infer_answer, asked, name, values, model.class_names, added=added)
+    asked: InferRequest, model: ServedModel, answer: Answer, added: Mapping[str, BoolArray], accept: str
+) -> Response:
+    def write() -> WrittenAnswer:
+        values = {"logits": answer.logits, "probabilities": answer.probabilities}
+        return write_infer_answer(asked, (model.name, model.version), values, model.class_names, added=added)
+
+    binary = all(wanted.binary and not wanted.classes for wanted in asked.outputs)
+    if answer.logits.size >= _MANY_VALUES and not binary:
+        return await asyncio.to_thread(lambda: _response(write(), accept))
+    written = write()
+    if accept and len(written.body) >= _MANY_BYTES:
+        return await asyncio.to_thread(_response, written, accept)
+    return _response(written, accept)
 
 
 def _response(written: WrittenAnswer, accept: str) -> Response:
