@@ -301,6 +301,29 @@ def test_too_many_images_are_refused_by_their_shape_alone(digits_bundle: Path) -
     ask(digits_bundle, questions, limits=ServingLimits(max_queue=8))
 
 
+@pytest.mark.parametrize("path", [INFER, "/predict"])
+def test_each_request_that_is_too_large_is_counted_once(digits_bundle: Path, path: str) -> None:
+    """By its bytes as sent or decompressed, and by its images, whenever they are known."""
+    many = {"name": "images", "datatype": "UINT8", "shape": [9, 1, 28, 28]}
+    binary, length = binary_request(bytes(9 * 784), many)
+    by_images: list[tuple[bytes | list[bytes], dict[str, str]]] = [
+        (body_of(many | {"data": []}), {}),
+        (gzip.compress(binary), length | {"Content-Encoding": "gzip"}),
+        (binary, length),
+        ([binary[:-9], binary[-9:]], length),
+    ]
+    by_bytes = [(bytes(9_000), {}), (gzip.compress(bytes(9_000)), {"Content-Encoding": "gzip"})]
+
+    async def questions(asked: Asked) -> None:
+        sent = [*by_bytes, *(by_images if path == INFER else [])]
+        for body, headers in sent:
+            assert (await asked("POST", path, body, headers)).status == 413
+        counted = asked.app.site.repository.get("m").statistics
+        assert counted.rejected["too_large"] == counted.failure.count == len(sent)
+
+    ask(digits_bundle, questions, HttpSettings(max_body=8_000), limits=ServingLimits(max_queue=8))
+
+
 def test_a_deadline_that_passes_is_told(digits_bundle: Path) -> None:
     """The client's own, a microsecond."""
 

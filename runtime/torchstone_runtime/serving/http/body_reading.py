@@ -1,13 +1,15 @@
 """Reading the body of a request: no more of it than allowed, no longer than allowed, and decompressed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
 
 from torchstone_runtime.protocol.body import decompress
 from torchstone_runtime.protocol.request_error import RequestError
+from torchstone_runtime.serving.core.served_model import ServedModel
 from torchstone_runtime.serving.http.body_room import BodyLease
 from torchstone_runtime.serving.http.request_record import record_of
 from torchstone_runtime.serving.http.shared_state import Site
@@ -16,7 +18,7 @@ LARGE_BODY: Final = 256 << 10
 """Bytes from which a body is read by a thread: parsing one of 64 MiB would hold up everybody else's requests."""
 _MOST_GROWTH: Final = 1032
 """Times that deflate may make something smaller (zlib's documentation)."""
-
+_TOO_LARGE: Final = 413
 
 Look = Callable[[list[bytes], int], bool]
 """Function of the parts of a body so far and their bytes: a first look. It says whether it has seen what it wanted."""
@@ -52,6 +54,17 @@ async def read_body(request: Request, site: Site, look: Look | None = None) -> b
     return body if coding is None else await _decompressed(body, coding, limit, lease)
 
 
+@contextmanager
+def counting_too_large(model: ServedModel) -> Iterator[None]:
+    """Count a request that is refused inside because it is too large, before its model, which counts others, sees it."""
+    try:
+        yield
+    except RequestError as error:
+        if error.status == _TOO_LARGE:
+            model.statistics.add_rejection("too_large", 0.0)
+        raise
+
+
 async def _decompressed(body: bytes, coding: str, limit: int, lease: BodyLease) -> bytes:
     lease.hold(len(body) + min(limit, len(body) * _MOST_GROWTH))
     if len(body) <= LARGE_BODY >> 4:  # it may have become a thousand times smaller
@@ -83,4 +96,4 @@ async def _receive_all(request: Request, limit: int, lease: BodyLease, look: Loo
 
 
 def _too_large(limit: int) -> RequestError:
-    return RequestError(413, f"The body has more than {limit:,} bytes, the most that is taken.")
+    return RequestError(_TOO_LARGE, f"The body has more than {limit:,} bytes, the most that is taken.")
