@@ -72,7 +72,11 @@ def asked_members(model: ServedModel, answer: Answer, parameters: Mapping[str, A
         return {}
     if isinstance(coverage, bool) or not isinstance(coverage, int | float):
         raise UsageError(_NO_COVERAGE)
-    return {"set": _predictions(model, answer).members(coverage, by_class=by_class)}
+    try:
+        share = float(coverage)
+    except OverflowError as error:
+        raise UsageError(_NO_COVERAGE) from error
+    return {"set": _predictions(model, answer).members(share, by_class=by_class)}
 
 
 def _predictions(model: ServedModel, answer: Answer) -> Predictions:

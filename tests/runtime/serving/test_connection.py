@@ -15,6 +15,7 @@ from torchstone_runtime.serving.http import connection, process
 
 _SECONDS: Final = 30.0
 LIVE: Final = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+OFFER: Final = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
 CHUNKED: Final = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -124,12 +125,20 @@ def test_a_client_that_left_is_noted_and_its_work_left_out(server: Threaded) -> 
     assert model.statistics.rejected["disconnected"] == 1
 
 
+@pytest.mark.parametrize("offer", [b"", OFFER], ids=["plain", "with an offer"])
+def test_the_length_of_a_body_may_have_any_number_of_zeros(server: Threaded, offer: bytes) -> None:
+    """Python reads no number of so many digits."""
+    body = b"P5 1 1 255\n\0"
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\n" + offer + b"Content-Length: " + b"0" * 5000
+    last = LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    assert server.talk(head + b"%d\r\n\r\n" % len(body) + body + last).count(b"HTTP/1.1 200 OK") == 2
+
+
 def test_an_offer_to_speak_another_protocol_is_passed_over(server: Threaded) -> None:
     """Java's client makes one (h2c): that request is answered, and so is the next on its connection."""
-    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
     body = b"P5 1 1 255\n\0"
-    with_body = b"POST /predict HTTP/1.1\r\nHost: x\r\n" + offer + b"Content-Length: %d\r\n\r\n" % len(body)
+    with_body = b"POST /predict HTTP/1.1\r\nHost: x\r\n" + OFFER + b"Content-Length: %d\r\n\r\n" % len(body)
     last = LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    for first in (with_body + body, LIVE.replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n")):
+    for first in (with_body + body, LIVE.replace(b"\r\n\r\n", b"\r\n" + OFFER + b"\r\n")):
         assert server.talk(first + last).count(b"HTTP/1.1 200 OK") == 2
         assert server.talk_in_turns(first, last).count(b"HTTP/1.1 200 OK") == 2

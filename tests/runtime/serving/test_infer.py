@@ -243,6 +243,7 @@ def test_lengths_that_do_not_fit_are_refused(digits_bundle: Path) -> None:
             ((body_of(ZEROS), {LENGTH: "999999"}), "999,999"),
             ((body_of(ZEROS), {LENGTH: "-5"}), "expected a number of bytes"),
             ((body_of(ZEROS), {LENGTH: "9" * 400}), "expected a number of bytes"),
+            ((body_of(ZEROS), {LENGTH: "9" * 5000}), "expected a number of bytes"),
         ):
             reply = await asked("POST", INFER, body, headers)
             assert reply.status == 400, reply.body
@@ -259,6 +260,7 @@ def test_what_is_too_large_is_refused_before_it_is_unpacked(digits_bundle: Path)
             (bytes(5000), {}),
             ([bytes(1000)] * 5, {}),
             (b"", {"Content-Length": "5000"}),
+            (b"", {"Content-Length": "5" * 5000}),
             (gzip.compress(bytes(10_000_000)), {"Content-Encoding": "gzip"}),
             (gzip.compress(bytes(900)) * 6, {"Content-Encoding": "gzip"}),
         ):

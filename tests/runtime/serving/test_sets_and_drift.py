@@ -66,6 +66,7 @@ def test_the_protocol_has_sets_as_an_output(digits: Split, *, binary: bool) -> N
         ({"coverage": "0.9"}, "must be a number"),
         ({"coverage": True}, "must be a number"),
         ({"coverage": 95}, "more than 0 and less than 1"),
+        ({"coverage": 10**310}, "must be a number between 0 and 1"),
         ({"coverage": 0.99999}, "cannot be promised"),
         ({"by_class": True}, "is not given"),
         ({"coverage": 0.9, "by_class": 1}, "true or false"),

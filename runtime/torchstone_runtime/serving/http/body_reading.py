@@ -19,6 +19,8 @@ LARGE_BODY: Final = 256 << 10
 _MOST_GROWTH: Final = 1032
 """Times that deflate may make something smaller (zlib's documentation)."""
 _TOO_LARGE: Final = 413
+_MOST_DIGITS: Final = 100
+"""Digits of a `Content-Length` that are read: Python reads a few thousand at most."""
 
 Look = Callable[[list[bytes], int], bool]
 """Function of the parts of a body so far and their bytes: a first look. It says whether it has seen what it wanted."""
@@ -41,9 +43,10 @@ async def read_body(request: Request, site: Site, look: Look | None = None) -> b
     lease = record_of(request).body = site.bodies.lease()
     stated = request.headers.get("content-length", "")
     if stated.isdecimal():
-        if int(stated) > limit:
+        digits = stated.lstrip("0") or "0"
+        if len(digits) > _MOST_DIGITS or int(digits) > limit:
             raise _too_large(limit)
-        lease.hold(int(stated))
+        lease.hold(int(digits))
         lease.hold(0)  # only what has come takes room: clients that send halves would take that of all others
     coding = request.headers.get("content-encoding")
     try:
@@ -56,7 +59,7 @@ async def read_body(request: Request, site: Site, look: Look | None = None) -> b
 
 @contextmanager
 def counting_too_large(model: ServedModel) -> Iterator[None]:
-    """Count a request that is refused inside because it is too large, before its model, which counts others, sees it."""
+    """Count a request that is refused inside because it is too large: its model, which counts others, never sees it."""
     try:
         yield
     except RequestError as error:

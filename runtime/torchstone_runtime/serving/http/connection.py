@@ -178,7 +178,7 @@ class GuardedConnection(HttpToolsProtocol):
         if b"transfer-encoding" in stated:
             return b"transfer-encoding", stated[b"transfer-encoding"]
         length = stated.get(b"content-length", b"0")
-        return (b"content-length", length) if int(length) else None
+        return (b"content-length", length) if length.strip(b"0 \t") else None
 
     def _expect_headers(self) -> None:
         self._in_headers, self._header_bytes = True, 0

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from torchstone_runtime.arrays import BoolArray
-from torchstone_runtime.protocol.body import HEADER_LENGTH
+from torchstone_runtime.protocol.body import HEADER_LENGTH, json_length
 from torchstone_runtime.protocol.infer_answer import WrittenAnswer, write_infer_answer
 from torchstone_runtime.protocol.infer_request import InferRequest, RequestLimits, read_infer_request, stated_images
 from torchstone_runtime.serving.core.answer import Answer
@@ -60,7 +60,7 @@ class InferRoute:
 
 def _room_look(model: ServedModel, header_length: str | None) -> Look | None:
     """Return a look at the JSON before the binary tensors: a request without room is refused before they come."""
-    length = int(header_length) if header_length is not None and header_length.isdecimal() else 0
+    length = 0 if header_length is None else json_length(header_length)
     if not 0 < length <= _MOST_LOOKED_AT:
         return None
 
