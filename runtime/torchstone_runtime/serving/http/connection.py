@@ -51,6 +51,9 @@ class GuardedConnection(HttpToolsProtocol):
         self._header_bytes += len(data)  # between the parts of a body, too: no callback tells of half a trailer
         self._unset_keepalive_if_required()
         self._parse(data)
+        self._expect_more()
+
+    def _expect_more(self) -> None:
         if self._refused:
             return
         if self._header_bytes > _MAX_HEADER_BYTES:
