@@ -212,6 +212,19 @@ def test_a_reload_without_end_leaves_what_serves(
         assert server.process.wait(_SECONDS) == 0
 
 
+@pytest.mark.slow
+def test_a_stop_during_a_reload_ends_with_0(bundle_copy: Path, edit_manifest: EditManifest, tmp_path: Path) -> None:
+    """The thread that loads is inside a model, and nothing can stop it."""
+    log = tmp_path / "err"
+    with server_process(f"m={bundle_copy}", "--provider", "cpu", "--drain-delay", "0", stderr=log) as server:
+        make_slow(bundle_copy, edit_manifest, side=14000, times=1)
+        server.process.send_signal(signal.SIGHUP)
+        time.sleep(3)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(_SECONDS) == 0, log.read_text()
+        assert log.read_text() == ""
+
+
 def test_it_ends_with_the_terminal_that_it_was_started_on(digits_bundle: Path) -> None:
     """A closed window sends SIGHUP too; nobody is left to reload for."""
     master, terminal = os.openpty()

@@ -30,6 +30,12 @@ class Loader:
         self.serving = False
         self.left = 0
         self._lock = asyncio.Lock()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def running(self) -> bool:
+        """Whether a thread is still at it, waited for or not."""
+        return any(thread.is_alive() for thread in self._threads)
 
     async def run(self, work: Callable[[], _Made]) -> _Made:
         """Return what `work` makes.
@@ -46,7 +52,9 @@ class Loader:
         made: asyncio.Future[_Made] = asyncio.get_running_loop().create_future()
         load = _Load(self, work, made)
         # Threads of a pool are waited for at the end of the process, which one that has no end would prevent.
-        threading.Thread(target=load.run, name="torchstone-load", daemon=True).start()
+        thread = threading.Thread(target=load.run, name="torchstone-load", daemon=True)
+        thread.start()
+        self._threads = [*(one for one in self._threads if one.is_alive()), thread]
         seconds = _BOUNDS * bound_in_seconds() or None
         try:
             async with asyncio.timeout(seconds):

@@ -76,9 +76,9 @@ class ModelRepository:
         return self._in_flight.requests
 
     @property
-    def loads_without_end(self) -> int:
-        """Number of loads that were given up, whose threads are still at it."""
-        return self._loader.left
+    def loading(self) -> bool:
+        """Whether a thread is still loading a model, which may have no end."""
+        return self._loader.running
 
     @property
     def shadow(self) -> "Shadow | None":

@@ -68,16 +68,16 @@ def run_server(
     """
     end_start()  # before the models are there, which a reload replaces
     with asyncio.Runner(loop_factory=ArrivalLoop) as runner:
-        stuck = runner.run(_run(make_repository, plan, add))
-    if stuck:  # a thread inside a model that doesn't stop would bring down the orderly end of the process
+        repository = runner.run(_run(make_repository, plan, add))
+    if repository.loading:  # a thread inside a model would bring down the orderly end of the process
         sys.stdout.flush()
         os._exit(0)
 
 
 async def _run(
     make_repository: Callable[[], ModelRepository], plan: Plan, add: Callable[[ModelRepository], Extensions]
-) -> int:
-    """Serve, and return the number of threads that are still loading what has no end."""
+) -> ModelRepository:
+    """Serve, and return what served, closed."""
     repository = make_repository()
     writer = LineWriter()
     try:
@@ -86,7 +86,7 @@ async def _run(
         messages = Messages(plan.settings.log, writer.write)
         app = make_app(repository, plan.settings, add(repository), writer.write, messages.tell)
         await GracefulServer(app, plan, messages.tell).serve(list(plan.sockets))
-        return repository.loads_without_end
+        return repository
     finally:
         await repository.close()
         await asyncio.to_thread(writer.close)
