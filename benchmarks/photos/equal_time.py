@@ -4,7 +4,8 @@ A budget is processor time of the training and all its processes (on a shared ma
 two processor minutes for each minute of two cores. All compute on one thread: with more, those that wait for the
 others count as work, the more of them the busier the machine. The number of epochs is the largest that fits: a training
 of one and one of two epochs, which are not counted, tell what an epoch and what the rest takes. What was measured is
-kept in the results' file and not repeated, so that a study that takes hours can be made in pieces.
+kept in the results' file and not repeated, so that a study that takes hours can be made in pieces. A training of one
+length is measured in the first budget that it is asked for; its figures are those of longer ones too.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -108,6 +109,13 @@ def measure(side: Side, minutes: float, seed: int, work: Path) -> Measured | Non
         return Measured(side.name, minutes, seed, epochs, seconds, side.accuracy(printed, Path(folder)))
 
 
+def _measured_before(rows: Iterable[Measured], side: Side, minutes: float, seed: int) -> Measured | None:
+    """Return the figures of a shorter budget where a longer one changes nothing."""
+    found = (row for row in rows if (row.side, row.seed) == (side.name, seed) and row.minutes < minutes)
+    earlier = None if side.trains_epochs else next(found, None)
+    return None if earlier is None else replace(earlier, minutes=minutes)
+
+
 def _machine() -> dict[str, Any]:
     installed = {item.metadata["Name"].lower() for item in metadata.distributions() if item.metadata["Name"]}
     versions = {name: metadata.version(name) for name in _PACKAGES if name in installed}
@@ -139,7 +147,8 @@ def study(sides: Iterable[Side], arguments: argparse.Namespace) -> None:
             for side in chosen:
                 if any((row.side, row.minutes, row.seed) == (side.name, minutes, seed) for row in rows):
                     continue
-                if (found := measure(side, minutes, seed, arguments.work)) is not None:
+                known = _measured_before(rows, side, minutes, seed)
+                if (found := known or measure(side, minutes, seed, arguments.work)) is not None:
                     rows.append(found)
                     print(found, flush=True)
                     document = {"machine": _machine(), "rows": [asdict(row) for row in rows]}

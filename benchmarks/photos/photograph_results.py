@@ -48,7 +48,7 @@ def _accuracy(slot: str, document: Document | None) -> dict[str, str | None]:
     budgets = sorted({row["minutes"] for row in rows})
     sides = list(dict.fromkeys(row["side"] for row in rows))
     return {
-        f"{slot}_head": " | ".join(f"{minutes:g} minutes" for minutes in budgets),
+        f"{slot}_head": " | ".join(f"{minutes:g} {_counted('minute', minutes)}" for minutes in budgets),
         f"{slot}_rule": "---|" * len(budgets),
         f"{slot}_rows": table_rows(
             (side, *(_cell([row for row in rows if (row["side"], row["minutes"]) == (side, m)]) for m in budgets))
@@ -64,10 +64,14 @@ def _cell(rows: list[dict[str, Any]]) -> str:
     minutes = fmean(row["seconds"] for row in rows) / 60 / CORES
     if minutes > rows[0]["minutes"] * _MARGIN:
         return f"— (takes {minutes:.1f} minutes)"
-    found = [row["accuracy"] for row in rows]
-    seeds = f"{len(rows)} seed{'s' if len(rows) > 1 else ''}"
+    found, epochs = [row["accuracy"] for row in rows], rows[0]["epochs"]
+    seeds = f"{len(rows)} {_counted('seed', len(rows))}"
     spread = f"{min(found):.4f} to {max(found):.4f}, " if len(rows) > 1 else ""
-    return f"{fmean(found):.4f} ({spread}{seeds}, {rows[0]['epochs']} epochs)"
+    return f"{fmean(found):.4f} ({spread}{seeds}, {epochs} {_counted('epoch', epochs)})"
+
+
+def _counted(noun: str, count: float) -> str:
+    return noun if count == 1 else f"{noun}s"
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
