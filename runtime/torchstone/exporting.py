@@ -150,7 +150,8 @@ def export(
             required variant is not good enough; an earlier bundle at `out` is as it was.
         DataError: the run or its data is missing, damaged, or not what the run was trained on.
         OutputError: the bundle can't be written.
-        UsageError: `out` holds something that is not a bundle, or options contradict each other.
+        UsageError: `out` holds something that is not a bundle, a limit lies outside its range, or options contradict each
+            other.
         MissingComponentError: the extras `cpu` and `export` are not installed.
     """
     require_component("export", *PACKAGES)
@@ -185,7 +186,7 @@ def export(
         temperature=temperature,
         sign=Path(sign) if sign is not None else None,
         lossy=lossy,
-        limits=LossyLimits(**limits),
+        limits=LossyLimits(**_sensible(limits)),
         calibration_data=DatasetRef.parse(calibration_data) if calibration_data is not None else None,
         certify_data=DatasetRef.parse(certify_data) if certify_data is not None else None,
         require_lossy=require_variants,
@@ -202,6 +203,19 @@ def _require_variants(names: tuple[str, ...], default: str, options: dict[str, A
 
     given = [name for name, value in options.items() if value != (export.__kwdefaults__ or {})[name]]
     require_variants(names, given, default=default, provider=options["provider"], spelled=str)
+
+
+def _sensible(limits: dict[str, Any]) -> dict[str, Any]:
+    """Return the limits of lossy variants, in the ranges of the command line's options."""
+    ranges = {
+        "max_accuracy_drop": (0 < limits["max_accuracy_drop"] <= 1, "a share above 0, of 1 at most, such as 0.003"),
+        "min_speedup": (limits["min_speedup"] >= 0, "a ratio from 0 on, such as 1.1"),
+        "int8_minutes": (limits["int8_minutes"] > 0, "a time above 0, such as 10"),
+    }
+    for name, (holds, expected) in ranges.items():
+        if not holds:
+            raise UsageError(f"{name} is {limits[name]!r}.", f"Give {expected}.")
+    return limits
 
 
 def _accuracy(expected: float | None) -> float | None:

@@ -145,6 +145,9 @@ def test_an_export_has_its_certificate(bundle: torchstone.ExportedBundle) -> Non
         ({"require_variants": True}, "that require_variants would be for"),
         ({"certify_data": "digits", "min_speedup": 2.0}, "that min_speedup, certify_data would be for"),
         ({"int8": True, "provider": "gpu"}, "Give cpu or cuda"),
+        ({"int8": True, "max_accuracy_drop": 0.0}, "max_accuracy_drop is 0.0"),
+        ({"int8": True, "min_speedup": float("nan")}, "min_speedup is nan"),
+        ({"int8": True, "int8_minutes": -1}, "Give a time above 0"),
     ],
 )
 def test_options_of_an_export_that_do_not_fit_are_refused(
