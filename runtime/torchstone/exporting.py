@@ -150,8 +150,8 @@ def export(
             required variant is not good enough; an earlier bundle at `out` is as it was.
         DataError: the run or its data is missing, damaged, or not what the run was trained on.
         OutputError: the bundle can't be written.
-        UsageError: `out` holds something that is not a bundle, a limit lies outside its range, or options contradict each
-            other.
+        UsageError: `out` holds something that is not a bundle, a limit lies outside its range, or options contradict
+            each other.
         MissingComponentError: the extras `cpu` and `export` are not installed.
     """
     require_component("export", *PACKAGES)
