@@ -56,19 +56,20 @@ def layer_errors(content: bytes, quantized: bytes, images: Uint8Array) -> list[L
     exact, rounded = onnx.load_from_string(content), onnx.load_from_string(quantized)
     float_nodes = {node.name: node for node in exact.graph.node}
     int8_nodes = {node.name: node for node in rounded.graph.node}
-    known = {output for node in exact.graph.node for output in node.output}
+    made = {output for node in exact.graph.node for output in node.output}
     pairs = {}
     for name in names:
         ours, theirs = float_nodes[name], int8_nodes.get(name)
-        if theirs is not None and theirs.output[0] in known:
+        if theirs is not None and theirs.output[0] in made:
             pairs[name] = (ours.input[0], theirs.input[0], theirs.output[0], _rounded(rounded.graph, theirs.output[0]))
     compared = {pair for first, second, *last in pairs.values() for pair in ((first, second), tuple(last))}
+    compared = {pair for pair in compared if pair[0] in made}  # the images themselves have no noise
     noise = _noise(exact, rounded, compared, images)
     weights = {item.name for item in rounded.graph.initializer}
     errors = []
     for name, (source, source_int8, target, target_int8) in pairs.items():
         out = noise[target, target_int8]
-        added = out - noise.get((source, source_int8), 0.0)  # the images themselves have none
+        added = out - noise.get((source, source_int8), 0.0)
         is_float = int8_nodes[name].input[1] in weights
         errors.append(LayerError(name, names[name], _decibels(out), added, not is_float))
     return errors
@@ -93,11 +94,10 @@ def _rounded(graph: onnx.GraphProto, tensor: str) -> str:
 def _noise(
     exact: onnx.ModelProto, rounded: onnx.ModelProto, pairs: set[tuple[str, str]], images: Uint8Array
 ) -> dict[tuple[str, str], float]:
-    """Return the noise-to-signal ratio of each pair of tensors, over all images; none of what no node makes.
+    """Return the noise-to-signal ratio of each pair of tensors, over all images.
 
     A few images are run at a time: the maps of all layers together take a hundred times as much as the images.
     """
-    pairs = {(first, second) for first, second in pairs if first in _made(exact)}
     run, run_rounded = (
         _reader(model, names) for model, names in zip((exact, rounded), map(set, zip(*pairs, strict=True)), strict=True)
     )
@@ -109,10 +109,6 @@ def _noise(
             signal[first, second] += float(np.square(before[first], dtype=np.float64).sum())
             noise[first, second] += float(np.square(before[first].astype(np.float64) - after[second]).sum())
     return {pair: noise[pair] / signal[pair] if signal[pair] else 0.0 for pair in pairs}
-
-
-def _made(model: onnx.ModelProto) -> set[str]:
-    return {output for node in model.graph.node for output in node.output}
 
 
 def _reader(model: onnx.ModelProto, names: set[str]) -> Callable[[Uint8Array], dict[str, npt.NDArray[Any]]]:

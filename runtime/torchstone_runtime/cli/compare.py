@@ -202,7 +202,13 @@ def _splits(classifiers: "list[Classifier | None]", wanted: _Wanted) -> "list[Sp
         raise UsageError(
             "A and B would be measured on different parts of the data.", "Name the part: --split test or --split all."
         )
+    if first is not None and second is not None and _are_read_alike(*(item for item in classifiers if item)):
+        return [first, first]  # held, and decoded for its fingerprint, once
     return splits
+
+
+def _are_read_alike(first: "Classifier", second: "Classifier") -> bool:
+    return (first.input_spec, first.class_names) == (second.input_spec, second.class_names)
 
 
 def _predictions(path: Path, classifier: "Classifier | None", split: "Split | None") -> "LabelledPredictions":
