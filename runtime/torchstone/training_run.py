@@ -53,13 +53,18 @@ class TrainingRun:
 
     @property
     def best_epoch(self) -> int:
-        """Epoch whose weights are kept, counted from 1; 0 where none was completed."""
+        """Epoch whose weights are kept, counted from 1; 0 where none was completed or better than the beginning."""
         return int(self.info.get("best_epoch", 0))
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Validation figures of the epoch whose weights are kept; empty where none was completed."""
-        return next((dict(epoch["validation"]) for epoch in self.history if epoch["epoch"] == self.best_epoch), {})
+        """Validation figures of the weights that are kept; empty where no epoch was completed.
+
+        They are of the best epoch, or of a fine-tuning's fitted last layer where no epoch was better.
+        """
+        beginning = self.info.get("beginning") or {}
+        kept = (epoch["validation"] for epoch in self.history if epoch["epoch"] == self.best_epoch)
+        return dict(next(kept, beginning))
 
     def to_dict(self) -> dict[str, Any]:
         """Return path, `run.json`, metrics and history as JSON data."""

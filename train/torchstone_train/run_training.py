@@ -139,8 +139,8 @@ def _train_in_world(
         observers = results.observers() if results else ()
         # A crop for each image, drawn at random, would make another head for each seed and fold, and a worse one.
         still = StreamedBatches(data.train, device) if request.recipe.transforms else task.train
-        begin_head(task, still, data.spec, run, progress, resumed=request.resume)
-        loop = _loop(task, run, info, progress, observers, data.spec)
+        begun = begin_head(task, still, data.spec, run, progress, resumed=request.resume)
+        loop = _loop(task, run, info, progress, observers, data.spec, begun=begun)
         if isinstance(loop, TrainingLoop) and not request.resume:
             loop.compile()
         with world.first_goes_ahead():  # the others would take the earlier run's checkpoint for their own
@@ -184,10 +184,12 @@ def _loop(
     progress: Progress,
     observers: Sequence[TrainingObserver],
     spec: InputSpec,
+    *,
+    begun: bool,
 ) -> TrainingLoop | ProbeFit:
     if task.recipe.method == "probe":
         return ProbeFit(task, run, info, progress, observers, spec)
-    return TrainingLoop(task, run, info, progress, observers)
+    return TrainingLoop(task, run, info, progress, observers, begun=begun)
 
 
 def _write_results(results: RunResults, outcome: Outcome, task: TrainingTask, data: TrainingData) -> None:
@@ -246,6 +248,7 @@ def _title(request: TrainingRequest) -> str:
 def _conclude(outcome: Outcome, run: RunDirectory, progress: Progress) -> None:
     if outcome.stop_reason is StopReason.NON_FINITE_LOSS:
         kept = f"The best epoch, {outcome.best_epoch}, is kept." if outcome.best_epoch else "No epoch was completed."
+        kept = "The weights with the fitted last layer are kept." if outcome.is_beginning else kept
         raise CheckFailedError(f"Training stopped: {outcome.detail}. {kept}", "Lower the learning rate: --lr.")
     if outcome.stop_reason is StopReason.INTERRUPTED:
         progress.say(f"The run at {run.path} can be exported; --resume continues it.")
@@ -263,5 +266,6 @@ def _summary(outcome: Outcome, monitor: str, *, unequal: bool) -> str:
     shown = ["accuracy", *(("balanced_accuracy", "f1_macro") if unequal else ()), monitor]
     best_figures = ", ".join(f"{_FIGURES[name]} {figures.get(name, math.nan):.4f}" for name in dict.fromkeys(shown))
     best = f"best epoch {outcome.best_epoch}" if outcome.best_epoch else "unfinished first epoch"
+    best = "best before the first epoch, with the fitted last layer" if outcome.is_beginning else best
     by = "" if monitor == "accuracy" else f" (by validation {_FIGURES[monitor]})"
     return f"{words[outcome.stop_reason]}; {best}{by}, validation {best_figures}"

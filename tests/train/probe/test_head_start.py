@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import torchstone
 from helpers.in_process import run_in_process
 from torchstone_train.run.run_dir import RunDirectory
 
@@ -74,6 +75,43 @@ def test_a_run_that_goes_on_does_not_begin_its_head_again(photos: Path, tmp_path
     found = trained("finetune", photos, out, "--epochs", "2", "--set", "head_start=probe", "--resume")
     assert found.returncode == 0, found.stderr
     assert "features" not in found.stdout + found.stderr
+
+
+SPOILT = ("--epochs", "1", "--lr", "100", "--set", "warmup_epochs=0", "--set", "head_epochs=0", "--set", "ema=0")
+
+
+def test_the_fitted_head_is_kept_where_no_epoch_is_better(photos: Path, tmp_path: Path) -> None:
+    """A rate that spoils everything leaves the probe; the run, and who reads it, say so."""
+    trained("probe", photos, tmp_path / "probe")
+    options = ("--set", "head_start=probe", "--set", "class_weights=auto")
+    found = trained("finetune", photos, tmp_path / "tuned", *SPOILT, *options)
+    assert "best before the first epoch, with the fitted last layer" in found.stdout + found.stderr
+    torch.testing.assert_close(head_of(tmp_path / "tuned"), head_of(tmp_path / "probe"), rtol=0, atol=1e-5)
+    run = torchstone.TrainingRun.open(tmp_path / "tuned")
+    assert run.best_epoch == 0
+    assert run.metrics == run.info["metrics"]["validation"] == run.info["beginning"]
+    assert run.metrics["accuracy"] > run.history[0]["validation"]["accuracy"]
+
+
+def test_a_run_that_goes_on_keeps_its_beginning(photos: Path, tmp_path: Path) -> None:
+    """Epochs that are added are compared with the fitted head too."""
+    out, options = tmp_path / "run", ("--set", "head_start=probe")
+    trained("finetune", photos, out, *SPOILT, *options)
+    begun = head_of(out)
+    longer = ("--epochs", "2", *SPOILT[2:])
+    found = trained("finetune", photos, out, *longer, *options, "--resume")
+    assert found.returncode == 0, found.stderr
+    assert RunDirectory.open(out).read_info()["best_epoch"] == 0
+    torch.testing.assert_close(head_of(out), begun, rtol=0, atol=0)
+
+
+def test_the_fitted_head_outlives_a_loss_that_is_no_number(photos: Path, tmp_path: Path) -> None:
+    """The training fails, and what it began with can be exported."""
+    rate = ("--epochs", "2", "--lr", "1e30", "--set", "warmup_epochs=0", "--set", "head_epochs=0", "--set", "ema=0")
+    found = trained("finetune", photos, tmp_path / "run", *rate, "--set", "head_start=probe")
+    assert found.returncode == 1
+    assert "The weights with the fitted last layer are kept." in found.stderr
+    assert bool(torch.isfinite(head_of(tmp_path / "run")).all())
 
 
 def test_a_backbone_whose_answer_is_no_layers_begins_fresh(photos: Path, tmp_path: Path) -> None:

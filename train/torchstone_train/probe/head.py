@@ -84,8 +84,10 @@ def fit_head(task: TrainingTask, images: Batches, spec: InputSpec, beside: Path,
 
 def begin_head(
     task: TrainingTask, images: Batches, spec: InputSpec, run: RunDirectory, progress: Progress, *, resumed: bool
-) -> None:
+) -> bool:
     """Fit the last layer before a fine-tuning whose recipe says so; fresh where the backbone has no such features.
+
+    Returns whether it was fitted, the same in every process.
 
     From a fresh layer the first steps spoil the features that were pretrained (A. Kumar et al., "Fine-Tuning can
     Distort Pretrained Features and Underperform Out-of-Distribution", ICLR 2022, arXiv 2202.10054). A run that goes on
@@ -100,22 +102,26 @@ def begin_head(
         resumed: whether the run goes on with what it has; else what stands there is about to be replaced.
     """
     if task.recipe.head_start != "probe" or not task.pretrained or (resumed and run.has_checkpoint):
-        return
+        return False
+    fitted = False
     with task.world.first_goes_ahead():  # the others take its weights when the model is wrapped
         if task.world.is_first:
-            _begin(task, images, spec, run.path, progress)
+            fitted = _begin(task, images, spec, run.path, progress)
+    return task.world.anyone(fitted, 0, task.device)
 
 
-def _begin(task: TrainingTask, images: Batches, spec: InputSpec, beside: Path, progress: Progress) -> None:
+def _begin(task: TrainingTask, images: Batches, spec: InputSpec, beside: Path, progress: Progress) -> bool:
     if len(task.labels) * len(task.class_names) > _LARGEST:
         progress.say("head     starts from random weights, not as a probe: with this many images it learns soon enough")
-        return
+        return False
     state = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
     try:
         fit_head(task, images, spec, beside, progress)
     except (UsageError, DataError) as error:
         task.model.load_state_dict(state)
         progress.say(f"head     starts from random weights, not as a probe: {error.lines[0]}")
+        return False
+    return True
 
 
 def _features(task: TrainingTask, images: Batches, spec: InputSpec, beside: Path, progress: Progress) -> Float32Array:

@@ -29,9 +29,10 @@ _POINT: Final = 2
 
 
 def curves_html(history: Sequence[Record], best_epoch: int) -> str:
-    """Return a chart for each of `CURVES` over at least one epoch, with a legend."""
+    """Return a chart for each of `CURVES` over at least one epoch, with a legend; best epoch 0 stands for none."""
     charts = "".join(_chart(history, key, name, best_epoch) for key, name in CURVES.items())
-    names = {"train": "training", "validation": "validation", "best": f"best epoch ({best_epoch})"}
+    names = {"train": "training", "validation": "validation"}
+    names |= {"best": f"best epoch ({best_epoch})"} if best_epoch else {}
     key = "".join(
         f'<span><svg viewBox="0 0 36 12" aria-hidden="true"><path class="{kind}" d="M0 6H36"/></svg>{name}</span>'
         for kind, name in names.items()

@@ -74,7 +74,8 @@ def _subtitle(report: RunReport) -> str:
 def _cards(report: RunReport) -> str:
     metrics, info = report.seen.metrics, report.info
     low, high = metrics.accuracy_interval
-    best = f"{info['best_epoch']} of {info['epochs_run']}" if info["best_epoch"] else "unfinished"
+    is_of_none = not info["best_epoch"] and "beginning" not in info
+    best = "unfinished" if is_of_none else f"{info['best_epoch']} of {info['epochs_run']}"
     cards = [
         card(f"{metrics.accuracy:.2%}", "Accuracy", f"95% interval {low:.2%} to {high:.2%}"),
         card(f"{metrics.macro.f1:.4f}", "Macro F1", "every class counts alike"),

@@ -50,6 +50,8 @@ class TrainingLoop:
         info: the fields of `run.json` that are known beforehand.
         progress: display that is told of the progress.
         observers: are told of each epoch once its files are written.
+        begun: whether the model decides already, as with a fitted last layer: its weights are kept if no epoch is
+            better.
 
     Raises:
         UsageError, DataError: the images cannot be cut into batches that the model can be trained on (`plan_batches`).
@@ -62,8 +64,11 @@ class TrainingLoop:
         info: Mapping[str, Any],
         progress: Progress,
         observers: Sequence[TrainingObserver] = (),
+        *,
+        begun: bool = False,
     ) -> None:
         self._task = task
+        self._begun = begun
         self._run = run
         self._info = info
         self._progress = progress
@@ -83,6 +88,8 @@ class TrainingLoop:
         self._augmentation = Augmentation(task.recipe.augment, task.recipe.flips, len(task.train), task.seed)
         self._stopping = EarlyStopping(task.recipe.patience, task.recipe.min_delta)
         self._history: list[Record] = []
+        self._beginning: dict[str, Any] | None = None
+        """Validation figures before the first epoch, of a model that decides already."""
         self._best_weights: Weights | None = None
         self._answers: NetworkAnswers | None = None
         """Of the epoch that was validated last."""
@@ -116,6 +123,8 @@ class TrainingLoop:
         self._stopping.best = float(state["stopping"]["best"])
         self._stopping.best_epoch = int(state["stopping"]["best_epoch"])
         self._stopping.since_best = int(state["stopping"]["since_best"])
+        self._stopping.floor = float(state["stopping"].get("floor", self._stopping.floor))
+        self._beginning = state.get("beginning")
         self._best_weights = state["best_weights"]
         done = int(state["epoch"])
         # A kill between two writes may have left a line, and the weights, of an epoch that is now done again, or never.
@@ -143,6 +152,8 @@ class TrainingLoop:
         """
         with GracefulInterrupt() as interrupt:
             epoch = self.resume()
+            if self._begun and not epoch:
+                self._weigh_beginning()
             for observer in self._observers:
                 observer.training_begins(self._history)
             try:
@@ -183,6 +194,13 @@ class TrainingLoop:
         if self._target_reached:
             return StopReason.TARGET_REACHED
         return StopReason.EARLY_STOPPING if self._stopping.exhausted else StopReason.MAX_EPOCHS
+
+    def _weigh_beginning(self) -> None:
+        validated = self._validate()
+        self._stopping.floor = self._monitored(validated)
+        self._beginning = validated.to_json()
+        self._remember_weights()
+        self._progress.say(f"head     fitted; as it is, validation accuracy {validated.metrics.accuracy:.4f}")
 
     def _begin_epoch(self, epoch: int) -> None:
         world = self._task.world
@@ -273,9 +291,11 @@ class TrainingLoop:
 
     def _save(self, epoch: int, *, is_best: bool) -> None:
         if is_best or self._best_weights is None:
-            self._keep_weights()
+            self._remember_weights()
         if not self._task.world.is_first:
             return
+        if self._best_weights is not None and (is_best or not self._run.has_checkpoint):
+            self._run.write_weights(self._best_weights)
         self._run.write_history(self._history)
         self._run.write_info(self._describe(StopReason.RUNNING, ""))
         self._run.write_checkpoint(
@@ -285,28 +305,32 @@ class TrainingLoop:
                 "optimization": self._optimization.state_dict(),
                 "stopping": asdict(self._stopping),
                 "best_weights": self._best_weights,
+                "beginning": self._beginning,
                 **({} if self._ema is None else {"average": self._ema.state_dict()}),
             }
         )
 
-    def _keep_weights(self) -> None:
+    def _remember_weights(self) -> None:
         with self._averaged():
             self._best_weights = copy_weights(self._task.model.network)
         self._best_answers = self._answers
-        if self._task.world.is_first:
-            self._run.write_weights(self._best_weights)
 
     def _finish(self, reason: StopReason, detail: str = "") -> Outcome:
         best = next((r["validation"] for r in self._history if r["epoch"] == self._stopping.best_epoch), None)
-        if best is None and reason is StopReason.INTERRUPTED:
-            self._keep_weights()
+        is_beginning = best is None and self._beginning is not None
+        if is_beginning:
+            best = self._beginning
+        elif best is None and reason is StopReason.INTERRUPTED:
             best = self._validate().to_json()
-            self._best_answers = self._answers
+            self._remember_weights()
         if self._best_weights is not None:
             self._task.model.network.load_state_dict(self._best_weights)
         if self._task.world.is_first:
+            if self._best_weights is not None and not self._run.has_checkpoint:
+                self._run.write_weights(self._best_weights)
             self._run.write_info(self._describe(reason, detail, best))
-        return Outcome(reason, self._stopping.best_epoch, best, self._history, detail, self._best_answers)
+        answers = self._best_answers
+        return Outcome(reason, self._stopping.best_epoch, best, self._history, detail, answers, is_beginning)
 
     def _describe(self, reason: StopReason, detail: str, best: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return {
@@ -317,6 +341,7 @@ class TrainingLoop:
             "best_epoch": self._stopping.best_epoch,
             "seconds": sum(record["seconds"] for record in self._history),
             **({} if self._compiler is None else {"compile_seconds": self._compile_seconds()}),
+            **({} if self._beginning is None else {"beginning": self._beginning}),
             "metrics": {"validation": best},
         }
 

@@ -22,8 +22,11 @@ class EarlyStopping:
     Attributes:
         patience: epochs without improvement that are accepted; 0 never stops.
         min_delta: gain over the best value below which an epoch is not an improvement.
-        best: the best value so far, and `best_epoch` its epoch (from 1; 0 before the first).
-        since_best: epochs since then.
+        best: the best value of an epoch so far.
+        best_epoch: the epoch to be kept (from 1): that of `best`; 0 before there is one above the floor.
+        since_best: epochs since the best one.
+        floor: value before the first epoch, which an epoch to be kept exceeds. Patience does not count from it: the
+            first steps of a training may lose what later ones regain.
     """
 
     patience: int
@@ -31,14 +34,18 @@ class EarlyStopping:
     best: float = field(default=float("-inf"))
     best_epoch: int = 0
     since_best: int = 0
+    floor: float = field(default=float("-inf"))
 
     def update(self, epoch: int, value: float) -> bool:
-        """Take in an epoch's value; return whether it is the best so far by more than `min_delta`."""
-        if value > self.best + (self.min_delta if self.best_epoch else 0.0):
-            self.best, self.best_epoch, self.since_best = value, epoch, 0
-            return True
-        self.since_best += 1
-        return False
+        """Take in an epoch's value; return whether it is to be kept: the best so far by more than `min_delta`."""
+        if not value > self.best + self.min_delta:
+            self.since_best += 1
+            return False
+        self.best, self.since_best = value, 0
+        if not value > self.floor + self.min_delta:
+            return False
+        self.best_epoch = epoch
+        return True
 
     @property
     def exhausted(self) -> bool:

@@ -58,12 +58,14 @@ class Outcome:
 
     Attributes:
         stop_reason: reason for the end.
-        best_epoch: number of the epoch whose weights are in `best.safetensors`; 0 where no epoch was completed.
+        best_epoch: number of the epoch whose weights are in `best.safetensors`; 0 where they are of none.
         best: its validation figures, or those of the weights kept.
         history: records of the epochs, one per epoch.
         detail: further words for a person; empty where there is nothing to add.
         answers: answers of the weights that were kept to the validation images; None where no single pass saw them all,
             as with several processes, or before a run was resumed.
+        is_beginning: whether the weights that were kept are those with a fitted last layer that the training began
+            with, which no epoch was better than.
     """
 
     stop_reason: StopReason
@@ -72,3 +74,4 @@ class Outcome:
     history: list[Record]
     detail: str = ""
     answers: NetworkAnswers | None = None
+    is_beginning: bool = False
