@@ -53,14 +53,14 @@ class TrainingRun:
 
     @property
     def best_epoch(self) -> int:
-        """Epoch whose weights are kept, counted from 1; 0 where none was completed or better than the beginning."""
+        """Epoch whose weights are kept, counted from 1; 0 where none was completed or reached the beginning."""
         return int(self.info.get("best_epoch", 0))
 
     @property
     def metrics(self) -> dict[str, float]:
         """Validation figures of the weights that are kept; empty where no epoch was completed.
 
-        They are of the best epoch, or of a fine-tuning's fitted last layer where no epoch was better.
+        They are of the best epoch, or of a fine-tuning's fitted last layer where every epoch was worse.
         """
         beginning = self.info.get("beginning") or {}
         kept = (epoch["validation"] for epoch in self.history if epoch["epoch"] == self.best_epoch)

@@ -80,7 +80,7 @@ def test_a_run_that_goes_on_does_not_begin_its_head_again(photos: Path, tmp_path
 SPOILT = ("--epochs", "1", "--lr", "100", "--set", "warmup_epochs=0", "--set", "head_epochs=0", "--set", "ema=0")
 
 
-def test_the_fitted_head_is_kept_where_no_epoch_is_better(photos: Path, tmp_path: Path) -> None:
+def test_the_fitted_head_is_kept_where_every_epoch_is_worse(photos: Path, tmp_path: Path) -> None:
     """A rate that spoils everything leaves the probe; the run, and who reads it, say so."""
     trained("probe", photos, tmp_path / "probe")
     options = ("--set", "head_start=probe", "--set", "class_weights=auto")

@@ -30,7 +30,14 @@ from torchstone_train.training.schedule import Schedule
 from torchstone_train.training.trained_part import TrainedPart
 
 RECIPE = replace(
-    FINETUNE, architecture="helpers.small_backbone:build", epochs=3, batch_size=16, amp="off", ema=0.0, augment="none"
+    FINETUNE,
+    architecture="helpers.small_backbone:build",
+    epochs=3,
+    batch_size=16,
+    amp="off",
+    ema=0.0,
+    augment="none",
+    head_start="random",  # a fitted head would be kept in place of what is trained here
 )
 PRECISION = choose_precision("off", torch.device("cpu"))
 

@@ -70,7 +70,7 @@ def test_it_stops_exactly_when_patience_has_passed_since_the_best(
 def test_what_is_below_the_floor_counts_for_patience_but_is_not_kept() -> None:
     """The first epochs after a fitted head may regain what they lost."""
     stopping = EarlyStopping(patience=2, min_delta=0.0, floor=0.9)
-    assert [stopping.update(epoch, value) for epoch, value in enumerate((0.5, 0.7, 0.9, 0.91), 1)] == [
+    assert [stopping.update(epoch, value) for epoch, value in enumerate((0.5, 0.7, 0.89, 0.9), 1)] == [
         *[False] * 3,
         True,
     ]

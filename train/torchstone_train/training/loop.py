@@ -50,8 +50,8 @@ class TrainingLoop:
         info: the fields of `run.json` that are known beforehand.
         progress: display that is told of the progress.
         observers: are told of each epoch once its files are written.
-        begun: whether the model decides already, as with a fitted last layer: its weights are kept if no epoch is
-            better.
+        begun: whether the model decides already, as with a fitted last layer: its weights are kept if every epoch
+            is worse.
 
     Raises:
         UsageError, DataError: the images cannot be cut into batches that the model can be trained on (`plan_batches`).

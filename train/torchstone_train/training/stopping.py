@@ -23,9 +23,9 @@ class EarlyStopping:
         patience: epochs without improvement that are accepted; 0 never stops.
         min_delta: gain over the best value below which an epoch is not an improvement.
         best: the best value of an epoch so far.
-        best_epoch: the epoch to be kept (from 1): that of `best`; 0 before there is one above the floor.
+        best_epoch: the epoch to be kept (from 1): that of `best`; 0 before one reaches the floor.
         since_best: epochs since the best one.
-        floor: value before the first epoch, which an epoch to be kept exceeds. Patience does not count from it: the
+        floor: value before the first epoch, which an epoch to be kept reaches. Patience does not count from it: the
             first steps of a training may lose what later ones regain.
     """
 
@@ -42,7 +42,7 @@ class EarlyStopping:
             self.since_best += 1
             return False
         self.best, self.since_best = value, 0
-        if not value > self.floor + self.min_delta:
+        if value < self.floor:
             return False
         self.best_epoch = epoch
         return True

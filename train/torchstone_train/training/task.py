@@ -65,7 +65,7 @@ class Outcome:
         answers: answers of the weights that were kept to the validation images; None where no single pass saw them all,
             as with several processes, or before a run was resumed.
         is_beginning: whether the weights that were kept are those with a fitted last layer that the training began
-            with, which no epoch was better than.
+            with, which no epoch reached.
     """
 
     stop_reason: StopReason
