@@ -171,6 +171,28 @@ def test_a_directory_with_other_files_is_left_alone(tiny_npz: Path, tmp_path: Pa
     assert "holds other files (mine.txt)" in result.stderr
 
 
+def test_too_many_folds_remove_no_earlier_one(cross_validation: Path, tiny_npz: Path, tmp_path: Path) -> None:
+    """With --overwrite, what a training refuses is found before anything is removed."""
+    out = shutil.copytree(cross_validation, tmp_path / "cv")
+    result = run_in_process(*arguments(tiny_npz, out, "--folds", "9999", "--overwrite"))
+    assert result.returncode in (2, 3)
+    assert files_below(out) == files_below(cross_validation)
+
+
+def test_a_foreign_file_in_a_fold_keeps_all_folds(cross_validation: Path, tiny_npz: Path, tmp_path: Path) -> None:
+    """Such as a bundle that was exported to it: nothing is removed by halves."""
+    out = shutil.copytree(cross_validation, tmp_path / "cv")
+    (out / "fold-2" / "mine.txt").write_text("mine")
+    result = run_in_process(*arguments(tiny_npz, out, "--overwrite"))
+    assert "holds other files (mine.txt)" in result.stderr
+    assert files_below(out) == sorted([*files_below(cross_validation), "fold-2/mine.txt"])
+
+
+def files_below(out: Path) -> list[str]:
+    """Return the names of all files of a cross-validation, with their folders."""
+    return sorted(str(file.relative_to(out)) for file in out.rglob("*") if file.is_file())
+
+
 def test_the_library_gives_the_cross_validation(tiny_npz: Path, tmp_path: Path) -> None:
     """`torchstone.train(folds=2)`: mean, deviation, and the runs."""
     found = torchstone.train("mlp", data=f"npz:{tiny_npz}", folds=2, out=tmp_path / "cv", epochs=1, device="cpu")

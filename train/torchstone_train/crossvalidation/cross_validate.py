@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.text import showable
+from torchstone_train.compute.compilation import require_compiler
+from torchstone_train.compute.device import choose_device
 from torchstone_train.compute.torch_settings import usual_settings
 from torchstone_train.crossvalidation.begun_input import like_first_fold
 from torchstone_train.crossvalidation.directory import CrossValidationDirectory
@@ -14,6 +16,9 @@ from torchstone_train.crossvalidation.fold_figures import CrossValidationResult,
 from torchstone_train.crossvalidation.held_out import predict_held_out
 from torchstone_train.crossvalidation.report_files import write_predictions, write_report
 from torchstone_train.data.folds import Fold
+from torchstone_train.network_choice import resolve_backbone
+from torchstone_train.preparation import load_data
+from torchstone_train.report.experiment_logs import require_logs
 from torchstone_train.request import TrainingRequest
 from torchstone_train.run.run_claim import claimed
 from torchstone_train.run_training import train
@@ -47,7 +52,12 @@ def cross_validate(request: TrainingRequest, folds: int) -> CrossValidationResul
     directory = CrossValidationDirectory(request.out)
     settings = _settings(request, folds)
     with claimed(request.out):
-        directory.begin(settings, resume=request.resume, overwrite=request.overwrite)
+        directory.begin(
+            settings,
+            resume=request.resume,
+            overwrite=request.overwrite,
+            check=lambda: _require_trainable(_of_fold(request, directory, Fold(1, folds))),
+        )
         if directory.has_begun(1):
             request = like_first_fold(request, directory.fold(1))
         for number in range(1, folds + 1):
@@ -70,17 +80,27 @@ def _train_fold(directory: CrossValidationDirectory, request: TrainingRequest, f
         progress.say(f"{name}: complete already")
         return True
     progress.say(f"{name}:")
-    run = directory.fold(fold.number)
     asked = replace(
-        request,
-        out=run.path,
-        fold=fold,
+        _of_fold(request, directory, fold),
         resume=directory.has_begun(fold.number),
         overwrite=False,
-        min_class_size=request.min_class_size or 0,
         progress=progress,
     )
     return train(asked).stop_reason is not StopReason.INTERRUPTED
+
+
+def _of_fold(request: TrainingRequest, directory: CrossValidationDirectory, fold: Fold) -> TrainingRequest:
+    out = directory.fold(fold.number).path
+    return replace(request, out=out, fold=fold, min_class_size=request.min_class_size or 0)
+
+
+def _require_trainable(request: TrainingRequest) -> None:
+    # What the training refuses before it begins: hours of earlier folds are not removed for a mistyped name.
+    device, _ = choose_device(request.device)
+    require_logs(request.logs)
+    request = resolve_backbone(request)
+    require_compiler(request.recipe.compile, device, deterministic=request.deterministic)
+    load_data(request)
 
 
 def _collect(directory: CrossValidationDirectory, request: TrainingRequest, folds: int) -> CrossValidationResult:

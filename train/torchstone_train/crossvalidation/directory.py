@@ -1,6 +1,6 @@
 """The directory of a cross-validation: a run for each fold, and the results beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -8,7 +8,7 @@ from typing import Any, Final
 from torchstone_runtime.errors import DataError, UsageError
 from torchstone_runtime.files import reported_as_output_error
 from torchstone_runtime.text import shortlist
-from torchstone_train.run.run_claim import remove_run
+from torchstone_train.run.run_claim import holds_run, remove_run
 from torchstone_train.run.run_dir import RunDirectory
 from torchstone_train.run.versioned_json import read_versioned, write_versioned
 from torchstone_train.training.stopping import StopReason
@@ -45,13 +45,14 @@ class CrossValidationDirectory:
             return False
         return self.fold(number).read_info().get("stop_reason") in _COMPLETE
 
-    def begin(self, settings: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
+    def begin(self, settings: Mapping[str, Any], *, resume: bool, overwrite: bool, check: Callable[[], object]) -> None:
         """Take the directory for a cross-validation with some settings.
 
         Args:
             settings: settings that must be the same for it to go on, as JSON data.
             resume: whether one that was begun goes on.
             overwrite: whether one that is there is removed.
+            check: what must not fail before one is removed.
 
         Raises:
             UsageError: one is there and neither is set, its settings are others, or other files lie there.
@@ -69,6 +70,7 @@ class CrossValidationDirectory:
                 f"{self.path} holds a cross-validation already.", "Use --resume, --overwrite, or another --out."
             )
         if stands:
+            check()
             self._remove()
         self.write_info({"settings": dict(settings), "state": "running"})
 
@@ -101,9 +103,12 @@ class CrossValidationDirectory:
 
     def _remove(self) -> None:
         with reported_as_output_error(self.path):
+            folders = sorted(self.path.glob("fold-*"))
+            for folder in folders:
+                holds_run(folder, overwrite=True)  # of all first: a foreign file in one keeps the others too
             for name in _RESULTS:
                 (self.path / name).unlink(missing_ok=True)
-            for folder in sorted(self.path.glob("fold-*")):
+            for folder in folders:
                 remove_run(folder)
                 folder.rmdir()
 
