@@ -1,14 +1,21 @@
 """How many images a network decides at once, where no gradients are kept."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from torchstone_runtime.data.split import ArrayStore, Split
+from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_train.compute.inference_batch import inference_batches
 from torchstone_train.data.batches import make_batches
+from torchstone_train.networks.image_classifier import ImageClassifier
 from torchstone_train.networks.penultimate import penultimate_features
+from torchstone_train.probe.backbone_features import features_of
+from torchstone_train.probe.feature_cache import FeatureCache
+from torchstone_train.training.progress import Progress
 from torchstone_train.training.validate import answer_all
 
 
@@ -66,3 +73,16 @@ def test_features_of_photographs_take_bounded_memory(photographs: Split) -> None
     penultimate_features(model, photographs, np.arange(40), device=torch.device("cpu"))
 
     assert model.most <= 4 << 20
+
+
+def test_features_of_a_backbone_take_bounded_memory(photographs: Split, tmp_path: Path) -> None:
+    """Those that a probe is fitted on."""
+    network, device = Counting(), torch.device("cpu")
+    spec = InputSpec(color="RGB", height=224, width=224, mean=(0.5,) * 3, std=(0.5,) * 3)
+    model = ImageClassifier(network, spec).eval()
+    cache = FeatureCache.open(tmp_path, "key")
+
+    found = features_of(make_batches(photographs, device), model, "last", cache, Progress(1, silent=True))
+
+    assert len(found) == len(photographs.labels)
+    assert network.most <= 4 << 20

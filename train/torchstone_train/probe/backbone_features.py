@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from torchstone_runtime.arrays import Float32Array, Int64Array
+from torchstone_train.compute.inference_batch import inference_batches
 from torchstone_train.data.batches import Batches
 from torchstone_train.networks.backbones.head import FeatureExtractor, feature_extractor
 from torchstone_train.networks.image_classifier import ImageClassifier
@@ -72,7 +73,8 @@ def _still_hold(
 
 def _computed(images: Tensor, chosen: Int64Array, model: ImageClassifier, extractor: FeatureExtractor) -> Float32Array:
     pixels = images[torch.from_numpy(chosen).to(images.device)]
-    found: Float32Array = extractor(model.normalised(pixels)).float().cpu().numpy()
+    parts = [extractor(model.normalised(part)).float().cpu() for part in inference_batches(pixels)]
+    found: Float32Array = torch.cat(parts).numpy()
     return found
 
 
