@@ -230,3 +230,15 @@ def test_a_probe_is_exported_and_certified(probed: Path, tmp_path: Path) -> None
     """As any other run."""
     result = run_in_process("export", probed, "--out", tmp_path / "bundle")
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("recipe", ["probe", "finetune"])
+def test_weights_that_are_not_finite_are_named(recipe: str, photos: Path, tmp_path: Path) -> None:
+    """Such as those of a training that diverged."""
+    state = SmallBackbone().state_dict().items()
+    weights = {name: tensor * torch.nan if tensor.is_floating_point() else tensor for name, tensor in state}
+    torch.save(weights, tmp_path / "nan.pt")
+    _, _, *given = arguments(photos, tmp_path / "run", "--weights", tmp_path / "nan.pt")
+    more = ("--epochs", "1", "--set", "head_start=probe", "--set", "warmup_epochs=0", "--set", "head_epochs=0")
+    result = run_in_process("train", recipe, *given, *(more if recipe == "finetune" else ()))
+    assert "The features of the backbone are not finite" in result.stderr

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +25,10 @@ _TOLERANCE: Final = 1e-3
 _CHECKED: Final = 8
 _LARGEST: Final = 4_000_000
 """Images times classes up to which a regression takes minutes at most."""
+
+
+class _NotFiniteError(DataError):
+    """Features that are NaN or infinite, of which nothing can be learnt."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -117,6 +122,8 @@ def _begin(task: TrainingTask, images: Batches, spec: InputSpec, beside: Path, p
     state = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
     try:
         fit_head(task, images, spec, beside, progress)
+    except _NotFiniteError:
+        raise  # another head would not save the training
     except (UsageError, DataError) as error:
         task.model.load_state_dict(state)
         progress.say(f"head     starts from random weights, not as a probe: {error.lines[0]}")
@@ -131,6 +138,11 @@ def _features(task: TrainingTask, images: Batches, spec: InputSpec, beside: Path
     features = features_of(images, task.model, head, cache, progress)
     each = f"{len(features):,} images with {features.shape[1]:,} features each"
     progress.say(f"features {each}, {cache.added:,} computed now")
+    if not np.isfinite(features).all():
+        raise _NotFiniteError(
+            "The features of the backbone are not finite: its weights are damaged, or diverged in their training.",
+            "Give other weights: --weights.",
+        )
     return features
 
 
