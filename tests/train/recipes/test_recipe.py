@@ -41,7 +41,7 @@ def option_of(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-@pytest.mark.parametrize(("field", "value"), BAD)
+@pytest.mark.parametrize(("field", "value"), [*BAD, ("mean", math.nan), ("std", 0.0)])
 def test_bad_value_names_its_field(field: str, value: Any) -> None:  # noqa: ANN401
     """A value out of range is refused by the field's name, wherever it was given."""
     with pytest.raises(UsageError, match=f"^{field} must be"):

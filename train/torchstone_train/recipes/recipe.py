@@ -195,6 +195,8 @@ class Recipe:
         _require(self.patience >= 0, "patience", "0 (never stop early) or more")
         _require(0 <= self.min_delta < 1, "min_delta", "at least 0 and less than 1")
         _require(0 < self.val_fraction < 1, "val_fraction", "between 0 and 1")
+        _require(math.isfinite(self.mean), "mean", "a finite number")
+        _require(0 < self.std < math.inf, "std", "a number greater than 0")
         self._check_stages()
 
     def _check_images(self) -> None:
