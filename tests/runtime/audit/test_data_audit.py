@@ -86,7 +86,7 @@ def test_sound_pictures_give_no_finding(tmp_path: Path) -> None:
 def test_the_fix_list_has_a_row_for_each_picture_that_should_go(audit: DataAudit, faulty: Path) -> None:
     """Of a leak the test picture stays, of copies the first; nothing is deleted."""
     before = sorted(faulty.rglob("*"))
-    rows = [line.split(",")[:2] for line in fix_list_csv(audit).splitlines()]
+    rows = [line.split(",")[:2] for line in fix_list_csv(audit).decode().splitlines()]
     assert rows[0] == ["path", "kind"]
     assert {Path(path).name: kind for path, kind in rows[1:]} == {
         "cut.jpg": "unreadable",
