@@ -50,6 +50,15 @@ def opened(served: ServerProcess, browser: Browser) -> Tab:
     return tab
 
 
+def test_a_server_that_replayed_nothing_claims_nothing(browser: Browser) -> None:
+    """The page says what the server was told to leave out."""
+    with server_process("fashion", "--check", "hashes") as running:
+        tab = browser.new_tab()
+        tab.open(f"http://{running.address}/")
+        tab.wait_for("document.getElementById('status')?.className === 'good'")
+        assert tab.text("#status").startswith("Ready. The server was told not to replay the golden samples")
+
+
 def test_drift_of_what_the_server_was_sent_is_told_with_an_answer(opened: Tab, tmp_path: Path) -> None:
     """With the number of images, and in which way they differ; a golden sample's own ground is no trouble."""
     (tmp_path / "one.png").write_bytes(encode_png(golden_images(Bundle.open(locate_bundle("fashion")))[0]))

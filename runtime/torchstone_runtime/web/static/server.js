@@ -10,8 +10,9 @@ class Remote {
   }
 
   async start() {
-    const {samples, variant} = this.served, answer = await fetch(`${this.address}/ready`);
+    const {samples, variant, verified} = this.served, answer = await fetch(`${this.address}/ready`);
     if (!answer.ok) throw new Error('The server is not ready. Reload this page in a moment.');
+    if (!verified) return `Ready. The server was told not to replay the golden samples of its ${variant} model.`;
     return `Verified: before the server was ready, its ${variant} model decided ${samples} golden samples there as ` +
       'it did at its export.';
   }
