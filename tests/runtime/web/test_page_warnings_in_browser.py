@@ -91,3 +91,18 @@ def test_the_set_of_classes_is_that_of_python(opened: Tab, tmp_path: Path) -> No
         many = f"{often} Here it is {names}."
         alone = f"{often} Here it is this class alone."
         assert said == (many if len(expected) > 1 else alone)
+
+
+def test_a_picture_without_an_answer_is_told_as_such(opened: Tab, tmp_path: Path) -> None:
+    """Of probabilities that are no numbers, null in JSON, and of a picture's file without classes."""
+    Image.new("L", (28, 28)).save(tmp_path / "black.png")
+    nothing = "{outputs: [{name: 'probabilities', data: Array(10).fill(null)}], top: [], seen: document.images[0].src}"
+    opened.run(f"window.fetch = async () => new Response(JSON.stringify({nothing})), true")
+    for choose in (
+        lambda: opened.click("[data-example='0']"),
+        lambda: opened.choose("#file", tmp_path / "black.png"),
+    ):
+        opened.run("document.getElementById('warnings').replaceChildren()")
+        choose()
+        opened.wait_for("document.getElementById('warnings').textContent")
+        assert opened.text("#warnings") == "The model gives no answer for this picture."
