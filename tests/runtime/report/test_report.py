@@ -225,6 +225,15 @@ def test_mean_confidence_is_averaged_as_the_other_figures_are() -> None:
     assert re.findall(r"<td>([0-9.]+%|-)</td></tr>", table) == ["60.0%", "90.0%", "-", "75.0%", "80.0%"]
 
 
+def test_a_threshold_is_given_in_full() -> None:
+    """In nine digits, which are enough to write a confidence by: rounded to 1 it would let nothing through."""
+    sure = np.full(1500, np.nextafter(np.float32(1), np.float32(0)))
+    evaluation = replace(DOCUMENT.evaluation, predicted=TRUE, confidence=sure, seconds=1.0)
+    document = EvaluationDocument(FILE, evaluation)
+    assert "confidence at least 0.99999994" in render_text(document)
+    assert ">0.99999994" in render_html(document)
+
+
 def test_html_of_a_perfect_result_says_so() -> None:
     """No mistakes, no confusions."""
     perfect = replace(DOCUMENT.evaluation, predicted=TRUE, seconds=1.0)
