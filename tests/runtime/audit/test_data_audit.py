@@ -124,6 +124,13 @@ def test_the_page_needs_nothing_around_it(audit: DataAudit) -> None:
     assert "train/cat/cut.jpg" in page
 
 
+def test_a_size_of_many_pixels_is_written_out(tmp_path: Path) -> None:
+    """Not as a power of ten."""
+    (tmp_path / "wide").mkdir()
+    Image.new("L", (12_345, 8)).save(tmp_path / "wide" / "1.png")
+    assert ">12,345<" in audit_page(look(tmp_path))
+
+
 def test_names_steer_no_terminal_and_no_page(tmp_path: Path) -> None:
     """A file may be called anything."""
     root = photograph_tree(tmp_path, {"cat": 2, "dog": 2})
