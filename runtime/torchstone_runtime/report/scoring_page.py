@@ -13,7 +13,7 @@ from torchstone_runtime.scoring.parts import PartsFolder, output_told
 from torchstone_runtime.scoring.tally import CONFIDENCE_STEPS, Tally
 from torchstone_runtime.shards.shard_list import ShardList
 from torchstone_runtime.strict_json import strict_json
-from torchstone_runtime.text import counted
+from torchstone_runtime.text import counted, percent
 
 _MOST_CLASSES: Final = 200
 
@@ -84,7 +84,7 @@ def summary_html(name: str, record: Mapping[str, Any], tally: Tally, drift: Drif
     answered, title = tally.classes.total(), f"{name}: {counted(tally.rows, 'picture')} scored"
     cards = card(f"{tally.rows:,}", "Pictures") + card(f"{tally.failed:,}", "Errors")
     if tally.labelled:
-        cards += card(f"{tally.correct / tally.labelled:.2%}", "Accuracy", f"of {tally.labelled:,} with a known class")
+        cards += card(percent(tally.correct / tally.labelled), "Accuracy", f"of {tally.labelled:,} with a known class")
     if drift is not None:
         cards += card("found" if drift.alarm else "none found", "Drift")
     body = [
