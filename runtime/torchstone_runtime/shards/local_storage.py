@@ -42,16 +42,16 @@ class LocalStorage:
     def entries(self, folder: str) -> Iterator[Entry]:
         """See `Storage`."""
         try:
-            with os.scandir(folder) as found:
-                for entry in found:
-                    # A link to a folder might lead back here.
-                    if entry.is_dir(follow_symlinks=False):
-                        yield Entry(entry.path, "folder")
-                    elif entry.is_file():
-                        facts = entry.stat()
-                        yield Entry(entry.path, "file", facts.st_size, facts.st_mtime_ns)
+            found = os.scandir(folder)
         except FileNotFoundError:
             return
+        with found:
+            for entry in found:
+                # A link to a folder might lead back here.
+                if entry.is_dir(follow_symlinks=False):
+                    yield Entry(entry.path, "folder")
+                elif facts := _facts_of_file(entry):
+                    yield Entry(entry.path, "file", facts.st_size, facts.st_mtime_ns)
 
     def open(self, path: str) -> IO[bytes]:
         """See `Storage`; what is not a regular file is refused, a named pipe without waiting for a writer."""
@@ -92,6 +92,14 @@ class LocalStorage:
 
 
 LOCAL: Final = LocalStorage()
+
+
+def _facts_of_file(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return the facts of a file; None where it is none, or was removed since its folder was read."""
+    try:
+        return entry.stat() if entry.is_file() else None
+    except FileNotFoundError:
+        return None
 
 
 def _opened(path: str, buffering: int = -1) -> IO[bytes]:
