@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,17 @@ def test_an_archive_without_its_end_is_damaged(tmp_path: Path, end: bytes) -> No
     found = items(tmp_path / "a.tar")
     assert found[0].content == b"x" * 2000
     assert "damaged" in found[-1].error
+
+
+@pytest.mark.parametrize("length", [-1, 11])
+def test_a_length_that_an_npz_file_does_not_hold_is_refused(tmp_path: Path, length: int) -> None:
+    """A plan by a length of millions of millions would take all memory."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open("images.npy", "w") as member:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (length, 8, 8)}
+        np.lib.format.write_array_header_1_0(member, header)
+        member.write(bytes(10 * 8 * 8))
+    with pytest.raises(DataError, match=f"is said to hold {length} images"):
+        items(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize("compressed", [False, True])
