@@ -19,6 +19,8 @@ LABEL_ENDING: Final = "cls"
 FACTS_ENDING: Final = "json"
 MAX_FACTS: Final = 1 << 20
 """Bytes of a label, or of facts about a picture, that are read."""
+_MAX_DIGITS: Final = 18
+"""Digits that fit into 64 bits; of some thousands Python refuses to make a number."""
 _DAMAGE: Final = (tarfile.TarError, EOFError, zlib.error, ValueError)
 _NO_HEADER: Final[tuple[type[tarfile.HeaderError], ...]] = (
     tarfile.InvalidHeaderError,  # type: ignore[attr-defined]  # typeshed lacks these three
@@ -136,15 +138,16 @@ def is_picture_member(ending: str, options: ReadOptions) -> bool:
 
 
 def read_label(content: bytes | None) -> str | int | None:
-    """Return the class that a member `.cls` states: a number, or a name; None where it is empty."""
+    """Return the class that a member `.cls` states: a number of at most 18 digits, or a name; None where it is empty."""
     text = (content or b"").decode("utf-8", "replace").strip()
-    return int(text) if text.isascii() and text.isdigit() else text or None
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    return int(text) if is_number else text or None
 
 
 def read_facts(content: bytes | None) -> dict[str, Any]:
     """Return what a member `.json` states; nothing where it is not a JSON object."""
     try:
         data = json.loads(content or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}

@@ -112,6 +112,18 @@ def test_an_archive_without_its_end_is_damaged(tmp_path: Path, end: bytes) -> No
     assert "damaged" in found[-1].error
 
 
+def test_facts_nested_too_deeply_are_none(tmp_path: Path) -> None:
+    """The pictures beside them are read."""
+    write_tar(tmp_path / "a.tar", {"0.json": b"[" * 100_000, "0.png": b"x"})
+    assert [item.content for item in items(tmp_path / "a.tar", options=ReadOptions(label_column="label"))] == [b"x"]
+
+
+def test_a_label_of_thousands_of_digits_is_a_name(tmp_path: Path) -> None:
+    """Python makes no number of them, and the archive is not damaged."""
+    write_tar(tmp_path / "a.tar", {"0.cls": b"1" * 5000, "0.png": b"x"})
+    assert [item.label for item in items(tmp_path / "a.tar")] == ["1" * 5000]
+
+
 @pytest.mark.parametrize("length", [-1, 11])
 def test_a_length_that_an_npz_file_does_not_hold_is_refused(tmp_path: Path, length: int) -> None:
     """A plan by a length of millions of millions would take all memory."""
