@@ -75,7 +75,10 @@ def _opened(path: str, file: IO[bytes]) -> Iterator[Any]:
         try:
             with pq.ParquetFile(watched, buffer_size=_BUFFER) as table:
                 yield table
-        except (pa.ArrowException, OSError) as error:  # pyarrow's OSErrors tell of cut and corrupt pages, too
+        except DataError:
+            raise
+        # pyarrow's OSErrors tell of cut and corrupt pages, too, and a UnicodeDecodeError of texts that are no UTF-8.
+        except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, OSError) and watched.failed:
                 raise
             raise _damaged(path, error) from error

@@ -5,7 +5,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 from torchstone_runtime.errors import first_line
 from torchstone_runtime.images.image_formats import IMAGE_SUFFIXES
@@ -67,7 +67,7 @@ def read_tar(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
     with open_shard(shard) as file:
         sample = _Sample("")
         try:
-            with tarfile.open(fileobj=file, mode="r|*", tarinfo=_Member) as archive:
+            with _opened(file) as archive:
                 for member in archive:
                     if not member.isfile():
                         continue
@@ -82,6 +82,13 @@ def read_tar(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
             yield ShardItem(f"{name}#damaged", None, error=reason)
             return
         yield from _items(name, sample)
+
+
+def _opened(file: IO[bytes]) -> tarfile.TarFile:
+    try:
+        return tarfile.open(fileobj=file, mode="r|*", tarinfo=_Member)
+    except TypeError as error:  # which tarfile raises where gzip's own header is cut
+        raise tarfile.ReadError("it ends within the header of its compression") from error
 
 
 def _take(

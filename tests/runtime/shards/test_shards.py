@@ -135,6 +135,12 @@ def test_a_length_that_an_npz_file_does_not_hold_is_refused(tmp_path: Path, leng
         items(tmp_path / "a.npz")
 
 
+def test_a_compressed_archive_cut_within_its_first_bytes_is_damaged(tmp_path: Path) -> None:
+    """It ends within gzip's own header."""
+    (tmp_path / "a.tar.gz").write_bytes(b"\x1f\x8b\x08")
+    assert "damaged" in items(tmp_path / "a.tar.gz")[-1].error
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_slices_of_an_npz_file_are_its_images(tmp_path: Path, compressed: bool) -> None:
     """Slices of an npz file are its images."""
@@ -161,6 +167,16 @@ def test_row_groups_of_a_parquet_file_are_shards(tmp_path: Path, pictures: str) 
     assert [item.content for item in found] == contents
     assert [item.label for item in found] == ["a", "b"] * 5
     assert found[9].id == f"{tmp_path}/a.parquet#9"
+
+
+def test_a_text_in_parquet_that_is_no_utf8_is_told(tmp_path: Path) -> None:
+    """pyarrow checks texts no sooner than it makes Python's of them."""
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    texts = pa.array([b"\xff"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"image": [b"x"], "label": texts}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        items(tmp_path, options=ReadOptions(label_column="label"))
 
 
 def test_nothing_found_is_told(tmp_path: Path) -> None:
