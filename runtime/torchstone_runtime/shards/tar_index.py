@@ -14,6 +14,7 @@ from torchstone_runtime.shards.tar_reader import (
     FACTS_ENDING,
     LABEL_ENDING,
     MAX_FACTS,
+    is_hidden,
     is_picture_member,
     plain_name,
     read_facts,
@@ -65,7 +66,7 @@ def index_tar(path: Path, options: ReadOptions) -> Iterator[TarMember]:
         try:
             for member in archive:
                 end = member.offset_data + (0 if not member.isreg() else -(-member.size // _BLOCK) * _BLOCK)
-                if not member.isfile():
+                if not member.isfile() or is_hidden(member.name):
                     continue
                 if end > size or member.issparse() or member.size > MAX_PICTURE_BYTES:
                     raise _damaged(path, f"at the member {showable(member.name)}")

@@ -69,7 +69,7 @@ def read_tar(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
         try:
             with _opened(file) as archive:
                 for member in archive:
-                    if not member.isfile():
+                    if not member.isfile() or is_hidden(member.name):
                         continue
                     key, ending = split_member(member.name)
                     if key != sample.key:
@@ -132,6 +132,11 @@ def split_member(name: str) -> tuple[str, str]:
     return f"{folder}{slash}{stem}", ending.lower()
 
 
+def is_hidden(name: str) -> bool:
+    """Tell whether a member is hidden, as in folders, or macOS's notes on another: `._0.png` is no picture."""
+    return name.rpartition("/")[2].startswith(".") or plain_name(name).startswith("__MACOSX/")
+
+
 def plain_name(name: str) -> str:
     """Return a member's name without the `./` that tar puts before those of a folder."""
     return name.removeprefix("./")
@@ -145,7 +150,7 @@ def is_picture_member(ending: str, options: ReadOptions) -> bool:
 
 
 def read_label(content: bytes | None) -> str | int | None:
-    """Return the class that a member `.cls` states: a number of at most 18 digits, or a name; None where it is empty."""
+    """Return the class that a member `.cls` states: a number of up to 18 digits, or a name; None where empty."""
     text = (content or b"").decode("utf-8", "replace").strip()
     is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
     return int(text) if is_number else text or None

@@ -15,6 +15,7 @@ from torchstone_runtime.shards.read_options import ReadOptions
 from torchstone_runtime.shards.read_shard import read_shard
 from torchstone_runtime.shards.sorted_entries import sorted_entries
 from torchstone_runtime.shards.storage import Entry, locate
+from torchstone_runtime.shards.tar_index import index_tar
 
 SMALL = ReadOptions(per_shard=4)
 
@@ -112,6 +113,13 @@ def test_an_archive_without_its_end_is_damaged(tmp_path: Path, end: bytes) -> No
     assert "damaged" in found[-1].error
 
 
+def test_what_is_hidden_in_an_archive_is_no_picture(tmp_path: Path) -> None:
+    """macOS's tar and its archiver write notes on each file beside it, with the file's own ending."""
+    write_tar(tmp_path / "a.tar", {"a/._0.png": b"note", "a/0.png": b"x", "__MACOSX/a/0.png": b"note"})
+    assert [item.id for item in items(tmp_path / "a.tar")] == [f"{tmp_path}/a.tar#a/0.png"]
+    assert [member.name for member in index_tar(tmp_path / "a.tar", SMALL)] == ["a/0.png"]
+
+
 def test_facts_nested_too_deeply_are_none(tmp_path: Path) -> None:
     """The pictures beside them are read."""
     write_tar(tmp_path / "a.tar", {"0.json": b"[" * 100_000, "0.png": b"x"})
@@ -170,7 +178,7 @@ def test_row_groups_of_a_parquet_file_are_shards(tmp_path: Path, pictures: str) 
 
 
 def test_a_text_in_parquet_that_is_no_utf8_is_told(tmp_path: Path) -> None:
-    """pyarrow checks texts no sooner than it makes Python's of them."""
+    """Texts are checked no sooner than Python's are made of them."""
     pa = pytest.importorskip("pyarrow")
     pq = pytest.importorskip("pyarrow.parquet")
     texts = pa.array([b"\xff"], pa.binary()).view(pa.string())
