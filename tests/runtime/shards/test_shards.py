@@ -114,7 +114,7 @@ def test_an_archive_without_its_end_is_damaged(tmp_path: Path, end: bytes) -> No
 
 
 def test_what_is_hidden_in_an_archive_is_no_picture(tmp_path: Path) -> None:
-    """macOS's tar and its archiver write notes on each file beside it, with the file's own ending."""
+    """The tar and the archiver of macOS write notes on each file beside it, with the file's own ending."""
     write_tar(tmp_path / "a.tar", {"a/._0.png": b"note", "a/0.png": b"x", "__MACOSX/a/0.png": b"note"})
     assert [item.id for item in items(tmp_path / "a.tar")] == [f"{tmp_path}/a.tar#a/0.png"]
     assert [member.name for member in index_tar(tmp_path / "a.tar", SMALL)] == ["a/0.png"]
