@@ -14,6 +14,7 @@ from torchstone_runtime.shards.read_options import ReadOptions
 from torchstone_runtime.shards.read_shard import read_shard
 from torchstone_runtime.shards.sorted_entries import sorted_entries
 from torchstone_runtime.shards.storage import Entry, locate
+from torchstone_runtime.shards.tar_index import index_tar
 
 SMALL = ReadOptions(per_shard=4)
 
@@ -90,6 +91,22 @@ def test_a_webdataset_archive_gives_pictures_with_their_classes(tmp_path: Path) 
         (f"{tmp_path}/a.tar#0.png", b"first", 3),
         (f"{tmp_path}/a.tar#1.jpg", b"second", "Bag"),
     ]
+
+
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE])
+def test_a_linked_picture_of_an_archive_is_told(tmp_path: Path, kind: bytes) -> None:
+    """As an item with an error where pictures are scored, as an error where they are learnt or measured."""
+    write_tar(tmp_path / "a.tar", {"0.png": b"first"})
+    with tarfile.open(tmp_path / "a.tar", "a") as archive:
+        link = tarfile.TarInfo("1.png")
+        link.type, link.linkname = kind, "0.png"
+        archive.addfile(link)
+    assert [(item.content, "is a link" in item.error) for item in items(tmp_path / "a.tar")] == [
+        (b"first", False),
+        (None, True),
+    ]
+    with pytest.raises(DataError, match=r"1\.png is a link"):
+        list(index_tar(tmp_path / "a.tar", ReadOptions()))
 
 
 def test_a_damaged_archive_gives_what_comes_before_and_an_item_that_says_so(tmp_path: Path) -> None:
