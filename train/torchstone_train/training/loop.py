@@ -152,11 +152,11 @@ class TrainingLoop:
         """
         with GracefulInterrupt() as interrupt:
             epoch = self.resume()
-            if self._begun and not epoch:
-                self._weigh_beginning()
             for observer in self._observers:
                 observer.training_begins(self._history)
             try:
+                if self._begun and not epoch:
+                    self._weigh_beginning()
                 while epoch < self._task.recipe.epochs and not self._stopping.exhausted and not self._target_reached:
                     epoch += 1
                     self._run_epoch(epoch, interrupt)
