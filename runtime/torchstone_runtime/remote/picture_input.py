@@ -29,6 +29,7 @@ class PictureInput:
             (PNG).
         channels_last: whether the axes are [N, H, W, C].
         one_by_one: whether the batch axis is fixed to one image.
+        axes: number of its axes; for `files` Triton's models often have a second one, of length 1.
     """
 
     name: str
@@ -36,6 +37,7 @@ class PictureInput:
     kind: str
     channels_last: bool
     one_by_one: bool
+    axes: int = _AXES
 
     @property
     def needs_binary(self) -> bool:
@@ -85,7 +87,8 @@ def _as_input(tensor: TensorMetadata, spec: InputSpec) -> PictureInput | None:
         return None
     if kind == "files":
         one = tensor.shape[:1] == (1,)
-        return PictureInput(tensor.name, tensor.datatype, kind, channels_last=False, one_by_one=one)
+        axes = max(1, len(tensor.shape))
+        return PictureInput(tensor.name, tensor.datatype, kind, channels_last=False, one_by_one=one, axes=axes)
     layout = _layout(tensor.shape, spec)
     if layout is None:
         return None

@@ -45,6 +45,7 @@ def verify(setup: Stand, *arguments: str) -> "Any":  # noqa: ANN401 - a complete
         ({"datatype": "FP32", "binary": False, "channels_last": True}, "mean and std as JSON"),
         ({"datatype": "FP16"}, "mean and std as binary tensors"),
         ({"datatype": "BYTES"}, "PNG files as binary tensors"),
+        ({"datatype": "BYTES", "file_axes": 2}, "PNG files as binary tensors"),
         ({"outputs": {"probabilities": "probabilities"}}, "largest difference of the probabilities"),
         ({"outputs": {"output": "probabilities"}}, "largest difference of the probabilities"),
         ({"outputs": {"output": "logits"}}, "largest difference of the logits"),
