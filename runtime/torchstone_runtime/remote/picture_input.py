@@ -10,6 +10,7 @@ import numpy.typing as npt
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.images.encode import encode_png
+from torchstone_runtime.images.geometry import before_fitting
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.remote.deployed_model import DeployedModel, TensorMetadata
 
@@ -47,7 +48,7 @@ class PictureInput:
     def encode(self, images: Uint8Array, spec: InputSpec) -> npt.NDArray[Any] | Sequence[bytes]:
         """Return images, uint8 [n, C, H, W], in the form that the input wants."""
         if self.kind == "files":
-            return [encode_png(pixels) for pixels in images]
+            return [encode_png(before_fitting(pixels, spec)) for pixels in images]
         tensor: npt.NDArray[Any] = images
         if self.kind == "normalised":
             mean, std = (np.array(values).reshape(1, -1, 1, 1) for values in (spec.mean, spec.std))
