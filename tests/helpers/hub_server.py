@@ -20,7 +20,8 @@ class HubState:
     """What the hub holds: by repository a list of commits, each with all its files; the last one is `main`.
 
     `refuse` answers every request with a status; `private` are repositories that want the token; `lfs` are names of
-    files that are uploaded on their own, as large ones are; `broken` are files that it fails at for now; `asked` are the requests.
+    files that are uploaded on their own, as large ones are; `broken` are files that it fails at for now; `asked` are
+    the requests.
     """
 
     repositories: dict[str, list[dict[str, bytes]]] = field(default_factory=dict)

@@ -23,9 +23,9 @@ _DTYPES = {"UINT8": "u1", "FP32": "<f4", "FP16": "<f2", "FP64": "<f8"}
 class Stand:
     """How the server is set up; what it was asked is in `seen`.
 
-    `datatype` and `channels_last` are of the input, `file_axes` the number of its axes for `BYTES`, `outputs` the names told and answered; `change` alters the logits
-    of a request; `class_names` are for `/predict`, as `torchstone serve` has it; `path_status` answers a path with a
-    status and text; `delay` is waited for before each inference.
+    `datatype` and `channels_last` are of the input, `file_axes` the number of its axes for `BYTES`, `outputs` the names
+    told and answered; `change` alters the logits of a request; `class_names` are for `/predict`, as `torchstone serve`
+    has it; `path_status` answers a path with a status and text; `delay` is waited for before each inference.
     """
 
     model: bytes

@@ -18,10 +18,11 @@ from torchstone_runtime.inference.classifier import Classifier, Unanswered
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.metrics.answered import NO_ANSWER
+from torchstone_runtime.metrics.paired import mcnemar_exact
+from torchstone_runtime.serving.core import shadow_statistics
 from torchstone_runtime.serving.core.model_sources import Source
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import ServedModel
-from torchstone_runtime.serving.core import shadow_statistics
 from torchstone_runtime.serving.core.shadow import Shadow
 from torchstone_runtime.serving.core.shadow_statistics import ShadowStatistics
 
@@ -233,7 +234,12 @@ def test_the_p_value_is_the_exact_binomial_one(gained: int, lost: int) -> None:
 def test_a_p_value_is_computed_once_for_the_same_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Metrics ask for those of all classes every few seconds."""
     asked: list[tuple[int, int]] = []
-    monkeypatch.setattr(shadow_statistics, "mcnemar_exact", lambda *counts: asked.append(counts) or 1.0)
+
+    def computed(gained: int, lost: int) -> float:
+        asked.append((gained, lost))
+        return mcnemar_exact(gained, lost)
+
+    monkeypatch.setattr(shadow_statistics, "mcnemar_exact", computed)
     found = ShadowStatistics(("a", "b"), "")
     for _ in range(2):
         found.add(0, 1)
