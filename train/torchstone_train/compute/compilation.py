@@ -60,7 +60,7 @@ def compiling(mode: CompileName) -> Iterator[None]:
 
     Raises:
         UsageError: the network cannot be compiled.
-        RuntimeError: there was not enough memory, see `memory_shortage.is_shortage`.
+        RuntimeError: there was not enough memory, see `shortage.is_shortage`.
     """
     try:
         with quiet():
