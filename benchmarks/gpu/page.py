@@ -81,6 +81,8 @@ def _found(step: Mapping[str, Any]) -> str:
         last = step.get("traceback", [""])[-1]
         return f"{step['state']} {last}".strip().replace("|", "/")
     result = step["result"]
+    if isinstance(result, str):
+        return result.replace("|", "/")
     if not isinstance(result, dict):
         return "in the results"
     if "refused" in result and isinstance(result["refused"], str):
