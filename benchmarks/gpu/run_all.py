@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.gpu.pieces import PIECES
 from benchmarks.gpu.setting import Setting
-from benchmarks.gpu.steps import DONE, read_steps, run_steps
+from benchmarks.gpu.steps import DONE, read_steps, result_file, run_steps
 from benchmarks.places import ROOT
 from torchstone_runtime.errors import UsageError
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UsageError(f"There is no piece '{unknown[0]}'.", f"There are {', '.join(PIECES)}.")
     asked.results.mkdir(parents=True, exist_ok=True)
     if asked.before is not None:
-        _take_over(asked.before, asked.results)
+        _take_over(asked.before, asked.results, asked.pieces or list(PIECES))
     if asked.here:
         run_piece(asked.pieces[0], _setting(asked, PIECES[asked.pieces[0]].seconds))
         return
@@ -99,10 +99,12 @@ def _python_path() -> str:
     return os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def _take_over(before: Path, results: Path) -> None:
-    for file in sorted(before.glob("*.json")):
-        if not (results / file.name).exists():
-            shutil.copy(file, results)
+def _take_over(before: Path, results: Path, names: Sequence[str]) -> None:
+    # Only of these: few files come back from a machine that is lent.
+    for name in names:
+        earlier, file = result_file(before, name), result_file(results, name)
+        if earlier.is_file() and not file.exists():
+            shutil.copy(earlier, file)
 
 
 def _summary(results: Path, names: Sequence[str]) -> str:
