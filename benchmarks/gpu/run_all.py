@@ -8,10 +8,11 @@ import argparse
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.gpu.pieces import PIECES
@@ -88,10 +89,22 @@ def _run_in_process(name: str, asked: argparse.Namespace, seconds: float) -> Non
     command = [sys.executable, "-m", "benchmarks.gpu.run_all", name, "--here", *given, f"--seconds={seconds}"]
     command += [f"--device={asked.device}", *(["--dry-run"] if asked.dry_run else [])]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": _python_path()}
-    try:
-        subprocess.run(command, cwd=ROOT, env=environment, timeout=seconds + _GRACE, check=False)
-    except subprocess.TimeoutExpired:
+    if not run_to_the_end(command, environment, seconds + _GRACE):
         print(f"{name}: ended after {seconds + _GRACE:.0f} s", flush=True)
+
+
+def run_to_the_end(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> bool:
+    """Run a command; return whether it ended in time, else it is killed with all processes that it began."""
+    # A session of its own is a group: what the child began would hold the GPU after the child is gone.
+    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True) as child:
+        try:
+            child.wait(seconds)
+        except BaseException as error:
+            os.killpg(child.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return False
+    return True
 
 
 def _python_path() -> str:
