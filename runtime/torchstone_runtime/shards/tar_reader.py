@@ -21,6 +21,7 @@ MAX_FACTS: Final = 1 << 20
 """Bytes of a label, or of facts about a picture, that are read."""
 _MAX_DIGITS: Final = 18
 """Digits that fit into 64 bits; of some thousands Python refuses to make a number."""
+LINK_ERROR: Final = "it is a link, and links in archives are not followed."
 _DAMAGE: Final = (tarfile.TarError, EOFError, zlib.error, ValueError)
 _NO_HEADER: Final[tuple[type[tarfile.HeaderError], ...]] = (
     tarfile.InvalidHeaderError,  # type: ignore[attr-defined]  # typeshed lacks these three
@@ -48,7 +49,7 @@ class _Member(tarfile.TarInfo):
 @dataclass(slots=True)
 class _Sample:
     key: str
-    pictures: list[tuple[str, bytes | None]] = field(default_factory=list)
+    pictures: list[tuple[str, bytes | None, str]] = field(default_factory=list)
     label: str | int | None = None
     ids: str | None = None
 
@@ -69,7 +70,7 @@ def read_tar(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
         try:
             with _opened(file) as archive:
                 for member in archive:
-                    if not member.isfile() or is_hidden(member.name):
+                    if is_hidden(member.name) or not (member.isfile() or is_link(member)):
                         continue
                     key, ending = split_member(member.name)
                     if key != sample.key:
@@ -95,7 +96,11 @@ def _take(
     archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str, sample: _Sample, options: ReadOptions
 ) -> None:
     if is_picture_member(ending, options):
-        sample.pictures.append((plain_name(member.name), _content(archive, member, MAX_PICTURE_BYTES)))
+        content = None if is_link(member) else _content(archive, member, MAX_PICTURE_BYTES)
+        error = "" if content is not None else f"the file has more than {MAX_PICTURE_BYTES >> 20} MiB."
+        sample.pictures.append((plain_name(member.name), content, LINK_ERROR if is_link(member) else error))
+    elif is_link(member):
+        return
     elif ending == LABEL_ENDING:
         label = read_label(_content(archive, member, MAX_FACTS))
         sample.label = label if sample.label is None else sample.label
@@ -108,10 +113,9 @@ def _take(
 
 
 def _items(archive: str, sample: _Sample) -> Iterator[ShardItem]:
-    for member, content in sample.pictures:
+    for member, content, error in sample.pictures:
         alone = sample.ids is not None and len(sample.pictures) == 1
         shown = shown_id(sample.ids or "") if alone else f"{archive}#{shown_id(member)}"
-        error = "" if content is not None else f"the file has more than {MAX_PICTURE_BYTES >> 20} MiB."
         yield ShardItem(shown, content, sample.label, error)
 
 
@@ -123,6 +127,11 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> b
     if len(content) < member.size:
         raise EOFError("it ends within a file")
     return content
+
+
+def is_link(member: tarfile.TarInfo) -> bool:
+    """Tell whether a member is a link, which has no content of its own."""
+    return member.islnk() or member.issym()
 
 
 def split_member(name: str) -> tuple[str, str]:

@@ -94,6 +94,22 @@ def test_a_webdataset_archive_gives_pictures_with_their_classes(tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE])
+def test_a_linked_picture_of_an_archive_is_told(tmp_path: Path, kind: bytes) -> None:
+    """As an item with an error where pictures are scored, as an error where they are learnt or measured."""
+    write_tar(tmp_path / "a.tar", {"0.png": b"first"})
+    with tarfile.open(tmp_path / "a.tar", "a") as archive:
+        link = tarfile.TarInfo("1.png")
+        link.type, link.linkname = kind, "0.png"
+        archive.addfile(link)
+    assert [(item.content, "is a link" in item.error) for item in items(tmp_path / "a.tar")] == [
+        (b"first", False),
+        (None, True),
+    ]
+    with pytest.raises(DataError, match=r"1\.png is a link"):
+        list(index_tar(tmp_path / "a.tar", ReadOptions()))
+
+
 def test_a_damaged_archive_gives_what_comes_before_and_an_item_that_says_so(tmp_path: Path) -> None:
     """A damaged archive gives what comes before and an item that says so."""
     write_tar(tmp_path / "a.tar", {"0.png": b"x" * 2000, "1.png": b"y" * 2000})
