@@ -43,6 +43,8 @@ def pytorch(setting: Setting, network: Network, images: Uint8Array, form: str, c
         compiled: mode of `torch.compile`; None for eager.
     """
     module = _placed(setting, network, form)
+    if compiled is not None:
+        torch.compiler.reset()  # PyTorch stops compiling after a few networks, and runs the rest uncompiled
     called: Callable[..., Any] = module if compiled is None else torch.compile(module, mode=compiled, dynamic=False)
     source = torch.from_numpy(images)
     source = source.pin_memory() if setting.device == "cuda" else source

@@ -69,7 +69,8 @@ CALLS: Final = (
         ("doctor", "providers", "fail_closed"),
     ),
     Call((".gpu/exports",), (), ("tolerances", "tensorrt_float32", "session_options"), "--exports .gpu/exports "),
-    Call((), (), ("speed", "lossy", "serving")),
+    # With `machine` once more, whose ceilings `speed` reads: the results of one call are not there for the next.
+    Call((), (), ("machine", "speed", "lossy", "serving")),
     Call((), (), ("several_gpus", "stone_l")),
 )
 """In the order of their worth, as far as what has to travel leaves a choice. What is cut short is begun by a repeated

@@ -4,6 +4,7 @@ Likewise `--provider tensorrt` with each of TensorRT's libraries, which `auto` d
 """
 
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +14,12 @@ from benchmarks.gpu.hiding import LIBRARIES, TENSORRT_LIBRARIES, copies, run_wit
 from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import Steps
 from benchmarks.places import ROOT
+from torchstone_runtime.inference.gpu_options import TF32_VARIABLE
 
 _COMMAND: Final = "import sys; from torchstone_runtime.cli.main import main; main(sys.argv[1:])"
 _LOADED: Final = "import sys, torchstone; print(torchstone.load(sys.argv[1], variant='fp32').plan)"
 _SECONDS: Final = 60.0
+_NOTHING_HIDDEN: Final = "no copy found; nothing was hidden"
 
 
 def steps(setting: Setting) -> Steps:
@@ -25,7 +28,7 @@ def steps(setting: Setting) -> Steps:
     found: dict[str, Any] = {"everything there": partial(_works, plain)}
     for library in setting.size(LIBRARIES, LIBRARIES[:2]):
         found[f"without {library}"] = partial(_without, setting, plain, library)
-    found["no GPU visible"] = partial(_verified, plain, [], "CUDA_VISIBLE_DEVICES=")
+    found["no GPU visible"] = partial(_verified, plain, [], ("CUDA_VISIBLE_DEVICES=",))
     # A trial has the one provider.
     for provider in others or [plain]:
         found[f"{provider}, everything there"] = partial(_works, provider)
@@ -36,22 +39,29 @@ def steps(setting: Setting) -> Steps:
 
 def _works(provider: str) -> dict[str, Any]:
     """Fail where even the whole installation is refused: no refusal of a part would say anything then."""
-    found = _verified(provider, [], "")
+    found = _verified(provider, [], _variables(provider))
     if found["by_name"]["exit_code"]:
         raise RuntimeError(found["by_name"]["stderr"])
     return found
 
 
-def _without(setting: Setting, provider: str, library: str) -> dict[str, Any]:
+def _variables(provider: str) -> tuple[str, ...]:
+    # Else TensorRT is refused for its TF32, whatever is missing.
+    return (f"{TF32_VARIABLE}=0",) if provider == "tensorrt" else ()
+
+
+def _without(setting: Setting, provider: str, library: str) -> dict[str, Any] | str:
     # A trial looks where nothing is: it hides nothing that others use.
     files = copies(library, [setting.work] if setting.dry_run else None)
-    return {"hidden": [str(file) for file in files]} | _verified(provider, files, "", library)
+    if not files:
+        return _NOTHING_HIDDEN
+    return {"hidden": [str(file) for file in files]} | _verified(provider, files, _variables(provider), library)
 
 
-def _verified(provider: str, files: list[Path], variable: str, library: str = "") -> dict[str, Any]:
+def _verified(provider: str, files: list[Path], variables: Sequence[str], library: str = "") -> dict[str, Any]:
     """Verify the built-in bundle by name and by `auto`; say whether that did what it must."""
-    by_name = _python(files, variable, _COMMAND, "verify", builtin(), "--provider", provider)
-    auto = _python(files, variable, _LOADED, builtin())
+    by_name = _python(files, variables, _COMMAND, "verify", builtin(), "--provider", provider)
+    auto = _python(files, variables, _LOADED, builtin())
     text = by_name["stdout"] + by_name["stderr"]
     return {
         "by_name": by_name,
@@ -62,8 +72,8 @@ def _verified(provider: str, files: list[Path], variable: str, library: str = ""
     }
 
 
-def _python(files: list[Path], variable: str, program: str, *arguments: object) -> dict[str, Any]:
-    command = ["env", *filter(None, [variable, f"PYTHONPATH={_python_path()}"])]
+def _python(files: list[Path], variables: Sequence[str], program: str, *arguments: object) -> dict[str, Any]:
+    command = ["env", *variables, f"PYTHONPATH={_python_path()}"]
     command += [sys.executable, "-c", program, *map(str, arguments)]
     result = run_without(files, command, _SECONDS)
     return {"exit_code": result.returncode, "stdout": result.stdout[-1500:], "stderr": result.stderr[-1500:]}

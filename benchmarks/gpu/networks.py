@@ -56,10 +56,20 @@ def build(name: str) -> Network:
         (build_classifier(CNN3, _GRAY, 10), _GRAY, 10) if name == CNN3 else (*_of_torchvision(name), 1000)
     )
     module = ExportableClassifier(classifier).eval()
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        module(torch.zeros(1, *spec.shape, dtype=torch.uint8))
     weights = sum(weight.numel() for weight in module.parameters())
-    return Network(name, spec, classes, module, int(counter.get_total_flops()), weights)
+    return Network(name, spec, classes, module, _operations(module, spec), weights)
+
+
+def _operations(module: nn.Module, spec: InputSpec) -> int:
+    # On its fast path an attention is one operation, of which the counter knows nothing.
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            module(torch.zeros(1, *spec.shape, dtype=torch.uint8))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return int(counter.get_total_flops())
 
 
 def _of_torchvision(name: str) -> tuple[ImageClassifier, InputSpec]:

@@ -31,7 +31,11 @@ AIMS: Final = {
     "speed": "at least as fast as the fastest way of PyTorch",
 }
 NOT_RUN: Final = "Not yet run."
-_SHOWN: Final = ("verdict", "ratio", "speed_ratio", "seconds", "mean_test", "test", "images_per_second")
+_SHOWN: Final = (
+    *("verdict", "ratio", "speed_ratio", "seconds", "mean_test", "test", "images_per_second"),
+    *("same_seed_same_weights", "resumed_same_weights", "named", "then_exit_code"),
+    *("refused", "names_it", "auto_works"),
+)
 
 
 def page(results: Path) -> str:
@@ -81,11 +85,13 @@ def _found(step: Mapping[str, Any]) -> str:
         last = step.get("traceback", [""])[-1]
         return f"{step['state']} {last}".strip().replace("|", "/")
     result = step["result"]
+    if isinstance(result, str):
+        return result.replace("|", "/")
     if not isinstance(result, dict):
         return "in the results"
     if "refused" in result and isinstance(result["refused"], str):
         return f"refused: {result['refused']}".replace("|", "/")
-    shown = [f"{key.replace('_', ' ')} {_figure(result[key])}" for key in _SHOWN if key in result]
+    shown = [f"{key.replace('_', ' ')} {_figure(result[key])}" for key in _SHOWN if result.get(key, {}) != {}]
     return "; ".join(shown) or "in the results"
 
 

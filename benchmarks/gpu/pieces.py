@@ -55,7 +55,7 @@ PIECES: Final[dict[str, Piece]] = {
     ),
     "speed": Piece(
         "speed",
-        300,
+        260,
         "five networks, compared with PyTorch and TensorRT, with the share of the peak that they reach",
         runtime=True,
     ),

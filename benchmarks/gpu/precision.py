@@ -15,7 +15,9 @@ from benchmarks.gpu.setting import Setting
 from benchmarks.gpu.steps import Steps
 from benchmarks.gpu.trainings import require_device, test_accuracy, train_once
 from torchstone_runtime.images.input_spec import ColorMode, InputSpec
+from torchstone_train.compute.device import set_determinism
 from torchstone_train.compute.precision import choose_precision
+from torchstone_train.compute.torch_settings import usual_settings
 from torchstone_train.networks.architectures import build_network
 from torchstone_train.networks.image_classifier import ImageClassifier
 from torchstone_train.networks.shape import ModelShape
@@ -62,6 +64,13 @@ def _compiled(setting: Setting, recipe: str, epochs: int, mode: str) -> dict[str
 
 
 def _speed(setting: Setting, network: str, batch: int, amp: Any, compiled: Any) -> dict[str, Any]:  # noqa: ANN401 - literals
+    with usual_settings():
+        # As the trainings above do that are measured for their speed.
+        set_determinism(wanted=False)
+        return _rate(setting, network, batch, amp, compiled)
+
+
+def _rate(setting: Setting, network: str, batch: int, amp: Any, compiled: Any) -> dict[str, Any]:  # noqa: ANN401 - literals
     model, images = _model(setting, network, batch)
     labels = torch.randint(0, 10, (batch,), device=setting.device)
     recipe = get_recipe(network if network != "resnet18" else "stone-l")

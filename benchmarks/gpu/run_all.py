@@ -8,15 +8,16 @@ import argparse
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.gpu.pieces import PIECES
 from benchmarks.gpu.setting import Setting
-from benchmarks.gpu.steps import DONE, read_steps, run_steps
+from benchmarks.gpu.steps import DONE, read_steps, result_file, run_steps
 from benchmarks.places import ROOT
 from torchstone_runtime.errors import UsageError
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UsageError(f"There is no piece '{unknown[0]}'.", f"There are {', '.join(PIECES)}.")
     asked.results.mkdir(parents=True, exist_ok=True)
     if asked.before is not None:
-        _take_over(asked.before, asked.results)
+        _take_over(asked.before, asked.results, asked.pieces or list(PIECES))
     if asked.here:
         run_piece(asked.pieces[0], _setting(asked, PIECES[asked.pieces[0]].seconds))
         return
@@ -88,10 +89,22 @@ def _run_in_process(name: str, asked: argparse.Namespace, seconds: float) -> Non
     command = [sys.executable, "-m", "benchmarks.gpu.run_all", name, "--here", *given, f"--seconds={seconds}"]
     command += [f"--device={asked.device}", *(["--dry-run"] if asked.dry_run else [])]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": _python_path()}
-    try:
-        subprocess.run(command, cwd=ROOT, env=environment, timeout=seconds + _GRACE, check=False)
-    except subprocess.TimeoutExpired:
+    if not run_to_the_end(command, environment, seconds + _GRACE):
         print(f"{name}: ended after {seconds + _GRACE:.0f} s", flush=True)
+
+
+def run_to_the_end(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> bool:
+    """Run a command; return whether it ended in time, else it is killed with all processes that it began."""
+    # A session of its own is a group: what the child began would hold the GPU after the child is gone.
+    with subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True) as child:
+        try:
+            child.wait(seconds)
+        except BaseException as error:
+            os.killpg(child.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return False
+    return True
 
 
 def _python_path() -> str:
@@ -99,10 +112,12 @@ def _python_path() -> str:
     return os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def _take_over(before: Path, results: Path) -> None:
-    for file in sorted(before.glob("*.json")):
-        if not (results / file.name).exists():
-            shutil.copy(file, results)
+def _take_over(before: Path, results: Path, names: Sequence[str]) -> None:
+    # Only of these: few files come back from a machine that is lent.
+    for name in names:
+        earlier, file = result_file(before, name), result_file(results, name)
+        if earlier.is_file() and not file.exists():
+            shutil.copy(earlier, file)
 
 
 def _summary(results: Path, names: Sequence[str]) -> str:

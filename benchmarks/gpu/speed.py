@@ -103,10 +103,13 @@ def _ways(
 ) -> dict[str, Callable[[], arms.Arm]]:
     """Return what makes each side, by its name."""
 
-    def ours(options: LoadOptions) -> arms.Arm:
+    @cache
+    def model() -> bytes:
         made: dict[str, Callable[[bytes], bytes]] = {"fp16": to_fp16, "int8": partial(int8_for_gpu, images=images)}
-        model = made[form](content) if form in made else content
-        serving = opened.enter_context(closing(arms.engine(model, network.classes, options)))
+        return made[form](content) if form in made else content
+
+    def ours(options: LoadOptions) -> arms.Arm:
+        serving = opened.enter_context(closing(arms.engine(model(), network.classes, options)))
         return lambda: serving.run(images)
 
     tf32 = form != "fp32"

@@ -42,11 +42,13 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a whole file, text as UTF-8, in one step as seen by a reader.
 
+    A lone surrogate, such as Python has for a byte of a file name that is not UTF-8, is written as its escape.
+
     Raises:
         OutputError: see `atomic_writer`.
     """
     with atomic_writer(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
 
 
 def require_writable_parent(path: Path) -> None:

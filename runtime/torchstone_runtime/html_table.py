@@ -1,5 +1,6 @@
 """Results as a notebook shows them: a sentence and a small table, without style or script."""
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
@@ -11,7 +12,7 @@ _LONGEST: Final = 200
 
 
 def html_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table; floats have four decimals, long cells are cut, and everything is escaped."""
+    """Return a table; floats have four decimals, no number is a dash, long cells are cut, and everything is escaped."""
     cells = "".join(f"<th>{html_text(name)}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td>{html_text(_text(value))}</td>" for value in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
@@ -33,4 +34,6 @@ def html_text(text: str, longest: int = _LONGEST) -> str:
 
 
 def _text(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.4f}"
+    return str(value)

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 _UNSHOWABLE: Final = frozenset({"Cc", "Cs"})
+_NEARLY_ALL: Final = 0.99995
+_DECIMALS: Final = range(4, 18)
 _LINE_ENDS: Final = frozenset("\u2028\u2029")
 _DIRECTIONS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Explicit directional formatting (Unicode Standard Annex 9): it reorders what stands around a name."""
@@ -28,6 +30,21 @@ def counted(number: int, noun: str) -> str:
     """Return a number with its noun, which is given in the singular: 1 image, 1,200 images, 2 classes."""
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def percent(share: float) -> str:
+    """Return a share in percent with two decimals; only a share of 1 is 100, and only one of 0 is 0."""
+    if _NEARLY_ALL <= share < 1:
+        return ">99.99%"
+    return "<0.01%" if 0 < share <= 1 - _NEARLY_ALL else f"{share:.2%}"
+
+
+def told_apart(first: float, second: float) -> tuple[str, str]:
+    """Return two numbers with four decimals, or with as many more as tell different ones apart."""
+    if first == second:
+        return f"{first:.4f}", f"{second:.4f}"
+    written = ((f"{first:.{decimals}f}", f"{second:.{decimals}f}") for decimals in _DECIMALS)
+    return next((pair for pair in written if pair[0] != pair[1]), (repr(first), repr(second)))
 
 
 def showable(text: str) -> str:

@@ -20,7 +20,8 @@ class HubState:
     """What the hub holds: by repository a list of commits, each with all its files; the last one is `main`.
 
     `refuse` answers every request with a status; `private` are repositories that want the token; `lfs` are names of
-    files that are uploaded on their own, as large ones are; `asked` are the requests.
+    files that are uploaded on their own, as large ones are; `broken` are files that it fails at for now; `asked` are
+    the requests.
     """
 
     repositories: dict[str, list[dict[str, bytes]]] = field(default_factory=dict)
@@ -28,6 +29,7 @@ class HubState:
     lfs: tuple[str, ...] = ()
     objects: dict[str, bytes] = field(default_factory=dict)
     refuse: int | None = None
+    broken: tuple[str, ...] = ()
     asked: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
 
@@ -76,6 +78,8 @@ class _HubHandler(BaseHTTPRequestHandler):
         self.hub.asked.append(f"{self.command} {path}")
         if self.hub.refuse is not None:
             self._send(self.hub.refuse, b"{}")
+        elif path.rpartition("/")[2] in self.hub.broken:
+            self._send(501, b"{}")  # which its client does not try again
         elif path == "/api/repos/create":
             self._create(json.loads(body))
         elif path.startswith("/objects/"):

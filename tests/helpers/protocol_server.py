@@ -23,9 +23,9 @@ _DTYPES = {"UINT8": "u1", "FP32": "<f4", "FP16": "<f2", "FP64": "<f8"}
 class Stand:
     """How the server is set up; what it was asked is in `seen`.
 
-    `datatype` and `channels_last` are of the input, `outputs` the names told and answered; `change` alters the logits
-    of a request; `class_names` are for `/predict`, as `torchstone serve` has it; `path_status` answers a path with a
-    status and text; `delay` is waited for before each inference.
+    `datatype` and `channels_last` are of the input, `file_axes` the number of its axes for `BYTES`, `outputs` the names
+    told and answered; `change` alters the logits of a request; `class_names` are for `/predict`, as `torchstone serve`
+    has it; `path_status` answers a path with a status and text; `delay` is waited for before each inference.
     """
 
     model: bytes
@@ -36,6 +36,7 @@ class Stand:
     binary: bool = True
     datatype: str = "UINT8"
     channels_last: bool = False
+    file_axes: int = 1
     mean: float = 0.5
     std: float = 0.5
     outputs: dict[str, str] = field(default_factory=lambda: {"logits": "logits", "probabilities": "probabilities"})
@@ -50,7 +51,7 @@ class Stand:
         """Describe the model as the protocol does."""
         channels, height, width = self.shape
         size = [height, width, channels] if self.channels_last else [channels, height, width]
-        shape = [-1] if self.datatype == "BYTES" else [-1, *size]
+        shape = [-1, 1][: self.file_axes] if self.datatype == "BYTES" else [-1, *size]
         told = [{"name": name, "datatype": "FP32", "shape": [-1, self.classes]} for name in self.outputs]
         inputs = [{"name": "pixels", "datatype": self.datatype, "shape": shape}]
         return {"name": self.name, "platform": "stand", "inputs": inputs, "outputs": told}
@@ -116,6 +117,9 @@ def protocol_server(stand: Stand) -> Iterator[str]:  # noqa: C901 - a handler wi
             time.sleep(stand.delay)
             length = int(self.headers.get("Inference-Header-Content-Length", len(body)))
             request = json.loads(body[:length])
+            if stand.datatype == "BYTES" and len(request["inputs"][0]["shape"]) != stand.file_axes:
+                self._send(400, b'{"error": "unexpected shape"}')
+                return
             images = stand.pixels(request["inputs"][0], body[length:])
             if len(images) > stand.max_batch:
                 self._send(400, json.dumps({"error": f"at most {stand.max_batch}"}).encode())

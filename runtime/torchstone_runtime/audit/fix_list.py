@@ -24,9 +24,10 @@ def fix_list_rows(audit: DataAudit) -> list[tuple[str, str, str]]:
     return [(_path(audit, index), *why) for index, why in worst.items()]
 
 
-def fix_list_csv(audit: DataAudit) -> str:
-    """Return `fix_list_rows` as CSV, with a header."""
-    return csv_text([COLUMNS, *fix_list_rows(audit)])
+def fix_list_csv(audit: DataAudit) -> bytes:
+    """Return `fix_list_rows` as CSV, with a header: UTF-8, but a path in the bytes that its file system has for it."""
+    # An escape in the place of such a byte would name no file.
+    return csv_text([COLUMNS, *fix_list_rows(audit)]).encode("utf-8", "surrogateescape")
 
 
 def _reasons(audit: DataAudit) -> Iterator[tuple[int, str, str]]:

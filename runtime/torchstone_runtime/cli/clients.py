@@ -1,5 +1,6 @@
 """`torchstone clients`: how to ask a server, in several languages."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -51,5 +52,8 @@ def clients(
     made = Package("clients", packaged, client_files(packaged, address, model))
     write_package(made, target, overwrite=overwrite)
     document = {**made.record(), "out": str(target), "url": address}
-    lines = [f"clients      {', '.join(sorted(made.files))}", f"wrote {target}; try: python {target / 'client.py'}"]
+    lines = [
+        f"clients      {', '.join(sorted(made.files))}",
+        f"wrote {target}; try: python {shlex.quote(str(target / 'client.py'))}",
+    ]
     print_result(json_file, lambda: document, lambda: showable_lines(lines))

@@ -24,6 +24,7 @@ from torchstone_runtime.components import require_component
 from torchstone_runtime.data.split_choice import SplitChoice
 from torchstone_runtime.errors import CheckFailedError, UsageError
 from torchstone_runtime.inference.load_options import LoadOptions
+from torchstone_runtime.text import told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,9 +112,10 @@ def compare(a: Path, b: Path, max_drop: float | None, **options: Any) -> None:  
     _write(found, split, wanted)
     low = found.paired.interval_95[0]
     if max_drop is not None and low < -max_drop:
+        allowed, drop = told_apart(max_drop, -low)
         raise CheckFailedError(
-            f"B is not shown to be at most {max_drop:.4f} less accurate than A: the 95% interval of the difference "
-            f"begins at {low:+.4f}.",
+            f"B is not shown to be at most {allowed} less accurate than A: the 95% interval of the difference "
+            f"begins at -{drop}.",
             "Give more data, or a better B.",
         )
     for side in (found.a, found.b):

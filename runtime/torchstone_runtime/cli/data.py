@@ -25,7 +25,7 @@ from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.progress import stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torchstone_runtime.audit.audited_pictures import AuditSource
     from torchstone_runtime.audit.data_audit import DataAudit
@@ -118,7 +118,11 @@ def _write(audit: "DataAudit", wanted: _Wanted) -> None:
     from torchstone_runtime.report.audit import audit_json, audit_text
     from torchstone_runtime.report.audit_page import audit_page
 
-    for path, content in ((wanted.report, audit_page), (wanted.fix_list, fix_list_csv)):
+    contents: tuple[tuple[Path | None, Callable[[DataAudit], str | bytes]], ...] = (
+        (wanted.report, audit_page),
+        (wanted.fix_list, fix_list_csv),
+    )
+    for path, content in contents:
         if path is not None:
             write_atomic(path, content(audit))
             tell(f"wrote {path}")

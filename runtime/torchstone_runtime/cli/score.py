@@ -149,6 +149,7 @@ def _score(
 ) -> None:
     from torchstone_runtime.scoring.folder_record import claim_output
     from torchstone_runtime.scoring.local_engine import ErrorBudget, score_locally
+    from torchstone_runtime.scoring.parts import PartsFolder
 
     threads, share, most, summary = wishes
     record = claim_output(classifier, shards, job)
@@ -163,7 +164,7 @@ def _score(
     if result.tally.failed:
         kinds = ", ".join(f"{count:,} x {kind.rstrip('.')}" for kind, count in result.tally.errors.most_common(3))
         warn(f"rows with an error: {result.tally.failed:,} ({kinds})")
-    if summary and result.shards + result.there_before == len(shards):
+    if summary and (result.shards + result.there_before == len(shards) or PartsFolder(job).is_complete(len(shards))):
         from torchstone_runtime.report.scoring_page import write_summary
 
         for path in write_summary(classifier, record, shards, job):

@@ -1,5 +1,6 @@
 """`torchstone web`: a static site that runs a bundle's model in the browser."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -69,4 +70,4 @@ def web(
         lambda: showable(summary),
         ensure_ascii=True,
     )
-    tell(f"to try it: python -m http.server --directory {out} --bind 127.0.0.1")
+    tell(f"to try it: python -m http.server --directory {shlex.quote(str(out))} --bind 127.0.0.1")

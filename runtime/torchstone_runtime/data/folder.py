@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 
@@ -206,7 +206,7 @@ def _list_images(root: Path, class_folder: str, others: OtherFiles) -> list[str]
             f"{root / class_folder} is a link that leads outside of {root}.", "Copy the images into the folder."
         )
     names = []
-    for folder, subfolders, files in os.walk(root / class_folder):
+    for folder, subfolders, files in os.walk(root / class_folder, onerror=_unreadable):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         if linked := next((name for name in subfolders if Path(folder, name).is_symlink()), None):
             # Not followed, since it may lead back here; passing over it would leave its pictures out without a word.
@@ -224,6 +224,14 @@ def _list_images(root: Path, class_folder: str, others: OtherFiles) -> list[str]
             else:
                 names.append(path.relative_to(root).as_posix())
     return sorted(names)
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    # Passing over the folder, as `os.walk` does by itself, would leave its pictures out without a word.
+    raise DataError(
+        f"The folder {error.filename} cannot be read: {error.strerror or error}.",
+        "Make it readable, or take it out of the class folder.",
+    ) from error
 
 
 def _what_it_is(root: Path) -> str:

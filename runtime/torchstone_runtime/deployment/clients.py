@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from torchstone_runtime.deployment.packaged_model import PackagedModel
 from torchstone_runtime.images.encode import encode_png
+from torchstone_runtime.images.geometry import before_fitting
 
 PICTURE: Final = "golden.png"
 
@@ -52,8 +53,9 @@ def client_files(model: PackagedModel, url: str, served: str | None = None) -> d
     label = model.bundle.manifest.class_names[int(model.golden.probabilities[surest].argmax())]
     address = f"{url}/predict" + (f"?{urlencode({'model': served})}" if served is not None else "")
     values = {"URL": address, "LABEL": label, "JSON_LABEL": _as_utf8(label)[1:-1]}
+    picture = before_fitting(model.golden.images[surest], model.bundle.manifest.input_spec)
     clients = {name: _filled(name, values, quote).encode() for name, quote in _QUOTE.items()}
-    return {**clients, PICTURE: encode_png(model.golden.images[surest])}
+    return {**clients, PICTURE: encode_png(picture)}
 
 
 def _filled(name: str, values: dict[str, str], quote: Callable[[str], str]) -> str:

@@ -21,8 +21,8 @@ from torchstone_runtime.version import __version__
 TRITON_FILE: Final = "inference-service-triton.yaml"
 OWN_FILE: Final = "inference-service-torchstone.yaml"
 DEFAULT_IMAGE: Final = f"torchstone-serve:{__version__}"
-_LONGEST_LABEL: Final = 50
-"""Kubernetes has 63 for a name of DNS; KServe appends `-predictor` and more."""
+_LONGEST_LABEL: Final = 42
+"""Kubernetes has 63 for a name of DNS: we append `-torchstone`, KServe `-predictor` to that."""
 _MIB: Final = 1 << 20
 _STORAGE: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"']+")
 
@@ -71,7 +71,7 @@ def kserve_files(for_triton: PackagedModel, own: PackagedModel, settings: KServe
 
 
 def service_name(name: str) -> str:
-    """Return the name of an object of Kubernetes for a model's: small letters, digits and `-`, 50 at most."""
+    """Return the name of an object of Kubernetes for a model's: small letters, digits and `-`, 42 at most."""
     cleaned = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return (cleaned if cleaned[:1].isalpha() else f"model-{cleaned}")[:_LONGEST_LABEL].rstrip("-")
 

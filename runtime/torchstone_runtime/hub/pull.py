@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import socket
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -45,15 +45,18 @@ def pull_bundle(text: str) -> Path:
     with told_as_hub_errors(address):
         from huggingface_hub import constants  # noqa: PLC0415 - optional
 
-        manifest = _fetch(address, MANIFEST_FILE, address.revision)
+        place = _Place(address, local=constants.HF_HUB_OFFLINE or not is_reachable(constants.ENDPOINT))
+        manifest = place.fetch(MANIFEST_FILE, address.revision)
         commit = manifest.parent.name
         folder = Path(constants.HF_HOME) / "torchstone" / address.repository.replace("/", "--") / commit
         if folder.is_dir():
             return folder
-        files = {MANIFEST_FILE: manifest} | {name: _fetch(address, name, commit) for name in _names(address, manifest)}
-        signature = _signature(address, commit)
+        files = {MANIFEST_FILE: manifest} | {name: place.fetch(name, commit) for name in _names(address, manifest)}
+        signature = place.signature(commit)
     if signature is not None:
         files[SIGNATURE_FILE] = signature
+    elif place.local:  # nobody knows whether there is one: the next fetch must not take this for the whole bundle
+        folder = folder.with_name(f"{commit}-unsigned")
     with replaced_directory(folder) as partial:
         for name, path in files.items():
             # The hub's cache has links, which a bundle must not have: they could lead out of it.
@@ -61,25 +64,43 @@ def pull_bundle(text: str) -> Path:
     return folder
 
 
-def _fetch(address: HubAddress, name: str, revision: str | None) -> Path:
-    from huggingface_hub import constants, hf_hub_download  # noqa: PLC0415 - optional
-    from huggingface_hub.utils import disable_progress_bars  # noqa: PLC0415 - optional
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where files come from: a repository of the hub, or only what of it is on this machine."""
 
-    disable_progress_bars()
-    found = hf_hub_download(
-        address.repository,
-        name,
-        revision=revision,
-        library_name="torchstone",
-        library_version=__version__,
-        local_files_only=not is_reachable(constants.ENDPOINT),
-    )
-    return Path(str(found))
+    address: HubAddress
+    local: bool
+
+    def fetch(self, name: str, revision: str | None) -> Path:
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415 - optional
+        from huggingface_hub.utils import disable_progress_bars  # noqa: PLC0415 - optional
+
+        disable_progress_bars()
+        found = hf_hub_download(
+            self.address.repository,
+            name,
+            revision=revision,
+            library_name="torchstone",
+            library_version=__version__,
+            local_files_only=self.local,
+        )
+        return Path(str(found))
+
+    def signature(self, commit: str) -> Path | None:
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError  # noqa: PLC0415 - optional
+
+        try:
+            return self.fetch(SIGNATURE_FILE, commit)
+        except LocalEntryNotFoundError:  # so a connection that breaks is told, too: the hub may well have one
+            if not self.local:
+                raise
+            return None
+        except EntryNotFoundError:
+            return None
 
 
-@cache
 def is_reachable(endpoint: str) -> bool:
-    """Tell whether a hub can be connected to; asked once, since its own client tries for a quarter of a minute.
+    """Tell whether a hub can be connected to: its own client would try for a quarter of a minute.
 
     Behind a proxy that is for the proxy to say: the answer is then True.
     """
@@ -92,15 +113,6 @@ def is_reachable(endpoint: str) -> bool:
             return True
     except (OSError, ValueError, KeyError):
         return False
-
-
-def _signature(address: HubAddress, commit: str) -> Path | None:
-    from huggingface_hub.errors import EntryNotFoundError  # noqa: PLC0415 - optional
-
-    try:
-        return _fetch(address, SIGNATURE_FILE, commit)
-    except EntryNotFoundError:
-        return None
 
 
 def _names(address: HubAddress, manifest: Path) -> "Iterable[str]":

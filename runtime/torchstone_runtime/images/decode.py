@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import ImageError, UsageError, first_line
@@ -18,6 +18,7 @@ from torchstone_runtime.images.bit_depth import scale_to_eight_bits
 from torchstone_runtime.images.geometry import MAX_PIXELS, fit_picture
 from torchstone_runtime.images.image_formats import FORMATS_HELP
 from torchstone_runtime.images.input_spec import MAX_BITS, ColorMode, InputSpec
+from torchstone_runtime.images.orientation import UPRIGHT, orientation_of
 from torchstone_runtime.images.picture_file import PixelStorage, open_picture
 from torchstone_runtime.images.reduced_decoding import reduce_decoding
 from torchstone_runtime.images.resampling.resized_part import channels_first
@@ -188,7 +189,7 @@ def check_size(image: Image.Image, name: str) -> None:
 
 def _turned(image: Image.Image) -> Image.Image:
     image.load()  # a PNG's rotation may stand after its pixels, and a TIFF is turned as it is read
-    return ImageOps.exif_transpose(image) if image.getexif().get(ExifTags.Base.Orientation, 1) != 1 else image
+    return ImageOps.exif_transpose(image) if orientation_of(image) != UPRIGHT else image
 
 
 def _in_color(image: Image.Image, color: ColorMode) -> Image.Image:

@@ -108,6 +108,24 @@ def fit_picture(image: Image.Image, spec: InputSpec, name: str, whole: WholePict
     return _on_ground(part, max(place.top, 0), max(place.left, 0), spec)
 
 
+def before_fitting(pixels: Uint8Array, spec: InputSpec) -> Uint8Array:
+    """Return a picture that `fit_picture` makes exactly these pixels of: where it cuts out a centre, with a margin.
+
+    A model's input whose sides are both longer than `resize` is no centre of anything: it is returned as it is.
+
+    Args:
+        pixels: uint8 array of shape (C, spec.height, spec.width).
+        spec: input specification of the model.
+    """
+    if spec.resize is None or spec.resize < min(spec.height, spec.width):
+        return pixels
+    height, width = max(spec.resize, spec.height), max(spec.resize, spec.width)
+    place = Placement.of(height, width, spec)
+    canvas = np.zeros((spec.channels, height, width), np.uint8)
+    canvas[:, -place.top :, -place.left :][:, : spec.height, : spec.width] = pixels
+    return canvas
+
+
 def _check_effort(image: Image.Image, place: Placement, name: str) -> None:
     # Pillow resizes the rows of the picture as it is, then the columns; from version 13 on the other way round where
     # that is less work: this is the larger of both.

@@ -12,10 +12,10 @@ from PIL import Image
 from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.bit_depth import Depth
 from torchstone_runtime.images.decode import SIXTEEN_BIT_MODES, check_size, read_picture
+from torchstone_runtime.images.orientation import orientation_of
 from torchstone_runtime.images.picture_file import PixelStorage
 
 _GRAY_MODES: Final = frozenset({"1", "L", "I", *SIXTEEN_BIT_MODES})
-_ORIENTATION: Final = 0x0112
 _ON_THEIR_SIDES: Final = (5, 6, 7, 8)
 """Values of the EXIF orientation (CIPA DC-008, 4.6.4) that exchange height and width."""
 
@@ -48,7 +48,7 @@ def picture_header(source: str | os.PathLike[str] | bytes) -> PictureHeader:
     def read(image: Image.Image, name: str) -> PictureHeader:
         check_size(image, name)
         # Pillow's TIFF reader states the size as it is after the rotation, the other readers as it is before.
-        turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _ON_THEIR_SIDES
+        turned = image.format != "TIFF" and orientation_of(image) in _ON_THEIR_SIDES
         height, width = (image.width, image.height) if turned else (image.height, image.width)
         return PictureHeader(height, width, is_gray=image.mode in _GRAY_MODES)
 

@@ -7,10 +7,11 @@ so that a model is trained, proven and served on the same pixels.
 
 from typing import Final
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from torchstone_runtime.images.geometry import Placement, WholePicture
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.images.orientation import orientation_of
 
 HEADROOM: Final = 2
 """Sides that a picture is decoded to at least, in sides that it is resized to: the filter that resizes it still smooths
@@ -39,7 +40,7 @@ def reduce_decoding(image: Image.Image, spec: InputSpec) -> WholePicture | None:
     """
     if image.format not in _JPEG:
         return None
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    orientation = orientation_of(image)
     on_its_side = orientation in _ON_THEIR_SIDES
     width, height = reversed(image.size) if on_its_side else image.size
     place = Placement.of(height, width, spec)

@@ -64,9 +64,9 @@ def provider_options(provider: str, sha256: str, *, tf32: bool = False, cuda_gra
         _require_stated_tf32(tf32=tf32)
         cache = str(engine_cache(sha256, tf32=tf32))
         return {
-            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_enable": "True",
             "trt_engine_cache_path": cache,
-            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_enable": "True",
             "trt_timing_cache_path": cache,
         }
     return {}

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from torchstone_runtime.errors import UsageError, suggestion
 from torchstone_runtime.metrics.probability_scores import Estimate
+from torchstone_runtime.text import told_apart
 
 COVERAGE: Final = "coverage at precision "
 """The name of such a figure begins with this; the precision follows."""
@@ -47,7 +48,8 @@ class Judgement:
             f"the unfavourable end of the 95% interval of {self.gate.figure}" if self.on_interval else self.gate.figure
         )
         relation = "at most" if self.gate.at_most else "at least"
-        return f"{what} is {self.value:.4f}, required {relation} {self.gate.bound:.4f}"
+        value, bound = told_apart(self.value, self.gate.bound)
+        return f"{what} is {value}, required {relation} {bound}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the judgement as JSON data; `value` is null where it isn't finite."""
@@ -113,7 +115,7 @@ def parse_coverage_bound(text: str) -> Gate:
         required = bound = math.nan
     if not (0 < required <= 1 and 0 <= bound <= 1):
         raise UsageError(f"'{text}' is not P=X with P and X from 0 to 1.", "Write it like --min-coverage 0.99=0.8.")
-    return Gate(f"{COVERAGE}{required:g}", bound)
+    return Gate(f"{COVERAGE}{repr(required).removesuffix('.0')}", bound)
 
 
 def _judge(gate: Gate, measured: Estimate, *, on_interval: bool) -> Judgement:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from torchstone_runtime.arrays import Uint8Array
 from torchstone_runtime.errors import CheckFailedError
 from torchstone_runtime.images.encode import encode_png
+from torchstone_runtime.images.geometry import before_fitting
 from torchstone_runtime.images.input_spec import InputSpec
 from torchstone_runtime.remote.deployed_model import DeployedModel, TensorMetadata
 
@@ -29,6 +30,7 @@ class PictureInput:
             (PNG).
         channels_last: whether the axes are [N, H, W, C].
         one_by_one: whether the batch axis is fixed to one image.
+        axes: number of its axes; for `files` Triton's models often have a second one, of length 1.
     """
 
     name: str
@@ -36,6 +38,7 @@ class PictureInput:
     kind: str
     channels_last: bool
     one_by_one: bool
+    axes: int = _AXES
 
     @property
     def needs_binary(self) -> bool:
@@ -45,7 +48,7 @@ class PictureInput:
     def encode(self, images: Uint8Array, spec: InputSpec) -> npt.NDArray[Any] | Sequence[bytes]:
         """Return images, uint8 [n, C, H, W], in the form that the input wants."""
         if self.kind == "files":
-            return [encode_png(pixels) for pixels in images]
+            return [encode_png(before_fitting(pixels, spec)) for pixels in images]
         tensor: npt.NDArray[Any] = images
         if self.kind == "normalised":
             mean, std = (np.array(values).reshape(1, -1, 1, 1) for values in (spec.mean, spec.std))
@@ -85,7 +88,8 @@ def _as_input(tensor: TensorMetadata, spec: InputSpec) -> PictureInput | None:
         return None
     if kind == "files":
         one = tensor.shape[:1] == (1,)
-        return PictureInput(tensor.name, tensor.datatype, kind, channels_last=False, one_by_one=one)
+        axes = max(1, len(tensor.shape))
+        return PictureInput(tensor.name, tensor.datatype, kind, channels_last=False, one_by_one=one, axes=axes)
     layout = _layout(tensor.shape, spec)
     if layout is None:
         return None

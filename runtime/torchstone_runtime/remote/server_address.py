@@ -17,6 +17,8 @@ from torchstone_runtime.text import showable
 MAX_ANSWER_BYTES: Final = 64 << 20
 _SHOWN: Final = 300
 OK: Final = 200
+_LONGEST: Final = 24 * 60 * 60
+"""Seconds that a request may be given; a socket takes no number that is not finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class ServerAddress:
 
         Args:
             url: address of the server, without the protocol's own `/v2`.
-            timeout: seconds that a request may take in all, more than 0.
+            timeout: seconds that a request may take in all, more than 0 and at most a day.
             headers: further headers, each as `Name: value`.
 
         Raises:
@@ -77,8 +79,8 @@ class ServerAddress:
             raise UsageError(
                 f"'{showable(url)}' is not the address of a server.", "Give one such as http://localhost:8000."
             )
-        if not timeout > 0:
-            raise UsageError(f"A timeout must be more than 0 seconds, not {timeout:g}.")
+        if not 0 < timeout <= _LONGEST:
+            raise UsageError(f"A timeout must be more than 0 seconds and at most {_LONGEST}, not {timeout:g}.")
         return cls(text.rstrip("/").removesuffix("/v2"), timeout, dict(map(_header, headers)))
 
     def exchange(

@@ -35,7 +35,13 @@ DTYPES: Final = {
 
 
 def infer_request(
-    name: str, datatype: str, tensor: npt.NDArray[Any] | Sequence[bytes], outputs: Sequence[str], *, binary: bool
+    name: str,
+    datatype: str,
+    tensor: npt.NDArray[Any] | Sequence[bytes],
+    outputs: Sequence[str],
+    *,
+    binary: bool,
+    axes: int = 1,
 ) -> tuple[bytes, dict[str, str]]:
     """Return the body and headers of a request for inference with one input.
 
@@ -45,8 +51,9 @@ def infer_request(
         tensor: its values; a sequence of contents for `BYTES`, which need the binary form.
         outputs: names of the outputs that are wanted; none for all.
         binary: whether values go, and are asked to come, in binary.
+        axes: axes of the input where its values are contents: the first for the contents, each other of length 1.
     """
-    shape = list(tensor.shape) if isinstance(tensor, np.ndarray) else [len(tensor)]
+    shape = list(tensor.shape) if isinstance(tensor, np.ndarray) else [len(tensor), *[1] * (axes - 1)]
     described: dict[str, Any] = {"name": name, "datatype": datatype, "shape": shape}
     request: dict[str, Any] = {"inputs": [described]}
     if outputs:

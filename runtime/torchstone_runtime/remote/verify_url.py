@@ -126,7 +126,10 @@ class _Wire:
     def ask(self, images: Uint8Array) -> dict[str, npt.NDArray[Any]]:
         """Return the outputs for images, uint8 [n, C, H, W]."""
         tensor = self.wanted.encode(images, self.spec)
-        body, headers = infer_request(self.wanted.name, self.wanted.datatype, tensor, self.outputs, binary=self.binary)
+        wanted = self.wanted
+        body, headers = infer_request(
+            wanted.name, wanted.datatype, tensor, self.outputs, binary=self.binary, axes=wanted.axes
+        )
         path = f"{self.model.path}/infer"
         answer = self.server.exchange("POST", path, body, headers)
         if answer.status != OK:

@@ -23,6 +23,8 @@ _GROUPS: Final = 24
 _MEMBERS: Final = 6
 _ERRORS: Final = 60
 _UNREADABLE: Final = 200
+_LARGE: Final = 1000
+"""From here on a size is given in whole pixels."""
 _CLASSES: Final = 100
 _SIDE: Final = 144
 _BAR_REM: Final = 16
@@ -180,7 +182,7 @@ def _forms(audit: DataAudit) -> str:
     if not document:
         return ""
     sizes = [
-        (name.replace("_", " "), *(f"{values[key]:.4g}" for key in ("least", "median", "largest")))
+        (name.replace("_", " "), *(_size(values[key]) for key in ("least", "median", "largest")))
         for name, values in document.items()
     ]
     return (
@@ -188,6 +190,10 @@ def _forms(audit: DataAudit) -> str:
         + "<br>"
         + table(("format", "mode", "frames", "pictures"), rows, text=(1, 2), kind="whole", name="Formats")
     )
+
+
+def _size(value: float) -> str:
+    return f"{value:.4g}" if value < _LARGE else f"{value:,.0f}"
 
 
 def _how(audit: DataAudit) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from torchstone_runtime.evaluation.comparison import Comparison
 from torchstone_runtime.metrics.answered import NO_ANSWER_TEXT
 from torchstone_runtime.report import gallery
 from torchstone_runtime.report.page import Markup, card, escape, facts, render_page, section, table, tag
-from torchstone_runtime.text import showable_lines
+from torchstone_runtime.text import percent, showable_lines
 
 _LISTED: Final = 20
 _ROWS: Final = 200
@@ -103,8 +103,8 @@ def _cards(found: Comparison) -> str:
     first, second = found.metrics
     low, high = found.paired.interval_95
     cards = [
-        card(f"{first.accuracy:.2%}", "Accuracy of A"),
-        card(f"{second.accuracy:.2%}", "Accuracy of B"),
+        card(percent(first.accuracy), "Accuracy of A"),
+        card(percent(second.accuracy), "Accuracy of B"),
         card(f"{found.paired.difference:+.2%}", "B minus A", f"95% interval {low:+.2%} to {high:+.2%}"),
         card(f"{found.paired.p_value:.3g}", "p value", "exact McNemar"),
         card(f"{len(found.differing):,}", "Decided differently", f"of {found.paired.samples:,}"),

@@ -54,7 +54,7 @@ def _point(required: str, point: OperatingPoint, coverage: Interval | None) -> S
     if point.threshold is None:
         return required, "none", "0.0%", possible, "-", "-"
     precise = "{:.2%} to {:.2%}".format(*point.interval)
-    return required, f"{point.threshold:.4f}", f"{point.coverage:.1%}", possible, f"{point.precision:.2%}", precise
+    return required, f"{point.threshold:.9g}", f"{point.coverage:.1%}", possible, f"{point.precision:.2%}", precise
 
 
 def _interval(interval: Interval | None) -> str:

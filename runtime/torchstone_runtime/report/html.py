@@ -6,7 +6,7 @@ from torchstone_runtime.report.explanation_gallery import explanations_html
 from torchstone_runtime.report.figures_html import figure_sections, gate_section
 from torchstone_runtime.report.label_errors import label_errors_html
 from torchstone_runtime.report.page import card, escape, facts, render_page, section
-from torchstone_runtime.text import counted
+from torchstone_runtime.text import counted, percent
 
 
 def render_html(document: EvaluationDocument) -> str:
@@ -24,7 +24,7 @@ def render_html(document: EvaluationDocument) -> str:
         figure_sections(document),
         section("Where this comes from", facts(_provenance(document))),
     ]
-    title = f"{file.model} on {file.dataset}: {metrics.accuracy:.2%}"
+    title = f"{file.model} on {file.dataset}: {percent(metrics.accuracy)}"
     return render_page(title, "\n".join(body))
 
 
@@ -44,7 +44,7 @@ def _cards(document: EvaluationDocument) -> str:
     metrics = document.evaluation.metrics
     low, high = metrics.accuracy_interval
     cards = [
-        card(f"{metrics.accuracy:.2%}", "Accuracy", f"95% interval {low:.2%} to {high:.2%}"),
+        card(percent(metrics.accuracy), "Accuracy", f"95% interval {low:.2%} to {high:.2%}"),
         card(f"{metrics.macro.f1:.4f}", "Macro F1", "every class counts alike"),
         card(f"{metrics.weighted.f1:.4f}", "Weighted F1", "every sample counts alike"),
         card(f"{document.reliability.error:.4f}", "Calibration error", "expected; 0 is best"),

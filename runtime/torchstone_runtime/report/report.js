@@ -1,6 +1,6 @@
 "use strict";
 // Nothing here is needed to read a page: it sorts tables, and picks among mistakes. All text comes from the page itself.
-const number = text => { const found = text.replace(/,/g, "").match(/^[+<>-]?\d+(\.\d+)?/); return found ? parseFloat(found[0].replace(/[<>]/, "")) : null; };
+const number = text => { const found = text.replace(/,/g, "").match(/^(?:below |[<>])?([+-]?\d+(\.\d+)?(e[+-]?\d+)?)/); return found ? parseFloat(found[1]) : null; };
 const words = new Intl.Collator("en", { numeric: true });
 
 // A class sorts by its place among the labels, all else by what is shown.

@@ -2,6 +2,7 @@
 
 from torchstone_runtime.report.page import card, escape, facts, render_page, section, table
 from torchstone_runtime.report.robustness import RobustnessDocument
+from torchstone_runtime.text import percent
 
 
 def robustness_page(document: RobustnessDocument) -> str:
@@ -10,8 +11,8 @@ def robustness_page(document: RobustnessDocument) -> str:
     clean, corrupted = found.clean.accuracy, found.corrupted.accuracy
     worst = sorted(found.corruptions, key=lambda name: found.by_corruption(name).accuracy)
     cards = [
-        card(f"{clean:.2%}", "Accuracy, clean"),
-        card(f"{corrupted:.2%}", "Accuracy, corrupted", "mean over corruptions and severities"),
+        card(percent(clean), "Accuracy, clean"),
+        card(percent(corrupted), "Accuracy, corrupted", "mean over corruptions and severities"),
         card(worst[0], "Hardest corruption", f"accuracy {found.by_corruption(worst[0]).accuracy:.2%}"),
     ]
     gates = [("passed" if item.passed else "FAILED", str(item)) for item in document.judgements]
@@ -32,7 +33,7 @@ def robustness_page(document: RobustnessDocument) -> str:
             "Where this comes from", facts([(line[:11].strip().capitalize(), line[11:]) for line in file.lines(11)])
         ),
     ]
-    return render_page(f"{file.model} on corrupted pictures: {corrupted:.2%}", "\n".join(body))
+    return render_page(f"{file.model} on corrupted pictures: {percent(corrupted)}", "\n".join(body))
 
 
 def _mean(document: RobustnessDocument, name: str) -> str:

@@ -13,7 +13,7 @@ from torchstone_runtime.scoring.parts import PartsFolder, output_told
 from torchstone_runtime.scoring.tally import CONFIDENCE_STEPS, Tally
 from torchstone_runtime.shards.shard_list import ShardList
 from torchstone_runtime.strict_json import strict_json
-from torchstone_runtime.text import counted
+from torchstone_runtime.text import counted, percent
 
 _MOST_CLASSES: Final = 200
 
@@ -84,13 +84,13 @@ def summary_html(name: str, record: Mapping[str, Any], tally: Tally, drift: Drif
     answered, title = tally.classes.total(), f"{name}: {counted(tally.rows, 'picture')} scored"
     cards = card(f"{tally.rows:,}", "Pictures") + card(f"{tally.failed:,}", "Errors")
     if tally.labelled:
-        cards += card(f"{tally.correct / tally.labelled:.2%}", "Accuracy", f"of {tally.labelled:,} with a known class")
+        cards += card(percent(tally.correct / tally.labelled), "Accuracy", f"of {tally.labelled:,} with a known class")
     if drift is not None:
         cards += card("found" if drift.alarm else "none found", "Drift")
     body = [
         f"<header><h1>{escape(title)}</h1></header>",
         f'<div class="cards">{cards}</div>',
-        section("Classes", _counts("class", tally.classes.most_common(_MOST_CLASSES), answered)),
+        section("Classes", _left_out(tally) + _counts("class", tally.classes.most_common(_MOST_CLASSES), answered)),
         section("Confidence", _counts("confidence", _confidence_rows(tally), answered)),
     ]
     if drift is not None:
@@ -101,6 +101,13 @@ def summary_html(name: str, record: Mapping[str, Any], tally: Tally, drift: Drif
     facts_of_model = [("Model", model["sha256"]), ("Variant", model["variant"]), ("Provider", model["provider"])]
     body.append(section("Where this comes from", facts([*facts_of_model, ("Input", record["input"]["sha256"])])))
     return render_page(title, "\n".join(body))
+
+
+def _left_out(tally: Tally) -> str:
+    if len(tally.classes) <= _MOST_CLASSES:
+        return ""
+    words = f"The {_MOST_CLASSES} most frequent of {len(tally.classes):,} classes; summary.json has them all."
+    return f'<p class="soft">{words}</p>'
 
 
 def _confidence_rows(tally: Tally) -> list[tuple[str, int]]:

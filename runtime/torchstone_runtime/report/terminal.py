@@ -77,7 +77,7 @@ def _headline(document: EvaluationDocument) -> list[str]:
     lines.append(f"{'calibration error':<18}{document.reliability.error:.4f}  (expected, over {BINS} bins)")
     point = document.selective.at_precision(_REQUIRED_PRECISION)
     sure = "nothing" if point.threshold is None else f"{point.coverage:.1%} of the images"
-    where = "" if point.threshold is None else f"confidence at least {point.threshold:.4f}; "
+    where = "" if point.threshold is None else f"confidence at least {point.threshold:.9g}; "
     low, high = document.selective.coverage_interval(_REQUIRED_PRECISION)
     possible = f"({where}95% interval {low:.1%} to {high:.1%})"
     lines.append(f"{f'coverage at {_REQUIRED_PRECISION:.0%}':<18}{sure}  {possible}")

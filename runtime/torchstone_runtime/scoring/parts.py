@@ -61,6 +61,10 @@ class PartsFolder:
         with output_told(self.address("")):
             return self._storage.look_up(self.path(shard.name + self._suffix)).kind == "file"
 
+    def is_complete(self, shards: int) -> bool:
+        """Tell whether as many parts as there are shards are there; asks the file system each time."""
+        return len(self.done()) >= shards
+
     def tally(self, name: str) -> Tally:
         """Return the tally of a part that is there.
 
@@ -100,8 +104,13 @@ class PartsFolder:
     def _file(self, shard: Shard) -> Iterator[IO[bytes]]:
         path = self.path(shard.name + self._suffix)
         if not self._storage.remote:
-            with atomic_writer(Path(path)) as file:
-                yield file
+            try:
+                with atomic_writer(Path(path)) as file:
+                    yield file
+            except OutputError:
+                # A process that found all parts has taken this one's file for a leftover: the part is there.
+                if self._storage.look_up(path).kind != "file":
+                    raise
             return
         with tempfile.TemporaryFile() as file:
             yield file

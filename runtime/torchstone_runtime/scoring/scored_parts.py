@@ -21,6 +21,8 @@ from torchstone_runtime.scoring.parts import PartsFolder
 from torchstone_runtime.shards.read_options import ReadOptions
 
 _BLOCK: Final = 4096
+_LONGEST_CELL: Final = 1 << 26
+"""Characters of a cell that is read: a set of thousands of classes is one cell."""
 _REMEDY: Final = "Score labelled data: a folder per class, or --label-column."
 
 
@@ -67,7 +69,7 @@ def read_scored(out: str, bundle: Bundle) -> ScoredParts:
         try:
             for row in _read(folder.storage.read(path), output, rows.class_names):
                 rows.add(row)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise DataError(
                 f"{folder.address(path)} cannot be read: {first_line(error)}.", "Remove it, and score again."
             ) from error
@@ -127,6 +129,7 @@ def _read(content: bytes, output: OutputOptions, class_names: tuple[str, ...]) -
     if output.form == "jsonl":
         yield from map(json.loads, content.splitlines())
     elif output.form == "csv":
+        csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
         for row in csv.DictReader(io.StringIO(content.decode(), newline=""), strict=True):
             values = (
                 [float(row[f"p({name})"]) for name in class_names] if output.probabilities and row["class"] else None

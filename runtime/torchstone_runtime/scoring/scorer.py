@@ -1,6 +1,6 @@
 """`Scorer`: pictures to answers a batch at a time, as the class that Ray Data's `map_batches` takes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ from torchstone_runtime.scoring.packed_model import BundleSource, load_packed, o
 from torchstone_runtime.scoring.rows import score_items
 from torchstone_runtime.scoring.shard_pipeline import batch_size
 from torchstone_runtime.shards.item import ShardItem
+from torchstone_runtime.text import counted
 
 _NONE: Final = "there is no picture"
 
@@ -83,12 +84,13 @@ class Scorer:
             values; without an answer all but `error` are None (`probability` NaN).
 
         Raises:
-            UsageError: there is no such column, or it holds no pictures.
+            UsageError: there is no such column, it holds no pictures, or a column that is kept has an answer's name.
         """
         if self._column not in batch:
             raise UsageError(f"The batch has no column '{self._column}'.", suggestion(self._column, batch))
         rows = self.rows(batch[self._column])
         kept = {name: values for name, values in batch.items() if name != self._column} if self._keep else {}
+        require_distinct(kept, rows)
         return {**kept, **{name: _array(name, values) for name, values in rows.items()}}
 
     def rows(self, pictures: Sequence[Any]) -> dict[str, list[Any]]:
@@ -146,3 +148,16 @@ def _array(name: str, values: list[Any]) -> Any:  # noqa: ANN401 - an array of w
     array = np.empty(len(values), object)
     array[:] = values
     return array
+
+
+def require_distinct(kept: Iterable[str], answers: Iterable[str]) -> None:
+    """Refuse columns to be kept that the answers would replace.
+
+    Raises:
+        UsageError: some have the names of answers.
+    """
+    if taken := sorted(set(kept) & set(answers)):
+        raise UsageError(
+            f"The answers would replace the {counted(len(taken), 'column')} {', '.join(taken)} of the batch.",
+            "Rename what the batch has before it is scored.",
+        )

@@ -7,7 +7,7 @@ from typing import Any
 
 from torchstone_runtime.components import require_component
 from torchstone_runtime.scoring.packed_model import BundleSource
-from torchstone_runtime.scoring.scorer import Scorer
+from torchstone_runtime.scoring.scorer import Scorer, require_distinct
 
 Batches = Iterable[Any]
 
@@ -40,6 +40,7 @@ def score_arrow(
         schema = part_schema(scorer.output, len(scorer.class_names))
         for batch in batches:
             answers = scorer.rows(batch.column(column).to_pylist())
+            require_distinct(keep, answers)
             kept = {name: batch.column(name) for name in keep}
             made = {name: pa.array(values, _plain(schema.field(name).type)) for name, values in answers.items()}
             yield pa.RecordBatch.from_pydict({**kept, **made})

@@ -1,6 +1,7 @@
 """File systems of other machines, as pyarrow or fsspec speaks to them."""
 
 from collections.abc import Iterator
+from secrets import token_hex
 from typing import IO, Any, Final
 
 import pyarrow as pa
@@ -92,7 +93,7 @@ class ArrowStorage:
             return
         folder, _, name = path.rpartition("/")
         self._files.create_dir(folder, recursive=True)
-        partial = f"{folder}/.{name}.partial"
+        partial = f"{folder}/.{name}.{token_hex(4)}.partial"
         self._put(partial, content)
         self._files.move(partial, path)
 

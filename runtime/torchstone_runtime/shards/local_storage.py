@@ -1,5 +1,6 @@
 """This machine's file system, as a `Storage`."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -9,6 +10,9 @@ from typing import IO, Final
 
 from torchstone_runtime.files import write_atomic
 from torchstone_runtime.shards.storage import Entry
+
+_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What file systems without hard links answer: exFAT, many network drives."""
 
 
 class LocalStorage:
@@ -42,16 +46,16 @@ class LocalStorage:
     def entries(self, folder: str) -> Iterator[Entry]:
         """See `Storage`."""
         try:
-            with os.scandir(folder) as found:
-                for entry in found:
-                    # A link to a folder might lead back here.
-                    if entry.is_dir(follow_symlinks=False):
-                        yield Entry(entry.path, "folder")
-                    elif entry.is_file():
-                        facts = entry.stat()
-                        yield Entry(entry.path, "file", facts.st_size, facts.st_mtime_ns)
+            found = os.scandir(folder)
         except FileNotFoundError:
             return
+        with found:
+            for entry in found:
+                # A link to a folder might lead back here.
+                if entry.is_dir(follow_symlinks=False):
+                    yield Entry(entry.path, "folder")
+                elif facts := _facts_of_file(entry):
+                    yield Entry(entry.path, "file", facts.st_size, facts.st_mtime_ns)
 
     def open(self, path: str) -> IO[bytes]:
         """See `Storage`; what is not a regular file is refused, a named pipe without waiting for a writer."""
@@ -84,6 +88,10 @@ class LocalStorage:
                 os.link(file.name, path)  # of all who try, one alone succeeds
             except FileExistsError:
                 return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return _created_in_place(path, content)
         return True
 
     def remove(self, path: str) -> None:
@@ -92,6 +100,31 @@ class LocalStorage:
 
 
 LOCAL: Final = LocalStorage()
+
+
+def _created_in_place(path: str, content: bytes) -> bool:
+    # One alone succeeds here, too; but others may see the file before its content is whole.
+    try:
+        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o644)
+    except FileExistsError:
+        return False
+    try:
+        with os.fdopen(file, "wb") as created:
+            created.write(content)
+            created.flush()
+            os.fsync(created.fileno())
+    except OSError:
+        Path(path).unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _facts_of_file(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Return the facts of a file; None where it is none, or was removed since its folder was read."""
+    try:
+        return entry.stat() if entry.is_file() else None
+    except FileNotFoundError:
+        return None
 
 
 def _opened(path: str, buffering: int = -1) -> IO[bytes]:

@@ -43,7 +43,7 @@ def npz_length(path: str, query: str) -> int:
         zipfile.ZipFile(file) as archive,
         archive.open(_member(archive, "images")) as images,
     ):
-        return _read_header(images).length
+        return _images_header(archive, images).length
 
 
 def read_npz(shard: Shard) -> Iterator[ShardItem]:
@@ -55,7 +55,7 @@ def read_npz(shard: Shard) -> Iterator[ShardItem]:
     with _told(shard.path), open_shard(shard) as file, zipfile.ZipFile(file) as archive:
         labels = _labels(archive)
         with archive.open(_member(archive, "images")) as images:
-            header = _read_header(images)
+            header = _images_header(archive, images)
             images.seek(shard.first * header.row_bytes, 1)
             end = min(header.length, shard.first + (shard.rows or 0))
             for start in range(shard.first, end, _AT_ONCE):
@@ -90,6 +90,15 @@ def _member(archive: zipfile.ZipFile, name: str) -> str:
     if f"{name}.npy" not in archive.namelist():
         raise ValueError(f"it has no array called '{name}'")
     return f"{name}.npy"
+
+
+def _images_header(archive: zipfile.ZipFile, member: IO[bytes]) -> _Header:
+    """Read the header of `images`; its length is checked, since all slices are planned by it."""
+    header = _read_header(member)
+    held = archive.getinfo(_member(archive, "images")).file_size - member.tell()
+    if header.length < 0 or header.length * header.row_bytes > held:
+        raise ValueError(f"'images' is said to hold {header.length} images, which its {held} bytes do not")
+    return header
 
 
 def _read_header(member: IO[bytes]) -> _Header:

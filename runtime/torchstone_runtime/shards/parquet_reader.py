@@ -75,7 +75,10 @@ def _opened(path: str, file: IO[bytes]) -> Iterator[Any]:
         try:
             with pq.ParquetFile(watched, buffer_size=_BUFFER) as table:
                 yield table
-        except (pa.ArrowException, OSError) as error:  # pyarrow's OSErrors tell of cut and corrupt pages, too
+        except DataError:
+            raise
+        # pyarrow's OSErrors tell of cut and corrupt pages, too, and a UnicodeDecodeError of texts that are no UTF-8.
+        except (pa.ArrowException, OSError, ValueError) as error:
             if isinstance(error, OSError) and watched.failed:
                 raise
             raise _damaged(path, error) from error
@@ -153,7 +156,7 @@ def _class_names(schema: Any, column: str | None) -> list[str] | None:  # noqa: 
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         names = features[column]["names"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 

@@ -14,6 +14,8 @@ from torchstone_runtime.shards.tar_reader import (
     FACTS_ENDING,
     LABEL_ENDING,
     MAX_FACTS,
+    is_hidden,
+    is_link,
     is_picture_member,
     plain_name,
     read_facts,
@@ -65,6 +67,10 @@ def index_tar(path: Path, options: ReadOptions) -> Iterator[TarMember]:
         try:
             for member in archive:
                 end = member.offset_data + (0 if not member.isreg() else -(-member.size // _BLOCK) * _BLOCK)
+                if is_hidden(member.name):
+                    continue
+                if is_link(member):
+                    _require_unwanted(path, member, options)
                 if not member.isfile():
                     continue
                 if end > size or member.issparse() or member.size > MAX_PICTURE_BYTES:
@@ -93,6 +99,15 @@ def _take(
         elif options.label_column:
             stated = read_facts(content).get(options.label_column)
             sample.label = stated if isinstance(stated, str | int) else sample.label
+
+
+def _require_unwanted(path: Path, link: tarfile.TarInfo, options: ReadOptions) -> None:
+    _, ending = split_member(link.name)
+    if is_picture_member(ending, options) or ending in (LABEL_ENDING, FACTS_ENDING):
+        raise DataError(
+            f"{showable(str(path))}: {showable(link.name)} is a link, and links in archives are not followed.",
+            "Write the archive with the files themselves: tar --dereference --hard-dereference.",
+        )
 
 
 def _members(sample: _Sample) -> Iterator[TarMember]:

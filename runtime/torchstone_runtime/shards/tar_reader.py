@@ -5,7 +5,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 from torchstone_runtime.errors import first_line
 from torchstone_runtime.images.image_formats import IMAGE_SUFFIXES
@@ -19,6 +19,9 @@ LABEL_ENDING: Final = "cls"
 FACTS_ENDING: Final = "json"
 MAX_FACTS: Final = 1 << 20
 """Bytes of a label, or of facts about a picture, that are read."""
+_MAX_DIGITS: Final = 18
+"""Digits that fit into 64 bits; of some thousands Python refuses to make a number."""
+LINK_ERROR: Final = "it is a link, and links in archives are not followed."
 _DAMAGE: Final = (tarfile.TarError, EOFError, zlib.error, ValueError)
 _NO_HEADER: Final[tuple[type[tarfile.HeaderError], ...]] = (
     tarfile.InvalidHeaderError,  # type: ignore[attr-defined]  # typeshed lacks these three
@@ -46,7 +49,7 @@ class _Member(tarfile.TarInfo):
 @dataclass(slots=True)
 class _Sample:
     key: str
-    pictures: list[tuple[str, bytes | None]] = field(default_factory=list)
+    pictures: list[tuple[str, bytes | None, str]] = field(default_factory=list)
     label: str | int | None = None
     ids: str | None = None
 
@@ -65,9 +68,9 @@ def read_tar(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
     with open_shard(shard) as file:
         sample = _Sample("")
         try:
-            with tarfile.open(fileobj=file, mode="r|*", tarinfo=_Member) as archive:
+            with _opened(file) as archive:
                 for member in archive:
-                    if not member.isfile():
+                    if is_hidden(member.name) or not (member.isfile() or is_link(member)):
                         continue
                     key, ending = split_member(member.name)
                     if key != sample.key:
@@ -82,11 +85,22 @@ def read_tar(shard: Shard, options: ReadOptions) -> Iterator[ShardItem]:
         yield from _items(name, sample)
 
 
+def _opened(file: IO[bytes]) -> tarfile.TarFile:
+    try:
+        return tarfile.open(fileobj=file, mode="r|*", tarinfo=_Member)
+    except TypeError as error:  # which tarfile raises where gzip's own header is cut
+        raise tarfile.ReadError("it ends within the header of its compression") from error
+
+
 def _take(
     archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str, sample: _Sample, options: ReadOptions
 ) -> None:
     if is_picture_member(ending, options):
-        sample.pictures.append((plain_name(member.name), _content(archive, member, MAX_PICTURE_BYTES)))
+        content = None if is_link(member) else _content(archive, member, MAX_PICTURE_BYTES)
+        error = "" if content is not None else f"the file has more than {MAX_PICTURE_BYTES >> 20} MiB."
+        sample.pictures.append((plain_name(member.name), content, LINK_ERROR if is_link(member) else error))
+    elif is_link(member):
+        return
     elif ending == LABEL_ENDING:
         label = read_label(_content(archive, member, MAX_FACTS))
         sample.label = label if sample.label is None else sample.label
@@ -99,10 +113,9 @@ def _take(
 
 
 def _items(archive: str, sample: _Sample) -> Iterator[ShardItem]:
-    for member, content in sample.pictures:
+    for member, content, error in sample.pictures:
         alone = sample.ids is not None and len(sample.pictures) == 1
         shown = shown_id(sample.ids or "") if alone else f"{archive}#{shown_id(member)}"
-        error = "" if content is not None else f"the file has more than {MAX_PICTURE_BYTES >> 20} MiB."
         yield ShardItem(shown, content, sample.label, error)
 
 
@@ -116,11 +129,21 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> b
     return content
 
 
+def is_link(member: tarfile.TarInfo) -> bool:
+    """Tell whether a member is a link, which has no content of its own."""
+    return member.islnk() or member.issym()
+
+
 def split_member(name: str) -> tuple[str, str]:
     """Return what the members of a sample have in common, and this one's ending in lower case, without the dot."""
     folder, slash, last = name.rpartition("/")
     stem, _, ending = last.partition(".")
     return f"{folder}{slash}{stem}", ending.lower()
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a member is hidden, as in folders, or macOS's notes on another: `._0.png` is no picture."""
+    return name.rpartition("/")[2].startswith(".") or plain_name(name).startswith("__MACOSX/")
 
 
 def plain_name(name: str) -> str:
@@ -136,15 +159,16 @@ def is_picture_member(ending: str, options: ReadOptions) -> bool:
 
 
 def read_label(content: bytes | None) -> str | int | None:
-    """Return the class that a member `.cls` states: a number, or a name; None where it is empty."""
+    """Return the class that a member `.cls` states: a number of up to 18 digits, or a name; None where empty."""
     text = (content or b"").decode("utf-8", "replace").strip()
-    return int(text) if text.isascii() and text.isdigit() else text or None
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    return int(text) if is_number else text or None
 
 
 def read_facts(content: bytes | None) -> dict[str, Any]:
     """Return what a member `.json` states; nothing where it is not a JSON object."""
     try:
         data = json.loads(content or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from typing import Final
 
 from torchstone_runtime.report.page import Markup, escape, table, tag
 
 _FRONT: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-_INLINE: Final = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|\[([^\]]+)\]\([^)\s]*\)")
+_ESCAPED: Final = r"\\[!-/:-@\[-`{-~]|&#[0-9]{1,7};"
+"""What stands in a card for a character that Markdown would read."""
+_INLINE: Final = re.compile(rf"`([^`]+)`|\*\*([^*]+)\*\*|\[([^\[\]]+)\]\([^)\s]*\)|({_ESCAPED})")
 _BLOCK: Final = re.compile(r"```[^\n]*\n(?P<code>.*?)(?:\n```|\Z)|(?P<text>(?:(?!```)[^\n]+(?:\n|\Z))+)", re.DOTALL)
 _HEADING: Final = re.compile(r"(#{1,6}) +(.*)")
 _DEEPEST: Final = 6
@@ -74,10 +77,17 @@ def _inline(text: str) -> Markup:
     parts, end = [], 0
     for found in _INLINE.finditer(text):
         parts.append(_escaped(text[end : found.start()]))
-        code, strong, link = found.groups()
-        parts.append(tag("code", code) if code else tag("strong", strong) if strong else _escaped(link))
+        code, strong, link, escaped = found.groups()
+        if code:
+            parts.append(tag("code", code))
+        else:
+            parts.append(tag("strong", _plain(strong)) if strong else _escaped(_plain(link or escaped)))
         end = found.end()
     return Markup("".join([*parts, _escaped(text[end:])]))
+
+
+def _plain(text: str) -> str:
+    return re.sub(_ESCAPED, lambda found: found[0][1:] if found[0][0] == "\\" else unescape(found[0]), text)
 
 
 def _escaped(text: str) -> Markup:

@@ -41,11 +41,13 @@ class Served:
     Attributes:
         model: name that it is served by.
         version: its version.
+        verified: whether its golden samples were replayed when it was loaded.
         coverage: coverage of the sets of classes that the page shows; None for no sets.
     """
 
     model: str
     version: str
+    verified: bool
     coverage: float | None = None
 
 
@@ -54,7 +56,7 @@ def server_page(shown: Shown, served: Served, others: Sequence[str] = ()) -> Ser
 
     Args:
         shown: content of the page.
-        served: name, version and coverage of the model.
+        served: name and version of the model, and how it is served.
         others: names of the other models that are served.
     """
     style, script = page_style(), _script()
@@ -94,6 +96,7 @@ def _served(shown: Shown, served: Served) -> dict[str, object]:
     return {
         "model": served.model,
         "version": served.version,
+        "verified": served.verified,
         "coverage": served.coverage,
         "variant": shown.variant,
         "samples": len(shown.golden.images),

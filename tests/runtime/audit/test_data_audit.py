@@ -86,7 +86,7 @@ def test_sound_pictures_give_no_finding(tmp_path: Path) -> None:
 def test_the_fix_list_has_a_row_for_each_picture_that_should_go(audit: DataAudit, faulty: Path) -> None:
     """Of a leak the test picture stays, of copies the first; nothing is deleted."""
     before = sorted(faulty.rglob("*"))
-    rows = [line.split(",")[:2] for line in fix_list_csv(audit).splitlines()]
+    rows = [line.split(",")[:2] for line in fix_list_csv(audit).decode().splitlines()]
     assert rows[0] == ["path", "kind"]
     assert {Path(path).name: kind for path, kind in rows[1:]} == {
         "cut.jpg": "unreadable",
@@ -122,6 +122,13 @@ def test_the_page_needs_nothing_around_it(audit: DataAudit) -> None:
     assert 'src="http' not in page
     assert "The same picture under two labels" in page
     assert "train/cat/cut.jpg" in page
+
+
+def test_a_size_of_many_pixels_is_written_out(tmp_path: Path) -> None:
+    """Not as a power of ten."""
+    (tmp_path / "wide").mkdir()
+    Image.new("L", (12_345, 8)).save(tmp_path / "wide" / "1.png")
+    assert ">12,345<" in audit_page(look(tmp_path))
 
 
 def test_names_steer_no_terminal_and_no_page(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`torchstone data`: what is found, as text, JSON, a page and a list; a gate only where it is asked for."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,20 @@ def test_all_outputs_are_written_and_nothing_is_deleted(photos: Path, tmp_path: 
     assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
     assert (tmp_path / "a.csv").read_text().count("\n") == 3
     assert before == {path: path.read_bytes() for path in photos.rglob("*") if path.is_file()}
+
+
+def test_a_file_name_that_is_not_utf_8_is_written(photos: Path, tmp_path: Path) -> None:
+    """The list has the name's own bytes, so that it leads to the file; JSON and the page have an escape."""
+    name = b"caf\xe9.png"
+    try:
+        (photos / "cat" / os.fsdecode(name)).write_text("no picture")
+    except OSError:
+        pytest.skip("the file system takes only names in UTF-8")
+    outputs = ("--json", "a.json", "--report", "a.html", "--fix-list", "a.csv")
+    result = run_torchstone("data", f"folder:{photos}", *outputs, cwd=tmp_path)
+
+    assert result.returncode == 0, result.stderr
+    assert os.fsencode(photos / "cat" / os.fsdecode(name)) + b"," in (tmp_path / "a.csv").read_bytes()
 
 
 def test_the_base_install_is_enough(photos: Path) -> None:

@@ -1,5 +1,8 @@
+import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +38,21 @@ def test_images_in_deeper_folders_belong_to_the_class(tmp_path: Path, gray: Inpu
     write_image_tree(tmp_path, {"a": 1, "b": 1})
     write_image_tree(tmp_path / "a", {"day two": 1})
     assert load_folder(tmp_path, "whole", gray).ids[:2] == ["a/000.png", "a/day two/000.png"]
+
+
+def test_a_sub_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may read everything, as these tests may, is refused by nothing but a replaced function."""
+    write_image_tree(tmp_path, {"a": 1, "b": 1})
+    write_image_tree(tmp_path / "a", {"day two": 1})
+
+    def refusing(path: str, _real: Callable[[str], Any] = os.scandir) -> Any:  # noqa: ANN401 - as os.scandir
+        if str(path) == str(tmp_path / "a/day two"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return _real(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(DataError, match=r"The folder .*/a/day two cannot be read: Permission denied"):
+        list_classes(tmp_path)
 
 
 def test_hidden_and_other_files_are_ignored(tmp_path: Path) -> None:

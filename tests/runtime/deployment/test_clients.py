@@ -188,3 +188,10 @@ def test_strings_of_cpp_hold_every_byte(text: str) -> None:
     inside = quoted_in_c(text)[1:-1]
     assert inside.encode("ascii").decode("unicode_escape").encode("latin-1") == text.encode()
     assert "?" not in inside
+
+
+def test_the_suggested_command_can_be_pasted(tmp_path: Path) -> None:
+    """Where the folder's name holds a space."""
+    out = tmp_path / "my clients"
+    result = run_in_process("clients", FASHION, "--out", out)
+    assert f"python '{out / 'client.py'}'" in result.stdout

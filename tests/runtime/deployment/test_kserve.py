@@ -103,7 +103,15 @@ def test_any_name_becomes_one_of_dns(name: str) -> None:
     """RFC 1123's labels, with room for what KServe appends."""
     import re
 
-    assert re.fullmatch(r"[a-z]([a-z0-9-]{0,48}[a-z0-9])?", service_name(name))
+    assert re.fullmatch(r"[a-z]([a-z0-9-]{0,40}[a-z0-9])?", service_name(name))
+
+
+def test_the_longest_name_leaves_room_for_kserves_ending() -> None:
+    """Its pods' service is called so, and Kubernetes takes 63 characters."""
+    model = PackagedModel.of(Bundle.open(FASHION), "fp32", "n" * 100)
+    _, service = yaml.safe_load_all(own_service(model, KServeSettings("s3://models/fashion")))
+
+    assert len(service["metadata"]["name"] + "-predictor") <= 63
 
 
 @settings(deadline=None, max_examples=30)

@@ -64,3 +64,8 @@ def test_predictions_of_hostile_names(count: int) -> None:
 def test_a_long_cell_is_cut() -> None:
     """After 200 characters."""
     assert html_table(("a",), [("q" * 300,)]).count("q") == 200
+
+
+def test_a_figure_that_is_no_number_is_a_dash() -> None:
+    """As in every other table."""
+    assert "<td>-</td>" in html_table(("a",), [(float("nan"),)])

@@ -6,6 +6,7 @@ Commands run in processes of their own: huggingface_hub reads addresses, places 
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from helpers.support import assert_refused
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.errors import UsageError
 from torchstone_runtime.hub.hub_address import HubAddress
+from torchstone_runtime.hub.pull import is_reachable
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
 FASHION = locate_bundle("fashion")
@@ -94,6 +96,28 @@ def test_without_a_connection_the_copy_is_taken(hub: Hub) -> None:
 
     assert known.returncode == 0, known.stderr
     assert_refused(unknown, "hf://me/trousers cannot be fetched: no connection to the hub")
+
+
+def test_a_failure_at_the_signature_leaves_no_copy_without_it(hub: Hub) -> None:
+    """The next fetch brings it."""
+    hub.state.repositories["me/clothes"] = [{**FILES, "model.sig": b"a signature"}]
+    hub.state.broken = ("model.sig",)
+    assert_refused(hub.run("inspect", "hf://me/clothes"), "hf://me/clothes cannot be fetched")
+    hub.state.broken = ()
+    hub.run("inspect", "hf://me/clothes")
+
+    assert [path.read_bytes() for path in (hub.home / "torchstone").rglob("model.sig")] == [b"a signature"]
+
+
+def test_a_hub_that_comes_back_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a server that was started while it was away."""
+    monkeypatch.setattr("torchstone_runtime.hub.pull.getproxies", dict)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        before = is_reachable(url)
+        listener.listen()
+        assert (before, is_reachable(url)) == (False, True)
 
 
 def test_an_altered_file_of_the_hub_is_refused(hub: Hub) -> None:

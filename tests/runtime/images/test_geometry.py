@@ -10,7 +10,7 @@ from PIL import Image
 
 from torchstone_runtime.errors import BundleError, ImageError
 from torchstone_runtime.images.decode import decode_image
-from torchstone_runtime.images.geometry import Placement
+from torchstone_runtime.images.geometry import Placement, before_fitting, fit_picture
 from torchstone_runtime.images.input_spec import Fit, InputSpec
 
 
@@ -44,6 +44,16 @@ def test_a_letterbox_is_rounded_as_ultralytics_rounds_it(height: int, width: int
     if rows and columns:
         assert place.top == round((side - rows) / 2 - 0.1)
         assert place.left == round((side - columns) / 2 - 0.1)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 30))
+def test_a_picture_with_a_margin_is_cut_to_the_pixels_inside(height: int, width: int, more: int) -> None:
+    """Bit for bit, also where only one side is cut."""
+    spec = gray_spec(height, width, "crop", min(height, width) + more)
+    pixels = np.random.default_rng(0).integers(1, 256, spec.shape, np.uint8)
+    picture = Image.fromarray(before_fitting(pixels, spec)[0])
+    np.testing.assert_array_equal(fit_picture(picture, spec, "it"), pixels)
 
 
 def test_the_border_has_its_level_and_the_picture_its_own() -> None:

@@ -3,7 +3,9 @@ import io
 import os
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from torchstone_runtime.errors import ImageError
 from torchstone_runtime.images.decode import decode_image
 from torchstone_runtime.images.geometry import MAX_PIXELS
 from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.images.picture_header import picture_header
 
 SPEC = InputSpec(color="L", height=6, width=5, mean=(0.5,), std=(0.5,))
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8))
@@ -116,6 +119,18 @@ def test_any_bytes_give_an_array_or_an_image_error(content: bytes, start: bytes)
     """No other exception ever escapes, also behind the first bytes of a real format."""
     with contextlib.suppress(ImageError):
         assert decode_image(start + content, SPEC).shape == SPEC.shape
+
+
+@pytest.mark.parametrize("decode", ["full", "reduced"])
+def test_a_damaged_exif_block_leaves_a_picture_upright(decode: Literal["full", "reduced"]) -> None:
+    """A JPEG that states its resolution beside it: Pillow reads the block no sooner than it is asked for it."""
+    buffers = io.BytesIO(), io.BytesIO()
+    PICTURE.save(buffers[0], "JPEG", dpi=(72, 72))
+    PICTURE.save(buffers[1], "JPEG", dpi=(72, 72), exif=b"Exif\0\0damaged")
+    intact, damaged = (buffer.getvalue() for buffer in buffers)
+    spec = replace(SPEC, decode=decode)
+    np.testing.assert_array_equal(decode_image(damaged, spec), decode_image(intact, spec))
+    assert picture_header(damaged) == picture_header(intact)
 
 
 @settings(deadline=None, max_examples=150)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from torchstone_runtime.errors import UsageError
-from torchstone_runtime.metrics.gates import Gate, judge, parse_class_bound
+from torchstone_runtime.metrics.gates import Gate, judge, parse_class_bound, parse_coverage_bound
 from torchstone_runtime.metrics.probability_scores import Estimate
 
 FIGURES = {"accuracy": Estimate(0.91, (0.90, 0.92)), "log loss": Estimate(0.3, (0.28, 0.32))}
@@ -41,6 +41,18 @@ def test_a_figure_without_an_interval_cannot_be_judged_by_one() -> None:
     with pytest.raises(UsageError, match="no 95% interval of calibration error"):
         judge([gate], figures, on_interval=True)
     assert judge([gate], figures, on_interval=False)[0].passed
+
+
+def test_a_failed_gate_shows_how_its_value_differs_from_the_bound() -> None:
+    """With four decimals, or as many more as it takes."""
+    near = {"accuracy": Estimate(0.949999, (0.9, 1.0))}
+    (judgement,) = judge([Gate("accuracy", 0.95)], near, on_interval=False)
+    assert str(judgement) == "accuracy is 0.949999, required at least 0.950000"
+
+
+def test_the_precision_of_a_coverage_is_not_rounded() -> None:
+    """All that was given is in the figure's name, by which it is measured."""
+    assert parse_coverage_bound("0.9999999=0.5") == Gate("coverage at precision 0.9999999", 0.5)
 
 
 def test_a_class_name_may_hold_an_equals_sign() -> None:

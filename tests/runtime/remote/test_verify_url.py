@@ -15,6 +15,9 @@ from helpers.protocol_server import Stand, protocol_server
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.bundle.bundle import Bundle
+from torchstone_runtime.images.decode import decode_image
+from torchstone_runtime.images.input_spec import InputSpec
+from torchstone_runtime.remote.picture_input import PictureInput
 
 FASHION = locate_bundle("fashion")
 MODEL = (FASHION / "model.onnx").read_bytes()
@@ -45,6 +48,7 @@ def verify(setup: Stand, *arguments: str) -> "Any":  # noqa: ANN401 - a complete
         ({"datatype": "FP32", "binary": False, "channels_last": True}, "mean and std as JSON"),
         ({"datatype": "FP16"}, "mean and std as binary tensors"),
         ({"datatype": "BYTES"}, "PNG files as binary tensors"),
+        ({"datatype": "BYTES", "file_axes": 2}, "PNG files as binary tensors"),
         ({"outputs": {"probabilities": "probabilities"}}, "largest difference of the probabilities"),
         ({"outputs": {"output": "probabilities"}}, "largest difference of the probabilities"),
         ({"outputs": {"output": "logits"}}, "largest difference of the logits"),
@@ -59,6 +63,15 @@ def test_a_deployed_model_that_decides_as_certified_is_verified(changes: dict[st
     assert "16 golden samples over the wire decide as at export" in result.stdout
     assert "all 16 in one request: the same decisions" in result.stdout
     assert result.stdout.endswith("verified\n")
+
+
+def test_files_for_a_model_that_crops_have_a_margin() -> None:
+    """So that the server's own reading finds the golden pixels again, bit for bit."""
+    spec = InputSpec(color="L", height=8, width=8, fit="crop", resize=11, mean=(0.5,), std=(0.5,))
+    images = np.random.default_rng(0).integers(0, 256, (2, *spec.shape), np.uint8)
+    wanted = PictureInput("files", "BYTES", "files", channels_last=False, one_by_one=False)
+    read = [decode_image(bytes(file), spec) for file in wanted.encode(images, spec)]
+    np.testing.assert_array_equal(np.stack(read), images)
 
 
 def test_a_server_of_small_batches_is_asked_one_by_one() -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 
@@ -26,7 +27,9 @@ from torchstone_runtime.report.csv_files import confusion_csv, metrics_csv
 from torchstone_runtime.report.document import EvaluationDocument
 from torchstone_runtime.report.html import render_html
 from torchstone_runtime.report.measured_file import MeasuredFile
+from torchstone_runtime.report.scoring_page import summary_html
 from torchstone_runtime.report.terminal import MOST_CLASSES, SHOWN, render_text
+from torchstone_runtime.scoring.tally import Tally
 from torchstone_runtime.strict_json import strict_json
 
 MANY = [1000, 5000]
@@ -178,3 +181,11 @@ def test_pictures_of_predictions_stand_below_their_title() -> None:
     """In the order of the file too, which a screen reader follows."""
     text = gallery(10)
     assert 0 < text.index("<h2>Pictures</h2>") < text.index("<figure") < text.index("<h2>Left out</h2>")
+
+
+def test_a_summary_says_how_many_classes_it_leaves_out() -> None:
+    """The table has 200, and the JSON beside it all."""
+    record = {"model": {"sha256": "5", "variant": "fp32", "provider": "cpu"}, "input": {"sha256": "6"}}
+    classes = Counter({f"class {index}": 1 for index in range(1200)})
+    text = summary_html("m", record, Tally(1200, Counter(), classes, Counter({19: 1200})), None)
+    assert "The 200 most frequent of 1,200 classes; summary.json has them all." in text

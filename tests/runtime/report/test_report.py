@@ -23,6 +23,7 @@ from torchstone_runtime.report.html import render_html
 from torchstone_runtime.report.matrix import heat_map, matrix_html, row_shares
 from torchstone_runtime.report.measured_file import MeasuredFile
 from torchstone_runtime.report.terminal import render_text
+from torchstone_runtime.text import percent
 
 NAMES = ('<b>&"', "Größe, 'x'", "never\\seen")
 TRUE = np.array([0] * 1000 + [1] * 500)
@@ -225,6 +226,15 @@ def test_mean_confidence_is_averaged_as_the_other_figures_are() -> None:
     assert re.findall(r"<td>([0-9.]+%|-)</td></tr>", table) == ["60.0%", "90.0%", "-", "75.0%", "80.0%"]
 
 
+def test_a_threshold_is_given_in_full() -> None:
+    """In nine digits, which are enough to write a confidence by: rounded to 1 it would let nothing through."""
+    sure = np.full(1500, np.nextafter(np.float32(1), np.float32(0)))
+    evaluation = replace(DOCUMENT.evaluation, predicted=TRUE, confidence=sure, seconds=1.0)
+    document = EvaluationDocument(FILE, evaluation)
+    assert "confidence at least 0.99999994" in render_text(document)
+    assert ">0.99999994" in render_html(document)
+
+
 def test_html_of_a_perfect_result_says_so() -> None:
     """No mistakes, no confusions."""
     perfect = replace(DOCUMENT.evaluation, predicted=TRUE, seconds=1.0)
@@ -232,6 +242,15 @@ def test_html_of_a_perfect_result_says_so() -> None:
     text = " ".join(Page(render_html(document)).words)
     for expected in ("100.00%", "No image was taken for another class.", "not known: a lone file"):
         assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(1.0, "100.00%"), (0.99999, ">99.99%"), (0.9853, "98.53%"), (0.00001, "<0.01%"), (0.0, "0.00%")],
+)
+def test_an_accuracy_is_never_rounded_to_all_or_nothing(share: float, shown: str) -> None:
+    """100% is a model without a mistake."""
+    assert percent(share) == shown
 
 
 def test_json_document_holds_model_data_metrics_and_execution() -> None:

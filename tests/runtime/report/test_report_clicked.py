@@ -1,6 +1,7 @@
 """A report that is clicked through in a real browser, from disk."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from helpers.browser import NEEDS_BROWSER
 from helpers.live_browser import Tab, running_browser
 from torchstone_runtime.data.split import ArrayStore, Split
 from torchstone_runtime.evaluation.labelled_predictions import LabelledPredictions
-from torchstone_runtime.report.page import render_page
+from torchstone_runtime.report.page import render_page, table
 from torchstone_runtime.report.sections import decision_sections
 
 pytestmark = NEEDS_BROWSER
@@ -85,3 +86,16 @@ def test_hostile_names_run_nothing_and_widen_nothing(tab: Tab) -> None:
     assert tab.run("document.title") == "clicked"
     assert tab.run("document.documentElement.scrollWidth") <= 390
     assert (tab.console, [address for address in tab.requested if not address.startswith("file:")]) == ([], [])
+
+
+def test_numbers_with_exponents_are_sorted_as_numbers(tab: Tab, tmp_path: Path) -> None:
+    """As p values are, the least of which is given as a bound."""
+    values = ["0.5", "below 1e-9", "3.4e-06", "1"]
+    page = tmp_path / "sorted.html"
+    page.write_text(render_page("sorted", table(("class", "p"), [("a", value) for value in values])))
+    tab.open(page.as_uri())
+    tab.wait_for("document.querySelectorAll('button.sort').length === 2")
+    tab.run("document.querySelectorAll('button.sort')[1].id = 'p'")
+    tab.click("#p")
+    shown = tab.run("[...document.querySelector('tbody').rows].map(row => row.cells[1].textContent)")
+    assert shown == ["below 1e-9", "3.4e-06", "0.5", "1"]

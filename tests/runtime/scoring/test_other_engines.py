@@ -55,6 +55,14 @@ def test_a_scorer_takes_arrays_and_missing_pictures() -> None:
         scorer({"picture": images})
 
 
+def test_a_column_that_an_answer_would_replace_is_refused() -> None:
+    """The right classes may be called `class`."""
+    images = np.load(locate_bundle("fashion") / "golden.npz")["images"][:2]
+    scorer = torchstone.Scorer("fashion", "image")
+    with pytest.raises(torchstone.UsageError, match="would replace the 1 column class"):
+        scorer({"image": images, "class": np.array(["Bag", "Coat"])})
+
+
 @needs_parquet
 def test_score_arrow_yields_the_kept_columns_and_the_answers(many_pictures: Path, scored_locally: Path) -> None:
     """As Spark calls it: batches in, batches out."""

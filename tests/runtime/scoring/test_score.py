@@ -12,6 +12,7 @@ import tarfile
 import time
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,11 @@ from helpers.processors import needs_exact_int8
 from helpers.renamed_classes import rename_classes
 from torchstone_runtime.bundle.builtin import locate_bundle
 from torchstone_runtime.data.idx import read_idx
+from torchstone_runtime.scoring.job import OutputOptions, ScoringJob
+from torchstone_runtime.scoring.local_engine import ScoringResult, score_locally
+from torchstone_runtime.scoring.parts import PartsFolder
+from torchstone_runtime.shards.plan_inputs import plan_inputs
+from torchstone_runtime.shards.read_options import ReadOptions
 
 Rows = list[dict[str, str]]
 
@@ -160,6 +166,35 @@ def test_shares_of_several_processes_make_the_whole(pictures: Path, tmp_path: Pa
     for share in ("1/3", "2/3", "3/3"):
         score(pictures, "--out", tmp_path / "shared", "--per-shard", "7", "--share", share)
     assert rows(tmp_path / "shared") == rows(tmp_path / "whole")
+
+
+def test_the_share_that_ends_last_writes_the_summary(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the other one has written its parts meanwhile."""
+    given = (pictures, "--out", tmp_path / "out", "--per-shard", "7", "--summary")
+
+    def beside(*arguments: Any, **options: Any) -> ScoringResult:  # noqa: ANN401
+        monkeypatch.undo()
+        found = score_locally(*arguments, **options)
+        assert score(*given, "--share", "2/2").returncode == 0
+        return found
+
+    monkeypatch.setattr("torchstone_runtime.scoring.local_engine.score_locally", beside)
+    found = score(*given, "--share", "1/2")
+    assert "No summary yet" not in found.stdout + found.stderr
+
+
+def test_a_part_that_another_process_took_for_a_leftover_is_there(pictures: Path, tmp_path: Path) -> None:
+    """Two processes write the same part; the one that has all parts first clears away what seems left."""
+    out = tmp_path / "out"
+    assert score(pictures, "--out", out, "--per-shard", "40").returncode == 0
+    with plan_inputs([str(pictures)], ReadOptions(per_shard=40)) as shards:
+        shard = next(iter(shards))
+    folder = PartsFolder(ScoringJob(out=str(out), reading=ReadOptions(per_shard=40), output=OutputOptions(form="csv")))
+    with folder.new_part(shard, ["Bag"]):
+        folder.remove_leftovers()
+    assert folder.is_done(shard)
 
 
 def test_the_summary_counts_what_the_rows_say(pictures: Path, tmp_path: Path) -> None:

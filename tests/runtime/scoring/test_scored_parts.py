@@ -90,6 +90,26 @@ def test_a_row_without_an_answer_is_named_and_fails(tmp_path: Path) -> None:
     assert (result.returncode, "broken.png" in result.stderr) == (1, True), result.stderr
 
 
+def test_a_part_that_is_cut_within_a_cell_is_named(tmp_path: Path) -> None:
+    """With the remedy."""
+    out = tmp_path / "out"
+    assert run_in_process("score", "fashion", npz_of(tmp_path), "--out", out, "--format", "csv").returncode == 0
+    part = next(out.glob("part-*.csv"))
+    part.write_text(part.read_text() + '"cut')
+    found = run_in_process("evaluate", "fashion", "--scored", out)
+    assert (found.returncode, part.name in found.stderr, "score again" in found.stderr) == (2, True, True), found.stderr
+
+
+def test_a_cell_may_be_long(tmp_path: Path) -> None:
+    """A set of thousands of classes is more than the standard library reads by default."""
+    out = tmp_path / "out"
+    assert run_in_process("score", "fashion", npz_of(tmp_path), "--out", out, "--format", "csv").returncode == 0
+    part = next(out.glob("part-*.csv"))
+    header, first, rest = part.read_text().split("\n", 2)
+    part.write_text("\n".join([f"{header.rstrip()},set", f"{first.rstrip()},{'x' * 200_000}", rest]))
+    assert run_in_process("evaluate", "fashion", "--scored", out).returncode == 0
+
+
 def test_parts_without_labels_or_with_a_part_missing_are_refused(tmp_path: Path) -> None:
     """No figure is made of a part of the rows."""
     flat, out = tmp_path / "flat", tmp_path / "out"

@@ -95,6 +95,7 @@ def test_what_a_body_decompresses_to_takes_room(digits_bundle: Path) -> None:
         asked.app.site.bodies.take(300_000)
         assert (await asked("POST", "/predict", content, coded)).status == 503
         assert asked.app.site.bodies.used == 300_000
+        assert model_of(asked).statistics.rejected["queue_full"] == 1
 
     ask(digits_bundle, questions, _TIGHT)
 

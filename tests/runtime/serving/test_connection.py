@@ -134,6 +134,13 @@ def test_the_length_of_a_body_may_have_any_number_of_zeros(server: Threaded, off
     assert server.talk(head + b"%d\r\n\r\n" % len(body) + body + last).count(b"HTTP/1.1 200 OK") == 2
 
 
+@pytest.mark.parametrize("offer", [b"", OFFER], ids=["plain", "with an offer"])
+def test_a_body_without_an_end_that_can_be_told_is_refused(server: Threaded, offer: bytes) -> None:
+    """A coding other than in chunks says nothing about where the body ends (RFC 9112, section 6.3)."""
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\n" + offer + b"Transfer-Encoding: gzip\r\n\r\n"
+    assert server.talk(head).startswith(b"HTTP/1.1 400 ")
+
+
 def test_an_offer_to_speak_another_protocol_is_passed_over(server: Threaded) -> None:
     """Java's client makes one (h2c): that request is answered, and so is the next on its connection."""
     body = b"P5 1 1 255\n\0"

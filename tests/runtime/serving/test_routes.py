@@ -179,6 +179,16 @@ def test_a_failed_load_keeps_what_serves_and_says_why(bundle_copy: Path) -> None
     ask(bundle_copy, questions, HttpSettings(allow_reload=True))
 
 
+def test_half_a_character_in_a_parameter_is_refused(digits_bundle: Path) -> None:
+    """UTF-8 has no form for a lone surrogate, which JSON can name."""
+
+    async def questions(asked: Asked) -> None:
+        reply = await asked("POST", "/v2/repository/models/m/load", b'{"parameters": {"\\ud800": 1}}')
+        assert (reply.status, "is not taken" in reply.json["error"]) == (400, True)
+
+    ask(digits_bundle, questions, HttpSettings(allow_reload=True))
+
+
 def test_a_page_of_another_site_cannot_unload_a_model(digits_bundle: Path) -> None:
     """A browser sends such a request for any page, without asking first."""
 

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torchstone_runtime.shards.read_options import ReadOptions
 from torchstone_runtime.shards.read_shard import read_shard
 from torchstone_runtime.shards.sorted_entries import sorted_entries
 from torchstone_runtime.shards.storage import Entry, locate
+from torchstone_runtime.shards.tar_index import index_tar
 
 SMALL = ReadOptions(per_shard=4)
 
@@ -92,6 +94,22 @@ def test_a_webdataset_archive_gives_pictures_with_their_classes(tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE])
+def test_a_linked_picture_of_an_archive_is_told(tmp_path: Path, kind: bytes) -> None:
+    """As an item with an error where pictures are scored, as an error where they are learnt or measured."""
+    write_tar(tmp_path / "a.tar", {"0.png": b"first"})
+    with tarfile.open(tmp_path / "a.tar", "a") as archive:
+        link = tarfile.TarInfo("1.png")
+        link.type, link.linkname = kind, "0.png"
+        archive.addfile(link)
+    assert [(item.content, "is a link" in item.error) for item in items(tmp_path / "a.tar")] == [
+        (b"first", False),
+        (None, True),
+    ]
+    with pytest.raises(DataError, match=r"1\.png is a link"):
+        list(index_tar(tmp_path / "a.tar", ReadOptions()))
+
+
 def test_a_damaged_archive_gives_what_comes_before_and_an_item_that_says_so(tmp_path: Path) -> None:
     """A damaged archive gives what comes before and an item that says so."""
     write_tar(tmp_path / "a.tar", {"0.png": b"x" * 2000, "1.png": b"y" * 2000})
@@ -109,6 +127,42 @@ def test_an_archive_without_its_end_is_damaged(tmp_path: Path, end: bytes) -> No
     found = items(tmp_path / "a.tar")
     assert found[0].content == b"x" * 2000
     assert "damaged" in found[-1].error
+
+
+def test_what_is_hidden_in_an_archive_is_no_picture(tmp_path: Path) -> None:
+    """The tar and the archiver of macOS write notes on each file beside it, with the file's own ending."""
+    write_tar(tmp_path / "a.tar", {"a/._0.png": b"note", "a/0.png": b"x", "__MACOSX/a/0.png": b"note"})
+    assert [item.id for item in items(tmp_path / "a.tar")] == [f"{tmp_path}/a.tar#a/0.png"]
+    assert [member.name for member in index_tar(tmp_path / "a.tar", SMALL)] == ["a/0.png"]
+
+
+def test_facts_nested_too_deeply_are_none(tmp_path: Path) -> None:
+    """The pictures beside them are read."""
+    write_tar(tmp_path / "a.tar", {"0.json": b"[" * 100_000, "0.png": b"x"})
+    assert [item.content for item in items(tmp_path / "a.tar", options=ReadOptions(label_column="label"))] == [b"x"]
+
+
+def test_a_label_of_thousands_of_digits_is_a_name(tmp_path: Path) -> None:
+    """Python makes no number of them, and the archive is not damaged."""
+    write_tar(tmp_path / "a.tar", {"0.cls": b"1" * 5000, "0.png": b"x"})
+    assert [item.label for item in items(tmp_path / "a.tar")] == ["1" * 5000]
+
+
+@pytest.mark.parametrize("length", [-1, 11])
+def test_a_length_that_an_npz_file_does_not_hold_is_refused(tmp_path: Path, length: int) -> None:
+    """A plan by a length of millions of millions would take all memory."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open("images.npy", "w") as member:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (length, 8, 8)}
+        np.lib.format.write_array_header_1_0(member, header)
+        member.write(bytes(10 * 8 * 8))
+    with pytest.raises(DataError, match=f"is said to hold {length} images"):
+        items(tmp_path / "a.npz")
+
+
+def test_a_compressed_archive_cut_within_its_first_bytes_is_damaged(tmp_path: Path) -> None:
+    """It ends within gzip's own header."""
+    (tmp_path / "a.tar.gz").write_bytes(b"\x1f\x8b\x08")
+    assert "damaged" in items(tmp_path / "a.tar.gz")[-1].error
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -137,6 +191,16 @@ def test_row_groups_of_a_parquet_file_are_shards(tmp_path: Path, pictures: str) 
     assert [item.content for item in found] == contents
     assert [item.label for item in found] == ["a", "b"] * 5
     assert found[9].id == f"{tmp_path}/a.parquet#9"
+
+
+def test_a_text_in_parquet_that_is_no_utf8_is_told(tmp_path: Path) -> None:
+    """Texts are checked no sooner than Python's are made of them."""
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    texts = pa.array([b"\xff"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"image": [b"x"], "label": texts}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        items(tmp_path, options=ReadOptions(label_column="label"))
 
 
 def test_nothing_found_is_told(tmp_path: Path) -> None:

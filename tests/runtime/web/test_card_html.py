@@ -19,6 +19,18 @@ def test_the_parts_of_a_card_are_shown_as_such() -> None:
     assert "tags" not in shown
 
 
+def test_names_are_shown_without_the_escapes_of_markdown() -> None:
+    """In text, in bold and in a table; a backslash that escapes nothing stays, and code is as it stands."""
+    shown = card_html("cougar\\_face **a\\_b** x&#58;y &#60;b&#62; \\\\ \\d `c\\_d` \\`e\\`")
+    assert shown == "<p>cougar_face <strong>a_b</strong> x:y &lt;b&gt; \\ \\d <code>c\\_d</code> `e`</p>"
+
+
+def test_very_many_brackets_take_no_time() -> None:
+    """A card of 100,000 of them is shown in time that grows with its length, not with the square of it."""
+    text = "[" * 100_000
+    assert card_html(text) == f"<p>{text}</p>"
+
+
 @given(st.text(alphabet="<>&\"'`*[]()#|-\n ab=/"))
 def test_no_html_of_a_cards_own_gets_through(text: str) -> None:
     """Whatever a card holds, the only tags are the renderer's, and none has an attribute that the card chose."""

@@ -50,6 +50,15 @@ def opened(served: ServerProcess, browser: Browser) -> Tab:
     return tab
 
 
+def test_a_server_that_replayed_nothing_claims_nothing(browser: Browser) -> None:
+    """The page says what the server was told to leave out."""
+    with server_process("fashion", "--check", "hashes") as running:
+        tab = browser.new_tab()
+        tab.open(f"http://{running.address}/")
+        tab.wait_for("document.getElementById('status')?.className === 'good'")
+        assert tab.text("#status").startswith("Ready. The server was told not to replay the golden samples")
+
+
 def test_drift_of_what_the_server_was_sent_is_told_with_an_answer(opened: Tab, tmp_path: Path) -> None:
     """With the number of images, and in which way they differ; a golden sample's own ground is no trouble."""
     (tmp_path / "one.png").write_bytes(encode_png(golden_images(Bundle.open(locate_bundle("fashion")))[0]))
@@ -82,3 +91,18 @@ def test_the_set_of_classes_is_that_of_python(opened: Tab, tmp_path: Path) -> No
         many = f"{often} Here it is {names}."
         alone = f"{often} Here it is this class alone."
         assert said == (many if len(expected) > 1 else alone)
+
+
+def test_a_picture_without_an_answer_is_told_as_such(opened: Tab, tmp_path: Path) -> None:
+    """Of probabilities that are no numbers, null in JSON, and of a picture's file without classes."""
+    Image.new("L", (28, 28)).save(tmp_path / "black.png")
+    nothing = "{outputs: [{name: 'probabilities', data: Array(10).fill(null)}], top: [], seen: document.images[0].src}"
+    opened.run(f"window.fetch = async () => new Response(JSON.stringify({nothing})), true")
+    for choose in (
+        lambda: opened.click("[data-example='0']"),
+        lambda: opened.choose("#file", tmp_path / "black.png"),
+    ):
+        opened.run("document.getElementById('warnings').replaceChildren()")
+        choose()
+        opened.wait_for("document.getElementById('warnings').textContent")
+        assert opened.text("#warnings") == "The model gives no answer for this picture."

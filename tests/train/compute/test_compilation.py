@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._dynamo.exc import BackendCompilerFailed
 
 from helpers.support import assert_refused, run_torchstone
 from torchstone_runtime.errors import UsageError
-from torchstone_train.compute.compilation import require_compiler
+from torchstone_train.compute.compilation import compiling, require_compiler
 from torchstone_train.recipes.recipe import FieldError, Recipe
 
 CPU = torch.device("cpu")
@@ -74,3 +75,12 @@ def test_cuda_graphs_do_not_gather_gradients(mode: str) -> None:
     with pytest.raises(FieldError, match="compile must be off or default"):
         recipe.with_overrides({"compile": mode})
     assert recipe.with_overrides({"compile": "default"}).compile == "default"
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_full_memory_is_not_the_compilers_failure(wrapped: bool) -> None:
+    """On a processor it has no class of its own; TorchDynamo wraps what its backends say."""
+    full = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 20 bytes.")
+    with pytest.raises(RuntimeError) as caught, compiling("default"):
+        raise BackendCompilerFailed(print, full, None) if wrapped else full
+    assert caught.value is full

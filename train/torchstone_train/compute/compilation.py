@@ -10,6 +10,7 @@ from typing import Final
 import torch
 
 from torchstone_runtime.errors import ProviderError, TorchstoneError, UsageError, first_line
+from torchstone_train.compute.shortage import is_shortage
 from torchstone_train.recipes.recipe import CompileName
 
 _NEEDED: Final = {
@@ -60,17 +61,18 @@ def compiling(mode: CompileName) -> Iterator[None]:
 
     Raises:
         UsageError: the network cannot be compiled.
-        RuntimeError: there was not enough memory, see `memory_shortage.is_shortage`.
+        RuntimeError: there was not enough memory, see `shortage.is_shortage`.
     """
     try:
         with quiet():
             yield
-    except (TorchstoneError, torch.OutOfMemoryError):
+    except TorchstoneError:
         raise
     except Exception as error:
-        inner = getattr(error, "inner_exception", None)
-        if isinstance(inner, torch.OutOfMemoryError):
-            raise inner from None
+        # What is within comes first: the error around it repeats its words below a heading.
+        for cause in (getattr(error, "inner_exception", None), error):
+            if isinstance(cause, RuntimeError) and is_shortage(cause):
+                raise cause from None
         raise UsageError(
             f"torch.compile failed for this network: {_reason(error)}.",
             f"Leave --compile {mode} out: the network is then trained without it.",

@@ -10,6 +10,7 @@ from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.report import sections
 from torchstone_runtime.report.csv_files import PredictionsCsv
 from torchstone_runtime.report.page import card, escape, facts, render_page, section, table
+from torchstone_runtime.text import percent
 from torchstone_train.crossvalidation.directory import PREDICTIONS, REPORT, TABLE, CrossValidationDirectory
 from torchstone_train.crossvalidation.fold_figures import FIGURES, CrossValidationResult
 from torchstone_train.crossvalidation.held_out import HeldOutPredictions
@@ -80,7 +81,7 @@ def write_report(
         sections.decision_sections(result.seen),
         section("How it was made", facts(made)),
     ]
-    page = render_page(f"{title}: {result.mean('accuracy'):.2%}", "\n".join(body))
+    page = render_page(f"{title}: {percent(result.mean('accuracy'))}", "\n".join(body))
     write_atomic(directory.path / REPORT, page)
 
 

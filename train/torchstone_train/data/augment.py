@@ -69,16 +69,22 @@ def augment(name: AugmentName, images: Tensor, generator: torch.Generator, mirro
     return images
 
 
+def beside(drawn: Tensor, images: Tensor) -> Tensor:
+    """Return what was drawn on the CPU on the device of the images; a GPU is not waited for."""
+    # CUDA has taken a copy when the call returns; one to an Apple GPU may begin after the source is gone.
+    return drawn.to(images.device, non_blocking=images.device.type == "cuda")
+
+
 def _flip(images: Tensor, generator: torch.Generator, mirrored: Tensor | None) -> Tensor:
     if mirrored is None:
         mirrored = torch.rand(len(images), generator=generator) < 0.5  # noqa: PLR2004 - a fair coin
-    return torch.where(mirrored.to(images.device)[:, None, None, None], images.flip(3), images)
+    return torch.where(beside(mirrored, images)[:, None, None, None], images.flip(3), images)
 
 
 def _shift(images: Tensor, generator: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
     padded = torch.nn.functional.pad(images, (MAX_SHIFT,) * 4)
-    offsets = torch.randint(0, 2 * MAX_SHIFT + 1, (2, count, 1), generator=generator).to(images.device)
+    offsets = beside(torch.randint(0, 2 * MAX_SHIFT + 1, (2, count, 1), generator=generator), images)
     samples = torch.arange(count, device=images.device)
     # A view of all moved images; indexing it copies the chosen ones alone.
     windows = padded.unfold(2, height, 1).unfold(3, width, 1).transpose(1, 2).transpose(2, 3)
@@ -87,7 +93,6 @@ def _shift(images: Tensor, generator: torch.Generator) -> Tensor:
 
 def _erase(images: Tensor, generator: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
-    device = images.device
     chance, area, aspect, top, left = torch.rand(5, count, generator=generator)
     smallest, largest = ERASED_AREA
     area = (smallest + (largest - smallest) * area) * height * width
@@ -98,7 +103,7 @@ def _erase(images: Tensor, generator: torch.Generator) -> Tensor:
     top, left = (top * (height - tall + 1)).floor(), (left * (width - wide + 1)).floor()
     inside = _span(top, tall, height)[:, :, None] & _span(left, wide, width)[:, None, :]
     noise = torch.randint(0, 256, images.shape[1:], dtype=torch.uint8, generator=generator)
-    return torch.where(inside[:, None].to(device), noise.to(device), images)
+    return torch.where(beside(inside[:, None], images), beside(noise, images), images)
 
 
 def _span(start: Tensor, length: Tensor, size: int) -> Tensor:

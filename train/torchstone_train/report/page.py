@@ -9,7 +9,7 @@ import numpy as np
 
 from torchstone_runtime.report import sections
 from torchstone_runtime.report.page import card, escape, facts, render_page, section, style_sheet, tag
-from torchstone_runtime.text import counted
+from torchstone_runtime.text import counted, percent
 from torchstone_train.data.augmented_samples import NOT_AUGMENTED, Augmented
 from torchstone_train.report import curves
 from torchstone_train.report.augmentation_section import augmentation_section
@@ -60,7 +60,7 @@ def render_report(report: RunReport) -> str:
         section("How it was made", facts(_provenance(report))),
     ]
     return render_page(
-        f"{report.title}: {metrics.accuracy:.2%}", "\n".join(body), style_sheet(__package__, "curves.css")
+        f"{report.title}: {percent(metrics.accuracy)}", "\n".join(body), style_sheet(__package__, "curves.css")
     )
 
 
@@ -77,7 +77,7 @@ def _cards(report: RunReport) -> str:
     is_of_none = not info["best_epoch"] and "beginning" not in info
     best = "unfinished" if is_of_none else f"{info['best_epoch']} of {info['epochs_run']}"
     cards = [
-        card(f"{metrics.accuracy:.2%}", "Accuracy", f"95% interval {low:.2%} to {high:.2%}"),
+        card(percent(metrics.accuracy), "Accuracy", f"95% interval {low:.2%} to {high:.2%}"),
         card(f"{metrics.macro.f1:.4f}", "Macro F1", "every class counts alike"),
         card(f"{metrics.weighted.f1:.4f}", "Weighted F1", "every sample counts alike"),
         card(f"{report.seen.loss:.4f}", "Validation loss", "cross-entropy"),

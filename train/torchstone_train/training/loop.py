@@ -15,6 +15,7 @@ from typing import Any, Final
 import torch
 
 from torchstone_runtime.errors import DataError, UsageError, first_line
+from torchstone_train.compute.shortage import is_shortage
 from torchstone_train.data.augment import Augmentation
 from torchstone_train.data.batch_plan import update_windows
 from torchstone_train.run.run_dir import RunDirectory, Weights
@@ -23,7 +24,7 @@ from torchstone_train.training.ema import EMA
 from torchstone_train.training.epochs import class_weights, copy_weights, epoch_order, plan_epoch, seed_epoch
 from torchstone_train.training.finite import FiniteCheck, NonFiniteLossError
 from torchstone_train.training.interrupt import GracefulInterrupt
-from torchstone_train.training.memory_shortage import batch_error, is_shortage, largest_fitting, shortage_in
+from torchstone_train.training.memory_shortage import batch_error, largest_fitting, shortage_in
 from torchstone_train.training.mixing import Mixing
 from torchstone_train.training.observer import Record, TrainingObserver
 from torchstone_train.training.optimization import Optimization
@@ -152,11 +153,11 @@ class TrainingLoop:
         """
         with GracefulInterrupt() as interrupt:
             epoch = self.resume()
-            if self._begun and not epoch:
-                self._weigh_beginning()
             for observer in self._observers:
                 observer.training_begins(self._history)
             try:
+                if self._begun and not epoch:
+                    self._weigh_beginning()
                 while epoch < self._task.recipe.epochs and not self._stopping.exhausted and not self._target_reached:
                     epoch += 1
                     self._run_epoch(epoch, interrupt)

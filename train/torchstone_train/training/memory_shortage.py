@@ -6,17 +6,11 @@ from typing import Final
 import torch
 
 from torchstone_runtime.errors import UsageError, first_line
+from torchstone_train.compute.shortage import is_shortage
 
 _OTHERS: Final = " Others may use the same GPU: nvidia-smi shows them."
 _SPARE: Final = 8
 """Images of a batch for each further one that must fit as well."""
-_SAID_ON_CPU: Final = ("DefaultCPUAllocator: can't allocate memory", "posix_memalign failed")
-"""What PyTorch says where a processor's memory is full, or limited; no class of errors stands for it."""
-
-
-def is_shortage(error: RuntimeError) -> bool:
-    """Return whether an error of PyTorch says that there was not enough memory, on a GPU or a processor."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _SAID_ON_CPU)
 
 
 def shortage_in(action: Callable[[], None]) -> str | None:

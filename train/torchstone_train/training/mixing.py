@@ -7,6 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from torchstone_train.data.augment import beside
 from torchstone_train.recipes.recipe import Recipe
 
 _WHITE: Final = 255
@@ -46,7 +47,7 @@ class Mixing:
         """
         if not self.mixup and not self.cutmix:
             return images, None
-        other = torch.randperm(len(images), generator=generator).to(images.device)
+        other = beside(torch.randperm(len(images), generator=generator), images)
         cuts = self.cutmix > 0 and (not self.mixup or bool(torch.rand((), generator=generator) < 0.5))  # noqa: PLR2004 - a fair coin
         kept = _beta(self.cutmix if cuts else self.mixup, generator)
         if cuts:

@@ -9,7 +9,7 @@ from typing import Protocol
 from torchstone_runtime.errors import TorchstoneError, suggestion
 from torchstone_runtime.serving.core.entries import ModelEntry, ReloadResult, State
 from torchstone_runtime.serving.core.loader import Loader
-from torchstone_runtime.serving.core.model_sources import Source
+from torchstone_runtime.serving.core.model_sources import FIRST_VERSION, Source
 from torchstone_runtime.serving.core.refusals import NotReadyError, UnknownModelError
 from torchstone_runtime.serving.core.served_model import ServedModel
 from torchstone_runtime.serving.core.statistics import ModelStatistics
@@ -39,6 +39,10 @@ class _Version:
             model.go_on_counting(self.statistics)
         self.statistics = model.statistics
         self.model, self.reason = model, ""
+
+    def fail(self, error: TorchstoneError) -> None:
+        """Note why it could not be loaded; a model that serves goes on."""
+        self.reason = f"{'The last reload failed: ' if self.model is not None else ''}{error.problem}"
 
     def take_out(self, reason: str) -> None:
         self.model, self.reason = None, reason
@@ -118,7 +122,7 @@ class NamedModel:
             for source in self._sources:
                 paths |= await loader.run(source.versions)
         except TorchstoneError as error:
-            return [ReloadResult(self.name, version, error) for version in self._versions]
+            return self._all_failed(error)
         for version in paths:
             self._versions.setdefault(version, _Version()).loading = True
         results = [await self._load(loader, version, path) for version, path in paths.items()]
@@ -135,10 +139,17 @@ class NamedModel:
             slot.put(await loader.run(partial(self._opener, self.name, version, path)))
         except TorchstoneError as error:
             problem = error
-            slot.reason = f"{'The last reload failed: ' if slot.model is not None else ''}{error.problem}"
+            slot.fail(error)
         finally:
             slot.loading = False
         return ReloadResult(self.name, version, problem, seconds=time.perf_counter() - began)
+
+    def _all_failed(self, error: TorchstoneError) -> list[ReloadResult]:
+        for slot in self._versions.values():
+            slot.fail(error)
+        # At the first start no version is known; without a result nobody would learn of the error.
+        versions = list(self._versions) or [self._sources[0].version or FIRST_VERSION]
+        return [ReloadResult(self.name, version, error) for version in versions]
 
     def _remove(self, version: str) -> ReloadResult:
         del self._versions[version]

@@ -164,16 +164,12 @@ class ServedModel:
         return self._admission.refusal()
 
     def check_room(self, images: int) -> None:
-        """Refuse, and count, a request that says how many images it has and has not been read yet.
+        """Refuse a request that says how many images it has and has not been read yet.
 
         Raises:
             TooLargeError, QueueFullError: see there.
         """
-        try:
-            self._admission.check(images)
-        except (TooLargeError, QueueFullError) as error:
-            self.statistics.add_rejection(_REASONS[type(error)], 0.0)
-            raise
+        self._admission.check(images)
 
     async def classify(self, images: Uint8Array, *, deadline: float | None = None) -> Answer:
         """Classify images; to be cancelled where the client has left.

@@ -44,6 +44,7 @@ class ShadowStatistics:
     failures: int = 0
     last_failure: str = ""
     compute_seconds: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    _p_values: dict[int, tuple[int, int, float]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Start all counts at 0."""
@@ -73,6 +74,14 @@ class ShadowStatistics:
             index: index of the class.
         """
         gained, lost = self.only_shadow[index], self.only_model[index]
-        if gained + lost <= _EXACT:
-            return mcnemar_exact(gained, lost)
-        return math.erfc(max(abs(gained - lost) - 1, 0) / math.sqrt(2 * (gained + lost)))
+        kept = self._p_values.get(index)
+        if kept is None or kept[:2] != (gained, lost):
+            # Metrics ask on the event loop, again and again: for a thousand classes that would hold up requests.
+            kept = self._p_values[index] = gained, lost, _p_value(gained, lost)
+        return kept[2]
+
+
+def _p_value(gained: int, lost: int) -> float:
+    if gained + lost <= _EXACT:
+        return mcnemar_exact(gained, lost)
+    return math.erfc(max(abs(gained - lost) - 1, 0) / math.sqrt(2 * (gained + lost)))

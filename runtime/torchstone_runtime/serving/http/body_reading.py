@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from torchstone_runtime.protocol.body import decompress
 from torchstone_runtime.protocol.request_error import RequestError
+from torchstone_runtime.serving.core.refusals import QueueFullError, TooLargeError
 from torchstone_runtime.serving.core.served_model import ServedModel
 from torchstone_runtime.serving.http.body_room import BodyLease
 from torchstone_runtime.serving.http.request_record import record_of
@@ -58,10 +59,16 @@ async def read_body(request: Request, site: Site, look: Look | None = None) -> b
 
 
 @contextmanager
-def counting_too_large(model: ServedModel) -> Iterator[None]:
-    """Count a request that is refused inside because it is too large: its model, which counts others, never sees it."""
+def counting_refusals(model: ServedModel) -> Iterator[None]:
+    """Count a request that is too large or finds no room inside: its model, which counts others, never sees it."""
     try:
         yield
+    except QueueFullError:
+        model.statistics.add_rejection("queue_full", 0.0)
+        raise
+    except TooLargeError:
+        model.statistics.add_rejection("too_large", 0.0)
+        raise
     except RequestError as error:
         if error.status == _TOO_LARGE:
             model.statistics.add_rejection("too_large", 0.0)

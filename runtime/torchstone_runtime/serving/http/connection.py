@@ -149,19 +149,23 @@ class GuardedConnection(HttpToolsProtocol):
             )
 
     def _parse(self, data: bytes) -> None:
-        while True:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as offer:
-                # Java's client offers HTTP/2 with its first request; the parser takes what follows for the new
-                # protocol, which is not spoken here (RFC 9110, section 7.8: such an offer may be passed over).
-                data = data[offer.args[0] :]
-                self._resume()
-            except httptools.HttpParserError:
-                self.send_400_response("Invalid HTTP request received.")
-                return
-            else:
-                return
+        left: bytes | None = data
+        try:
+            while left is not None:
+                left = self._feed(left)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _feed(self, data: bytes) -> bytes | None:
+        """Parse, and return what stands behind an offer to speak another protocol; None where none was made."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            # Java's client offers HTTP/2 with its first request; the parser takes what follows for the new
+            # protocol, which is not spoken here (RFC 9110, section 7.8: such an offer may be passed over).
+            self._resume()
+            return data[offer.args[0] :]
+        return None
 
     def _resume(self) -> None:
         """Let a parser that knows of no offer read the body of the request."""

@@ -13,7 +13,7 @@ from torchstone_runtime.protocol.infer_answer import WrittenAnswer, write_infer_
 from torchstone_runtime.protocol.infer_request import InferRequest, RequestLimits, read_infer_request, stated_images
 from torchstone_runtime.serving.core.answer import Answer
 from torchstone_runtime.serving.core.served_model import ServedModel
-from torchstone_runtime.serving.http.body_reading import LARGE_BODY, Look, counting_too_large, read_body
+from torchstone_runtime.serving.http.body_reading import LARGE_BODY, Look, counting_refusals, read_body
 from torchstone_runtime.serving.http.client_watch import while_connected
 from torchstone_runtime.serving.http.compression import compress_for
 from torchstone_runtime.serving.http.request_record import record_of
@@ -36,7 +36,7 @@ class InferRoute:
     async def infer(self, request: Request) -> Response:
         """Answer an inference request: JSON, binary tensors, or a bare picture."""
         model = self._site.asked_model(request)
-        with counting_too_large(model):
+        with counting_refusals(model):
             asked = await self._read(request, model)
         record = record_of(request)
         record.images = len(asked.files) if asked.images is None else len(asked.images)

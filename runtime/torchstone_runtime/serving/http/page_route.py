@@ -82,5 +82,10 @@ def _make(model: ServedModel, others: list[str]) -> "ServerPage":
     bundle = model.classifier.bundle
     if bundle is None:
         raise RequestError(404, "A lone model file has no page; serve its bundle.")
-    served = Served(model.name, model.version, PAGE_COVERAGE if can_promise(model, PAGE_COVERAGE) else None)
+    served = Served(
+        model.name,
+        model.version,
+        verified=model.classifier.source.options.replay_golden,
+        coverage=PAGE_COVERAGE if can_promise(model, PAGE_COVERAGE) else None,
+    )
     return server_page(Shown.of(bundle, model.classifier.plan.variant), served, others)

@@ -12,7 +12,7 @@ from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.protocol.request_error import RequestError, refuse
 from torchstone_runtime.serving.core.answer import Timings
 from torchstone_runtime.serving.core.served_model import Seen, ServedModel
-from torchstone_runtime.serving.http.body_reading import counting_too_large, read_body
+from torchstone_runtime.serving.http.body_reading import counting_refusals, read_body
 from torchstone_runtime.serving.http.client_watch import while_connected
 from torchstone_runtime.serving.http.errors_as_answers import json_answer
 from torchstone_runtime.serving.http.request_record import record_of
@@ -37,7 +37,7 @@ class PredictRoute:
         record = record_of(request)
         record.note_model(model)
         top = _count(query.get("top"))
-        with counting_too_large(model):
+        with counting_refusals(model):
             body = await read_body(request, self._site)
         file = _picture(body, request.headers.get("content-type", ""))
         record.images = 1

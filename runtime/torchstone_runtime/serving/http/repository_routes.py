@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from torchstone_runtime.errors import TorchstoneError
-from torchstone_runtime.protocol.body import parse_object
+from torchstone_runtime.protocol.body import parse_object, shown
 from torchstone_runtime.protocol.request_error import RequestError, refuse
 from torchstone_runtime.protocol.tensors import object_of
 from torchstone_runtime.serving.core.entries import ModelEntry
@@ -56,7 +56,7 @@ class RepositoryRoutes:
         asked = parse_object(await read_body(request, self._site))
         parameters = object_of(asked.get("parameters"), "'parameters'")
         if others := sorted(set(parameters) - {"unload_dependents"}):
-            raise refuse(f"'{others[0][:40]}' is not taken: a model comes from where the server's command line says.")
+            raise refuse(f"'{shown(others[0])}' is not taken: a model comes from where the server's command line says.")
         return asked_name(request)[0]
 
 

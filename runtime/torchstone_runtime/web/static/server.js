@@ -2,6 +2,8 @@
 import {borderLevel, channelsFirst, channelsLast, inverse, unlikeGround} from './planes.js';
 import {startPage} from './page.js';
 
+const NO_ANSWER = 'The model gives no answer for this picture.';
+
 class Remote {
   // served: what the page's data block holds.
   constructor(served) {
@@ -10,8 +12,9 @@ class Remote {
   }
 
   async start() {
-    const {samples, variant} = this.served, answer = await fetch(`${this.address}/ready`);
+    const {samples, variant, verified} = this.served, answer = await fetch(`${this.address}/ready`);
     if (!answer.ok) throw new Error('The server is not ready. Reload this page in a moment.');
+    if (!verified) return `Ready. The server was told not to replay the golden samples of its ${variant} model.`;
     return `Verified: before the server was ready, its ${variant} model decided ${samples} golden samples there as ` +
       'it did at its export.';
   }
@@ -22,6 +25,7 @@ class Remote {
     const answer = await read(await fetch(`predict?${query}`, {method: 'POST', body: blob}));
     const planes = await pixelsOf(await loaded(answer.seen), this.served.shape);
     if (inverted) return this.classifyPixels(inverse(planes));
+    if (!answer.top.length) throw new Error(NO_ANSWER);
     const top = answer.top.map(({class: label, probability}) => ({label, probability}));
     // The server has its own sentence on the ground.
     const notes = [...answer.warnings ?? [], ...driftNotes(answer.drift)];
@@ -49,6 +53,7 @@ class Remote {
     }));
     const output = name => answer.outputs.find(each => each.name === name)?.data.flat();
     const probabilities = output('probabilities'), members = output('set');
+    if (!probabilities.every(Number.isFinite)) throw new Error(NO_ANSWER);
     const order = [...probabilities.keys()].sort((a, b) => probabilities[b] - probabilities[a] || a - b);
     const top = order.slice(0, 5).map(k => ({label: this.served.classes[k], probability: probabilities[k]}));
     return this.shown(top, planes, [], members && order.filter(k => members[k]).map(k => this.served.classes[k]));

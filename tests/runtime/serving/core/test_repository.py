@@ -68,6 +68,38 @@ def test_a_bundle_is_ready_once_it_is_proven(digits_bundle: Path, images: Uint8A
     run(scene())
 
 
+def test_a_source_whose_versions_cannot_be_told_ends_the_start(
+    digits_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any version is known."""
+    monkeypatch.setenv("TORCHSTONE_LOAD_SECONDS", "5m")
+
+    async def scene() -> None:
+        repository = serve(f"m={digits_bundle}")
+        with pytest.raises(UsageError, match="TORCHSTONE_LOAD_SECONDS is '5m'"):
+            await repository.start()
+
+    run(scene())
+
+
+def test_a_reload_that_cannot_tell_the_versions_is_in_the_index(
+    digits_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model goes on."""
+
+    async def scene() -> None:
+        repository = serve(f"m={digits_bundle}")
+        await repository.start()
+        monkeypatch.setenv("TORCHSTONE_LOAD_SECONDS", "5m")
+        await repository.reload_all()
+        [entry] = repository.index()
+        assert entry.state == "READY"
+        assert entry.reason.startswith("The last reload failed: TORCHSTONE_LOAD_SECONDS is '5m'")
+        await repository.close()
+
+    run(scene())
+
+
 def test_what_fails_its_checks_ends_the_start(
     bundle_copy: Path, digits_bundle: Path, edit_manifest: EditManifest
 ) -> None:

@@ -18,6 +18,8 @@ from torchstone_runtime.inference.classifier import Classifier, Unanswered
 from torchstone_runtime.inference.load_options import LoadOptions
 from torchstone_runtime.inference.predictions import Predictions
 from torchstone_runtime.metrics.answered import NO_ANSWER
+from torchstone_runtime.metrics.paired import mcnemar_exact
+from torchstone_runtime.serving.core import shadow_statistics
 from torchstone_runtime.serving.core.model_sources import Source
 from torchstone_runtime.serving.core.repository import ModelRepository
 from torchstone_runtime.serving.core.served_model import ServedModel
@@ -227,6 +229,23 @@ def test_the_p_value_is_the_exact_binomial_one(gained: int, lost: int) -> None:
     found.only_shadow[1], found.only_model[1] = gained, lost
     expected = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
     assert found.p_value(1) == pytest.approx(expected)
+
+
+def test_a_p_value_is_computed_once_for_the_same_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metrics ask for those of all classes every few seconds."""
+    asked: list[tuple[int, int]] = []
+
+    def computed(gained: int, lost: int) -> float:
+        asked.append((gained, lost))
+        return mcnemar_exact(gained, lost)
+
+    monkeypatch.setattr(shadow_statistics, "mcnemar_exact", computed)
+    found = ShadowStatistics(("a", "b"), "")
+    for _ in range(2):
+        found.add(0, 1)
+        for _ in range(2):
+            found.p_value(1)
+    assert asked == [(1, 0), (2, 0)]
 
 
 def test_the_p_value_of_many_is_near_the_exact_one() -> None:
