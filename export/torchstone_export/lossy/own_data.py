@@ -63,6 +63,8 @@ def own_data(
     if certify is not None:
         chosen = data.validation if chosen_on is None else chosen_on
         _require_unseen(deciding, certify, {"trained": data.train, "calibrated": calibrated, "chosen": chosen})
+    elif calibration is not None:
+        _require_other(calibrated, calibration, deciding)
     return OwnData(calibrated, deciding, tuple(given))
 
 
@@ -86,3 +88,13 @@ def _require_unseen(deciding: Split, ref: DatasetRef, seen: dict[str, Split]) ->
                 "make a variant look better than it is.",
                 "Give pictures that the model has not seen.",
             )
+
+
+def _require_other(calibrated: Split, ref: DatasetRef, deciding: Split) -> None:
+    known = int(np.isin(calibrated.image_digests, deciding.image_digests).sum())
+    if known:
+        raise DataError(
+            f"{known:,} of the {len(calibrated):,} pictures of {ref} are among the model's test pictures, which decide "
+            "on a variant: it would look better than it is.",
+            "Calibrate on other pictures, or decide on other ones (--certify-data).",
+        )

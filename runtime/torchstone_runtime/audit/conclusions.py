@@ -132,11 +132,16 @@ def _label_errors(audit: DataAudit) -> Iterator[DataFinding]:
         yield DataFinding("warning", "label_errors", len(errors), text, examples)
     for seen in (predicted for predicted in audit.predicted if predicted.seen):
         text = (
-            f"{seen.origin}: the model was trained on such pictures and has learnt their wrong labels, so that "
-            "many are missed. Predictions by networks that did not see the picture find more: "
-            "torchstone train --folds 5, then --predictions FILE."
+            f"{seen.origin}: {_learnt(known=seen.known_as_seen)} Predictions by networks that did not see the picture "
+            "find more: torchstone train --folds 5, then --predictions FILE."
         )
         yield DataFinding("note", "model_has_seen_pictures", len(seen.indices), text)
+
+
+def _learnt(*, known: bool) -> str:
+    if known:
+        return "the model was trained on such pictures and has learnt their wrong labels, so that many are missed."
+    return "the model may have been trained on these pictures; wrong labels that it has learnt are then missed."
 
 
 def _duplicates(audit: DataAudit) -> Iterator[DataFinding]:

@@ -38,6 +38,7 @@ class Predicted:
         class_names: the K classes that these name.
         origin: phrase that says whose probabilities they are.
         seen: whether the model may have been trained on these pictures, so that it has learnt their wrong labels.
+        known_as_seen: whether the bundle's record of its training counts as many pictures as there are.
     """
 
     indices: Int64Array
@@ -45,6 +46,7 @@ class Predicted:
     class_names: tuple[str, ...]
     origin: str
     seen: bool
+    known_as_seen: bool = False
 
     def label_errors(self) -> list[LabelError]:
         """Return the likely label errors, by the pictures' indices over all parts, most confident first."""
@@ -86,16 +88,31 @@ def predict_with(
                     _confidences(classifier, split, on_pictures),
                     split.class_names,
                     name if part.name == "whole" else f"{name} on the {part.name} part",
-                    _has_seen(classifier, part),
+                    _may_have_seen(classifier, part),
+                    _counts_as_many(classifier, part, len(part) - int(np.isin(part.labels, gone).sum())),
                 )
             )
         start += len(part)
     return results
 
 
-def _has_seen(classifier: "Classifier", part: Part) -> bool:
+def _may_have_seen(classifier: "Classifier", part: Part) -> bool:
     trained_here = certified_fingerprint(classifier.provenance) is not None
     return trained_here and part.name in ("train", "whole")
+
+
+def _counts_as_many(classifier: "Classifier", part: Part, count: int) -> bool:
+    """Return whether the record of the training counts as many pictures as a part has of the classes it took."""
+    try:
+        dataset = classifier.provenance["dataset"]
+        samples = {name: int(dataset[name]["samples"]) for name in ("train", "validation", "test")}
+        of_a_fold = "fold" in dataset
+    except (KeyError, TypeError, ValueError):
+        return False
+    if part.name == "whole":
+        return count == sum(samples.values())
+    divided = samples["train"] + (samples["test"] if of_a_fold else 0)
+    return count in (divided, divided + samples["validation"])  # the second without a validation part of its own
 
 
 def _confidences(classifier: "Classifier", split: Split, on_pictures: Callable[[int], object]) -> Confidences:

@@ -27,7 +27,8 @@ def run_probe() -> dict[str, Any]:
 
     A step that it did not reach is absent; `ended` says how it ended early, and is empty otherwise.
     """
-    command = [sys.executable, "-m", "torchstone_runtime.doctor.runtime_probe"]
+    # -P: a module in the current directory must not take the place of a real one.
+    command = [sys.executable, "-P", "-m", "torchstone_runtime.doctor.runtime_probe"]
     try:
         result = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)
         output, code = result.stdout, result.returncode

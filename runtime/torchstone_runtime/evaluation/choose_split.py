@@ -23,7 +23,8 @@ def choose_split(dataset: Dataset, wanted: SplitChoice, provenance: Mapping[str,
 
     With `auto` a source's own test part is taken. A source without one is taken whole, unless the fifth of it that
     training would hold out is the very test split of the bundle: then it is the model's own data, and only the
-    held-out part is fair.
+    held-out part is fair. So it is where a fold of a cross-validation took as many images as the rest of the source
+    has: a bundle does not say which ones.
     """
     if wanted == "train":
         return dataset.training(), "all that is not held out for the test"
@@ -42,6 +43,8 @@ def choose_split(dataset: Dataset, wanted: SplitChoice, provenance: Mapping[str,
     if known_fingerprint(held_out) == certified_fingerprint(provenance):
         done = "certified" if "origin" in provenance else "trained"
         return held_out, f"the fifth that was held out when the model was {done} on this data"
+    if _is_of_a_fold(provenance) and _trained_samples(provenance) == len(dataset.training()):
+        return held_out, "the fifth that training holds out: no fold of a cross-validation on this data was given it"
     return whole, "every image: the model was not trained on this data as it is now"
 
 
@@ -53,6 +56,19 @@ def certified_fingerprint(provenance: Mapping[str, Any]) -> str | None:
         return None
 
 
+def _is_of_a_fold(provenance: Mapping[str, Any]) -> bool:
+    dataset = provenance.get("dataset")
+    return isinstance(dataset, Mapping) and "fold" in dataset
+
+
+def _trained_samples(provenance: Mapping[str, Any]) -> int | None:
+    """Return the number of images that a training divided; None where its record does not say it."""
+    try:
+        return sum(int(provenance["dataset"][part]["samples"]) for part in ("train", "validation", "test"))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def certified_test_split(dataset: Dataset, provenance: Mapping[str, Any]) -> Split:
     """Return the test split that a bundle was certified on.
 
@@ -60,6 +76,11 @@ def certified_test_split(dataset: Dataset, provenance: Mapping[str, Any]) -> Spl
         DataError: the dataset holds another one.
     """
     split = dataset.test()
+    if split.fingerprint != certified_fingerprint(provenance) and _is_of_a_fold(provenance):
+        raise DataError(
+            "The bundle was certified on a fold of a cross-validation, which no dataset has as its test split.",
+            "Check it with 'torchstone verify --run' and the run's folder.",
+        )
     if split.fingerprint != certified_fingerprint(provenance):
         raise DataError(
             f"{dataset.ref} is not the data that the bundle was certified on: its test split has the fingerprint "

@@ -84,6 +84,12 @@ def test_a_picture_that_int8_is_calibrated_on_may_not_decide(data: TrainingData,
         own_data(data, tmp_path, *refs)
 
 
+def test_a_test_picture_that_decides_may_not_be_calibrated_on(data: TrainingData, tmp_path: Path) -> None:
+    """The model's own test part decides where no other data is given."""
+    with pytest.raises(DataError, match="1 of the 101 pictures .* are among the model's test pictures"):
+        own_data(data, tmp_path, archive(tmp_path, np.arange(199, 300)))
+
+
 def test_images_of_another_size_are_refused(data: TrainingData, tmp_path: Path) -> None:
     """Nothing is stretched that the model's owner did not mean to be."""
     file = tmp_path / "small.npz"

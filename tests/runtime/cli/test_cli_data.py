@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from helpers.in_process import run_in_process
 from helpers.photographs import photograph_tree
 from helpers.support import assert_refused, run_torchstone
+from torchstone_runtime.data.digits import load_digits
 
 
 @pytest.fixture
@@ -81,6 +83,16 @@ def test_a_bundle_tells_likely_label_errors_and_that_it_has_seen_the_pictures(di
     assert found["label_errors"]["count"] == len(document["label_errors"]) > 0
     assert "has learnt their wrong labels" in found["model_has_seen_pictures"]["text"]
     assert all(item["label"] != item["likely"] for item in document["label_errors"])
+
+
+def test_of_other_data_it_is_not_claimed_that_the_bundle_has_seen_it(digits_bundle: Path, tmp_path: Path) -> None:
+    """The record of its training counts more pictures than these."""
+    digits = load_digits()
+    np.savez(tmp_path / "some.npz", images=digits.store.read(np.arange(300))[:, 0], labels=digits.labels[:300])
+    result = run_in_process("data", f"npz:{tmp_path / 'some.npz'}", "--bundle", digits_bundle)
+
+    assert "the model may have been trained on these pictures" in result.stdout
+    assert "was trained on" not in result.stdout
 
 
 def test_predictions_tell_the_same_as_the_bundle_that_made_them(digits_bundle: Path, tmp_path: Path) -> None:

@@ -60,6 +60,13 @@ def test_the_ceilings_are_those_of_models_made_with_onnx() -> None:
     assert [loads(make(10, opset)), loads(make(10, opset + 1))] == [True, False]
 
 
+def test_a_module_of_the_current_directory_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Called as ONNX Runtime is, it would be found broken."""
+    (tmp_path / "onnxruntime.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert run_probe()["import"]["version"] == ort.__version__
+
+
 @pytest.mark.skipif(shutil.which("readelf") is None, reason="there is no readelf")
 def test_dependencies_are_those_that_readelf_shows() -> None:
     """In their order."""

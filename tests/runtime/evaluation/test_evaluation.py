@@ -149,6 +149,19 @@ def test_another_source_is_taken_whole(provenance: dict[str, Any]) -> None:
     assert "not trained on this data" in reason
 
 
+def of_a_fold(samples: int) -> dict[str, Any]:
+    """Return the provenance of a bundle of a fold that divided so many images."""
+    counts = {"train": samples - 30, "validation": 10, "test": 20}
+    parts = {name: {"samples": count, "fingerprint": "0" * 64} for name, count in counts.items()}
+    return {"dataset": {"fold": {"number": 1, "of": 5}, **parts}}
+
+
+@pytest.mark.parametrize(("samples", "count"), [(1438, 359), (1437, 1797)])
+def test_the_data_of_a_fold_gives_what_no_fold_was_given(samples: int, count: int) -> None:
+    """Known by the number of images, for the test split of a fold is no split of the data."""
+    assert len(choose_split(DIGITS, "auto", of_a_fold(samples))[0]) == count
+
+
 @pytest.mark.parametrize(("wanted", "count"), [("test", 359), ("train", 1438), ("all", 1797)])
 def test_a_part_asked_for_is_taken(wanted: SplitChoice, count: int) -> None:
     """Whatever the bundle was trained on."""
@@ -182,6 +195,13 @@ def test_the_certified_split_must_be_the_same() -> None:
     assert certified_fingerprint({"dataset": []}) is None
     with pytest.raises(DataError, match=rf"{fingerprint[:16]}…, the certificate states 1234"):
         certified_test_split(DIGITS, trained_on("1234"))
+
+
+def test_the_split_of_a_fold_is_checked_by_its_run() -> None:
+    """No dataset has it, not even that of the training."""
+    with pytest.raises(DataError) as caught:
+        certified_test_split(DIGITS, of_a_fold(1438))
+    assert "verify --run" in caught.value.remedy
 
 
 def numbered(names: tuple[str, ...], *, names_given: bool) -> Split:

@@ -149,6 +149,19 @@ def test_a_teacher_that_saw_the_validation_images_is_refused(
     assert not out.exists()
 
 
+def test_a_teacher_of_a_fold_is_refused(teacher_bundle: Path, tiny_npz: Path, tmp_path: Path) -> None:
+    """Its fingerprints are those of other splits, so that nothing tells which images it has learnt from."""
+    ref = DatasetRef("npz", tiny_npz)
+    data = load_training_data(ref, tmp_path, CNN3, 0)
+    manifest = Bundle.open(teacher_bundle).manifest
+    dataset = {**manifest.provenance["dataset"], "fold": {"number": 1, "of": 5}}
+    of_a_fold = replace(manifest, provenance={**manifest.provenance, "dataset": dataset})
+
+    check_teacher("bundle", manifest, data)
+    with pytest.raises(UsageError, match="trained on a fold of a cross-validation"):
+        check_teacher("bundle", of_a_fold, data)
+
+
 def test_a_teacher_for_other_images_is_refused(teacher_bundle: Path, tmp_path: Path) -> None:
     """Digits are ten classes, the teacher's three."""
     arguments = ("train", "cnn3", "--dataset", "digits", "--out", tmp_path / "run", "--teacher", teacher_bundle)

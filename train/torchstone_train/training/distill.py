@@ -141,6 +141,12 @@ def check_teacher(name: str, manifest: Manifest, data: TrainingData) -> None:
             f"Read them as the teacher does: {' '.join(options)}",
         )
     learnt_from: Mapping[str, Any] = manifest.provenance.get("dataset", {})
+    if "fold" in learnt_from:
+        raise UsageError(
+            f"The teacher {name} was trained on a fold of a cross-validation, which may hold images that this training "
+            "is validated on.",
+            "Give a teacher that was trained without --folds.",
+        )
     same_data = learnt_from.get("test", {}).get("fingerprint") == known_fingerprint(data.test)
     same_split = learnt_from.get("validation", {}).get("fingerprint") == known_fingerprint(data.validation)
     if "train" in learnt_from and same_data and not same_split:
