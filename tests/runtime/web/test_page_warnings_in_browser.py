@@ -98,10 +98,11 @@ def test_a_picture_without_an_answer_is_told_as_such(opened: Tab, tmp_path: Path
     Image.new("L", (28, 28)).save(tmp_path / "black.png")
     nothing = "{outputs: [{name: 'probabilities', data: Array(10).fill(null)}], top: [], seen: document.images[0].src}"
     opened.run(f"window.fetch = async () => new Response(JSON.stringify({nothing})), true")
-    for choose in (
+    choices: tuple[Callable[[], None], ...] = (
         lambda: opened.click("[data-example='0']"),
         lambda: opened.choose("#file", tmp_path / "black.png"),
-    ):
+    )
+    for choose in choices:
         opened.run("document.getElementById('warnings').replaceChildren()")
         choose()
         opened.wait_for("document.getElementById('warnings').textContent")
