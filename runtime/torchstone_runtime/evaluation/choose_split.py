@@ -40,12 +40,19 @@ def choose_split(dataset: Dataset, wanted: SplitChoice, provenance: Mapping[str,
         held_out = dataset.test()
     except DataError:
         return whole, "every image: too few to have been split"
+    if (reason := _why_held_out(dataset, held_out, provenance)) is not None:
+        return held_out, reason
+    return whole, "every image: the model was not trained on this data as it is now"
+
+
+def _why_held_out(dataset: Dataset, held_out: Split, provenance: Mapping[str, Any]) -> str | None:
+    """Return why the held-out fifth alone is fair; None where the model was trained on other data."""
     if known_fingerprint(held_out) == certified_fingerprint(provenance):
         done = "certified" if "origin" in provenance else "trained"
-        return held_out, f"the fifth that was held out when the model was {done} on this data"
+        return f"the fifth that was held out when the model was {done} on this data"
     if _is_of_a_fold(provenance) and _trained_samples(provenance) == len(dataset.training()):
-        return held_out, "the fifth that training holds out: no fold of a cross-validation on this data was given it"
-    return whole, "every image: the model was not trained on this data as it is now"
+        return "the fifth that training holds out: no fold of a cross-validation on this data was given it"
+    return None
 
 
 def certified_fingerprint(provenance: Mapping[str, Any]) -> str | None:

@@ -86,7 +86,7 @@ def test_a_picture_that_int8_is_calibrated_on_may_not_decide(data: TrainingData,
 
 def test_a_test_picture_that_decides_may_not_be_calibrated_on(data: TrainingData, tmp_path: Path) -> None:
     """The model's own test part decides where no other data is given."""
-    with pytest.raises(DataError, match="1 of the 101 pictures .* are among the model's test pictures"):
+    with pytest.raises(DataError, match=r"1 of the 101 pictures .* are among the model's test pictures"):
         own_data(data, tmp_path, archive(tmp_path, np.arange(199, 300)))
 
 
