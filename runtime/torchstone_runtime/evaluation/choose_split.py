@@ -40,8 +40,8 @@ def choose_split(dataset: Dataset, wanted: SplitChoice, provenance: Mapping[str,
         held_out = dataset.test()
     except DataError:
         return whole, "every image: too few to have been split"
-    if (reason := _why_held_out(dataset, held_out, provenance)) is not None:
-        return held_out, reason
+    if (why := _why_held_out(dataset, held_out, provenance)) is not None:
+        return held_out, why
     return whole, "every image: the model was not trained on this data as it is now"
 
 
