@@ -142,7 +142,7 @@ def split_member(name: str) -> tuple[str, str]:
 
 
 def is_hidden(name: str) -> bool:
-    """Tell whether a member is hidden, as in folders, or macOS's notes on another: `._0.png` is no picture."""
+    """Tell whether a member is hidden, as in folders, or one of macOS's notes on another, such as `._0.png`."""
     return name.rpartition("/")[2].startswith(".") or plain_name(name).startswith("__MACOSX/")
 
 

@@ -52,7 +52,7 @@ class CrossValidationDirectory:
             settings: settings that must be the same for it to go on, as JSON data.
             resume: whether one that was begun goes on.
             overwrite: whether one that is there is removed.
-            check: what must not fail before one is removed.
+            check: function that raises what would end the training, called before an earlier one is removed.
 
         Raises:
             UsageError: one is there and neither is set, its settings are others, or other files lie there.
