@@ -81,8 +81,7 @@ def _load(ref: DatasetRef, data: TrainingData, data_dir: Path, *, test: bool) ->
 
 def _require_unseen(deciding: Split, ref: DatasetRef, seen: dict[str, Split]) -> None:
     for what, split in seen.items():
-        known = int(np.isin(deciding.image_digests, split.image_digests).sum())
-        if known:
+        if known := _shared(deciding, split):
             raise DataError(
                 f"{known:,} of the {len(deciding):,} pictures of {ref} are among those that were {what} on: they would "
                 "make a variant look better than it is.",
@@ -91,10 +90,14 @@ def _require_unseen(deciding: Split, ref: DatasetRef, seen: dict[str, Split]) ->
 
 
 def _require_other(calibrated: Split, ref: DatasetRef, deciding: Split) -> None:
-    known = int(np.isin(calibrated.image_digests, deciding.image_digests).sum())
-    if known:
+    if known := _shared(calibrated, deciding):
         raise DataError(
             f"{known:,} of the {len(calibrated):,} pictures of {ref} are among the model's test pictures, which decide "
             "on a variant: it would look better than it is.",
             "Calibrate on other pictures, or decide on other ones (--certify-data).",
         )
+
+
+def _shared(split: Split, other: Split) -> int:
+    """Return how many pictures of a split are among those of another."""
+    return int(np.isin(split.image_digests, other.image_digests).sum())

@@ -16,7 +16,12 @@ from torchstone_runtime.data.folder import FileStore
 from torchstone_runtime.data.left_out import recorded_left_out, without_classes
 from torchstone_runtime.data.split import Split
 from torchstone_runtime.errors import DataError
-from torchstone_runtime.evaluation.choose_split import align_classes, certified_fingerprint
+from torchstone_runtime.evaluation.choose_split import (
+    align_classes,
+    certified_fingerprint,
+    is_of_a_fold,
+    recorded_samples,
+)
 from torchstone_runtime.evaluation.predictions_file import read_probabilities
 from torchstone_runtime.text import shortlist
 
@@ -103,15 +108,12 @@ def _may_have_seen(classifier: "Classifier", part: Part) -> bool:
 
 def _counts_as_many(classifier: "Classifier", part: Part, count: int) -> bool:
     """Return whether the record of the training counts as many pictures as a part has of the classes it took."""
-    try:
-        dataset = classifier.provenance["dataset"]
-        samples = {name: int(dataset[name]["samples"]) for name in ("train", "validation", "test")}
-        of_a_fold = "fold" in dataset
-    except (KeyError, TypeError, ValueError):
+    samples = recorded_samples(classifier.provenance)
+    if not samples:
         return False
     if part.name == "whole":
         return count == sum(samples.values())
-    divided = samples["train"] + (samples["test"] if of_a_fold else 0)
+    divided = samples["train"] + (samples["test"] if is_of_a_fold(classifier.provenance) else 0)
     return count in (divided, divided + samples["validation"])  # the second without a validation part of its own
 
 

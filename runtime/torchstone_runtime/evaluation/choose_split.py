@@ -50,7 +50,7 @@ def _why_held_out(dataset: Dataset, held_out: Split, provenance: Mapping[str, An
     if known_fingerprint(held_out) == certified_fingerprint(provenance):
         done = "certified" if "origin" in provenance else "trained"
         return f"the fifth that was held out when the model was {done} on this data"
-    if _is_of_a_fold(provenance) and _trained_samples(provenance) == len(dataset.training()):
+    if is_of_a_fold(provenance) and sum(recorded_samples(provenance).values()) == len(dataset.training()):
         return "the fifth that training holds out: no fold of a cross-validation on this data was given it"
     return None
 
@@ -63,17 +63,18 @@ def certified_fingerprint(provenance: Mapping[str, Any]) -> str | None:
         return None
 
 
-def _is_of_a_fold(provenance: Mapping[str, Any]) -> bool:
+def is_of_a_fold(provenance: Mapping[str, Any]) -> bool:
+    """Return whether a bundle's model was trained on a fold of a cross-validation."""
     dataset = provenance.get("dataset")
     return isinstance(dataset, Mapping) and "fold" in dataset
 
 
-def _trained_samples(provenance: Mapping[str, Any]) -> int | None:
-    """Return the number of images that a training divided; None where its record does not say it."""
+def recorded_samples(provenance: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return the numbers of images in a training's `train`, `validation` and `test`; none where one is not recorded."""
     try:
-        return sum(int(provenance["dataset"][part]["samples"]) for part in ("train", "validation", "test"))
+        return {part: int(provenance["dataset"][part]["samples"]) for part in ("train", "validation", "test")}
     except (KeyError, TypeError, ValueError):
-        return None
+        return {}
 
 
 def certified_test_split(dataset: Dataset, provenance: Mapping[str, Any]) -> Split:
@@ -83,7 +84,7 @@ def certified_test_split(dataset: Dataset, provenance: Mapping[str, Any]) -> Spl
         DataError: the dataset holds another one.
     """
     split = dataset.test()
-    if split.fingerprint != certified_fingerprint(provenance) and _is_of_a_fold(provenance):
+    if split.fingerprint != certified_fingerprint(provenance) and is_of_a_fold(provenance):
         raise DataError(
             "The bundle was certified on a fold of a cross-validation, which no dataset has as its test split.",
             "Check it with 'torchstone verify --run' and the run's folder.",

@@ -21,7 +21,6 @@ MAX_FACTS: Final = 1 << 20
 """Bytes of a label, or of facts about a picture, that are read."""
 _MAX_DIGITS: Final = 18
 """Digits that fit into 64 bits; of some thousands Python refuses to make a number."""
-LINK_ERROR: Final = "it is a link, and links in archives are not followed."
 _DAMAGE: Final = (tarfile.TarError, EOFError, zlib.error, ValueError)
 _NO_HEADER: Final[tuple[type[tarfile.HeaderError], ...]] = (
     tarfile.InvalidHeaderError,  # type: ignore[attr-defined]  # typeshed lacks these three
@@ -96,9 +95,7 @@ def _take(
     archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str, sample: _Sample, options: ReadOptions
 ) -> None:
     if is_picture_member(ending, options):
-        content = None if is_link(member) else _content(archive, member, MAX_PICTURE_BYTES)
-        error = "" if content is not None else f"the file has more than {MAX_PICTURE_BYTES >> 20} MiB."
-        sample.pictures.append((plain_name(member.name), content, LINK_ERROR if is_link(member) else error))
+        sample.pictures.append((plain_name(member.name), *_picture(archive, member)))
     elif is_link(member):
         return
     elif ending == LABEL_ENDING:
@@ -110,6 +107,14 @@ def _take(
         sample.label = label if isinstance(label, str | int) else sample.label
         if options.id_column and options.id_column in facts:
             sample.ids = str(facts[options.id_column])
+
+
+def _picture(archive: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[bytes | None, str]:
+    """Return the content of a picture, or None and why there is none."""
+    if is_link(member):
+        return None, "it is a link, and links in archives are not followed."
+    content = _content(archive, member, MAX_PICTURE_BYTES)
+    return content, "" if content is not None else f"the file has more than {MAX_PICTURE_BYTES >> 20} MiB."
 
 
 def _items(archive: str, sample: _Sample) -> Iterator[ShardItem]:

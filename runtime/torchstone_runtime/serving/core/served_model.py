@@ -31,13 +31,14 @@ from torchstone_runtime.serving.core.statistics import ModelStatistics, Rejectio
 from torchstone_runtime.system.cpu import usable_cpus
 from torchstone_runtime.system.memory import give_back_freed_memory
 
-_REASONS: Final[dict[type[BaseException], Rejection]] = {
+REASONS: Final[dict[type[BaseException], Rejection]] = {
     QueueFullError: "queue_full",
     TooLargeError: "too_large",
     DeadlineError: "deadline",
     BadPictureError: "bad_picture",
     asyncio.CancelledError: "disconnected",
 }
+"""What a request that ended with an error is counted as."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -231,7 +232,7 @@ class ServedModel:
         try:
             yield began
         except BaseException as error:
-            self.statistics.add_rejection(_REASONS.get(type(error), "failed"), loop.time() - began)
+            self.statistics.add_rejection(REASONS.get(type(error), "failed"), loop.time() - began)
             raise
         finally:
             self._in_flight.end()

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from torchstone_runtime.protocol.body import decompress
 from torchstone_runtime.protocol.request_error import RequestError
 from torchstone_runtime.serving.core.refusals import QueueFullError, TooLargeError
-from torchstone_runtime.serving.core.served_model import ServedModel
+from torchstone_runtime.serving.core.served_model import REASONS, ServedModel
 from torchstone_runtime.serving.http.body_room import BodyLease
 from torchstone_runtime.serving.http.request_record import record_of
 from torchstone_runtime.serving.http.shared_state import Site
@@ -63,11 +63,8 @@ def counting_refusals(model: ServedModel) -> Iterator[None]:
     """Count a request that is too large or finds no room inside: its model, which counts others, never sees it."""
     try:
         yield
-    except QueueFullError:
-        model.statistics.add_rejection("queue_full", 0.0)
-        raise
-    except TooLargeError:
-        model.statistics.add_rejection("too_large", 0.0)
+    except (QueueFullError, TooLargeError) as error:
+        model.statistics.add_rejection(REASONS[type(error)], 0.0)
         raise
     except RequestError as error:
         if error.status == _TOO_LARGE:
