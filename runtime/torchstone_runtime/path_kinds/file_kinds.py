@@ -40,7 +40,7 @@ _SUFFIXES: Final = {
     ".tflite": Kind.TFLITE,
 }
 _TAR_MAGIC: Final = slice(257, 262)
-_TAR_NAME: Final = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz|tzst)", re.IGNORECASE)
+_TAR_NAME: Final = re.compile(r"\.(tar(\.\w+)?|tgz|tbz2?|txz|tzst)\Z", re.IGNORECASE)
 _ONNX_START: Final = re.compile(rb"\x08[\x01-\x14](?:[\x12\x1a\x22\x2a\x32\x3a\x42]|\Z)", re.DOTALL)
 """`ir_version`, the first field of a ModelProto, and the tag of the field after it (onnx/onnx.proto)."""
 
@@ -87,11 +87,14 @@ def _kind(path: Path, head: bytes) -> Kind:
 def _kind_by_start(path: Path, head: bytes) -> Kind | None:
     if format_of(head):
         return Kind.PICTURE
-    if head[_TAR_MAGIC] == b"ustar" or (_TAR_NAME.search(path.name) and not _is_text(head)):
+    if head[_TAR_MAGIC] == b"ustar":
         return Kind.TAR
     if _ONNX_START.match(head):
         return Kind.ONNX
-    return next((kind for start, kind in _STARTS if start.match(head)), None)
+    kind = next((kind for start, kind in _STARTS if start.match(head)), None)
+    if kind in (None, Kind.ARCHIVE) and _TAR_NAME.search(path.name) and not _is_text(head):
+        return Kind.TAR  # compressed, or of a time before its magic
+    return kind
 
 
 def _kind_of_zip(path: Path) -> Kind:

@@ -1,3 +1,4 @@
+import gzip
 import shutil
 import tarfile
 import zipfile
@@ -7,6 +8,8 @@ import pytest
 
 from helpers.in_process import run_in_process
 from helpers.support import assert_refused, write_image_tree
+from torchstone_runtime.path_kinds.file_kinds import kind_of_file
+from torchstone_runtime.path_kinds.kind import Kind
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 970179\n"
 COMMANDS = (("inspect",), ("verify",), ("evaluate", "--data", "digits"), ("bench",), ("predict",))
@@ -74,6 +77,24 @@ def test_what_was_given_for_a_bundle_is_named(name: str, command: tuple[str, ...
 def test_a_near_name_is_offered(kinds: Path) -> None:
     """Of the entries beside it, those that are bundles first."""
     assert_refused(run_in_process("inspect", kinds / "parent" / "iner"), "Did you mean", "parent/inner")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("birds.target.onnx", Kind.ONNX), ("birds.tar.onnx", Kind.ONNX), ("a.target.bin", Kind.FILE)],
+)
+def test_the_name_alone_makes_no_tar_archive(name: str, kind: Kind, kinds: Path, tmp_path: Path) -> None:
+    """What a file holds goes before, and `.target` is no ending of archives."""
+    onnx = (kinds / "parent" / "inner" / "model.onnx").read_bytes()
+    (tmp_path / name).write_bytes(onnx if name.endswith(".onnx") else b"\0\1\2\3")
+    assert kind_of_file(tmp_path / name) is kind
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.tar"])
+def test_a_compressed_archive_is_told_by_its_name(name: str, tmp_path: Path) -> None:
+    """The bytes say only that it is compressed."""
+    (tmp_path / name).write_bytes(gzip.compress(b"x"))
+    assert kind_of_file(tmp_path / name) is Kind.TAR
 
 
 def test_a_space_at_the_end_is_told(kinds: Path) -> None:
